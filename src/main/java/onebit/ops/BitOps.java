@@ -1,0 +1,42 @@
+package onebit.ops;
+
+import onebit.tensor.BinarySet;
+import onebit.tensor.BitTensor;
+import onebit.tensor.Tensor;
+
+/** Packed bits and the products of packed bits. */
+public interface BitOps {
+  /**
+   * bit = [x >= threshold], row by row; 0 and -0 give 1 at threshold 0, NaN gives 0.
+   *
+   * <pre>
+   * Shapes  x: rows * bits values; bits: rows x bits
+   * </pre>
+   */
+  void pack(BitTensor bits, Tensor x, float threshold);
+
+  /** x = centre + distance or centre - distance by bit; set of one element or one per row. */
+  void unpack(Tensor x, BitTensor bits, BinarySet set);
+
+  /**
+   * y[m][n] = sum over k of a[m][k] * b[n][k] with a, b in {-1, +1}, exact.
+   *
+   * <pre>
+   * Shapes  a [M][K] bits, b [N][K] bits, y [M][N] float32
+   * Source  Rastegari et al. 2016 (XNOR-Net, arXiv 1603.05279)
+   * </pre>
+   */
+  void xnorGemm(Tensor y, BitTensor a, BitTensor b);
+
+  /**
+   * y = dx dw <bx,bw> + dx cw sum(bx) + cx dw sum(bw) + cx cw V + offset, over the V valid taps of each position.
+   *
+   * <pre>
+   * Shapes    x N*H*W rows of C bits, w O rows of R*S*C bits, y N,P,Q,O; xSet of 1, wSet of 1 or O
+   * Encoding  bit 1 = +1; the sets give the values c + d and c - d
+   * Padding   ZERO: outside taps leave every sum; MINUS_ONE: they are bit 0
+   * Cost      groups must be 1
+   * </pre>
+   */
+  void xnorConv2d(Tensor y, BitTensor x, BitTensor w, BinarySet xSet, BinarySet wSet, ConvGeometry g, Padding padding, float offset);
+}

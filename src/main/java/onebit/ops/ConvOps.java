@@ -1,0 +1,33 @@
+package onebit.ops;
+
+import onebit.tensor.Tensor;
+
+/**
+ * Real-valued convolution and matrix products; results overwrite their destination.
+ *
+ * <pre>
+ * Shapes  x N,H,W,C; w O,R,S,C/groups; y N,P,Q,O; linear: x N rows of I values, w [O][I], y [N][O]
+ * </pre>
+ */
+public interface ConvOps {
+  /** y = x * w; outside taps of x hold the value border: 0, or the low value of a set under {@link Padding#MINUS_ONE}. */
+  void conv2d(Tensor y, Tensor x, Tensor w, ConvGeometry g, float border);
+
+  /** gradX = the transposed convolution of gradY by w; gradients of border taps are dropped. */
+  void conv2dGradX(Tensor gradX, Tensor gradY, Tensor w, ConvGeometry g);
+
+  /** gradW = the correlation of x with gradY over the batch; outside taps of x hold the value border. */
+  void conv2dGradW(Tensor gradW, Tensor gradY, Tensor x, ConvGeometry g, float border);
+
+  /** y = x w^T. */
+  void linear(Tensor y, Tensor x, Tensor w);
+
+  /** gradX = gradY w. */
+  void linearGradX(Tensor gradX, Tensor gradY, Tensor w);
+
+  /** gradW = gradY^T x. */
+  void linearGradW(Tensor gradW, Tensor gradY, Tensor x);
+
+  /** c = op(a) op(b), row major; a is [M][K] (or [K][M] when transposed), b is [K][N] (or [N][K]). */
+  void gemm(Tensor c, Tensor a, boolean transposeA, Tensor b, boolean transposeB, int m, int n, int k);
+}
