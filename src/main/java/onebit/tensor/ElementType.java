@@ -4,7 +4,9 @@ package onebit.tensor;
 public enum ElementType {
   FLOAT32(4),
   BFLOAT16(2),
-  INT16(2);
+  INT16(2),
+  INT32(4),
+  UINT8(1);
 
   private final int bytes;
 

@@ -51,6 +51,18 @@ public final class Tensor {
     throw new IllegalStateException("Tensor " + shape + ": the values are not in host memory; read them through the backend");
   }
 
+  /** The values of an INT32 CPU tensor, not a copy. */
+  public int[] ints() {
+    if (memory instanceof int[] values) return values;
+    throw new IllegalStateException("Tensor " + shape + ": not whole numbers in host memory");
+  }
+
+  /** The values of a UINT8 CPU tensor, not a copy. */
+  public byte[] bytes() {
+    if (memory instanceof byte[] values) return values;
+    throw new IllegalStateException("Tensor " + shape + ": not bytes in host memory");
+  }
+
   /** The first n rows of the outermost extent over the same memory; the last view made is remembered, so a step allocates none. */
   public Tensor first(int n) {
     if (n == shape.d0()) return this;

@@ -1,0 +1,62 @@
+package onebit.ops;
+
+import onebit.tensor.BitTensor;
+import onebit.tensor.ElementType;
+import onebit.tensor.Shape;
+import onebit.tensor.Tensor;
+
+/** One place where tensors live and ops run: a few op families, and the ways in and out. */
+public interface Backend extends AutoCloseable {
+  /** The device's name, as {@code --device} takes it. */
+  String name();
+
+  /** One sentence each on what does the work: vector instructions, BLAS, device. */
+  java.util.List<String> describe();
+
+  /** A new tensor of zeros. */
+  Tensor create(Shape shape, ElementType type);
+
+  default Tensor create(Shape shape) {
+    return create(shape, ElementType.FLOAT32);
+  }
+
+  /** New bits, all 0. */
+  BitTensor createBits(int rows, int bits);
+
+  /** Copies host values into the tensor; values must be at least as many. */
+  void write(Tensor to, float[] values);
+
+  void write(Tensor to, int[] values);
+
+  void write(Tensor to, byte[] values);
+
+  /** A copy of the values on the host, in memory order. */
+  float[] read(Tensor from);
+
+  /** A copy of the bits on the host: 64-bit words, bit k of a row is bit k % 64 of its word k / 64. */
+  long[] read(BitTensor from);
+
+  void fill(Tensor to, float value);
+
+  /** Returns when everything asked so far is done. */
+  void synchronize();
+
+  BitOps bits();
+
+  ConvOps conv();
+
+  NormOps norm();
+
+  PointOps point();
+
+  PoolOps pool();
+
+  BinarizeOps binarize();
+
+  LossOps loss();
+
+  OptimOps optim();
+
+  @Override
+  void close();
+}

@@ -1,0 +1,18 @@
+package onebit.ops;
+
+import onebit.tensor.Tensor;
+
+/** Softmax cross-entropy with label smoothing, and the count of right answers. */
+public interface LossOps {
+  /**
+   * result = {mean loss, top-1 hits, top-5 hits}; gradLogits = (softmax - target) / N.
+   *
+   * <pre>
+   * Shapes  logits, gradLogits [N][K]; labels [N] int32; result 3 values
+   * Units   smoothing in [0, 1): the target is 1 - smoothing on the label plus smoothing / K everywhere (PyTorch's rule)
+   * </pre>
+   *
+   * <p>A label counts as hit in the top k when fewer than k logits are larger, or equal with a smaller index.
+   */
+  void softmaxCrossEntropy(Tensor result, Tensor gradLogits, Tensor logits, Tensor labels, float smoothing);
+}

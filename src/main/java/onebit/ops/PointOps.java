@@ -1,0 +1,64 @@
+package onebit.ops;
+
+import onebit.tensor.Tensor;
+
+/** Element-wise ops, with what varies per channel; results overwrite their destination unless said. */
+public interface PointOps {
+  /** y = x. */
+  void copy(Tensor y, Tensor x);
+
+  /** y = a + b. */
+  void add(Tensor y, Tensor a, Tensor b);
+
+  /** y = y + x. */
+  void accumulate(Tensor y, Tensor x);
+
+  /** y = y + factor x. */
+  void accumulateScaled(Tensor y, Tensor x, float factor);
+
+  /** y = x + bias of the channel. */
+  void addBias(Tensor y, Tensor x, Tensor bias);
+
+  /** gradBias = the sum of gradY over all rows. */
+  void biasBackward(Tensor gradBias, Tensor gradY);
+
+  /** y = f(x). */
+  void activate(Tensor y, Tensor x, Activation f);
+
+  /** gradX = gradY f'(x); the derivative at a kink is 0 (PyTorch's rule for ReLU and hardtanh). */
+  void activateBackward(Tensor gradX, Tensor gradY, Tensor x, Activation f);
+
+  /**
+   * y = positive max(x, 0) - negative max(-x, 0), per channel.
+   *
+   * <pre>
+   * Shapes  positive, negative: C values
+   * Source  Tu et al. 2022 (AdaBin, arXiv 2208.08084), nonlinearity "Maxout" of the released code
+   * </pre>
+   */
+  void maxout(Tensor y, Tensor x, Tensor positive, Tensor negative);
+
+  /** gradX = gradY (positive if x > 0, negative if x < 0, 0 at 0); the slopes' gradients are sums of gradY max(x,0) and -gradY max(-x,0). */
+  void maxoutBackward(Tensor gradX, Tensor gradPositive, Tensor gradNegative, Tensor gradY, Tensor x, Tensor positive, Tensor negative);
+
+  /** y = a and b side by side in the innermost extent. */
+  void concat(Tensor y, Tensor a, Tensor b);
+
+  /** The two parts of gradY, as concat joined them. */
+  void split(Tensor gradA, Tensor gradB, Tensor gradY);
+
+  /** y = x from N,H,W,C to N,C,H,W order: what a PyTorch flatten sees. */
+  void toPlanar(Tensor y, Tensor x);
+
+  /** y = x from N,C,H,W to N,H,W,C order; y has the image shape. */
+  void fromPlanar(Tensor y, Tensor x);
+
+  /** y = (pixels / 255 - mean) / deviation, per channel. */
+  void normalize(Tensor y, Tensor pixels, float[] mean, float[] deviation);
+
+  /** count[0] = the number of values of x that are NaN or infinite. */
+  void countNonFinite(Tensor count, Tensor x);
+
+  /** A parameter-free nonlinearity. */
+  enum Activation { RELU, HARD_TANH, TANH }
+}
