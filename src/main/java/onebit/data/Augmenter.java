@@ -1,0 +1,85 @@
+package onebit.data;
+
+import java.io.IOException;
+import java.util.List;
+
+/**
+ * Images after a list of steps, each step's random numbers a function of (seed, epoch, sample, place in the list).
+ *
+ * <p>An instance keeps buffers and belongs to one thread; two instances give the same bytes.
+ */
+public final class Augmenter {
+  private final List<Augmentation> steps;
+  private final long seed;
+  private final CounterRandom random = new CounterRandom();
+  private final Bench bench = new Bench();
+
+  /** The image being worked on, and room for the next one. */
+  public static final class Bench {
+    private Picture image = new Picture();
+    private Picture spare = new Picture();
+    private final Resize resize = new Resize();
+
+    Picture image() {
+      return image;
+    }
+
+    /** The other picture in a new shape; {@link #swap} makes it the image. */
+    Picture spare(int height, int width, int channels) {
+      spare.resize(height, width, channels);
+      return spare;
+    }
+
+    void swap() {
+      Picture was = image;
+      image = spare;
+      spare = was;
+    }
+
+    Resize resize() {
+      return resize;
+    }
+  }
+
+  public Augmenter(List<Augmentation> steps, long seed) {
+    this.steps = List.copyOf(steps);
+    this.seed = seed;
+  }
+
+  /** Height of the images made from a data set. */
+  public static int height(List<Augmentation> steps, Dataset dataset) {
+    int side = lastSide(steps);
+    return side > 0 ? side : dataset.height();
+  }
+
+  /** Width of the images made from a data set. */
+  public static int width(List<Augmentation> steps, Dataset dataset) {
+    int side = lastSide(steps);
+    return side > 0 ? side : dataset.width();
+  }
+
+  private static int lastSide(List<Augmentation> steps) {
+    int side = 0;
+    for (Augmentation step : steps) side = step.side() > 0 ? step.side() : side;
+    return side;
+  }
+
+  /** Writes one image of an epoch at {@code into[offset]}. */
+  public void read(Dataset dataset, int index, int epoch, byte[] into, int offset) throws IOException {
+    if (steps.isEmpty()) {
+      dataset.read(index, into, offset);
+      return;
+    }
+    if (steps.getFirst().takesAnySize()) {
+      dataset.decode(index, bench.image);
+    } else {
+      bench.image.resize(dataset.height(), dataset.width(), dataset.channels());
+      dataset.read(index, bench.image.pixels(), 0);
+    }
+    for (int i = 0; i < steps.size(); i++) {
+      random.reset(seed, epoch, index, CounterRandom.AUGMENT | (i + 1) << 8);
+      steps.get(i).apply(bench, random);
+    }
+    System.arraycopy(bench.image.pixels(), 0, into, offset, bench.image.bytes());
+  }
+}

@@ -1,0 +1,46 @@
+package onebit.data;
+
+import java.io.IOException;
+
+/**
+ * A numbered list of labelled images, read by index from any number of threads at once.
+ *
+ * <pre>
+ * Encoding  uint8, H,W,C, channels last, RGB where C is 3
+ * </pre>
+ */
+public interface Dataset {
+  String name();
+
+  int size();
+
+  int height();
+
+  int width();
+
+  int channels();
+
+  int classes();
+
+  /** The class of one image, in [0, classes). */
+  int label(int index);
+
+  /** Writes height x width x channels bytes of one image at {@code into[offset]}. */
+  void read(int index, byte[] into, int offset) throws IOException;
+
+  /** Writes one image in its own size, which for image folders is the size of the file. */
+  default void decode(int index, Picture into) throws IOException {
+    into.resize(height(), width(), channels());
+    read(index, into.pixels(), 0);
+  }
+
+  /** What one image is called in an error message. */
+  default String describe(int index) {
+    return name() + ": sample " + index;
+  }
+
+  /** Bytes of one image. */
+  default int imageBytes() {
+    return height() * width() * channels();
+  }
+}

@@ -1,0 +1,230 @@
+package onebit.data;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.util.List;
+
+/**
+ * The batches of one epoch in the sampler's order, prepared ahead by worker threads in a ring of buffers.
+ *
+ * <p>{@link #start} begins an epoch at a batch, {@link #next} hands out batches until it returns null, and a loader is
+ * started again for the next epoch with the same threads and buffers. What a batch holds depends on (seed, epoch, batch)
+ * only, not on threads. One consumer thread; a batch is valid until the following call of {@code next}, {@code start} or
+ * {@code close}.
+ *
+ * <pre>
+ * Units   stall time in nanoseconds during which {@code next} waited for a batch
+ * Cost    memory: (threads + 2) batches
+ * </pre>
+ */
+public final class Loader implements AutoCloseable {
+  private final Dataset dataset;
+  private final Sampler sampler;
+  private final List<Augmentation> steps;
+  private final ImageBatch[] ring;
+  private final Throwable[] failures;
+  /** The batch that each place of the ring holds, or -1 where it is free. */
+  private final int[] holds;
+  private final Thread[] workers;
+
+  private int[] order = new int[0];
+  private int epoch;
+  private int nextToFill;
+  private int nextToHand;
+  private int filling;
+  private boolean closed;
+  private boolean failed;
+  private long stallNanos;
+
+  /**
+   * A loader that has not started an epoch.
+   *
+   * @throws IllegalArgumentException if the sampler is for another number of images, or threads is not positive
+   */
+  public Loader(Dataset dataset, Sampler sampler, List<Augmentation> steps, int threads) {
+    if (sampler.size() != dataset.size()) {
+      throw new IllegalArgumentException("Loader: the sampler is for " + sampler.size() + " images, " + dataset.name()
+          + " has " + dataset.size());
+    }
+    if (threads < 1) throw new IllegalArgumentException("Loader: threads " + threads + " must be >= 1");
+    this.dataset = dataset;
+    this.sampler = sampler;
+    this.steps = List.copyOf(steps);
+    ring = new ImageBatch[threads + 2];
+    failures = new Throwable[ring.length];
+    holds = new int[ring.length];
+    for (int i = 0; i < ring.length; i++) {
+      ring[i] = new ImageBatch(
+          sampler.localBatch(), Augmenter.height(steps, dataset), Augmenter.width(steps, dataset), dataset.channels());
+    }
+    nextToFill = sampler.batches();
+    nextToHand = sampler.batches();
+    workers = new Thread[threads];
+    for (int i = 0; i < threads; i++) {
+      workers[i] = Thread.ofPlatform().daemon().name("onebit-loader-" + i).start(this::work);
+    }
+  }
+
+  /** A loader over a whole data set in order, each image exactly once, the last batch as small as it comes. */
+  public static Loader evaluation(Dataset dataset, int batch, List<Augmentation> steps, int threads) {
+    return new Loader(dataset, Sampler.evaluation(dataset.size(), batch), steps, threads);
+  }
+
+  /** Begins an epoch at a batch; what was prepared of another one is thrown away. */
+  public synchronized void start(int epoch, int fromBatch) {
+    requireOpen();
+    if (epoch < 0 || fromBatch < 0 || fromBatch > sampler.batches()) {
+      throw new IllegalArgumentException("Loader: epoch " + epoch + ", batch " + fromBatch + " must be >= 0 and at most "
+          + sampler.batches() + " batches");
+    }
+    nextToFill = sampler.batches();
+    boolean interrupted = false;
+    while (filling > 0) interrupted |= pause();
+    order = sampler.order(epoch);
+    this.epoch = epoch;
+    java.util.Arrays.fill(holds, -1);
+    java.util.Arrays.fill(failures, null);
+    nextToFill = fromBatch;
+    nextToHand = fromBatch;
+    failed = false;
+    notifyAll();
+    if (interrupted) Thread.currentThread().interrupt();
+  }
+
+  /**
+   * The next batch, or null after the last one of the epoch.
+   *
+   * @throws UncheckedIOException if a sample of the batch could not be read; the message names it, and the epoch is over
+   */
+  public synchronized ImageBatch next() {
+    requireOpen();
+    if (failed) throw new IllegalStateException("Loader: the epoch ended with an error; call start for another");
+    if (nextToHand >= sampler.batches()) return null;
+    int at = nextToHand % ring.length;
+    int before = (nextToHand + ring.length - 1) % ring.length;
+    if (holds[before] == nextToHand - 1) {
+      holds[before] = -1;
+      notifyAll();
+    }
+    if (holds[at] != nextToHand) {
+      long begin = System.nanoTime();
+      boolean interrupted = false;
+      while (holds[at] != nextToHand && !closed) interrupted |= pause();
+      stallNanos += System.nanoTime() - begin;
+      if (interrupted) Thread.currentThread().interrupt();
+      requireOpen();
+    }
+    if (failures[at] != null) {
+      Throwable failure = failures[at];
+      failed = true;
+      nextToFill = sampler.batches();
+      if (failure instanceof IOException e) throw new UncheckedIOException(e.getMessage(), e);
+      throw new IllegalStateException(failure.getMessage(), failure);
+    }
+    nextToHand++;
+    return ring[at];
+  }
+
+  /** Batches of one epoch. */
+  public int batches() {
+    return sampler.batches();
+  }
+
+  /** The batch that {@link #next} hands out next: the place to resume at. */
+  public synchronized int position() {
+    return nextToHand;
+  }
+
+  /** Nanoseconds that {@link #next} has waited since the loader was made. */
+  public synchronized long stallNanos() {
+    return stallNanos;
+  }
+
+  /** Stops the threads and waits until they are gone; a second call does nothing. */
+  @Override public void close() {
+    synchronized (this) {
+      closed = true;
+      notifyAll();
+    }
+    boolean interrupted = false;
+    for (Thread worker : workers) {
+      while (worker.isAlive()) {
+        try {
+          worker.join();
+        } catch (InterruptedException e) {
+          interrupted = true;
+        }
+      }
+    }
+    if (interrupted) Thread.currentThread().interrupt();
+  }
+
+  private void work() {
+    Augmenter augmenter = new Augmenter(steps, sampler.seed());
+    while (true) {
+      int batch;
+      int[] epochOrder;
+      int batchEpoch;
+      synchronized (this) {
+        while (!closed && (nextToFill >= sampler.batches() || nextToFill >= nextToHand + ring.length
+            || holds[nextToFill % ring.length] >= 0)) {
+          pause();
+        }
+        if (closed) return;
+        batch = nextToFill++;
+        epochOrder = order;
+        batchEpoch = epoch;
+        filling++;
+      }
+      Throwable failure = fill(augmenter, batch, batchEpoch, epochOrder);
+      synchronized (this) {
+        failures[batch % ring.length] = failure;
+        holds[batch % ring.length] = batch;
+        filling--;
+        notifyAll();
+      }
+    }
+  }
+
+  private Throwable fill(Augmenter augmenter, int batch, int batchEpoch, int[] epochOrder) {
+    ImageBatch into = ring[batch % ring.length];
+    int from = sampler.from(batch);
+    int to = sampler.to(batch);
+    int bytes = into.imageBytes();
+    for (int position = from; position < to; position++) {
+      int index = epochOrder[position];
+      int image = position - from;
+      try {
+        into.labels()[image] = dataset.label(index);
+        into.sampleIds()[image] = index;
+        augmenter.read(dataset, index, batchEpoch, into.pixels(), image * bytes);
+      } catch (IOException e) {
+        return new IOException(named(index, batchEpoch, e), e);
+      } catch (RuntimeException | Error e) {
+        return new IllegalStateException(named(index, batchEpoch, e), e);
+      }
+    }
+    into.count(to - from);
+    return null;
+  }
+
+  private String named(int index, int batchEpoch, Throwable e) {
+    String what = dataset.describe(index);
+    String why = e.getMessage() == null ? e.toString() : e.getMessage();
+    return (why.startsWith(what) ? why : what + ": " + why) + " (sample " + index + " of epoch " + batchEpoch + ")";
+  }
+
+  /** Waits for a notice; true if the thread was interrupted meanwhile. */
+  private boolean pause() {
+    try {
+      wait();
+      return false;
+    } catch (InterruptedException e) {
+      return true;
+    }
+  }
+
+  private void requireOpen() {
+    if (closed) throw new IllegalStateException("Loader: is closed");
+  }
+}
