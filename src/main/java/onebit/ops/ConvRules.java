@@ -1,0 +1,67 @@
+package onebit.ops;
+
+import onebit.tensor.BinarySet;
+import onebit.tensor.BitTensor;
+import onebit.tensor.Shape;
+import onebit.tensor.Tensor;
+
+/** What the bit and convolution ops ask of their arguments; every backend refuses with these words. */
+public final class ConvRules {
+  private ConvRules() {}
+
+  /** @throws IllegalArgumentException unless the tensor holds as many values as the shape */
+  public static void requireSize(String op, String name, Tensor tensor, Shape shape) {
+    if (tensor.size() != shape.size()) {
+      throw new IllegalArgumentException(op + ": " + name + " has shape " + tensor.shape() + ", " + tensor.size() + " values; " + shape + " wanted");
+    }
+  }
+
+  public static void requirePack(String op, BitTensor bits, Tensor x) {
+    long values = (long) bits.rows() * bits.bits();
+    if (values != x.size()) {
+      throw new IllegalArgumentException(op + ": " + bits.rows() + " rows of " + bits.bits() + " bits are " + values + " values, x has " + x.size());
+    }
+  }
+
+  public static void requireSet(String op, String name, BinarySet set, int rows) {
+    if (set.count() != 1 && set.count() != rows) {
+      throw new IllegalArgumentException(op + ": " + name + " has " + set.count() + " sets; 1 or " + rows + " wanted");
+    }
+  }
+
+  public static void requireXnorGemm(Tensor y, BitTensor a, BitTensor b) {
+    if (a.bits() != b.bits()) {
+      throw new IllegalArgumentException("xnorGemm: a has " + a.bits() + " bits per row, b has " + b.bits() + "; they must be equal");
+    }
+    requireSize("xnorGemm", "y", y, Shape.matrix(a.rows(), b.rows()));
+  }
+
+  public static void requireXnorConv2d(Tensor y, BitTensor x, BitTensor w, BinarySet xSet, BinarySet wSet, ConvGeometry g) {
+    if (g.groups() != 1) throw new IllegalArgumentException("xnorConv2d: groups must be 1, got " + g.groups());
+    requireBits("x", x, (long) g.n() * g.h() * g.w(), g.c());
+    requireBits("w", w, g.o(), g.taps());
+    if (xSet.count() != 1) throw new IllegalArgumentException("xnorConv2d: xSet has " + xSet.count() + " sets; 1 wanted");
+    requireSet("xnorConv2d", "wSet", wSet, g.o());
+    requireSize("xnorConv2d", "y", y, g.y());
+  }
+
+  private static void requireBits(String name, BitTensor t, long rows, int bits) {
+    if (t.rows() != rows || t.bits() != bits) {
+      throw new IllegalArgumentException("xnorConv2d: " + name + " has " + t.rows() + " rows of " + t.bits() + " bits; " + rows + " of " + bits + " wanted");
+    }
+  }
+
+  public static void requireConv2d(String op, Tensor x, Tensor w, Tensor y, ConvGeometry g) {
+    if (x != null) requireSize(op, "x", x, g.x());
+    if (w != null) requireSize(op, "w", w, g.filters());
+    if (y != null) requireSize(op, "y", y, g.y());
+  }
+
+  /** @throws IllegalArgumentException unless w is [O][I] and x has N rows of I, y N rows of O values */
+  public static void requireLinear(String op, Tensor y, Tensor x, Tensor w) {
+    int n = x.shape().d0(), i = x.shape().rowSize(), o = w.shape().d0();
+    if (w.shape().rowSize() != i || y.shape().d0() != n || y.shape().rowSize() != o) {
+      throw new IllegalArgumentException(op + ": x " + x.shape() + ", w " + w.shape() + " and y " + y.shape() + " do not fit; wanted [N][I], [O][I], [N][O]");
+    }
+  }
+}

@@ -1,0 +1,118 @@
+package onebit.ops.cpu;
+
+import onebit.ops.ConvGeometry;
+import onebit.ops.Padding;
+import onebit.tensor.BinarySet;
+import onebit.tensor.BitTensor;
+
+/**
+ * What one binary convolution adds per filter and border class to the counts of differing bits.
+ *
+ * <p>A border class is the range of filter rows and columns that lie inside the image; outside taps are bit 0 in the patch, so they
+ * differ exactly where the filter has a 1, and that count is known per class and filter.
+ *
+ * <pre>
+ * Source  y = dx dw dot + dx cw sum(bx) + cx dw sum(bw) + cx cw V + offset, dot = V - 2 (differences - outside ones)
+ * </pre>
+ */
+final class FilterTables {
+  private int filters, columnClasses;
+  private int[] rowClass = new int[0], columnClass = new int[0];
+  /** By class: valid taps times channels. */
+  private int[] valid = new int[0];
+  /** By class and filter: V + 2 outside ones, and what does not depend on the pixel. */
+  private int[] dotBase = new int[0];
+  private float[] rest = new float[0];
+  /** By filter: dx dw and dx cw. */
+  private float[] dotScale = new float[0], onesScale = new float[0];
+  private int[] tapOnes = new int[0];
+
+  void fill(BitTensor w, BinarySet xSet, BinarySet wSet, ConvGeometry g, Padding padding, float offset) {
+    filters = g.o();
+    boolean zero = padding == Padding.ZERO;
+    int[] rowRanges = new int[2 * (zero ? g.p() : 1)], columnRanges = new int[2 * (zero ? g.q() : 1)];
+    rowClass = grown(rowClass, g.p());
+    columnClass = grown(columnClass, g.q());
+    int rowClasses = classes(rowClass, rowRanges, g.p(), g.h(), g.r(), g, zero);
+    columnClasses = classes(columnClass, columnRanges, g.q(), g.w(), g.s(), g, zero);
+    valid = grown(valid, rowClasses * columnClasses);
+    dotBase = grown(dotBase, rowClasses * columnClasses * filters);
+    tapOnes = grown(tapOnes, g.r() * g.s());
+    if (rest.length < dotBase.length) rest = new float[dotBase.length];
+    if (dotScale.length < filters) {
+      dotScale = new float[filters];
+      onesScale = new float[filters];
+    }
+    float cx = xSet.centre().floats()[0], dx = xSet.distance().floats()[0];
+    float[] cws = wSet.centre().floats(), dws = wSet.distance().floats();
+    for (int n = 0; n < filters; n++) {
+      float cw = cws[wSet.count() == 1 ? 0 : n], dw = dws[wSet.count() == 1 ? 0 : n];
+      dotScale[n] = dx * dw;
+      onesScale[n] = dx * cw;
+      int all = 0;
+      for (int tap = 0; tap < g.r() * g.s(); tap++) all += tapOnes[tap] = ones(w.longs(), n * w.words(), tap * g.c(), g.c());
+      for (int i = 0; i < rowClasses; i++) {
+        for (int j = 0; j < columnClasses; j++) {
+          int inside = 0, rows = rowRanges[2 * i + 1] - rowRanges[2 * i], columns = columnRanges[2 * j + 1] - columnRanges[2 * j];
+          for (int r = rowRanges[2 * i]; r < rowRanges[2 * i + 1]; r++) {
+            for (int s = columnRanges[2 * j]; s < columnRanges[2 * j + 1]; s++) inside += tapOnes[r * g.s() + s];
+          }
+          int kind = i * columnClasses + j, v = rows * columns * g.c();
+          valid[kind] = v;
+          dotBase[kind * filters + n] = v + 2 * (all - inside);
+          rest[kind * filters + n] = cx * dw * (2 * inside - v) + cx * cw * v + offset;
+        }
+      }
+    }
+  }
+
+  /** The outputs of one pixel from its counts of differing bits and of ones. */
+  void values(float[] y, int to, int[] counts, int from, int ones, int p, int q) {
+    int kind = rowClass[p] * columnClasses + columnClass[q];
+    values(y, to, counts, from, dotBase, rest, kind * filters, dotScale, onesScale, 2 * ones - valid[kind], filters);
+  }
+
+  private static void values(float[] y, int to, int[] counts, int from, int[] dotBase, float[] rest, int kind, float[] dotScale, float[] onesScale,
+      float sumX, int filters) {
+    for (int n = 0; n < filters; n++) {
+      y[to + n] = dotScale[n] * (dotBase[kind + n] - 2 * counts[from + n]) + (onesScale[n] * sumX + rest[kind + n]);
+    }
+  }
+
+  /** The class of each output position, and the range of taps inside the image of each class; returns their number. */
+  private static int classes(int[] of, int[] ranges, int positions, int extent, int taps, ConvGeometry g, boolean zero) {
+    int count = 0;
+    for (int p = 0; p < positions; p++) {
+      int from = 0, to = taps, origin = p * g.stride() - g.pad();
+      if (zero) {
+        while (from < taps && origin + from * g.dilation() < 0) from++;
+        while (to > from && origin + (to - 1) * g.dilation() >= extent) to--;
+      }
+      int found = 0;
+      while (found < count && (ranges[2 * found] != from || ranges[2 * found + 1] != to)) found++;
+      if (found == count) {
+        ranges[2 * count] = from;
+        ranges[2 * count + 1] = to;
+        count++;
+      }
+      of[p] = found;
+    }
+    return count;
+  }
+
+  /** Ones among count bits of a row from the given bit. */
+  private static int ones(long[] words, int row, int bit, int count) {
+    int sum = 0;
+    for (int i = bit; i < bit + count; ) {
+      int take = Math.min(64 - (i & 63), bit + count - i);
+      long mask = take == 64 ? -1L : (1L << take) - 1;
+      sum += Long.bitCount(words[row + (i >>> 6)] >>> (i & 63) & mask);
+      i += take;
+    }
+    return sum;
+  }
+
+  private static int[] grown(int[] array, int length) {
+    return array.length < length ? new int[length] : array;
+  }
+}

@@ -1,0 +1,148 @@
+package onebit.ops.cpu;
+
+import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.IntVector;
+import jdk.incubator.vector.LongVector;
+import jdk.incubator.vector.VectorMask;
+import jdk.incubator.vector.VectorOperators;
+import jdk.incubator.vector.VectorSpecies;
+
+/**
+ * Packed bits with the Vector API: 512-bit popcounts, lanes over the filters, one small method per shape of tile.
+ *
+ * <p>More than about twelve sums in one method make the compiler give up and box them.
+ */
+final class VectorXnor implements XnorKernel {
+  private static final VectorSpecies<Long> LONGS = LongVector.SPECIES_512;
+  private static final VectorSpecies<Integer> INTS = IntVector.SPECIES_256;
+  private static final VectorSpecies<Float> FLOATS = FloatVector.SPECIES_512;
+
+  @Override
+  public int block() {
+    return 32;
+  }
+
+  @Override
+  public int padded(int filters) {
+    int padded = (filters + 7) & -8;
+    return padded % 32 == 24 ? padded + 8 : padded;
+  }
+
+  @Override
+  public void differences(int[] counts, long[] a, int rows, long[] panels, int words, int padded) {
+    for (int n0 = 0; n0 < padded; n0 += 32) {
+      int panel = n0 * words;
+      switch (Math.min(32, padded - n0)) {
+        case 32 -> {
+          for (int m = 0; m < rows; m += 2) twoByFour(counts, m * padded + n0, padded, a, m * words, panels, panel, words);
+        }
+        case 16 -> {
+          for (int m = 0; m < rows; m += 4) fourByTwo(counts, m * padded + n0, padded, a, m * words, panels, panel, words);
+        }
+        default -> {
+          for (int m = 0; m < rows; m += 4) fourByOne(counts, m * padded + n0, padded, a, m * words, panels, panel, words);
+        }
+      }
+    }
+  }
+
+  private static void twoByFour(int[] counts, int to, int stride, long[] a, int row, long[] b, int panel, int words) {
+    LongVector s00 = LongVector.zero(LONGS), s01 = s00, s02 = s00, s03 = s00, s10 = s00, s11 = s00, s12 = s00, s13 = s00;
+    for (int k = 0; k < words; k++) {
+      LongVector a0 = LongVector.broadcast(LONGS, a[row + k]), a1 = LongVector.broadcast(LONGS, a[row + words + k]);
+      int at = panel + k * 32;
+      LongVector b0 = LongVector.fromArray(LONGS, b, at), b1 = LongVector.fromArray(LONGS, b, at + 8);
+      LongVector b2 = LongVector.fromArray(LONGS, b, at + 16), b3 = LongVector.fromArray(LONGS, b, at + 24);
+      s00 = s00.add(a0.lanewise(VectorOperators.XOR, b0).lanewise(VectorOperators.BIT_COUNT));
+      s01 = s01.add(a0.lanewise(VectorOperators.XOR, b1).lanewise(VectorOperators.BIT_COUNT));
+      s02 = s02.add(a0.lanewise(VectorOperators.XOR, b2).lanewise(VectorOperators.BIT_COUNT));
+      s03 = s03.add(a0.lanewise(VectorOperators.XOR, b3).lanewise(VectorOperators.BIT_COUNT));
+      s10 = s10.add(a1.lanewise(VectorOperators.XOR, b0).lanewise(VectorOperators.BIT_COUNT));
+      s11 = s11.add(a1.lanewise(VectorOperators.XOR, b1).lanewise(VectorOperators.BIT_COUNT));
+      s12 = s12.add(a1.lanewise(VectorOperators.XOR, b2).lanewise(VectorOperators.BIT_COUNT));
+      s13 = s13.add(a1.lanewise(VectorOperators.XOR, b3).lanewise(VectorOperators.BIT_COUNT));
+    }
+    store(s00, counts, to);
+    store(s01, counts, to + 8);
+    store(s02, counts, to + 16);
+    store(s03, counts, to + 24);
+    store(s10, counts, to + stride);
+    store(s11, counts, to + stride + 8);
+    store(s12, counts, to + stride + 16);
+    store(s13, counts, to + stride + 24);
+  }
+
+  private static void fourByTwo(int[] counts, int to, int stride, long[] a, int row, long[] b, int panel, int words) {
+    LongVector s00 = LongVector.zero(LONGS), s01 = s00, s10 = s00, s11 = s00, s20 = s00, s21 = s00, s30 = s00, s31 = s00;
+    int row1 = row + words, row2 = row1 + words, row3 = row2 + words;
+    for (int k = 0; k < words; k++) {
+      LongVector b0 = LongVector.fromArray(LONGS, b, panel + k * 16), b1 = LongVector.fromArray(LONGS, b, panel + k * 16 + 8);
+      LongVector a0 = LongVector.broadcast(LONGS, a[row + k]), a1 = LongVector.broadcast(LONGS, a[row1 + k]);
+      LongVector a2 = LongVector.broadcast(LONGS, a[row2 + k]), a3 = LongVector.broadcast(LONGS, a[row3 + k]);
+      s00 = s00.add(a0.lanewise(VectorOperators.XOR, b0).lanewise(VectorOperators.BIT_COUNT));
+      s01 = s01.add(a0.lanewise(VectorOperators.XOR, b1).lanewise(VectorOperators.BIT_COUNT));
+      s10 = s10.add(a1.lanewise(VectorOperators.XOR, b0).lanewise(VectorOperators.BIT_COUNT));
+      s11 = s11.add(a1.lanewise(VectorOperators.XOR, b1).lanewise(VectorOperators.BIT_COUNT));
+      s20 = s20.add(a2.lanewise(VectorOperators.XOR, b0).lanewise(VectorOperators.BIT_COUNT));
+      s21 = s21.add(a2.lanewise(VectorOperators.XOR, b1).lanewise(VectorOperators.BIT_COUNT));
+      s30 = s30.add(a3.lanewise(VectorOperators.XOR, b0).lanewise(VectorOperators.BIT_COUNT));
+      s31 = s31.add(a3.lanewise(VectorOperators.XOR, b1).lanewise(VectorOperators.BIT_COUNT));
+    }
+    store(s00, counts, to);
+    store(s01, counts, to + 8);
+    store(s10, counts, to + stride);
+    store(s11, counts, to + stride + 8);
+    store(s20, counts, to + 2 * stride);
+    store(s21, counts, to + 2 * stride + 8);
+    store(s30, counts, to + 3 * stride);
+    store(s31, counts, to + 3 * stride + 8);
+  }
+
+  private static void fourByOne(int[] counts, int to, int stride, long[] a, int row, long[] b, int panel, int words) {
+    LongVector s0 = LongVector.zero(LONGS), s1 = s0, s2 = s0, s3 = s0;
+    int row1 = row + words, row2 = row1 + words, row3 = row2 + words;
+    for (int k = 0; k < words; k++) {
+      LongVector b0 = LongVector.fromArray(LONGS, b, panel + k * 8);
+      s0 = s0.add(b0.lanewise(VectorOperators.XOR, a[row + k]).lanewise(VectorOperators.BIT_COUNT));
+      s1 = s1.add(b0.lanewise(VectorOperators.XOR, a[row1 + k]).lanewise(VectorOperators.BIT_COUNT));
+      s2 = s2.add(b0.lanewise(VectorOperators.XOR, a[row2 + k]).lanewise(VectorOperators.BIT_COUNT));
+      s3 = s3.add(b0.lanewise(VectorOperators.XOR, a[row3 + k]).lanewise(VectorOperators.BIT_COUNT));
+    }
+    store(s0, counts, to);
+    store(s1, counts, to + stride);
+    store(s2, counts, to + 2 * stride);
+    store(s3, counts, to + 3 * stride);
+  }
+
+  private static void store(LongVector sums, int[] counts, int to) {
+    ((IntVector) sums.convertShape(VectorOperators.L2I, INTS, 0)).intoArray(counts, to);
+  }
+
+  @Override
+  public void pack(long[] bits, float[] x, int from, int to, int rowBits, float threshold) {
+    int words = (rowBits + 63) >>> 6;
+    for (int row = from; row < to; row++) {
+      for (int word = 0; word < words; word++) {
+        int at = row * rowBits + word * 64, count = Math.min(64, rowBits - word * 64);
+        bits[row * words + word] = packWord(x, at, count, threshold);
+      }
+    }
+  }
+
+  private static long packWord(float[] x, int from, int count, float threshold) {
+    long word = 0;
+    int i = 0;
+    for (; i + 16 <= count; i += 16) word |= FloatVector.fromArray(FLOATS, x, from + i).compare(VectorOperators.GE, threshold).toLong() << i;
+    return i == count ? word : word | PlainXnor.packWord(x, from + i, count - i, threshold) << i;
+  }
+
+  @Override
+  public void unpack(float[] x, int xFrom, long[] bits, int bitsFrom, int rowBits, float low, float high) {
+    FloatVector lows = FloatVector.broadcast(FLOATS, low);
+    int i = 0;
+    for (; i + 16 <= rowBits; i += 16) {
+      lows.blend(high, VectorMask.fromLong(FLOATS, bits[bitsFrom + (i >>> 6)] >>> i & 0xFFFF)).intoArray(x, xFrom + i);
+    }
+    for (; i < rowBits; i++) x[xFrom + i] = (bits[bitsFrom + (i >>> 6)] >>> i & 1) != 0 ? high : low;
+  }
+}

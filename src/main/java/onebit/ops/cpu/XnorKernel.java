@@ -1,0 +1,45 @@
+package onebit.ops.cpu;
+
+/**
+ * The inner loops on packed bits, twice: {@link VectorXnor} and {@link PlainXnor}.
+ *
+ * <pre>
+ * Encoding  a panel holds the words of block() filters at a time: word k of filter n is panel[n0 * words + k * width + n - n0],
+ *           where n0 = n / block() * block() and width = min(block(), padded - n0); padded is padded(filters)
+ * </pre>
+ */
+interface XnorKernel {
+  /** Rows that {@link #differences} takes come in multiples of this. */
+  int ROWS = 4;
+
+  int block();
+
+  /** The number of filters rounded up to what a panel holds. */
+  int padded(int filters);
+
+  /**
+   * counts[m][n] = popc(a[m] ^ panel[n]) over all words.
+   *
+   * <pre>
+   * Shapes  a: rows x words from its start, rows a multiple of ROWS; counts: rows x padded
+   * </pre>
+   */
+  void differences(int[] counts, long[] a, int rows, long[] panels, int words, int padded);
+
+  /** bit = [x >= threshold] for rows [from, to). */
+  void pack(long[] bits, float[] x, int from, int to, int rowBits, float threshold);
+
+  /** x = high where the bit is 1, else low, for one row. */
+  void unpack(float[] x, int xFrom, long[] bits, int bitsFrom, int rowBits, float low, float high);
+
+  /** The panels of filters given as rows of words; filters past the last are 0. */
+  default void transpose(long[] panels, long[] filters, int count, int words, int padded) {
+    for (int n0 = 0; n0 < padded; n0 += block()) {
+      int width = Math.min(block(), padded - n0), base = n0 * words;
+      for (int j = 0; j < width; j++) {
+        int n = n0 + j;
+        for (int k = 0; k < words; k++) panels[base + k * width + j] = n < count ? filters[n * words + k] : 0;
+      }
+    }
+  }
+}

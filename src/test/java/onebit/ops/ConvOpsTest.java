@@ -1,0 +1,175 @@
+package onebit.ops;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Random;
+import java.util.stream.Stream;
+import onebit.tensor.Shape;
+import onebit.tensor.Tensor;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
+
+class ConvOpsTest {
+  static Stream<Backends.Named<ConvOps>> backends() {
+    return Backends.convOps();
+  }
+
+  static Stream<Arguments> convolutions() {
+    List<ConvGeometry> list = new ArrayList<>();
+    for (int c : new int[] {1, 3, 16, 17, 32, 64}) {
+      for (int o : new int[] {1, 16, 20, 32, 64}) {
+        list.add(new ConvGeometry(3, 6, 5, c, o, 3, 3, 1, 1, 1, 1));
+        list.add(new ConvGeometry(2, 7, 8, c, o, 3, 3, 2, 1, 1, 1));
+      }
+    }
+    list.add(new ConvGeometry(2, 8, 8, 16, 16, 3, 3, 1, 0, 1, 1));
+    list.add(new ConvGeometry(2, 8, 8, 16, 16, 3, 3, 1, 2, 1, 1));
+    list.add(new ConvGeometry(2, 9, 9, 32, 16, 3, 3, 1, 2, 2, 1));
+    list.add(new ConvGeometry(2, 9, 8, 16, 32, 3, 3, 3, 2, 1, 1));
+    list.add(new ConvGeometry(2, 9, 8, 8, 12, 3, 3, 1, 1, 1, 4));
+    list.add(new ConvGeometry(2, 9, 8, 32, 32, 3, 3, 2, 1, 1, 2));
+    list.add(new ConvGeometry(2, 11, 10, 3, 8, 5, 5, 1, 2, 1, 1));
+    list.add(new ConvGeometry(1, 15, 14, 3, 8, 7, 7, 2, 3, 1, 1));
+    list.add(new ConvGeometry(3, 5, 6, 32, 16, 1, 1, 1, 0, 1, 1));
+    list.add(new ConvGeometry(3, 5, 6, 16, 32, 1, 1, 2, 0, 1, 1));
+    list.add(new ConvGeometry(2, 5, 6, 16, 32, 1, 1, 1, 1, 1, 1));
+    list.add(new ConvGeometry(2, 5, 6, 16, 32, 3, 1, 1, 1, 1, 1));
+    list.add(new ConvGeometry(2, 1, 1, 16, 16, 3, 3, 1, 1, 1, 1));
+    list.add(new ConvGeometry(1, 33, 40, 16, 16, 3, 3, 1, 1, 1, 1));
+    list.add(new ConvGeometry(40, 8, 8, 64, 64, 3, 3, 1, 1, 1, 1));
+    return Backends.convOps().flatMap(backend -> list.stream().map(g -> Arguments.of(backend, g)));
+  }
+
+  @ParameterizedTest(name = "{0} {1}")
+  @MethodSource("convolutions")
+  void forwardAndBothGradientsEqualTheNaiveLoops(Backends.Named<ConvOps> backend, ConvGeometry g) {
+    Random random = new Random(g.hashCode());
+    Tensor x = random(random, g.x()), w = random(random, g.filters()), gradY = random(random, g.y());
+    for (float border : new float[] {0, -1.25f}) {
+      Tensor y = garbage(g.y()), gradW = garbage(g.filters());
+      backend.ops().conv2d(y, x, w, g, border);
+      assertClose("y", NaiveConv.forward(x.floats(), w.floats(), g, border), y, Math.sqrt(g.taps()));
+      backend.ops().conv2dGradW(gradW, gradY, x, g, border);
+      assertClose("gradW", NaiveConv.gradW(gradY.floats(), x.floats(), g, border), gradW, Math.sqrt(g.n() * g.p() * g.q()));
+    }
+    Tensor gradX = garbage(g.x());
+    backend.ops().conv2dGradX(gradX, gradY, w, g);
+    assertClose("gradX", NaiveConv.gradX(gradY.floats(), w.floats(), g), gradX, Math.sqrt(g.r() * g.s() * g.o()));
+  }
+
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("backends")
+  void theGradientsAreTheAdjointsOfTheConvolution(Backends.Named<ConvOps> backend) {
+    ConvGeometry g = new ConvGeometry(4, 16, 16, 32, 32, 3, 3, 1, 1, 1, 1);
+    Random random = new Random(5);
+    Tensor x = random(random, g.x()), w = random(random, g.filters()), gradY = random(random, g.y());
+    Tensor y = garbage(g.y()), gradX = garbage(g.x()), gradW = garbage(g.filters());
+    backend.ops().conv2d(y, x, w, g, 0);
+    backend.ops().conv2dGradX(gradX, gradY, w, g);
+    backend.ops().conv2dGradW(gradW, gradY, x, g, 0);
+    double product = dot(y, gradY);
+    assertEquals(product, dot(x, gradX), 0.05);
+    assertEquals(product, dot(w, gradW), 0.05);
+  }
+
+  @ParameterizedTest(name = "{0} {1}")
+  @MethodSource("convolutions")
+  void aSecondCallGivesTheSameBits(Backends.Named<ConvOps> backend, ConvGeometry g) {
+    Random random = new Random(6);
+    Tensor x = random(random, g.x()), w = random(random, g.filters()), gradY = random(random, g.y());
+    Tensor[] first = {garbage(g.y()), garbage(g.x()), garbage(g.filters())}, second = {garbage(g.y()), garbage(g.x()), garbage(g.filters())};
+    for (Tensor[] to : new Tensor[][] {first, second}) {
+      backend.ops().conv2d(to[0], x, w, g, 1);
+      backend.ops().conv2dGradX(to[1], gradY, w, g);
+      backend.ops().conv2dGradW(to[2], gradY, x, g, 1);
+    }
+    for (int i = 0; i < 3; i++) assertArrayEquals(first[i].floats(), second[i].floats());
+  }
+
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("backends")
+  void linearAndItsGradientsEqualTheNaiveProducts(Backends.Named<ConvOps> backend) {
+    Random random = new Random(7);
+    int[][] sizes = {{1, 1, 1}, {5, 7, 3}, {130, 64, 10}, {33, 200, 65}};
+    for (int[] size : sizes) {
+      int n = size[0], inputs = size[1], o = size[2];
+      Tensor x = random(random, Shape.matrix(n, inputs)), w = random(random, Shape.matrix(o, inputs)), gradY = random(random, Shape.matrix(n, o));
+      Tensor y = garbage(gradY.shape()), gradX = garbage(x.shape()), gradW = garbage(w.shape());
+      backend.ops().linear(y, x, w);
+      backend.ops().linearGradX(gradX, gradY, w);
+      backend.ops().linearGradW(gradW, gradY, x);
+      assertClose("y", product(x, false, w, true, n, o, inputs), y, Math.sqrt(inputs));
+      assertClose("gradX", product(gradY, false, w, false, n, inputs, o), gradX, Math.sqrt(o));
+      assertClose("gradW", product(gradY, true, x, false, o, inputs, n), gradW, Math.sqrt(n));
+    }
+  }
+
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("backends")
+  void gemmEqualsTheNaiveProductInAllFourOrders(Backends.Named<ConvOps> backend) {
+    Random random = new Random(8);
+    int[][] sizes = {{1, 1, 1}, {3, 4, 5}, {65, 33, 17}, {100, 1, 64}, {1, 100, 64}};
+    for (int[] size : sizes) {
+      int m = size[0], n = size[1], k = size[2];
+      for (int order = 0; order < 4; order++) {
+        boolean ta = (order & 1) != 0, tb = (order & 2) != 0;
+        Tensor a = random(random, ta ? Shape.matrix(k, m) : Shape.matrix(m, k)), b = random(random, tb ? Shape.matrix(n, k) : Shape.matrix(k, n));
+        Tensor c = garbage(Shape.matrix(m, n));
+        backend.ops().gemm(c, a, ta, b, tb, m, n, k);
+        assertClose("c", product(a, ta, b, tb, m, n, k), c, Math.sqrt(k));
+      }
+    }
+  }
+
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("backends")
+  void unequalShapesAreRefusedInWords(Backends.Named<ConvOps> backend) {
+    ConvGeometry g = new ConvGeometry(1, 4, 4, 2, 2, 3, 3, 1, 1, 1, 1);
+    Tensor small = garbage(Shape.vector(3)), x = garbage(g.x()), y = garbage(g.y()), w = garbage(g.filters());
+    var e = assertThrows(IllegalArgumentException.class, () -> backend.ops().conv2d(y, small, w, g, 0));
+    assertEquals("conv2d: x has shape [3], 3 values; [1, 4, 4, 2] wanted", e.getMessage());
+    assertThrows(IllegalArgumentException.class, () -> backend.ops().conv2dGradX(x, y, small, g));
+    assertThrows(IllegalArgumentException.class, () -> backend.ops().conv2dGradW(w, small, x, g, 0));
+    assertThrows(IllegalArgumentException.class, () -> backend.ops().gemm(x, small, false, small, false, 2, 2, 2));
+    assertThrows(IllegalArgumentException.class, () -> backend.ops().linear(x, small, w));
+  }
+
+  private static double[] product(Tensor a, boolean ta, Tensor b, boolean tb, int m, int n, int k) {
+    double[] c = new double[m * n];
+    for (int i = 0; i < m; i++) {
+      for (int j = 0; j < n; j++) {
+        for (int l = 0; l < k; l++) c[i * n + j] += (double) a.floats()[ta ? l * m + i : i * k + l] * b.floats()[tb ? j * k + l : l * n + j];
+      }
+    }
+    return c;
+  }
+
+  private static double dot(Tensor a, Tensor b) {
+    double sum = 0;
+    for (int i = 0; i < a.size(); i++) sum += (double) a.floats()[i] * b.floats()[i];
+    return sum;
+  }
+
+  /** Compares within 2^-20 of the size that a sum of so many unit terms has. */
+  private static void assertClose(String name, double[] want, Tensor got, double scale) {
+    for (int i = 0; i < want.length; i++) assertEquals(want[i], got.floats()[i], 4e-6 * (1 + 2 * scale), name + " at " + i);
+  }
+
+  private static Tensor random(Random random, Shape shape) {
+    float[] x = new float[shape.size()];
+    for (int i = 0; i < x.length; i++) x[i] = (float) random.nextGaussian();
+    return Tensor.of(shape, x);
+  }
+
+  /** A destination that holds what must be overwritten. */
+  private static Tensor garbage(Shape shape) {
+    float[] x = new float[shape.size()];
+    java.util.Arrays.fill(x, 1e9f);
+    return Tensor.of(shape, x);
+  }
+}
