@@ -6,6 +6,7 @@ import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -47,7 +48,7 @@ public record HtmlReport(
   public HtmlReport {
     Objects.requireNonNull(title, "title");
     Objects.requireNonNull(recipe, "recipe");
-    facts = new LinkedHashMap<>(facts);
+    facts = Collections.unmodifiableMap(new LinkedHashMap<>(facts));
     records = List.copyOf(records);
     comparisons = List.copyOf(comparisons);
   }

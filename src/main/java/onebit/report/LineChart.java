@@ -36,7 +36,8 @@ final class LineChart {
         }
       }
     }
-    double tick = tick(y1 - y0 > 0 ? y1 - y0 : Math.max(Math.abs(y0), 1e-6), 5);
+    double least = Math.max(1e-30, 1e-9 * Math.max(Math.abs(y0), Math.abs(y1)));
+    double tick = tick(y1 > y0 ? Math.max(y1 - y0, least) : Math.max(Math.abs(y0), 1e-6), 5);
     y0 = tick * Math.floor(y0 / tick);
     y1 = tick * Math.ceil(y1 / tick);
     y1 = y1 > y0 ? y1 : y0 + tick;

@@ -1,0 +1,98 @@
+package onebit.report;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.ByteArrayOutputStream;
+import java.nio.charset.StandardCharsets;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+
+class ProgressLineTest {
+  private static final long SECOND = 1_000_000_000L;
+  private final ByteArrayOutputStream out = new ByteArrayOutputStream();
+  private long now = -5 * SECOND;
+
+  private ProgressLine line(boolean terminal, int epochs, long steps) {
+    return new ProgressLine(Screen.of(out, terminal), epochs, steps, () -> now);
+  }
+
+  private List<String> lines() {
+    return out.toString(StandardCharsets.UTF_8).lines().toList();
+  }
+
+  @Test
+  void aConstantSpeedGivesThatSpeedAndTheExactTimeLeft() {
+    ProgressLine progress = line(false, 3, 100);
+    progress.start();
+    for (int step = 1; step <= 20; step++) {
+      now += SECOND / 2;
+      progress.step(1, step, 0.5, 128);
+    }
+    assertEquals(List.of("epoch 1/3  step 20/100  loss 0.5000  256 images/s  ETA 2m20s"), lines());
+    assertEquals(256, progress.imagesPerSecond(), 1e-9);
+  }
+
+  @Test
+  void plainLinesComeAtMostEveryTenSecondsAndOncePerEpoch() {
+    ProgressLine progress = line(false, 2, 250);
+    progress.start();
+    for (int epoch = 1; epoch <= 2; epoch++) {
+      for (int step = 1; step <= 250; step++) {
+        now += SECOND / 10;
+        progress.step(epoch, step, 1, 10);
+      }
+      progress.epochDone(epoch, "test 90.0 %");
+    }
+    assertEquals(List.of("epoch 1/2  step 100", "epoch 1/2  step 200", "epoch 1/2  test 90.", "epoch 2/2  step 100", "epoch 2/2  step 200", "epoch 2/2  test 90."),
+        lines().stream().map(l -> l.substring(0, 19)).toList());
+  }
+
+  @Test
+  void aTerminalIsRedrawnAtMostTenTimesASecond() {
+    ProgressLine progress = line(true, 1, 1000);
+    progress.start();
+    for (int step = 1; step <= 1000; step++) {
+      now += SECOND / 1000;
+      progress.step(1, step, 1, 1);
+    }
+    long redraws = out.toString(StandardCharsets.UTF_8).chars().filter(c -> c == '\r').count();
+    assertTrue(redraws >= 10 && redraws <= 12, redraws + " redraws in one second");
+  }
+
+  @Test
+  void aClockThatJumpsSpoilsNeitherSpeedNorTimeLeftNorTheLines() {
+    ProgressLine progress = line(false, 1, 1000);
+    progress.start();
+    for (int step = 1; step <= 60; step++) {
+      now += step == 7 ? -400_000 * SECOND : step == 30 ? 90_000 * SECOND : SECOND;
+      progress.step(1, step, 0.25, 100);
+    }
+    assertEquals(100, progress.imagesPerSecond(), 1e-9);
+    assertTrue(lines().getLast().endsWith("ETA " + ProgressLine.duration(1000 - Integer.parseInt(
+        lines().getLast().replaceAll(".*step (\\d+)/.*", "$1")))), lines().getLast());
+    assertTrue(lines().size() >= 4, "lines went on after the jump: " + lines());
+  }
+
+  @Test
+  void withoutAStartTheFirstStepIsShownWithoutASpeed() {
+    ProgressLine progress = line(true, 1, 10);
+    progress.step(1, 1, Double.NaN, 8);
+    assertEquals("\repoch 1/1  step 1/10  loss NaN\u001b[K", out.toString(StandardCharsets.UTF_8));
+  }
+
+  @Test
+  void durationsUseTheTwoLargestUnits() {
+    assertEquals("0s", ProgressLine.duration(-3));
+    assertEquals("1m00s", ProgressLine.duration(59.7));
+    assertEquals("59m59s", ProgressLine.duration(3599));
+    assertEquals("1h00m", ProgressLine.duration(3600));
+    assertEquals("2d03h", ProgressLine.duration(51 * 3600 + 100));
+  }
+
+  @Test
+  void aRunOfNoStepsIsRefused() {
+    assertThrows(IllegalArgumentException.class, () -> line(true, 1, 0));
+  }
+}
