@@ -99,7 +99,7 @@ public record HtmlReport(
     for (String name : List.of("loss", "epoch", "step", "imagesPerSecond")) {
       double last = Series.of(name, records).last();
       if (!Double.isNaN(last)) {
-        cards.put("last " + name, last == Math.rint(last) ? SummaryTable.cell((long) last) : SummaryTable.cell(last));
+        cards.put("last " + name, cell(last));
       }
     }
     if (!cards.isEmpty()) {
@@ -146,19 +146,17 @@ public record HtmlReport(
     if (layers.isEmpty()) {
       return;
     }
-    double most = layers.stream().map(layer -> Series.of(FLIP + layer, records)).filter(Series::hasValues)
-        .mapToDouble(flip -> flip.values()[flip.indexOf(false)]).max().orElse(0);
     out.append("<section>\n<h2>Bits per layer</h2>\n<p>Flip ratio: share of weight bits that changed since the record before; ")
-        .append("its curves share one height of ").append(SummaryTable.cell(most))
-        .append(". Balance: share of weight bits that are +1; the mark is one half.</p>\n<div class=\"scroll\"><table>\n")
-        .append("<thead><tr><th scope=\"col\">layer</th><th scope=\"col\">flip ratio over time</th>")
-        .append("<th scope=\"col\" class=\"number\">last flip ratio</th><th scope=\"col\">+1 balance</th>")
+        .append("each curve goes from zero to its own highest value. Balance: share of weight bits that are +1; the mark is one half.</p>\n")
+        .append("<div class=\"scroll\"><table>\n<thead><tr><th scope=\"col\">layer</th><th scope=\"col\">flip ratio over time</th>")
+        .append("<th scope=\"col\" class=\"number\">highest</th><th scope=\"col\" class=\"number\">last</th><th scope=\"col\">+1 balance</th>")
         .append("<th scope=\"col\" class=\"number\">last share of +1</th></tr></thead>\n<tbody>\n");
     for (String layer : layers) {
       Series flip = Series.of(FLIP + layer, records);
       Series plus = Series.of(PLUS + layer, records);
       out.append("<tr><th scope=\"row\">").append(Markup.escape(layer)).append("</th><td class=\"spark\">")
-          .append(flip.hasValues() ? sparkline(flip.thinned(200), most) : "").append("</td><td class=\"number\">")
+          .append(flip.hasValues() ? sparkline(flip.thinned(200)) : "").append("</td><td class=\"number\">")
+          .append(flip.hasValues() ? SummaryTable.cell(flip.values()[flip.indexOf(false)]) : "").append("</td><td class=\"number\">")
           .append(flip.hasValues() ? SummaryTable.cell(flip.last()) : "").append("</td><td class=\"spark\">")
           .append(plus.hasValues() ? balance(plus) : "").append("</td><td class=\"number\">")
           .append(plus.hasValues() ? SummaryTable.cell(plus.last()) : "").append("</td></tr>\n");
@@ -166,7 +164,8 @@ public record HtmlReport(
     out.append("</tbody>\n</table></div>\n</section>\n");
   }
 
-  private static String sparkline(Series flip, double most) {
+  private static String sparkline(Series flip) {
+    double most = flip.values()[flip.indexOf(false)];
     double from = flip.steps()[0];
     double range = Math.max(1, flip.steps()[flip.size() - 1] - from);
     StringBuilder path = new StringBuilder();
@@ -208,7 +207,12 @@ public record HtmlReport(
   }
 
   private static String value(OptionalDouble value, String missing) {
-    return value.isPresent() ? SummaryTable.cell(value.getAsDouble()) : missing;
+    return value.isPresent() ? cell(value.getAsDouble()) : missing;
+  }
+
+  /** Whole numbers, such as steps and epochs, without decimals. */
+  private static String cell(double value) {
+    return value == Math.rint(value) && Math.abs(value) < 1e15 ? SummaryTable.cell((long) value) : SummaryTable.cell(value);
   }
 
   private void settings(StringBuilder out) {

@@ -121,7 +121,7 @@ final class LineChart {
     int stride = Math.max(1, Math.ceilDiv(one.size(), MOST_HOVERS));
     for (int i = (one.size() - 1) % stride; i < one.size(); i += stride) {
       if (!Double.isNaN(one.values()[i])) {
-        String epoch = Double.isNaN(one.epochs()[i]) ? "" : ", epoch " + SummaryTable.cell(one.epochs()[i]);
+        String epoch = Double.isNaN(one.epochs()[i]) ? "" : ", epoch " + whole(one.epochs()[i]);
         String text = one.name() + " " + SummaryTable.cell(one.values()[i]) + " at step " + whole(one.steps()[i]) + epoch;
         out.append("<circle class=\"point\" cx=\"").append(at(x(one.steps()[i]))).append("\" cy=\"").append(at(y(one.values()[i])))
             .append("\" r=\"5\"><title>").append(Markup.escape(text)).append("</title></circle>\n");
