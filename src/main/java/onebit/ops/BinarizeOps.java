@@ -23,6 +23,9 @@ public interface BinarizeOps {
   /** y = level(x): the real-valued forward of BiPer's stage 1. */
   void level(Tensor y, Tensor x, Binarizer f);
 
+  /** y = scale of the filter * x. */
+  void scaleFilters(Tensor y, Tensor x, Tensor scale);
+
   /** gradX = gradQ slope(x). */
   void slope(Tensor gradX, Tensor gradQ, Tensor x, Binarizer f);
 

@@ -12,6 +12,7 @@ public final class BitTensor {
   private final int rows;
   private final int bits;
   private final Object memory;
+  private BitTensor view;
 
   public BitTensor(int rows, int bits, Object memory) {
     if (rows < 0 || bits < 1) throw new IllegalArgumentException("BitTensor: rows >= 0 and bits >= 1 wanted, got " + rows + " and " + bits);
@@ -27,6 +28,14 @@ public final class BitTensor {
 
   public int rows() {
     return rows;
+  }
+
+  /** The first so many rows over the same memory; the last view made is remembered. */
+  public BitTensor first(int count) {
+    if (count == rows) return this;
+    if (count > rows) throw new IllegalArgumentException("BitTensor: " + count + " rows asked of " + rows);
+    if (view == null || view.rows != count) view = new BitTensor(count, bits, memory);
+    return view;
   }
 
   /** Bits per row. */

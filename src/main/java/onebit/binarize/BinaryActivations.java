@@ -1,0 +1,56 @@
+package onebit.binarize;
+
+import java.util.List;
+import onebit.ops.Backend;
+import onebit.tensor.BinarySet;
+import onebit.tensor.BitTensor;
+import onebit.tensor.Parameter;
+import onebit.tensor.Shape;
+import onebit.tensor.Tensor;
+
+/** The activations entering one layer as bits with a set, forward and backward. */
+public abstract class BinaryActivations {
+  protected Backend backend;
+  protected Binarizer binarizer;
+  protected BinarySet set;
+
+  /** Makes room; name is the layer's prefix in the state dictionary. */
+  public void build(Backend backend, String name, Shape input) {
+    this.backend = backend;
+    Tensor centre = backend.create(Shape.vector(1)), distance = backend.create(Shape.vector(1));
+    backend.fill(distance, 1);
+    set = new BinarySet(centre, distance);
+  }
+
+  /** Level and slope from now on. */
+  public final void use(Binarizer binarizer) {
+    this.binarizer = binarizer;
+  }
+
+  public final BinarySet set() {
+    return set;
+  }
+
+  /** Fills bits, and the set where it is learned. */
+  public abstract void forward(BitTensor bits, Tensor x, boolean training);
+
+  /** gradX from the gradient at the binarized values; x as it was in forward. */
+  public abstract void backward(Tensor gradX, Tensor gradQ, Tensor x);
+
+  public List<Parameter> parameters() {
+    return List.of();
+  }
+
+  /** bit = [x >= 0] of the values themselves, slope of the binarizer. */
+  public static final class Sign extends BinaryActivations {
+    @Override
+    public void forward(BitTensor bits, Tensor x, boolean training) {
+      backend.bits().pack(bits, x, 0);
+    }
+
+    @Override
+    public void backward(Tensor gradX, Tensor gradQ, Tensor x) {
+      backend.binarize().slope(gradX, gradQ, x, binarizer);
+    }
+  }
+}

@@ -1,0 +1,71 @@
+package onebit.binarize;
+
+import java.util.List;
+import java.util.random.RandomGenerator;
+import onebit.ops.Backend;
+import onebit.tensor.BinarySet;
+import onebit.tensor.BitTensor;
+import onebit.tensor.Parameter;
+import onebit.tensor.StateTensor;
+import onebit.tensor.Tensor;
+
+/** The latent weights of one layer as bits with a set, forward and backward. */
+public abstract class BinaryWeights {
+  protected Backend backend;
+  protected Parameter latent;
+  protected Binarizer binarizer;
+  protected BitTensor bits;
+  protected BinarySet set;
+
+  /** Takes the layer's latent weights; name is the layer's prefix in the state dictionary. */
+  public void build(Backend backend, String name, Parameter latent, RandomGenerator random) {
+    this.backend = backend;
+    this.latent = latent;
+    this.bits = backend.createBits(latent.value().shape().d0(), latent.value().shape().rowSize());
+  }
+
+  /** Level and slope from now on. */
+  public final void use(Binarizer binarizer) {
+    this.binarizer = binarizer;
+  }
+
+  /** Fills bits and set, or values where {@link #real}. */
+  public abstract void forward();
+
+  /** From the gradient at the convolved weights to the gradients of the latent weights and of the set. */
+  public abstract void backward(Tensor gradEffective);
+
+  public final BitTensor bits() {
+    return bits;
+  }
+
+  public final BinarySet set() {
+    return set;
+  }
+
+  /** Whether the convolution uses real values instead of bits (first training stages). */
+  public boolean real() {
+    return false;
+  }
+
+  /** Writes the values that are convolved. */
+  public void effective(Tensor to) {
+    backend.bits().unpack(to, bits, set);
+  }
+
+  /** This layer's share of the loss beside the cross-entropy, 1 value, as of the last backward; null if there is none. */
+  public Tensor penalty() {
+    return null;
+  }
+
+  /** Called before the first batch of an epoch. */
+  public void startEpoch(int epoch) {}
+
+  public List<Parameter> parameters() {
+    return List.of();
+  }
+
+  public List<StateTensor> state() {
+    return List.of();
+  }
+}

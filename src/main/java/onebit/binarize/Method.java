@@ -1,0 +1,39 @@
+package onebit.binarize;
+
+import onebit.ops.Padding;
+
+/**
+ * A published way of training binary networks; the components of the implementing record are the recipe's {@code method.*} keys.
+ *
+ * <p>A method says how latent weights and activations become bits with a set, what the border of a convolution holds, and which surrogates
+ * an epoch uses. It is registered in {@link Methods}.
+ */
+public interface Method {
+  /** Latent weights to bits and back, for one layer. */
+  BinaryWeights weights();
+
+  /** Real activations to bits and back, for one layer. */
+  BinaryActivations activations();
+
+  /** What the border of a binary convolution contributes. */
+  Padding padding();
+
+  /**
+   * Levels and slopes of one epoch.
+   *
+   * <pre>
+   * Units  epoch from 0; epochs: length of the whole schedule
+   * </pre>
+   */
+  Surrogates at(int epoch, int epochs);
+
+  /** What is added to a binary product over so many taps. */
+  default float offset(int taps) {
+    return 0;
+  }
+
+  /** Weight of the penalty on squared levels, per layer mean; 0 for none. */
+  default float penalty() {
+    return 0;
+  }
+}

@@ -1,0 +1,182 @@
+package onebit.binarize;
+
+import java.util.List;
+import java.util.Map;
+import java.util.random.RandomGenerator;
+import onebit.ops.Backend;
+import onebit.ops.Padding;
+import onebit.recipe.Default;
+import onebit.recipe.Range;
+import onebit.tensor.BinarySet;
+import onebit.tensor.BitTensor;
+import onebit.tensor.FileLayout;
+import onebit.tensor.Parameter;
+import onebit.tensor.Shape;
+import onebit.tensor.StateTensor;
+import onebit.tensor.Tensor;
+
+/**
+ * Rotated weights: standardised filters are mixed with their bi-rotation towards the nearest signs, then binarized.
+ *
+ * <pre>
+ * Set      activations {-1, +1} with the sample's mean as threshold; weights {-alpha, +alpha} per filter, alpha learned
+ * Units    rotationUpdate in epochs: three rotation rounds run before the first batch of every so many epochs
+ * Source   Lin et al. 2020 (RBNN, NeurIPS, arXiv 2009.13055); code cifar/modules/binarized_modules.py
+ * Differs  the paper rotates a layer as one vector and keeps the gradient through the rotation; the code, followed here, rotates each
+ *          filter with R1, R2 shared by the layer and detaches the rotation
+ * Twin     kernels/rotation.cu, kernels/sample_standard.cu
+ * </pre>
+ */
+public record Rbnn(@Default("1") @Range(min = 1) int rotationUpdate) implements Method {
+  private static final int ROUNDS = 3;
+
+  /** sign with slope max(0, k (sqrt(2) t - t^2 |u|)): the training-aware approximation. */
+  public record HatSlope(float k, float t) implements Binarizer {
+    @Override
+    public float level(float u) {
+      return u;
+    }
+
+    @Override
+    public float slope(float u) {
+      return Math.max(0, k * ((float) Math.sqrt(2) * t - t * t * Math.abs(u)));
+    }
+  }
+
+  @Override
+  public BinaryWeights weights() {
+    return new Rotated(rotationUpdate);
+  }
+
+  @Override
+  public BinaryActivations activations() {
+    return new SampleStandardised();
+  }
+
+  @Override
+  public Padding padding() {
+    return Padding.ZERO;
+  }
+
+  @Override
+  public Surrogates at(int epoch, int epochs) {
+    double t = Math.pow(10, -2 + 3.0 * epoch / epochs);
+    return withValues(Math.max(1 / t, 1), t);
+  }
+
+  /** The surrogates of given k and t; activations use k = 1 and t of at least 1. */
+  public Surrogates withValues(double k, double t) {
+    return new Surrogates(new HatSlope((float) k, (float) t), new HatSlope(1, (float) Math.max(t, 1)), Map.of("k", k, "t", t));
+  }
+
+  /** The factors a x b of n with a the largest divisor not above sqrt(n). */
+  static int largestFactor(int n) {
+    int a = (int) Math.sqrt(n);
+    while (n % a != 0) a--;
+    return a;
+  }
+
+  private static final class Rotated extends BinaryWeights {
+    private final int rotationUpdate;
+    private Parameter alpha;
+    private Parameter angle;
+    private StateTensor r1;
+    private StateTensor r2;
+    private Tensor u;
+    private Tensor rotated;
+    private Tensor mixed;
+    private Tensor deviation;
+
+    Rotated(int rotationUpdate) {
+      this.rotationUpdate = rotationUpdate;
+    }
+
+    @Override
+    public void build(Backend backend, String name, Parameter latent, RandomGenerator random) {
+      super.build(backend, name, latent, random);
+      Shape shape = latent.value().shape();
+      int filters = shape.d0(), n = shape.rowSize(), a = largestFactor(n), b = n / a;
+      u = backend.create(shape);
+      rotated = backend.create(shape);
+      mixed = backend.create(shape);
+      deviation = backend.create(Shape.vector(filters));
+      alpha = perFilter(name + ".alpha", filters, new int[] {filters, 1, 1});
+      angle = perFilter(name + ".rotate", filters, new int[] {filters, 1, 1, 1});
+      backend.write(alpha.value(), meanOfDefaultInit(filters, n, random));
+      backend.fill(angle.value(), (float) (Math.PI / 2));
+      r1 = new StateTensor(name + ".R1", backend.create(Shape.matrix(a, a)), new int[] {a, a});
+      r2 = new StateTensor(name + ".R2", backend.create(Shape.matrix(b, b)), new int[] {b, b});
+      backend.write(r1.value(), RandomOrthogonal.draw(a, random));
+      backend.write(r2.value(), RandomOrthogonal.draw(b, random));
+      set = new BinarySet(backend.create(Shape.vector(filters)), alpha.value());
+    }
+
+    private Parameter perFilter(String name, int filters, int[] fileShape) {
+      return new Parameter(name, backend.create(Shape.vector(filters)), backend.create(Shape.vector(filters)), Parameter.Kind.BINARY_SET,
+          FileLayout.SAME, fileShape);
+    }
+
+    /** mean |w| per filter of PyTorch's default init, before the network draws its own. */
+    private static float[] meanOfDefaultInit(int filters, int n, RandomGenerator random) {
+      float[] means = new float[filters];
+      for (int o = 0; o < filters; o++) {
+        double sum = 0;
+        for (int i = 0; i < n; i++) sum += random.nextDouble() / Math.sqrt(n);
+        means[o] = (float) (sum / n);
+      }
+      return means;
+    }
+
+    @Override
+    public void startEpoch(int epoch) {
+      if (epoch % rotationUpdate != 0) return;
+      backend.binarize().standardize(u, deviation, latent.value());
+      backend.binarize().rotationRounds(r1.value(), r2.value(), u, ROUNDS);
+    }
+
+    @Override
+    public void forward() {
+      backend.binarize().standardize(u, deviation, latent.value());
+      backend.binarize().rotateMix(mixed, rotated, u, r1.value(), r2.value(), angle.value());
+      backend.binarize().sign(bits, mixed, binarizer);
+    }
+
+    @Override
+    public void backward(Tensor gradEffective) {
+      backend.binarize().scaleBackward(alpha.gradient(), gradEffective, mixed, binarizer, false);
+      backend.binarize().rotateMixBackward(gradEffective, angle.gradient(), gradEffective, mixed, rotated, u, angle.value(), alpha.value(),
+          binarizer);
+      backend.binarize().standardizeBackward(latent.gradient(), gradEffective, u, deviation);
+    }
+
+    @Override
+    public List<Parameter> parameters() {
+      return List.of(alpha, angle);
+    }
+
+    @Override
+    public List<StateTensor> state() {
+      return List.of(r1, r2);
+    }
+  }
+
+  private static final class SampleStandardised extends BinaryActivations {
+    private Tensor statistics;
+
+    @Override
+    public void build(Backend backend, String name, Shape input) {
+      super.build(backend, name, input);
+      statistics = backend.create(Shape.matrix(input.d0(), 2));
+    }
+
+    @Override
+    public void forward(BitTensor bits, Tensor x, boolean training) {
+      backend.binarize().sampleStandard(bits, statistics, x);
+    }
+
+    @Override
+    public void backward(Tensor gradX, Tensor gradQ, Tensor x) {
+      backend.binarize().sampleStandardBackward(gradX, gradQ, x, statistics, binarizer);
+    }
+  }
+}

@@ -1,0 +1,26 @@
+package onebit.binarize;
+
+import onebit.tensor.Tensor;
+
+/** Weights that stay real while activations are binary: the first step of two-step training. */
+final class RealWeights extends BinaryWeights {
+  @Override
+  public void forward() {
+    // the latent weights are what is convolved
+  }
+
+  @Override
+  public boolean real() {
+    return true;
+  }
+
+  @Override
+  public void effective(Tensor to) {
+    backend.point().copy(to, latent.value());
+  }
+
+  @Override
+  public void backward(Tensor gradEffective) {
+    backend.point().copy(latent.gradient(), gradEffective);
+  }
+}

@@ -1,0 +1,113 @@
+package onebit.binarize;
+
+import java.util.List;
+import java.util.random.RandomGenerator;
+import onebit.ops.Backend;
+import onebit.tensor.BinarySet;
+import onebit.tensor.FileLayout;
+import onebit.tensor.Parameter;
+import onebit.tensor.Shape;
+import onebit.tensor.Tensor;
+
+/**
+ * Weights scale * sign(level(w)): the bit is that of the level, the scale is fixed, mean |w|, or learned per filter.
+ *
+ * <pre>
+ * Shapes  scale: 1 value when fixed, else O
+ * </pre>
+ */
+public class SignWeights extends BinaryWeights {
+  /** Where the distance of the set comes from. */
+  public enum Scale {
+    /** A constant. */
+    FIXED,
+    /** mean |w| of the filter, with gradient ("magnitude aware", Bi-Real Net; BMXNet's "binet"). */
+    MEAN_ABSOLUTE,
+    /** mean |w| of the filter, without gradient (XNOR-Net as BMXNet codes it). */
+    MEAN_ABSOLUTE_DETACHED,
+    /** A parameter per filter named alpha, drawn from U[0, 1). */
+    LEARNED
+  }
+
+  private final Scale scale;
+  private final float fixed;
+  private final boolean real;
+  private final float penalty;
+  private Parameter alpha;
+  private Tensor values;
+  private Tensor penaltySum;
+
+  /** Real: the first stage convolves scale * level(w) itself. Penalty: weight of mean(level^2) added to the loss. */
+  public SignWeights(Scale scale, float fixed, boolean real, float penalty) {
+    this.scale = scale;
+    this.fixed = fixed;
+    this.real = real;
+    this.penalty = penalty;
+  }
+
+  public SignWeights(Scale scale) {
+    this(scale, 1, false, 0);
+  }
+
+  @Override
+  public void build(Backend backend, String name, Parameter latent, RandomGenerator random) {
+    super.build(backend, name, latent, random);
+    int filters = scale == Scale.FIXED ? 1 : latent.value().shape().d0();
+    Tensor distance = backend.create(Shape.vector(filters));
+    if (scale == Scale.FIXED) backend.fill(distance, fixed);
+    if (scale == Scale.LEARNED) {
+      float[] start = new float[filters];
+      for (int o = 0; o < filters; o++) start[o] = random.nextFloat();
+      backend.write(distance, start);
+      alpha = new Parameter(name + ".alpha", distance, backend.create(Shape.vector(filters)), Parameter.Kind.BINARY_SET, FileLayout.SAME,
+          new int[] {filters, 1, 1});
+    }
+    set = new BinarySet(backend.create(Shape.vector(filters)), distance);
+    if (penalty != 0) penaltySum = backend.create(Shape.vector(1));
+    if (real) values = backend.create(latent.value().shape());
+  }
+
+  @Override
+  public void forward() {
+    Tensor w = latent.value();
+    if (scale == Scale.MEAN_ABSOLUTE || scale == Scale.MEAN_ABSOLUTE_DETACHED) backend.binarize().meanAbsolute(set.distance(), w, fixed);
+    if (real) {
+      backend.binarize().level(values, w, binarizer);
+      backend.binarize().scaleFilters(values, values, set.distance());
+    } else {
+      backend.binarize().sign(bits, w, binarizer);
+    }
+  }
+
+  @Override
+  public boolean real() {
+    return real;
+  }
+
+  @Override
+  public void effective(Tensor to) {
+    if (real) backend.point().copy(to, values);
+    else super.effective(to);
+  }
+
+  @Override
+  public void backward(Tensor gradEffective) {
+    Tensor w = latent.value();
+    backend.binarize().signWeightsBackward(latent.gradient(), gradEffective, w, set.distance(), binarizer, scale == Scale.MEAN_ABSOLUTE);
+    if (alpha != null) backend.binarize().scaleBackward(alpha.gradient(), gradEffective, w, binarizer, real);
+    if (penalty != 0) {
+      backend.fill(penaltySum, 0);
+      backend.binarize().squaredLevelPenalty(penaltySum, latent.gradient(), w, binarizer, penalty);
+    }
+  }
+
+  @Override
+  public Tensor penalty() {
+    return penaltySum;
+  }
+
+  @Override
+  public List<Parameter> parameters() {
+    return alpha == null ? List.of() : List.of(alpha);
+  }
+}

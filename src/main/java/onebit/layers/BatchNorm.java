@@ -1,0 +1,98 @@
+package onebit.layers;
+
+import java.util.List;
+import onebit.ops.Backend;
+import onebit.tensor.Parameter;
+import onebit.tensor.Shape;
+import onebit.tensor.StateTensor;
+import onebit.tensor.Tensor;
+
+/**
+ * y = gamma (x - mean) / sqrt(var + epsilon) + beta per channel; the batch's statistics in training, running ones in evaluation.
+ *
+ * <pre>
+ * Shapes  x, y: rows of C values
+ * Keeps   mean and inverse deviation of the batch; x stays with the layer before
+ * Units   momentum 0.1 of the new batch
+ * </pre>
+ */
+public final class BatchNorm implements Layer {
+  /** What differs between frameworks and networks. */
+  public record Rule(float epsilon, boolean unbiased, float gammaStart, boolean fixedGamma) {
+    /** PyTorch: epsilon 1e-5, running variance unbiased. */
+    public static final Rule TORCH = new Rule(1e-5f, true, 1, false);
+    /** PyTorch with gamma starting at 1e-8 (RBNN, BiPer on ImageNet). */
+    public static final Rule TORCH_TINY_GAMMA = new Rule(1e-5f, true, 1e-8f, false);
+    /** MXNet: epsilon 1e-5, running variance biased. */
+    public static final Rule MXNET = new Rule(1e-5f, false, 1, false);
+    /** MXNet at the input of ResNetE: epsilon 2e-5, gamma fixed to 1. */
+    public static final Rule MXNET_INPUT = new Rule(2e-5f, false, 1, true);
+  }
+
+  private static final float MOMENTUM = 0.1f;
+
+  private final String name;
+  private final Rule rule;
+  private Backend backend;
+  private Parameter gamma;
+  private Parameter beta;
+  private StateTensor runningMean;
+  private StateTensor runningVar;
+  private Tensor mean;
+  private Tensor inverse;
+  private Tensor y;
+  private Tensor gradX;
+  private Tensor x;
+
+  public BatchNorm(String name, Rule rule) {
+    this.name = name;
+    this.rule = rule;
+  }
+
+  @Override
+  public Shape build(BuildContext context, Shape input) {
+    backend = context.backend();
+    Shape channels = Shape.vector(input.channels());
+    gamma = context.parameter(name + ".weight", channels, Parameter.Kind.NORM, rule.gammaStart());
+    beta = context.parameter(name + ".bias", channels, Parameter.Kind.NORM, 0);
+    runningMean = new StateTensor(name + ".running_mean", backend.create(channels), channels.dims());
+    runningVar = new StateTensor(name + ".running_var", backend.create(channels), channels.dims());
+    backend.fill(runningVar.value(), 1);
+    mean = backend.create(channels);
+    inverse = backend.create(channels);
+    y = backend.create(input);
+    gradX = backend.create(input);
+    return input;
+  }
+
+  @Override
+  public Tensor forward(Tensor input, boolean training) {
+    x = input;
+    Tensor out = y.first(input.shape().d0());
+    if (training) {
+      backend.norm().batchNorm(out, input, gamma.value(), beta.value(), runningMean.value(), runningVar.value(), mean, inverse, MOMENTUM,
+          rule.epsilon(), rule.unbiased());
+    } else {
+      backend.norm().batchNormInference(out, input, gamma.value(), beta.value(), runningMean.value(), runningVar.value(), rule.epsilon());
+    }
+    return out;
+  }
+
+  @Override
+  public Tensor backward(Tensor gradY) {
+    Tensor gradInput = gradX.first(gradY.shape().d0());
+    backend.norm().batchNormBackward(gradInput, gamma.gradient(), beta.gradient(), gradY, x, gamma.value(), mean, inverse);
+    if (rule.fixedGamma()) backend.fill(gamma.gradient(), 0);
+    return gradInput;
+  }
+
+  @Override
+  public List<Parameter> parameters() {
+    return List.of(gamma, beta);
+  }
+
+  @Override
+  public List<StateTensor> state() {
+    return List.of(runningMean, runningVar);
+  }
+}

@@ -1,0 +1,163 @@
+package onebit.layers;
+
+import java.util.ArrayList;
+import java.util.List;
+import onebit.binarize.BinaryActivations;
+import onebit.binarize.BinaryWeights;
+import onebit.binarize.Method;
+import onebit.binarize.Surrogates;
+import onebit.ops.Backend;
+import onebit.ops.ConvGeometry;
+import onebit.ops.Padding;
+import onebit.tensor.BitTensor;
+import onebit.tensor.Parameter;
+import onebit.tensor.Shape;
+import onebit.tensor.StateTensor;
+import onebit.tensor.Tensor;
+
+/**
+ * y = convolution of binarized activations with binarized filters, on packed bits; its backward is real-valued.
+ *
+ * <pre>
+ * Shapes  x N,H,W,C; filters O,R,S,C; y N,P,Q,O
+ * Keeps   the bits of x and of the filters with their sets; x itself stays with the layer before
+ * </pre>
+ *
+ * A binary linear layer is the 1x1 case on N,1,1,C.
+ */
+public final class BinaryConv2d implements Layer {
+  private final String name;
+  private final int filters;
+  private final int taps;
+  private final int stride;
+  private final int pad;
+  private final int dilation;
+  private final Init init;
+  private final Method method;
+  private final BinaryWeights weights;
+  private final BinaryActivations activations;
+  private Backend backend;
+  private Scratch scratch;
+  private ConvGeometry geometry;
+  private Parameter latent;
+  private BitTensor bits;
+  private Tensor y;
+  private Tensor gradX;
+  private Tensor x;
+  private float offset;
+  private float border;
+
+  /** Square filters of taps x taps. */
+  public BinaryConv2d(String name, Method method, int filters, int taps, int stride, int pad, int dilation, Init init) {
+    this.name = name;
+    this.method = method;
+    this.filters = filters;
+    this.taps = taps;
+    this.stride = stride;
+    this.pad = pad;
+    this.dilation = dilation;
+    this.init = init;
+    this.weights = method.weights();
+    this.activations = method.activations();
+  }
+
+  @Override
+  public Shape build(BuildContext context, Shape input) {
+    backend = context.backend();
+    scratch = context.scratch();
+    geometry = new ConvGeometry(input.d0(), input.d1(), input.d2(), input.d3(), filters, taps, taps, stride, pad, dilation, 1);
+    latent = context.filters(name + ".weight", geometry.filters(), Parameter.Kind.LATENT_WEIGHT, init);
+    weights.build(backend, name, latent, context.random(name + ".set"));
+    activations.build(backend, name, input);
+    use(method.at(0, 1));
+    bits = backend.createBits(input.d0() * input.d1() * input.d2(), input.d3());
+    y = backend.create(geometry.y());
+    gradX = backend.create(input);
+    offset = method.offset(geometry.taps());
+    border = method.padding() == Padding.MINUS_ONE ? -1 : 0;
+    scratch.reserve(Scratch.Use.ACTIVATIONS, input.size());
+    scratch.reserve(Scratch.Use.GRADIENT, input.size());
+    scratch.reserve(Scratch.Use.WEIGHTS, latent.size());
+    scratch.reserve(Scratch.Use.WEIGHT_GRADIENT, latent.size());
+    return geometry.y();
+  }
+
+  /** Levels and slopes from now on. */
+  public void use(Surrogates surrogates) {
+    weights.use(surrogates.weights());
+    activations.use(surrogates.activations());
+  }
+
+  /** Called before the first batch of an epoch. */
+  public void startEpoch(int epoch) {
+    weights.startEpoch(epoch);
+  }
+
+  @Override
+  public Tensor forward(Tensor input, boolean training) {
+    x = input;
+    ConvGeometry g = geometry.withBatch(input.shape().d0());
+    BitTensor xBits = bits.first(g.n() * g.h() * g.w());
+    Tensor out = y.first(g.n());
+    activations.forward(xBits, input, training);
+    weights.forward();
+    if (weights.real()) {
+      Tensor values = scratch.take(Scratch.Use.ACTIVATIONS, input.shape()), filterValues = scratch.take(Scratch.Use.WEIGHTS, g.filters());
+      backend.bits().unpack(values, xBits, activations.set());
+      weights.effective(filterValues);
+      backend.conv().conv2d(out, values, filterValues, g, border);
+    } else {
+      backend.bits().xnorConv2d(out, xBits, weights.bits(), activations.set(), weights.set(), g, method.padding(), offset);
+    }
+    return out;
+  }
+
+  @Override
+  public Tensor backward(Tensor gradY) {
+    ConvGeometry g = geometry.withBatch(x.shape().d0());
+    Tensor filterValues = scratch.take(Scratch.Use.WEIGHTS, g.filters()), gradFilters = scratch.take(Scratch.Use.WEIGHT_GRADIENT, g.filters());
+    Tensor values = scratch.take(Scratch.Use.ACTIVATIONS, x.shape()), gradQ = scratch.take(Scratch.Use.GRADIENT, x.shape());
+    Tensor gradInput = gradX.first(g.n());
+    backend.bits().unpack(values, bits.first(g.n() * g.h() * g.w()), activations.set());
+    backend.conv().conv2dGradW(gradFilters, gradY, values, g, border);
+    weights.effective(filterValues);
+    backend.conv().conv2dGradX(gradQ, gradY, filterValues, g);
+    weights.backward(gradFilters);
+    activations.backward(gradInput, gradQ, x);
+    return gradInput;
+  }
+
+  /** Name in the state dictionary, without ".weight". */
+  public String name() {
+    return name;
+  }
+
+  /** The bits of the filters as of the last forward. */
+  public BitTensor filterBits() {
+    return weights.bits();
+  }
+
+  /** This layer's share of the loss beside the cross-entropy, 1 value; null if the method has none. */
+  public Tensor penalty() {
+    return weights.penalty();
+  }
+
+  @Override
+  public List<Parameter> parameters() {
+    List<Parameter> all = new ArrayList<>();
+    all.add(latent);
+    all.addAll(weights.parameters());
+    all.addAll(activations.parameters());
+    return all;
+  }
+
+  @Override
+  public List<StateTensor> state() {
+    return weights.state();
+  }
+
+  @Override
+  public Cost cost() {
+    return new Cost(0, geometry.withBatch(1).macs());
+  }
+}

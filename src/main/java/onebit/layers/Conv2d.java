@@ -1,0 +1,97 @@
+package onebit.layers;
+
+import java.util.List;
+import onebit.ops.Backend;
+import onebit.ops.ConvGeometry;
+import onebit.tensor.Parameter;
+import onebit.tensor.Shape;
+import onebit.tensor.Tensor;
+
+/**
+ * y = x * w (+ bias), real-valued: stems and 1x1 shortcuts.
+ *
+ * <pre>
+ * Shapes  x N,H,W,C; w O,R,S,C/groups; y N,P,Q,O
+ * </pre>
+ */
+public final class Conv2d implements Layer {
+  private final String name;
+  private final int filters;
+  private final int taps;
+  private final int stride;
+  private final int pad;
+  private final int groups;
+  private final boolean withBias;
+  private final Init init;
+  private Backend backend;
+  private ConvGeometry geometry;
+  private Parameter weight;
+  private Parameter bias;
+  private Tensor y;
+  private Tensor gradX;
+  private Tensor x;
+  private boolean first;
+
+  public Conv2d(String name, int filters, int taps, int stride, int pad, int groups, boolean withBias, Init init) {
+    this.name = name;
+    this.filters = filters;
+    this.taps = taps;
+    this.stride = stride;
+    this.pad = pad;
+    this.groups = groups;
+    this.withBias = withBias;
+    this.init = init;
+  }
+
+  public Conv2d(String name, int filters, int taps, int stride, int pad, Init init) {
+    this(name, filters, taps, stride, pad, 1, false, init);
+  }
+
+  /** Says that nothing before this layer learns: backward then leaves the gradient at x out and returns null. */
+  public Conv2d asFirst() {
+    first = true;
+    return this;
+  }
+
+  @Override
+  public Shape build(BuildContext context, Shape input) {
+    backend = context.backend();
+    geometry = new ConvGeometry(input.d0(), input.d1(), input.d2(), input.d3(), filters, taps, taps, stride, pad, 1, groups);
+    weight = context.filters(name + ".weight", geometry.filters(), Parameter.Kind.REAL_WEIGHT, init);
+    if (withBias) bias = context.parameter(name + ".bias", Shape.vector(filters), Parameter.Kind.BIAS, 0);
+    y = backend.create(geometry.y());
+    if (!first) gradX = backend.create(input);
+    return geometry.y();
+  }
+
+  @Override
+  public Tensor forward(Tensor input, boolean training) {
+    x = input;
+    ConvGeometry g = geometry.withBatch(input.shape().d0());
+    Tensor out = y.first(g.n());
+    backend.conv().conv2d(out, input, weight.value(), g, 0);
+    if (withBias) backend.point().addBias(out, out, bias.value());
+    return out;
+  }
+
+  @Override
+  public Tensor backward(Tensor gradY) {
+    ConvGeometry g = geometry.withBatch(x.shape().d0());
+    backend.conv().conv2dGradW(weight.gradient(), gradY, x, g, 0);
+    if (withBias) backend.point().biasBackward(bias.gradient(), gradY);
+    if (first) return null;
+    Tensor gradInput = gradX.first(g.n());
+    backend.conv().conv2dGradX(gradInput, gradY, weight.value(), g);
+    return gradInput;
+  }
+
+  @Override
+  public List<Parameter> parameters() {
+    return withBias ? List.of(weight, bias) : List.of(weight);
+  }
+
+  @Override
+  public Cost cost() {
+    return new Cost(geometry.withBatch(1).macs(), 0);
+  }
+}

@@ -1,0 +1,53 @@
+package onebit.layers;
+
+import java.util.List;
+import onebit.tensor.Parameter;
+import onebit.tensor.Shape;
+import onebit.tensor.StateTensor;
+import onebit.tensor.Tensor;
+
+/**
+ * A piece of a network with an explicit forward and backward.
+ *
+ * <p>{@link #build} makes all tensors for the largest batch; forward and backward allocate nothing and also take smaller batches. What
+ * forward returns stays valid until the next forward, what backward returns until the next backward.
+ */
+public interface Layer {
+  /** Makes room for inputs of the given shape, whose outermost extent is the largest batch; returns the shape of the output. */
+  Shape build(BuildContext context, Shape input);
+
+  /** The output for x; training chooses batch statistics over running ones. */
+  Tensor forward(Tensor x, boolean training);
+
+  /** The gradient at x of the last forward from the gradient at its output; gradients of parameters are overwritten. */
+  Tensor backward(Tensor gradY);
+
+  /** Own parameters, without those of children. */
+  default List<Parameter> parameters() {
+    return List.of();
+  }
+
+  /** Own saved tensors that are not parameters, without those of children. */
+  default List<StateTensor> state() {
+    return List.of();
+  }
+
+  /** Layers this one is made of, in order. */
+  default List<Layer> children() {
+    return List.of();
+  }
+
+  /** Multiply-accumulates of one image through this layer alone. */
+  default Cost cost() {
+    return Cost.NONE;
+  }
+
+  /** Real-valued and binary multiply-accumulates. */
+  record Cost(long realMacs, long binaryMacs) {
+    public static final Cost NONE = new Cost(0, 0);
+
+    public Cost plus(Cost other) {
+      return new Cost(realMacs + other.realMacs, binaryMacs + other.binaryMacs);
+    }
+  }
+}

@@ -1,0 +1,53 @@
+package onebit.layers;
+
+import java.util.List;
+import onebit.ops.Backend;
+import onebit.tensor.Shape;
+import onebit.tensor.Tensor;
+
+/** y = body(x) + shortcut(x); an absent shortcut is the identity. */
+public final class Residual implements Layer {
+  private final Layer body;
+  private final Layer shortcut;
+  private Backend backend;
+  private Tensor y;
+  private Tensor gradX;
+
+  public Residual(Layer body, Layer shortcut) {
+    this.body = body;
+    this.shortcut = shortcut;
+  }
+
+  public static Residual identity(Layer body) {
+    return new Residual(body, null);
+  }
+
+  @Override
+  public Shape build(BuildContext context, Shape input) {
+    backend = context.backend();
+    Shape out = body.build(context, input), side = shortcut == null ? input : shortcut.build(context, input);
+    if (!out.equals(side)) throw new IllegalArgumentException("Residual: body gives " + out + ", shortcut " + side + "; they must be equal");
+    y = backend.create(out);
+    gradX = backend.create(input);
+    return out;
+  }
+
+  @Override
+  public Tensor forward(Tensor x, boolean training) {
+    Tensor out = y.first(x.shape().d0());
+    backend.point().add(out, body.forward(x, training), shortcut == null ? x : shortcut.forward(x, training));
+    return out;
+  }
+
+  @Override
+  public Tensor backward(Tensor gradY) {
+    Tensor out = gradX.first(gradY.shape().d0());
+    backend.point().add(out, body.backward(gradY), shortcut == null ? gradY : shortcut.backward(gradY));
+    return out;
+  }
+
+  @Override
+  public List<Layer> children() {
+    return shortcut == null ? List.of(body) : List.of(body, shortcut);
+  }
+}

@@ -1,0 +1,46 @@
+package onebit.layers;
+
+import java.util.EnumMap;
+import java.util.HashMap;
+import java.util.Map;
+import onebit.ops.Backend;
+import onebit.tensor.ElementType;
+import onebit.tensor.Shape;
+import onebit.tensor.Tensor;
+
+/** Tensors that live only within one layer's forward or backward, shared by all layers and sized by the hungriest. */
+public final class Scratch {
+  /** What a piece of scratch is for; pieces of different use never overlap. */
+  public enum Use { ACTIVATIONS, GRADIENT, WEIGHTS, WEIGHT_GRADIENT }
+
+  private final Backend backend;
+  private final Map<Use, Integer> sizes = new EnumMap<>(Use.class);
+  private final Map<Use, Object> memory = new EnumMap<>(Use.class);
+  private final Map<Use, Map<Shape, Tensor>> views = new EnumMap<>(Use.class);
+
+  public Scratch(Backend backend) {
+    this.backend = backend;
+  }
+
+  /** Says that a layer will ask for so many values. */
+  public void reserve(Use use, int size) {
+    if (memory.containsKey(use)) throw new IllegalStateException("scratch: " + use + " is in use already, it cannot grow");
+    sizes.merge(use, size, Math::max);
+  }
+
+  /** The scratch of this use seen in the given shape; its old content is undefined. */
+  public Tensor take(Use use, Shape shape) {
+    Map<Shape, Tensor> known = views.get(use);
+    if (known == null) {
+      memory.put(use, backend.create(Shape.vector(sizes.get(use))).memory());
+      known = new HashMap<>();
+      views.put(use, known);
+    }
+    Tensor view = known.get(shape);
+    if (view == null) {
+      view = new Tensor(shape, ElementType.FLOAT32, memory.get(use));
+      known.put(shape, view);
+    }
+    return view;
+  }
+}

@@ -1,0 +1,134 @@
+package onebit.ops.cpu;
+
+import java.util.Arrays;
+import java.util.List;
+import onebit.ops.Backend;
+import onebit.ops.BinarizeOps;
+import onebit.ops.BitOps;
+import onebit.ops.ConvOps;
+import onebit.ops.LossOps;
+import onebit.ops.NormOps;
+import onebit.ops.OptimOps;
+import onebit.ops.PointOps;
+import onebit.ops.PoolOps;
+import onebit.tensor.BitTensor;
+import onebit.tensor.ElementType;
+import onebit.tensor.Shape;
+import onebit.tensor.Tensor;
+
+/** The reference backend: plain arrays, all cores, the same bits on every run and for every number of threads. */
+public final class CpuBackend implements Backend {
+  private final CpuBitOps bits = new CpuBitOps();
+  private final ConvOps conv = new CpuConvOps();
+  private final NormOps norm = new CpuNormOps();
+  private final PointOps point = new CpuPointOps();
+  private final PoolOps pool = new CpuPoolOps();
+  private final BinarizeOps binarize = new CpuBinarizeOps(bits);
+  private final LossOps loss = new CpuLossOps();
+  private final OptimOps optim = new CpuOptimOps();
+
+  @Override
+  public String name() {
+    return "cpu";
+  }
+
+  @Override
+  public List<String> describe() {
+    return List.of("threads: " + CpuThreads.count(), CpuBitOps.status(), OpenBlas.status());
+  }
+
+  @Override
+  public Tensor create(Shape shape, ElementType type) {
+    return new Tensor(shape, type, switch (type) {
+      case FLOAT32 -> new float[shape.size()];
+      case INT32 -> new int[shape.size()];
+      case UINT8 -> new byte[shape.size()];
+      case BFLOAT16, INT16 -> throw new IllegalArgumentException("cpu: tensors of " + type + " are not used on the CPU");
+    });
+  }
+
+  @Override
+  public BitTensor createBits(int rows, int bitsPerRow) {
+    return new BitTensor(rows, bitsPerRow, new long[Math.multiplyExact(rows, BitTensor.words(bitsPerRow))]);
+  }
+
+  @Override
+  public void write(Tensor to, float[] values) {
+    System.arraycopy(values, 0, to.floats(), 0, to.size());
+  }
+
+  @Override
+  public void write(Tensor to, int[] values) {
+    System.arraycopy(values, 0, to.ints(), 0, to.size());
+  }
+
+  @Override
+  public void write(Tensor to, byte[] values) {
+    System.arraycopy(values, 0, to.bytes(), 0, to.size());
+  }
+
+  @Override
+  public float[] read(Tensor from) {
+    return Arrays.copyOf(from.floats(), from.size());
+  }
+
+  @Override
+  public long[] read(BitTensor from) {
+    return Arrays.copyOf(from.longs(), from.rows() * from.words());
+  }
+
+  @Override
+  public void fill(Tensor to, float value) {
+    Arrays.fill(to.floats(), 0, to.size(), value);
+  }
+
+  @Override
+  public void synchronize() {
+    // every op has returned when its result is there
+  }
+
+  @Override
+  public BitOps bits() {
+    return bits;
+  }
+
+  @Override
+  public ConvOps conv() {
+    return conv;
+  }
+
+  @Override
+  public NormOps norm() {
+    return norm;
+  }
+
+  @Override
+  public PointOps point() {
+    return point;
+  }
+
+  @Override
+  public PoolOps pool() {
+    return pool;
+  }
+
+  @Override
+  public BinarizeOps binarize() {
+    return binarize;
+  }
+
+  @Override
+  public LossOps loss() {
+    return loss;
+  }
+
+  @Override
+  public OptimOps optim() {
+    return optim;
+  }
+
+  @Override
+  public void close() {
+    // nothing outlives the arrays
+  }
+}

@@ -1,0 +1,42 @@
+package onebit.ops.cpu;
+
+import onebit.ops.LossOps;
+import onebit.tensor.Tensor;
+
+/** Softmax cross-entropy on the CPU, in double. */
+final class CpuLossOps implements LossOps {
+  @Override
+  public void softmaxCrossEntropy(Tensor result, Tensor gradLogits, Tensor logits, Tensor labels, float smoothing) {
+    int n = logits.shape().d0(), classes = logits.shape().rowSize();
+    float[] zs = logits.floats(), gs = gradLogits.floats();
+    int[] wanted = labels.ints();
+    double loss = 0;
+    int hits1 = 0, hits5 = 0;
+    for (int i = 0; i < n; i++) {
+      int at = i * classes, label = wanted[i];
+      if (label < 0 || label >= classes) {
+        throw new IllegalArgumentException("softmaxCrossEntropy: label " + label + " of row " + i + " is outside 0.." + (classes - 1));
+      }
+      double max = Double.NEGATIVE_INFINITY, sum = 0, mean = 0;
+      int above = 0;
+      for (int k = 0; k < classes; k++) {
+        float z = zs[at + k];
+        max = Math.max(max, z);
+        mean += z;
+        if (z > zs[at + label] || z == zs[at + label] && k < label || Float.isNaN(z)) above++;
+      }
+      for (int k = 0; k < classes; k++) sum += Math.exp(zs[at + k] - max);
+      double log = max + Math.log(sum);
+      loss += (1 - smoothing) * (log - zs[at + label]) + smoothing * (log - mean / classes);
+      hits1 += above < 1 ? 1 : 0;
+      hits5 += above < 5 ? 1 : 0;
+      for (int k = 0; k < classes; k++) {
+        double target = (k == label ? 1 - smoothing : 0) + smoothing / classes;
+        gs[at + k] = (float) ((Math.exp(zs[at + k] - log) - target) / n);
+      }
+    }
+    result.floats()[0] = (float) (loss / n);
+    result.floats()[1] = hits1;
+    result.floats()[2] = hits5;
+  }
+}

@@ -1,0 +1,204 @@
+package onebit.ops.cpu;
+
+import onebit.ops.PointOps;
+import onebit.tensor.Shape;
+import onebit.tensor.Tensor;
+
+/** Element-wise ops on the CPU. */
+final class CpuPointOps implements PointOps {
+  private static final int GRAIN = 1 << 15;
+
+  @Override
+  public void copy(Tensor y, Tensor x) {
+    float[] xs = x.floats(), ys = y.floats();
+    CpuThreads.range(x.size(), GRAIN, (from, to) -> System.arraycopy(xs, from, ys, from, to - from));
+  }
+
+  @Override
+  public void add(Tensor y, Tensor a, Tensor b) {
+    float[] as = a.floats(), bs = b.floats(), ys = y.floats();
+    CpuThreads.range(y.size(), GRAIN, (from, to) -> {
+      for (int i = from; i < to; i++) ys[i] = as[i] + bs[i];
+    });
+  }
+
+  @Override
+  public void accumulate(Tensor y, Tensor x) {
+    add(y, y, x);
+  }
+
+  @Override
+  public void accumulateScaled(Tensor y, Tensor x, float factor) {
+    float[] xs = x.floats(), ys = y.floats();
+    CpuThreads.range(y.size(), GRAIN, (from, to) -> {
+      for (int i = from; i < to; i++) ys[i] += factor * xs[i];
+    });
+  }
+
+  @Override
+  public void addBias(Tensor y, Tensor x, Tensor bias) {
+    int channels = x.shape().channels();
+    float[] xs = x.floats(), ys = y.floats(), b = ChannelTiles.repeat(bias.floats(), channels);
+    ChannelTiles.run(x.size(), channels, (base, length) -> {
+      for (int j = 0; j < length; j++) ys[base + j] = xs[base + j] + b[j];
+    });
+  }
+
+  @Override
+  public void biasBackward(Tensor gradBias, Tensor gradY) {
+    int channels = gradY.shape().channels();
+    float[] gys = gradY.floats();
+    double[] sums = new double[channels];
+    ChannelTiles.sum(gradY.size(), channels, 1, sums, (acc, at, base, length) -> {
+      for (int j = 0; j < length; j++) acc[at + j] += gys[base + j];
+    });
+    for (int c = 0; c < channels; c++) gradBias.floats()[c] = (float) sums[c];
+  }
+
+  @Override
+  public void activate(Tensor y, Tensor x, Activation f) {
+    float[] xs = x.floats(), ys = y.floats();
+    CpuThreads.range(x.size(), GRAIN, (from, to) -> {
+      switch (f) {
+        case RELU -> {
+          for (int i = from; i < to; i++) ys[i] = Math.max(xs[i], 0);
+        }
+        case HARD_TANH -> {
+          for (int i = from; i < to; i++) ys[i] = Math.min(Math.max(xs[i], -1), 1);
+        }
+        case TANH -> {
+          for (int i = from; i < to; i++) ys[i] = (float) Math.tanh(xs[i]);
+        }
+      }
+    });
+  }
+
+  @Override
+  public void activateBackward(Tensor gradX, Tensor gradY, Tensor x, Activation f) {
+    float[] xs = x.floats(), gys = gradY.floats(), gxs = gradX.floats();
+    CpuThreads.range(x.size(), GRAIN, (from, to) -> {
+      switch (f) {
+        case RELU -> {
+          for (int i = from; i < to; i++) gxs[i] = xs[i] > 0 ? gys[i] : 0;
+        }
+        case HARD_TANH -> {
+          for (int i = from; i < to; i++) gxs[i] = Math.abs(xs[i]) < 1 ? gys[i] : 0;
+        }
+        case TANH -> {
+          for (int i = from; i < to; i++) {
+            float t = (float) Math.tanh(xs[i]);
+            gxs[i] = gys[i] * (1 - t * t);
+          }
+        }
+      }
+    });
+  }
+
+  @Override
+  public void maxout(Tensor y, Tensor x, Tensor positive, Tensor negative) {
+    int channels = x.shape().channels();
+    float[] xs = x.floats(), ys = y.floats();
+    float[] p = ChannelTiles.repeat(positive.floats(), channels), q = ChannelTiles.repeat(negative.floats(), channels);
+    ChannelTiles.run(x.size(), channels, (base, length) -> {
+      for (int j = 0; j < length; j++) {
+        float v = xs[base + j];
+        ys[base + j] = p[j] * Math.max(v, 0) + q[j] * Math.min(v, 0);
+      }
+    });
+  }
+
+  @Override
+  public void maxoutBackward(Tensor gradX, Tensor gradPositive, Tensor gradNegative, Tensor gradY, Tensor x, Tensor positive, Tensor negative) {
+    int channels = x.shape().channels(), tile = ChannelTiles.tile(channels);
+    float[] xs = x.floats(), gys = gradY.floats(), gxs = gradX.floats();
+    float[] p = ChannelTiles.repeat(positive.floats(), channels), q = ChannelTiles.repeat(negative.floats(), channels);
+    double[] sums = new double[2 * channels];
+    ChannelTiles.sum(x.size(), channels, 2, sums, (acc, at, base, length) -> {
+      for (int j = 0; j < length; j++) acc[at + j] += gys[base + j] * Math.max(xs[base + j], 0);
+      for (int j = 0; j < length; j++) acc[at + tile + j] += gys[base + j] * Math.min(xs[base + j], 0);
+      for (int j = 0; j < length; j++) {
+        float v = xs[base + j];
+        gxs[base + j] = gys[base + j] * (v > 0 ? p[j] : v < 0 ? q[j] : 0);
+      }
+    });
+    for (int c = 0; c < channels; c++) {
+      gradPositive.floats()[c] = (float) sums[c];
+      gradNegative.floats()[c] = (float) sums[channels + c];
+    }
+  }
+
+  @Override
+  public void concat(Tensor y, Tensor a, Tensor b) {
+    int ca = a.shape().channels(), cb = b.shape().channels(), rows = a.size() / ca;
+    float[] ys = y.floats(), as = a.floats(), bs = b.floats();
+    CpuThreads.range(rows, Math.max(1, GRAIN / (ca + cb)), (from, to) -> {
+      for (int r = from; r < to; r++) {
+        System.arraycopy(as, r * ca, ys, r * (ca + cb), ca);
+        System.arraycopy(bs, r * cb, ys, r * (ca + cb) + ca, cb);
+      }
+    });
+  }
+
+  @Override
+  public void split(Tensor gradA, Tensor gradB, Tensor gradY) {
+    int ca = gradA.shape().channels(), cb = gradB.shape().channels(), rows = gradA.size() / ca;
+    float[] gys = gradY.floats(), as = gradA.floats(), bs = gradB.floats();
+    CpuThreads.range(rows, Math.max(1, GRAIN / (ca + cb)), (from, to) -> {
+      for (int r = from; r < to; r++) {
+        System.arraycopy(gys, r * (ca + cb), as, r * ca, ca);
+        System.arraycopy(gys, r * (ca + cb) + ca, bs, r * cb, cb);
+      }
+    });
+  }
+
+  @Override
+  public void toPlanar(Tensor y, Tensor x) {
+    transpose(y.floats(), x.floats(), x.shape(), true);
+  }
+
+  @Override
+  public void fromPlanar(Tensor y, Tensor x) {
+    transpose(y.floats(), x.floats(), y.shape(), false);
+  }
+
+  private static void transpose(float[] to, float[] from, Shape image, boolean planar) {
+    int pixels = image.d1() * image.d2(), channels = image.d3(), row = image.rowSize();
+    CpuThreads.range(image.d0(), Math.max(1, GRAIN / row), (first, last) -> {
+      for (int n = first; n < last; n++) {
+        for (int p = 0; p < pixels; p++) {
+          for (int c = 0; c < channels; c++) {
+            int last1 = n * row + p * channels + c, plane = n * row + c * pixels + p;
+            if (planar) to[plane] = from[last1];
+            else to[last1] = from[plane];
+          }
+        }
+      }
+    });
+  }
+
+  @Override
+  public void normalize(Tensor y, Tensor pixels, float[] mean, float[] deviation) {
+    int channels = y.shape().channels();
+    if (mean.length != channels || deviation.length != channels) {
+      throw new IllegalArgumentException("normalize: images have " + channels + " channels, mean has " + mean.length + " and deviation "
+          + deviation.length + "; they must be equal");
+    }
+    float[] m = ChannelTiles.repeat(mean, channels), d = ChannelTiles.repeat(deviation, channels), ys = y.floats();
+    byte[] from = pixels.bytes();
+    ChannelTiles.run(y.size(), channels, (base, length) -> {
+      for (int j = 0; j < length; j++) ys[base + j] = ((from[base + j] & 255) / 255f - m[j]) / d[j];
+    });
+  }
+
+  @Override
+  public void countNonFinite(Tensor count, Tensor x) {
+    float[] xs = x.floats();
+    float sum = 0;
+    for (int i = 0, n = x.size(); i < n; i++) sum += xs[i] * 0f;
+    int bad = 0;
+    if (sum != 0) {
+      for (int i = 0, n = x.size(); i < n; i++) bad += Float.isFinite(xs[i]) ? 0 : 1;
+    }
+    count.floats()[0] = bad;
+  }
+}
