@@ -1,0 +1,43 @@
+// engine.h -- runs the threads of a launch
+#pragma once
+#include <string>
+#include <vector>
+#include "device_threads.h"
+
+namespace hostcuda {
+
+/** A variable declared __shared__ in a kernel module: where its thread_local copy lies in the module's TLS block. */
+struct SharedVariable {
+  std::string name;
+  size_t offset, bytes;
+  bool dynamic;
+};
+
+struct Launch {
+  const KernelEntry* entry;
+  void* const* arguments;
+  dim3 grid, block;
+  unsigned dynamicBytes;
+  const std::vector<SharedVariable>* shared;   // what the kernel may use
+  char* (*tls)();                              // the module's TLS block in the calling operating-system thread
+  int code = 0;                                // CUDA error, 0 for none
+  std::string error;
+  size_t failedBlock = 0;
+};
+
+/** Runs all blocks, several at a time, and returns when all ended or one failed; the first failing block in grid order decides code and error. */
+void run(Launch& launch);
+
+/** "block (x,y,z) thread (x,y,z)" of the thread running here, or an empty string outside kernels. */
+std::string whereAmI();
+/** The name of the kernel running on this operating-system thread, or null. */
+const char* runningKernel();
+/** Ends the running launch like hostcuda_fail, without a source line. */
+[[noreturn]] void failHere(int code, const std::string& text);
+/** Notes the error and lets the thread run on (for access checks that must not unwind). */
+void noteError(int code, const std::string& text);
+
+/** What the access checks ask: is the range on the running fiber's stack, or in the module's TLS block and what of it? */
+bool onFiberStack(const char* address, size_t bytes);
+struct Runner;
+}  // namespace hostcuda

@@ -1,0 +1,90 @@
+// scan_kernels.cpp -- reads a preprocessed .cu, writes it back with one HOSTCUDA_REGISTER line per extern "C" __global__ function
+//
+//   scan_kernels in.ii out.ii dynamic.txt     dynamic.txt gets the names of `extern __shared__` arrays
+//
+// The spellings it looks for are what cuda_runtime_emulation.h makes of __global__, __launch_bounds__ and extern __shared__.
+#include <cctype>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+#include <regex>
+#include <set>
+#include <string>
+
+namespace {
+bool word(char c) { return isalnum(static_cast<unsigned char>(c)) || c == '_'; }
+
+size_t pastSpace(const std::string& s, size_t i) {
+  while (i < s.size()) {
+    if (isspace(static_cast<unsigned char>(s[i]))) i++;
+    else if (s[i] == '#' && (i == 0 || s[i - 1] == '\n')) while (i < s.size() && s[i] != '\n') i++;
+    else break;
+  }
+  return i;
+}
+
+size_t pastParentheses(const std::string& s, size_t open) {
+  int depth = 0;
+  for (size_t i = open; i < s.size(); i++) {
+    if (s[i] == '(') depth++;
+    if (s[i] == ')' && --depth == 0) return i + 1;
+  }
+  return std::string::npos;
+}
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc != 4) { std::cerr << "scan_kernels in.ii out.ii dynamic.txt\n"; return 2; }
+  std::ifstream in(argv[1]);
+  std::string s((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
+  const std::string global = "__attribute__((hostcuda_global))", bounds = "__attribute__((hostcuda_bounds(";
+  std::string tail;
+  std::set<std::string> seen;
+  for (size_t at = s.find(global); at != std::string::npos; at = s.find(global, at + 1)) {
+    // the declaration's words up to the parameter list: extern "C" before or after the attribute, void, attributes, the name
+    size_t from = s.find_last_of(";}", at);
+    size_t brace = s.find_last_of("{", at);
+    bool external = false;
+    std::string before = s.substr(from == std::string::npos ? 0 : from + 1, at - (from == std::string::npos ? 0 : from + 1));
+    if (before.find("extern \"C\"") != std::string::npos) external = true;
+    (void)brace;
+    size_t i = at + global.size();
+    std::string limit = "()", name;
+    for (;;) {
+      i = pastSpace(s, i);
+      if (i >= s.size()) break;
+      if (s.compare(i, bounds.size(), bounds) == 0) {
+        size_t open = i + bounds.size() - 1, end = pastParentheses(s, open);
+        limit = s.substr(open, end - open);
+        i = s.find("))", end) + 2;
+      } else if (s.compare(i, 13, "__attribute__") == 0) {
+        i = pastParentheses(s, s.find('(', i));
+      } else if (s.compare(i, 10, "extern \"C\"") == 0) {
+        external = true;
+        i += 10;
+      } else if (word(s[i])) {
+        size_t end = i;
+        while (end < s.size() && word(s[end])) end++;
+        name = s.substr(i, end - i);
+        i = end;
+      } else {
+        break;
+      }
+    }
+    if (external && i < s.size() && s[i] == '(') {
+      size_t after = pastSpace(s, pastParentheses(s, i));
+      if (s[after] == '{' && seen.insert(name).second) tail += "HOSTCUDA_REGISTER(" + name + ", " + limit + ")\n";
+    }
+  }
+  // the macro is gone after preprocessing, so its expansion is written here
+  std::regex line("HOSTCUDA_REGISTER\\((\\w+), (.*)\\)\n");
+  tail = std::regex_replace(tail, line,
+      "static const hostcuda::KernelEntry hostcuda_entry_$1 = hostcuda::Call<&$1>::entry(\"$1\", hostcuda::firstBound$2);\n"
+      "__attribute__((section(\"hostcuda_kernels\"), used)) static const hostcuda::KernelEntry* const hostcuda_pointer_$1 = &hostcuda_entry_$1;\n");
+  std::ofstream(argv[2]) << s << "\n" << tail;
+
+  std::ofstream dynamic(argv[3]);
+  std::regex array("extern\\s+thread_local\\s[^;]*?(\\w+)\\s*\\[\\s*\\]");
+  for (std::sregex_iterator m(s.begin(), s.end(), array), end; m != end; ++m) dynamic << (*m)[1] << "\n";
+  return 0;
+}

@@ -1,0 +1,281 @@
+// hostcuda_test.cpp -- the emulated device proved on its own: launches, barriers, warps, graphs, peers, counters, and each planted bug
+//
+//   hostcuda_test MODULE normal|checked|asan
+#include <cuda.h>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+#include <string>
+#include <vector>
+
+extern "C" {
+int64_t hostcuda_counter(const char*);
+void hostcuda_reset_counters();
+void hostcuda_declare_bytes(const char*, int64_t);
+const char* hostcuda_kernel_table();
+const char* hostcuda_last_error();
+void hostcuda_clear_error();
+}
+
+static int failures = 0, checks = 0;
+#define EXPECT(c)                                                                                    \
+  do {                                                                                               \
+    checks++;                                                                                        \
+    if (!(c)) { failures++; fprintf(stderr, "FAILED %s:%d %s (last error: %s)\n", __FILE__, __LINE__, #c, hostcuda_last_error()); } \
+  } while (0)
+
+static CUmodule module;
+static std::string variant;
+
+struct Buffer {
+  CUdeviceptr p = 0;
+  template <class T> explicit Buffer(const std::vector<T>& v) { cuMemAlloc(&p, v.size() * sizeof(T)); cuMemcpyHtoD(p, v.data(), v.size() * sizeof(T)); }
+  explicit Buffer(size_t bytes) { cuMemAlloc(&p, bytes); }
+  ~Buffer() { cuMemFree(p); }
+  template <class T> std::vector<T> read(size_t n) const { std::vector<T> v(n); cuMemcpyDtoH(v.data(), p, n * sizeof(T)); return v; }
+};
+
+template <class... A> static CUresult launch(const char* name, unsigned grid, unsigned block, unsigned shared, CUstream s, A... args) {
+  CUfunction f;
+  if (CUresult r = cuModuleGetFunction(&f, module, name)) return r;
+  void* p[] = {static_cast<void*>(&args)..., nullptr};
+  return cuLaunchKernel(f, grid, 1, 1, block, 1, 1, shared, s, p, nullptr);
+}
+static bool said(std::initializer_list<const char*> words) {
+  std::string e = hostcuda_last_error();
+  for (const char* w : words) if (e.find(w) == std::string::npos) { fprintf(stderr, "  missing \"%s\" in: %s\n", w, e.c_str()); return false; }
+  return true;
+}
+
+static void rightKernels() {
+  const int n = 1000;
+  std::vector<float> a(n), b(n);
+  for (int i = 0; i < n; i++) { a[i] = float(i); b[i] = 0.5f * float(i); }
+  Buffer da(a), db(b), dc(n * sizeof(float));
+  EXPECT(!launch("vector_add", 4, 256, 0, nullptr, dc.p, da.p, db.p, n));
+  EXPECT(!cuCtxSynchronize());
+  auto c = dc.read<float>(n);
+  bool ok = true;
+  for (int i = 0; i < n; i++) ok &= c[i] == a[i] + b[i];
+  EXPECT(ok);
+
+  EXPECT(!launch("block_sum", 4, 256, 0, nullptr, dc.p, da.p, n));
+  c = dc.read<float>(4);
+  for (int k = 0; k < 4; k++) { double s = 0; for (int i = k * 256; i < std::min(n, (k + 1) * 256); i++) s += a[i]; EXPECT(c[k] == float(s)); }
+
+  const int blocks = 40, threads = 512;
+  std::vector<int> in(blocks * threads);
+  for (size_t i = 0; i < in.size(); i++) in[i] = int(i * 2654435761u >> 20);
+  Buffer di(in), dout(blocks * 4), dodd(blocks * threads / 32 * 4), drev(in.size() * 4);
+  EXPECT(!launch("warp_sums", blocks, threads, 0, nullptr, dout.p, dodd.p, di.p));
+  auto sums = dout.read<int>(blocks);
+  auto odd = dodd.read<unsigned>(blocks * threads / 32);
+  ok = true;
+  for (int k = 0; k < blocks; k++) { int s = 0; for (int i = 0; i < threads; i++) s += in[k * threads + i]; ok &= s == sums[k]; }
+  for (size_t w = 0; w < odd.size(); w++) for (int l = 0; l < 32; l++) ok &= (odd[w] >> l & 1) == unsigned(in[w * 32 + l] & 1);
+  EXPECT(ok);
+  EXPECT(!launch("reverse_blocks", blocks, threads, threads * 4, nullptr, drev.p, di.p));
+  auto rev = drev.read<int>(in.size());
+  ok = true;
+  for (int k = 0; k < blocks; k++) for (int i = 0; i < threads; i++) ok &= rev[k * threads + i] == in[k * threads + threads - 1 - i];
+  EXPECT(ok);
+
+  std::vector<unsigned> zeros(17, 0);
+  Buffer h(zeros);
+  EXPECT(!launch("count_atomics", blocks, threads, 0, nullptr, h.p, h.p + 64, di.p, blocks * threads));
+  auto counted = h.read<unsigned>(17);
+  std::vector<unsigned> want(16, 0);
+  for (int v : in) want[unsigned(v) % 16]++;
+  ok = true;
+  for (int i = 0; i < 16; i++) ok &= counted[i] == want[i];
+  EXPECT(ok);
+  float total;
+  memcpy(&total, &counted[16], 4);
+  EXPECT(total == float(blocks * threads));
+
+  Buffer ds(size_t(96 * 4));
+  EXPECT(!launch("shuffles", 1, 32, 0, nullptr, ds.p, di.p));
+  auto s = ds.read<int>(96);
+  ok = true;
+  for (int l = 0; l < 32; l++) {
+    int base = l & ~7;
+    ok &= s[l * 3] == in[base + ((l & 7) ^ 5)];
+    ok &= s[l * 3 + 1] == in[(l & 7) >= 3 ? l - 3 : l];
+    ok &= s[l * 3 + 2] == in[base + 2];
+  }
+  EXPECT(ok);
+
+  struct { float x, y, z, w; } add = {0, 0, 0, 2};
+  std::vector<float> rounds = {1.0f, 1.00390625f, 1.01171875f, 3.0e38f, -0.3f};   // 1 + 2^-8 is a tie: to even
+  Buffer dr(rounds), drr(rounds.size() * 4);
+  // the extra way to pass arguments
+  CUfunction f;
+  cuModuleGetFunction(&f, module, "bfloat16_round_trip");
+  struct alignas(16) { CUdeviceptr out, in; float add[4]; int n; } packed = {drr.p, dr.p, {0, 0, 0, add.w}, 5};
+  size_t bytes = sizeof packed;
+  void* extra[] = {CU_LAUNCH_PARAM_BUFFER_POINTER, &packed, CU_LAUNCH_PARAM_BUFFER_SIZE, &bytes, CU_LAUNCH_PARAM_END};
+  EXPECT(!cuLaunchKernel(f, 1, 1, 1, 32, 1, 1, 0, nullptr, nullptr, extra));
+  auto r = drr.read<float>(5);
+  EXPECT(r[0] == 3.0f && r[1] == 3.0f && r[2] == 3.015625f);
+}
+
+static void graphsStreamsPeers() {
+  CUstream s;
+  CUevent before, after;
+  EXPECT(!cuStreamCreate(&s, 1) && !cuEventCreate(&before, 0) && !cuEventCreate(&after, 0));
+  std::vector<float> one(64, 1.0f), two(64, 2.0f);
+  Buffer a(one), b(two);
+  CUgraph graph;
+  CUgraphExec exec;
+  EXPECT(!cuStreamBeginCapture(s, CU_STREAM_CAPTURE_MODE_GLOBAL));
+  EXPECT(!launch("vector_add", 1, 64, 0, s, a.p, a.p, b.p, 64));
+  CUdeviceptr none;
+  EXPECT(cuMemAlloc(&none, 16) == CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED);
+  EXPECT(!cuStreamEndCapture(s, &graph) && !cuGraphInstantiate(&exec, graph, 0));
+  EXPECT(a.read<float>(1)[0] == 1.0f);
+  for (int i = 0; i < 3; i++) EXPECT(!cuGraphLaunch(exec, s));
+  EXPECT(!cuEventRecord(before, s) && !cuEventRecord(after, s) && !cuStreamSynchronize(s));
+  float millis = -1;
+  EXPECT(!cuEventElapsedTime(&millis, before, after) && millis == 0.0f);
+  EXPECT(a.read<float>(64)[63] == 7.0f);
+  cuGraphExecDestroy(exec);
+  cuGraphDestroy(graph);
+
+  int count;
+  EXPECT(!cuDeviceGetCount(&count) && count == 2);
+  CUcontext other, mine;
+  cuCtxGetCurrent(&mine);
+  EXPECT(!cuDevicePrimaryCtxRetain(&other, 1));
+  cuCtxPushCurrent(other);
+  CUdeviceptr far;
+  EXPECT(!cuMemAlloc(&far, 256));
+  int device = -1;
+  EXPECT(!cuPointerGetAttribute(&device, 9, far) && device == 1);
+  cuCtxPopCurrent(nullptr);
+  EXPECT(!cuMemcpyPeer(far, other, a.p, mine, 256));
+  std::vector<float> back(64);
+  EXPECT(!cuMemcpyDtoH(back.data(), far, 256) && back[5] == 7.0f);
+  cuMemFree(far);
+  cuStreamDestroy(s);
+  cuEventDestroy(before);
+  cuEventDestroy(after);
+
+  size_t free, total;
+  EXPECT(!cuMemGetInfo(&free, &total) && free <= total);
+  CUdeviceptr huge;
+  EXPECT(cuMemAlloc(&huge, total + 1) == CUDA_ERROR_OUT_OF_MEMORY && said({"bytes asked", "free"}));
+  EXPECT(cuMemcpyHtoD(a.p, back.data(), 257) == CUDA_ERROR_INVALID_VALUE && said({"pass the end of a 256-byte allocation"}));
+  CUfunction f;
+  EXPECT(cuModuleGetFunction(&f, module, "no_such_kernel") == CUDA_ERROR_NOT_FOUND);
+  EXPECT(launch("block_sum", 1, 512, 0, nullptr, a.p, a.p, 64) == 701 && said({"__launch_bounds__ of 256"}));
+  EXPECT(launch("reverse_blocks", 1, 32, 60000, nullptr, a.p, a.p) == CUDA_ERROR_INVALID_VALUE);
+  int bytes = 0;
+  cuModuleGetFunction(&f, module, "block_sum");
+  EXPECT(!cuFuncGetAttribute(&bytes, CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES, f) && bytes == 1024);
+  cuModuleGetFunction(&f, module, "reverse_blocks");
+  EXPECT(!cuFuncSetAttribute(f, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, 100000));
+  EXPECT(!launch("reverse_blocks", 1, 16, 60000, nullptr, a.p, b.p));
+}
+
+static void countersCount() {
+  hostcuda_reset_counters();
+  int64_t live = hostcuda_counter("live_bytes");
+  {
+    std::vector<float> v(100, 1.0f);
+    Buffer a(v), b(size_t(400));
+    cuMemcpyDtoD(b.p, a.p, 400);
+    hostcuda_declare_bytes("vector_add", 1200);
+    launch("vector_add", 1, 128, 0, nullptr, b.p, a.p, a.p, 100);
+    EXPECT(hostcuda_counter("live_bytes") == live + 800);
+    cuCtxSynchronize();
+    b.read<float>(10);
+  }
+  EXPECT(hostcuda_counter("live_bytes") == live && hostcuda_counter("peak_bytes") == live + 800);
+  EXPECT(hostcuda_counter("launches") == 1 && hostcuda_counter("launches:vector_add") == 1 && hostcuda_counter("declared_bytes:vector_add") == 1200);
+  EXPECT(hostcuda_counter("bytes_to_device") == 400 && hostcuda_counter("bytes_on_device") == 400 && hostcuda_counter("bytes_to_host") == 40);
+  EXPECT(hostcuda_counter("synchronisations") == 3 && hostcuda_counter("allocations") == 2 && hostcuda_counter("frees") == 2);
+  EXPECT(!strcmp(hostcuda_kernel_table(), "vector_add 1 1200\n"));
+  EXPECT(hostcuda_counter("no such counter") == -1);
+}
+
+/** Runs a faulty launch: the next synchronising call must fail with the code and say the words. */
+static void planted(CUresult code, std::initializer_list<const char*> words, std::function<CUresult()> faulty) {
+  CUresult at = faulty();
+  CUresult later = cuCtxSynchronize();
+  EXPECT(!at && later == code && said(words));
+  CUdeviceptr p;
+  EXPECT(cuMemAlloc(&p, 4) == code);   // it sticks
+  hostcuda_clear_error();
+  EXPECT(!cuCtxSynchronize());
+}
+
+static void plantedBugs() {
+  bool watched = variant != "normal";
+  std::vector<float> ones(64, 1.0f);
+  Buffer out(size_t(256)), in(ones);
+  if (watched) {
+    planted(CUDA_ERROR_ILLEGAL_ADDRESS, {"kernel write_past_the_end, block (2,0,0), thread (0,0,0)", "0 bytes past the end of a 256-byte allocation"},
+            [&] { return launch("write_past_the_end", 4, 32, 0, nullptr, out.p, 64); });
+    planted(CUDA_ERROR_ILLEGAL_ADDRESS, {"kernel read_past_the_end, block (1,0,0), thread (31,0,0)", "read"},
+            [&] { return launch("read_past_the_end", 2, 32, 0, nullptr, out.p, in.p, 64); });
+  } else {
+    planted(CUDA_ERROR_ILLEGAL_ADDRESS, {"kernel write_past_the_end", "0 bytes past the end of a 256-byte allocation"},
+            [&] { return launch("write_past_the_end", 4, 32, 0, nullptr, out.p, 64); });
+  }
+  CUdeviceptr gone;
+  cuMemAlloc(&gone, 1000);
+  cuMemFree(gone);
+  planted(CUDA_ERROR_ILLEGAL_ADDRESS, {"kernel store_through", "argument 0", "use after free"}, [&] { return launch("store_through", 1, 1, 0, nullptr, gone); });
+  std::vector<CUdeviceptr> table = {gone};
+  Buffer dtable(table);
+  planted(CUDA_ERROR_ILLEGAL_ADDRESS, {"kernel store_through_table", "use after free"}, [&] { return launch("store_through_table", 1, 1, 0, nullptr, dtable.p); });
+  EXPECT(cuMemFree(gone) == CUDA_ERROR_INVALID_VALUE && said({"use after free"}));
+  EXPECT(cuMemcpyHtoD(gone, ones.data(), 4) == CUDA_ERROR_INVALID_VALUE && said({"use after free"}));
+
+  planted(CUDA_ERROR_LAUNCH_FAILED, {"kernel divergent_barrier, block (0,0,0), thread (0,0,0)", "divergent barrier", "test_kernels.cu:", "thread (7,0,0) has exited"},
+          [&] { return launch("divergent_barrier", 1, 32, 0, nullptr, out.p); });
+  planted(CUDA_ERROR_LAUNCH_FAILED, {"kernel two_barriers, block (0,0,0)", "divergent barrier", "waits at test_kernels.cu:"},
+          [&] { return launch("two_barriers", 1, 32, 0, nullptr, out.p); });
+  planted(CUDA_ERROR_LAUNCH_FAILED, {"kernel unbalanced_shuffle, block (0,0,0), thread (0,0,0)", "unbalanced __shfl_xor_sync", "names lane 5, thread (5,0,0), which has exited"},
+          [&] { return launch("unbalanced_shuffle", 1, 32, 0, nullptr, out.p); });
+  planted(CUDA_ERROR_LAUNCH_FAILED, {"unbalanced __ballot_sync", "lane 16", "which the block does not have"},
+          [&] { return launch("warp_sums", 1, 16, 0, nullptr, out.p, out.p, out.p); });
+  if (variant != "asan")
+    planted(CUDA_ERROR_ILLEGAL_ADDRESS, {"kernel shared_past_the_end, block (0,0,0)", "smem"}, [&] { return launch("shared_past_the_end", 1, 32, 128, nullptr, out.p); });
+  if (variant == "checked") {
+    planted(CUDA_ERROR_ILLEGAL_ADDRESS, {"kernel missing_barrier, block (0,0,0), thread (0,0,0)", "s+252", "never written"},
+            [&] { return launch("missing_barrier", 1, 64, 0, nullptr, out.p, in.p); });
+    planted(CUDA_ERROR_LAUNCH_FAILED, {"kernel missing_second_barrier, block (0,0,0)", "race", "thread (", "s+"},
+            [&] { return launch("missing_second_barrier", 1, 64, 0, nullptr, out.p, in.p); });
+    planted(CUDA_ERROR_MISALIGNED_ADDRESS, {"kernel misaligned, block (0,0,0), thread (0,0,0)", "multiple of 16"},
+            [&] { return launch("misaligned", 1, 1, 0, nullptr, out.p, in.p); });
+    float host = 0;
+    float* pointer = &host;
+    planted(CUDA_ERROR_ILLEGAL_ADDRESS, {"kernel store_through, block (0,0,0), thread (0,0,0)", "is not device memory"},
+            [&] { return launch("store_through", 1, 1, 0, nullptr, pointer); });
+  } else {
+    // shared memory starts as NaN: the missing barrier shows in the result
+    EXPECT(!launch("missing_barrier", 1, 64, 0, nullptr, out.p, in.p));
+    auto seen = out.read<float>(64);
+    EXPECT(std::isnan(seen[0]) || std::isnan(seen[63]));
+  }
+}
+
+int main(int argc, char** argv) {
+  if (argc != 3) { fprintf(stderr, "hostcuda_test MODULE VARIANT\n"); return 2; }
+  variant = argv[2];
+  setenv("HOSTCUDA_QUIET", "1", 1);
+  CUcontext context;
+  EXPECT(cuMemFree(0) == CUDA_ERROR_NOT_INITIALIZED);
+  EXPECT(!cuInit(0) && !cuCtxCreate(&context, 0, 0));
+  EXPECT(!cuModuleLoad(&module, argv[1]));
+  rightKernels();
+  graphsStreamsPeers();
+  countersCount();
+  plantedBugs();
+  rightKernels();   // the device works on after every bug
+  printf("hostcuda_test (%s): %d checks, %d failed\n", argv[2], checks, failures);
+  return failures != 0;
+}
