@@ -1,0 +1,53 @@
+package onebit.recipe;
+
+import java.util.List;
+import java.util.Optional;
+
+/**
+ * How a training image is changed; an absent key changes nothing.
+ *
+ * <pre>
+ * Units     flip is a probability, cropPad pixels of black on each side before a random crop, lighting the deviation of the PCA colour
+ *           shift, rotate the largest angle in degrees, shear the largest tangent
+ * </pre>
+ */
+public record AugmentRecipe(
+    @Default("0") @Range(min = 0, max = 1) double flip,
+    @Default("0") @Range(min = 0, max = 64) int cropPad,
+    Optional<ResizedCrop> randomResizedCrop,
+    Optional<HslJitter> hslJitter,
+    @Range(min = 0, exclusiveMin = true, max = 10) Optional<Double> lighting,
+    @Range(min = 0, exclusiveMin = true, max = 180) Optional<Double> rotate,
+    @Range(min = 0, exclusiveMin = true, max = 2) Optional<Double> shear) {
+
+  /** @throws IllegalArgumentException if both kinds of crop are asked for */
+  public AugmentRecipe {
+    if (cropPad > 0 && randomResizedCrop.isPresent()) {
+      throw new IllegalArgumentException("cropPad is " + cropPad + " beside a randomResizedCrop; one crop only");
+    }
+  }
+
+  /** A box of random share of the image's area and random width over height, resized to the input. */
+  public record ResizedCrop(
+      @Range(min = 0, exclusiveMin = true, max = 2) List<Double> area,
+      @Default("[0.75, 1.3333333333333333]") @Range(min = 0, exclusiveMin = true, max = 10) List<Double> aspect) {
+
+    /** @throws IllegalArgumentException if a pair is not two rising numbers */
+    public ResizedCrop {
+      requirePair("area", area);
+      requirePair("aspect", aspect);
+    }
+
+    private static void requirePair(String key, List<Double> pair) {
+      if (pair.size() != 2 || pair.get(0) > pair.get(1)) {
+        throw new IllegalArgumentException(key + " is " + pair + "; it must be two numbers, the smaller first");
+      }
+    }
+  }
+
+  /** The largest shifts of hue, saturation and lightness on OpenCV's scales of 180, 255 and 255. */
+  public record HslJitter(
+      @Range(min = 0, max = 180) double hue,
+      @Range(min = 0, max = 255) double saturation,
+      @Range(min = 0, max = 255) double lightness) {}
+}

@@ -1,0 +1,38 @@
+package onebit.recipe;
+
+import java.util.Collection;
+
+/** The valid word a user most likely meant, by edit distance. */
+final class Nearest {
+  private Nearest() {}
+
+  /** The candidate with the fewest single-character edits to the word, the first of equals; null where there are none. */
+  static String to(String word, Collection<String> candidates) {
+    String best = null;
+    int fewest = Integer.MAX_VALUE;
+    for (String candidate : candidates) {
+      int edits = edits(word.toLowerCase(java.util.Locale.ROOT), candidate.toLowerCase(java.util.Locale.ROOT));
+      if (edits < fewest) {
+        fewest = edits;
+        best = candidate;
+      }
+    }
+    return best;
+  }
+
+  /** The number of insertions, deletions and replacements between two texts. Source: Levenshtein 1966. */
+  static int edits(String a, String b) {
+    int[] row = new int[b.length() + 1];
+    for (int j = 0; j <= b.length(); j++) row[j] = j;
+    for (int i = 1; i <= a.length(); i++) {
+      int diagonal = row[0];
+      row[0] = i;
+      for (int j = 1; j <= b.length(); j++) {
+        int replaced = diagonal + (a.charAt(i - 1) == b.charAt(j - 1) ? 0 : 1);
+        diagonal = row[j];
+        row[j] = Math.min(replaced, 1 + Math.min(row[j], row[j - 1]));
+      }
+    }
+    return row[b.length()];
+  }
+}

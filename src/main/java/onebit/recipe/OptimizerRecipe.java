@@ -1,0 +1,19 @@
+package onebit.recipe;
+
+/** The optimizer and its constants; keys of the other optimizers are read and have no effect. */
+public record OptimizerRecipe(
+    Kind name,
+    @Range(min = 0, exclusiveMin = true, max = 100) double learningRate,
+    @Default("0.9") @Range(min = 0, max = 1, exclusiveMax = true) double momentum,
+    @Default("0.9") @Range(min = 0, max = 1, exclusiveMax = true) double beta1,
+    @Default("0.999") @Range(min = 0, max = 1, exclusiveMax = true) double beta2,
+    @Default("1e-8") @Range(min = 0, exclusiveMin = true, max = 1) double epsilon,
+    @Default("0") @Range(min = 0, max = 1) double weightDecay,
+    @Default("all") Decay decay) {
+
+  /** The update rule. */
+  public enum Kind { SGD, ADAM, RADAM }
+
+  /** Which parameters weight decay acts on: all, none, those whose name contains conv or fc (BiPer on ImageNet), weights of rank 4. */
+  public enum Decay { ALL, NONE, CONV_AND_FC_NAMES, CONV_WEIGHTS }
+}

@@ -1,0 +1,23 @@
+package onebit.recipe;
+
+import java.util.Optional;
+import onebit.binarize.Method;
+import onebit.models.Network;
+
+/** Everything that decides a run, as written in one YAML file. */
+public record Recipe(
+    String description,
+    Method method,
+    Network network,
+    DataRecipe data,
+    OptimizerRecipe optimizer,
+    ScheduleRecipe schedule,
+    TrainRecipe train,
+    @Default("{}") CheckpointRecipe checkpoint,
+    Optional<Published> published) {
+
+  /** @throws IllegalArgumentException if the schedule does not fit the epochs */
+  public Recipe {
+    schedule.over(train.epochs(), optimizer.learningRate());
+  }
+}

@@ -1,0 +1,117 @@
+package onebit.recipe;
+
+import java.io.ByteArrayInputStream;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.UncheckedIOException;
+import java.net.JarURLConnection;
+import java.net.URI;
+import java.net.URL;
+import java.nio.ByteBuffer;
+import java.nio.charset.CharacterCodingException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.stream.Stream;
+
+/** The recipes that come with the program, by name, and those in a user's files, by path. */
+public final class Recipes {
+  /** The recipe of a run that names none. */
+  public static final String DEFAULT = "default";
+  static final int MAX_BYTES = 1 << 20;
+
+  private static final String FOLDER = "/recipes/";
+  private static final String SUFFIX = ".yaml";
+
+  private final RecordBinder binder;
+
+  /** Recipes whose methods and networks are those the binder knows. */
+  public Recipes(RecordBinder binder) {
+    this.binder = binder;
+  }
+
+  /** The names of all recipes that come with the program, sorted. */
+  public static List<String> names() {
+    URL first = Recipes.class.getResource(FOLDER + DEFAULT + SUFFIX);
+    if (first == null) throw new IllegalStateException("the program comes without its recipes");
+    try {
+      if (first.openConnection() instanceof JarURLConnection jar) {
+        jar.setUseCaches(false);
+        try (var file = jar.getJarFile()) {
+          return names(file.stream().map(e -> "/" + e.getName()).filter(n -> n.startsWith(FOLDER)).map(n -> n.substring(FOLDER.length())).toList().stream());
+        }
+      }
+      try (Stream<Path> files = Files.list(Path.of(URI.create(first.toString())).getParent())) {
+        return names(files.map(f -> f.getFileName().toString()).toList().stream());
+      }
+    } catch (IOException e) {
+      throw new UncheckedIOException("the program's own recipes cannot be listed", e);
+    }
+  }
+
+  private static List<String> names(Stream<String> files) {
+    return files.filter(f -> f.endsWith(SUFFIX)).map(f -> f.substring(0, f.length() - SUFFIX.length())).sorted().toList();
+  }
+
+  /**
+   * The recipe of a name or a file (anything with a slash or ending in .yaml or .yml), after overrides {@code dotted.key=value}.
+   *
+   * @throws IllegalArgumentException if there is no such recipe or file, or what it says is refused
+   */
+  public Recipe load(String nameOrPath, List<String> overrides) {
+    boolean path = nameOrPath.contains("/") || nameOrPath.endsWith(SUFFIX) || nameOrPath.endsWith(".yml");
+    String text = path ? file(nameOrPath) : resource(nameOrPath);
+    return binder.bind(Recipe.class, path ? nameOrPath : "recipe " + nameOrPath, text, overrides);
+  }
+
+  /** The merged recipe as YAML, as written into a run folder. */
+  public String write(Recipe recipe) {
+    return binder.write(recipe);
+  }
+
+  /** Every key a recipe may hold. */
+  public List<RecordKey> keys() {
+    return binder.describe(Recipe.class);
+  }
+
+  private static String resource(String name) {
+    List<String> names = names();
+    if (!names.contains(name)) {
+      throw new IllegalArgumentException("there is no recipe " + YamlNode.clip(name) + "; did you mean " + Nearest.to(YamlNode.clip(name), names) + "?");
+    }
+    try (InputStream in = Recipes.class.getResourceAsStream(FOLDER + name + SUFFIX)) {
+      return decode("recipe " + name, in);
+    } catch (IOException e) {
+      throw new UncheckedIOException("recipe " + name + " cannot be read", e);
+    }
+  }
+
+  private static String file(String name) {
+    Path path = Path.of(name);
+    if (!Files.isRegularFile(path)) throw new IllegalArgumentException("there is no recipe file " + YamlNode.clip(name));
+    try (InputStream in = Files.newInputStream(path)) {
+      return decode(name, in);
+    } catch (IOException e) {
+      throw new UncheckedIOException("recipe file " + name + " cannot be read", e);
+    }
+  }
+
+  static String decode(String name, byte[] bytes) {
+    try {
+      return decode(name, new ByteArrayInputStream(bytes));
+    } catch (IOException e) {
+      throw new UncheckedIOException(name, e);
+    }
+  }
+
+  private static String decode(String name, InputStream in) throws IOException {
+    byte[] bytes = in.readNBytes(MAX_BYTES + 1);
+    if (bytes.length > MAX_BYTES) throw new IllegalArgumentException(name + ": is larger than 1 MiB; a recipe is not");
+    try {
+      return StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(bytes)).toString();
+    } catch (CharacterCodingException e) {
+      throw new IllegalArgumentException(name + ": is not UTF-8 text", e);
+    }
+  }
+}

@@ -1,0 +1,178 @@
+package onebit.recipe;
+
+import java.lang.reflect.Constructor;
+import java.lang.reflect.InvocationTargetException;
+import java.lang.reflect.ParameterizedType;
+import java.lang.reflect.RecordComponent;
+import java.lang.reflect.Type;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Collection;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.stream.Collectors;
+
+/**
+ * Records from YAML, strictly: component names are the keys, component types and annotations the rules.
+ *
+ * <pre>
+ * Encoding  int, long, float, double, boolean, String, enum (kebab-case), List, Optional (absent or null = empty),
+ *           record (a section), interface (a section whose key `name` picks one of its registered records)
+ * Differs   nothing is converted: 3.0 is no int, "3" no number, yes no boolean, NaN and Inf no value
+ * @throws   IllegalArgumentException for every refusal, naming file, line, dotted key, value and rule
+ * </pre>
+ */
+public final class RecordBinder {
+  static final String NAME = "name";
+
+  private final Map<Class<?>, Map<String, Class<? extends Record>>> kinds;
+
+  /** A binder that resolves each interface through the records registered for it by name. @throws IllegalArgumentException if one is no record */
+  public RecordBinder(Map<Class<?>, ? extends Map<String, ? extends Class<?>>> kinds) {
+    Map<Class<?>, Map<String, Class<? extends Record>>> checked = new HashMap<>();
+    kinds.forEach((type, names) -> {
+      Map<String, Class<? extends Record>> records = new HashMap<>();
+      names.forEach((name, kind) -> {
+        if (!kind.isRecord() || !type.isAssignableFrom(kind)) throw new IllegalArgumentException(kind.getName() + " is no record of " + type.getName());
+        records.put(name, kind.asSubclass(Record.class));
+      });
+      checked.put(type, Map.copyOf(records));
+    });
+    this.kinds = Map.copyOf(checked);
+  }
+
+  /** The record written in a YAML text, after overrides of the form {@code dotted.key=value}. */
+  public <R extends Record> R bind(Class<R> type, String file, String yaml, List<String> overrides) {
+    YamlNode.Mapping root = YamlReader.file(file, yaml);
+    for (String override : overrides) Overrides.apply(root, override);
+    return type.cast(section(type, root, "", type));
+  }
+
+  /** The YAML text of a record, every key written out in component order; {@link #bind} reads an equal record from it. */
+  public String write(Record value) {
+    return new RecordWriter(this).write(value);
+  }
+
+  /** Every dotted key of a record type with its type, rule and default, in component order. */
+  public List<RecordKey> describe(Class<? extends Record> type) {
+    return new RecordKeys(this).of(type);
+  }
+
+  Map<String, Class<? extends Record>> kindsOf(Class<?> type) {
+    Map<String, Class<? extends Record>> names = kinds.get(type);
+    if (names == null) throw new IllegalStateException("no records are registered for " + type.getName());
+    return names;
+  }
+
+  private Record section(Class<?> type, YamlNode node, String key, Class<? extends Record> root) {
+    if (!(node instanceof YamlNode.Mapping mapping)) throw refusal(node, key, "a section of keys");
+    if (!type.isInterface()) return record(type.asSubclass(Record.class), mapping, key, false, root);
+    Map<String, Class<? extends Record>> names = kindsOf(type);
+    YamlNode.Entry name = mapping.entries().get(NAME);
+    if (name == null) throw new IllegalArgumentException(mapping.where() + ": " + dotted(key, NAME) + " is missing; it picks one of " + list(names.keySet()));
+    if (!(name.value() instanceof YamlNode.Scalar scalar) || !names.containsKey(scalar.text())) {
+      throw refusal(name.value(), dotted(key, NAME), choice(name.value(), names.keySet()));
+    }
+    return record(names.get(scalar.text()), mapping, key, true, root);
+  }
+
+  private Record record(Class<? extends Record> type, YamlNode.Mapping mapping, String key, boolean named, Class<? extends Record> root) {
+    RecordComponent[] components = type.getRecordComponents();
+    List<String> known = new ArrayList<>();
+    if (named) known.add(NAME);
+    for (RecordComponent component : components) known.add(component.getName());
+    for (Map.Entry<String, YamlNode.Entry> entry : mapping.entries().entrySet()) {
+      if (!known.contains(entry.getKey())) throw unknown(entry.getValue(), key, entry.getKey(), known, root);
+    }
+    Object[] values = new Object[components.length];
+    for (int i = 0; i < components.length; i++) {
+      values[i] = component(type, components[i], mapping, dotted(key, components[i].getName()), root);
+    }
+    return construct(type, components, values, mapping, key);
+  }
+
+  private Object component(Class<?> owner, RecordComponent component, YamlNode.Mapping mapping, String key, Class<? extends Record> root) {
+    YamlNode.Entry entry = mapping.entries().get(component.getName());
+    Default otherwise = component.getAnnotation(Default.class);
+    boolean optional = component.getType() == Optional.class;
+    if (optional && otherwise != null) throw new IllegalStateException(owner.getName() + ": " + component.getName() + " is Optional and has a default");
+    if (entry != null) return value(component.getGenericType(), component, entry.value(), key, root);
+    if (optional) return Optional.empty();
+    if (otherwise != null) return value(component.getGenericType(), component, YamlReader.value("default of " + key, otherwise.value()), key, root);
+    throw new IllegalArgumentException(mapping.where() + ": " + key + " is missing; it must be " + Rules.of(component, this));
+  }
+
+  private Object value(Type type, RecordComponent rules, YamlNode node, String key, Class<? extends Record> root) {
+    if (type instanceof ParameterizedType generic && generic.getRawType() == Optional.class) {
+      boolean empty = node instanceof YamlNode.Scalar scalar && scalar.kind() == YamlNode.Kind.NULL;
+      return empty ? Optional.empty() : Optional.of(value(generic.getActualTypeArguments()[0], rules, node, key, root));
+    }
+    if (type instanceof ParameterizedType generic && generic.getRawType() == List.class) {
+      if (!(node instanceof YamlNode.Sequence sequence)) throw refusal(node, key, Rules.of(rules, this));
+      List<Object> items = new ArrayList<>();
+      for (YamlNode item : sequence.items()) {
+        items.add(value(generic.getActualTypeArguments()[0], rules, item, key + "[" + items.size() + "]", root));
+      }
+      return List.copyOf(items);
+    }
+    Class<?> plain = (Class<?>) type;
+    if (plain.isRecord() || kinds.containsKey(plain)) return section(plain, node, key, root);
+    if (!(node instanceof YamlNode.Scalar scalar)) throw refusal(node, key, Rules.of(rules, this));
+    Object value = Scalars.parse(plain, scalar);
+    if (value == null && plain.isEnum()) throw refusal(node, key, choice(node, Scalars.names(plain)));
+    OneOf allowed = rules.getAnnotation(OneOf.class);
+    if (allowed != null && !Arrays.asList(allowed.value()).contains(scalar.text())) {
+      throw refusal(node, key, choice(node, Arrays.asList(allowed.value())));
+    }
+    if (value == null || !Rules.inRange(rules.getAnnotation(Range.class), value)) throw refusal(node, key, Rules.of(rules, this));
+    return value;
+  }
+
+  private static Record construct(Class<? extends Record> type, RecordComponent[] components, Object[] values, YamlNode where, String key) {
+    Class<?>[] types = Arrays.stream(components).map(RecordComponent::getType).toArray(Class<?>[]::new);
+    try {
+      Constructor<? extends Record> constructor = type.getDeclaredConstructor(types);
+      constructor.setAccessible(true);
+      return constructor.newInstance(values);
+    } catch (InvocationTargetException e) {
+      if (e.getCause() instanceof IllegalArgumentException refused) {
+        throw new IllegalArgumentException(where.where() + ": " + (key.isEmpty() ? "" : key + ": ") + refused.getMessage(), refused);
+      }
+      throw new IllegalStateException(type.getName() + " cannot be made", e.getCause());
+    } catch (ReflectiveOperationException e) {
+      throw new IllegalStateException(type.getName() + " cannot be made", e);
+    }
+  }
+
+  /** The refusal of a key nobody knows: the nearest sibling, or the same key where it really is. */
+  private IllegalArgumentException unknown(YamlNode.Entry entry, String section, String key, List<String> siblings, Class<? extends Record> root) {
+    String nearest = Nearest.to(key, siblings);
+    if (nearest == null || Nearest.edits(key, nearest) > 2) {
+      String elsewhere = describe(root).stream().map(k -> k.key().replaceAll("\\[.*?]", "")).filter(k -> k.endsWith("." + key)).findFirst().orElse(null);
+      if (elsewhere != null) nearest = elsewhere;
+    }
+    String shown = YamlNode.clip(dotted(section, key));
+    String hint = nearest == null ? "this section has no keys" : "did you mean " + (nearest.contains(".") ? nearest : dotted(section, nearest)) + "?";
+    return new IllegalArgumentException(entry.where() + ": unknown key " + shown + "; " + hint
+        + (siblings.isEmpty() ? "" : " Keys here: " + list(siblings)));
+  }
+
+  private static IllegalArgumentException refusal(YamlNode node, String key, String rule) {
+    return new IllegalArgumentException(node.where() + ": " + (key.isEmpty() ? "the recipe" : key) + " is " + node.shown() + "; it must be " + rule);
+  }
+
+  private static String choice(YamlNode node, Collection<String> allowed) {
+    String nearest = node instanceof YamlNode.Scalar scalar ? Nearest.to(YamlNode.clip(scalar.text()), allowed) : null;
+    return "one of " + list(allowed) + (nearest == null ? "" : "; did you mean " + nearest + "?");
+  }
+
+  static String dotted(String section, String key) {
+    return section.isEmpty() ? key : section + "." + key;
+  }
+
+  static String list(Collection<String> words) {
+    return words.stream().sorted().collect(Collectors.joining(", "));
+  }
+}

@@ -1,0 +1,24 @@
+package onebit.recipe;
+
+import java.util.Optional;
+
+/**
+ * How long training goes and what it starts from.
+ *
+ * <pre>
+ * Units     epochs is the length of every schedule; training runs epochs firstEpoch to epochs - 1, or only stopAfter of them
+ * </pre>
+ */
+public record TrainRecipe(
+    @Range(min = 1, max = 100_000) int epochs,
+    @Default("0") @Range(min = 0, max = 100_000) int firstEpoch,
+    @Default("1") @Range(min = 0) long seed,
+    @Default("0") @Range(min = 0, max = 1, exclusiveMax = true) double labelSmoothing,
+    Optional<String> initFrom,
+    @Range(min = 1, max = 100_000) Optional<Integer> stopAfter) {
+
+  /** @throws IllegalArgumentException if no epoch is left */
+  public TrainRecipe {
+    if (firstEpoch >= epochs) throw new IllegalArgumentException("firstEpoch is " + firstEpoch + "; it must be less than epochs, " + epochs);
+  }
+}

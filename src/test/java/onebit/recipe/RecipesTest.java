@@ -1,0 +1,213 @@
+package onebit.recipe;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.stream.Stream;
+import onebit.binarize.BiPer;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.MethodSource;
+
+class RecipesTest {
+  private static final Recipes RECIPES = new Recipes(ToyKinds.BINDER);
+
+  static Stream<String> names() {
+    return Recipes.names().stream();
+  }
+
+  private static Recipe load(String name, String... overrides) {
+    return RECIPES.load(name, List.of(overrides));
+  }
+
+  @Test
+  void everyNamedRecipeIsThereOnce() {
+    List<String> names = Recipes.names();
+    assertEquals(names.size(), new HashSet<>(names).size());
+    for (String name : List.of("default", "adabin-resnet20-cifar10", "adabin-resnet18-cifar10", "adabin-resnet18-imagenet", "adabin-resnet34-imagenet",
+        "bmxnet-lenet-mnist", "bmxnet-resnet18v1-cifar10", "bmxnet-resnete18-cifar10", "bmxnet-densenet21-cifar10", "bmxnet-resnete18-imagenet",
+        "bmxnet-resnete34-imagenet", "bmxnet-binarydensenet28-imagenet", "bmxnet-binarydensenet37-imagenet", "bmxnet-binarydensenet45-imagenet",
+        "biper-resnet18-cifar10-stage1", "biper-resnet18-cifar10-stage2", "biper-resnet20-cifar10-stage1", "biper-vggsmall-cifar10-stage1",
+        "biper-resnet18-imagenet-stage1", "rbnn-resnet18-cifar10", "rbnn-resnet20-cifar10", "rbnn-resnet20-bireal-cifar10", "rbnn-vggsmall-cifar10",
+        "rbnn-resnet18-imagenet", "rbnn-resnet34-imagenet")) {
+      assertTrue(names.contains(name), name);
+    }
+    assertEquals(40, names.size());
+  }
+
+  @ParameterizedTest
+  @MethodSource("names")
+  void everyRecipeIsReadAndWrittenAndReadEqual(String name) {
+    Recipe recipe = load(name);
+    String yaml = RECIPES.write(recipe);
+    assertEquals(recipe, ToyKinds.BINDER.bind(Recipe.class, name, yaml, List.of()), yaml);
+  }
+
+  @ParameterizedTest
+  @MethodSource("names")
+  void theNameSaysMethodAndDataAndStage(String name) {
+    Recipe recipe = load(name);
+    if (name.equals(Recipes.DEFAULT)) return;
+    assertTrue(name.startsWith(recipe.method().getClass().getSimpleName().toLowerCase(java.util.Locale.ROOT) + "-"));
+    assertTrue(name.replaceFirst("-stage[12]$", "").endsWith("-" + Scalars.kebab(recipe.data().name())));
+    boolean second = name.endsWith("-stage2");
+    assertEquals(second ? Optional.of(name.replace("-stage2", "-stage1")) : Optional.empty(), recipe.train().initFrom());
+    recipe.train().initFrom().ifPresent(first -> assertTrue(Recipes.names().contains(first), first));
+    if (recipe.method() instanceof BiPer biper) assertEquals(second ? 2 : 1, biper.stage());
+  }
+
+  @ParameterizedTest
+  @MethodSource("names")
+  void everyRecipeRunsShortOnGeneratedImages(String name) {
+    Recipe recipe = load(name, "data.name=generated", "data.batch=4", "data.evalBatch=4", "train.stopAfter=1");
+    assertEquals(DataRecipe.Source.GENERATED, recipe.data().name());
+    int epoch = recipe.train().firstEpoch();
+    double rate = recipe.schedule().over(recipe.train().epochs(), recipe.optimizer().learningRate()).learningRate(epoch, 1, 2);
+    assertTrue(rate > 0 && rate <= recipe.optimizer().learningRate(), "first learning rate " + rate);
+  }
+
+  @Test
+  void dataShapesFollowFromTheDataSet() {
+    Map<DataRecipe.Source, List<Integer>> shapes = Map.of(DataRecipe.Source.GLYPHS, List.of(28, 28, 1, 10), DataRecipe.Source.MNIST, List.of(28, 28, 1, 10),
+        DataRecipe.Source.CIFAR10, List.of(32, 32, 3, 10), DataRecipe.Source.IMAGENET, List.of(224, 224, 3, 1000));
+    for (String name : Recipes.names()) {
+      DataRecipe data = load(name).data();
+      assertEquals(shapes.get(data.name()), List.of(data.height(), data.width(), data.channels(), data.classes()), name);
+    }
+  }
+
+  @Test
+  void bmxnetsImageNetMeansAreOnTheUnitScale() {
+    DataRecipe data = load("bmxnet-resnete18-imagenet").data();
+    double[] mean = {123.68, 116.779, 103.939};
+    double[] std = {58.393, 57.12, 57.375};
+    for (int c = 0; c < 3; c++) {
+      assertEquals(mean[c], 255 * data.mean().get(c), 1e-4);
+      assertEquals(std[c], 255 * data.std().get(c), 1e-4);
+    }
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+      "adabin-resnet20-cifar10, 88.1, , 400, 128, README", "adabin-resnet18-cifar10, 93.1, , 400, 128, THIRD_PARTY",
+      "adabin-vggsmall-cifar10, 92.3, , , , README", "adabin-resnet18-imagenet, 63.1, 84.3, 120, 256, README",
+      "adabin-resnet34-imagenet, 66.4, 86.6, 120, 256, README", "adabin-resnet18-imagenet-stage2, 66.4, 86.5, 256, 512, README",
+      "bmxnet-resnet18v1-cifar10, 90.0, , 150, 128, WIKI", "bmxnet-resnete18-cifar10, 86.1, , 150, 128, WIKI",
+      "bmxnet-resnete18e2-cifar10, 87.6, , 150, 128, WIKI", "bmxnet-resnete34-cifar10, 86.2, , 150, 128, WIKI",
+      "bmxnet-densenet21-cifar10, 90.3, , 150, 128, WIKI", "bmxnet-resnete18-imagenet, 60.0, 81.9, 120, 256, WIKI",
+      "bmxnet-resnete18gs-imagenet, 60.6, 82.4, 120, 64, WIKI", "bmxnet-resnete34-imagenet, 63.2, 84.7, 120, 128, WIKI",
+      "bmxnet-resnete34gs-imagenet, 63.7, 84.9, 120, 64, WIKI", "bmxnet-binarydensenet28-imagenet, 61.7, 83.3, 120, 64, WIKI",
+      "bmxnet-binarydensenet28gs-imagenet, 62.6, 84.0, 120, 64, WIKI", "bmxnet-binarydensenet37-imagenet, 63.3, 84.4, 120, 32, WIKI",
+      "bmxnet-binarydensenet37gs-imagenet, 64.2, 85.1, 120, 32, WIKI", "bmxnet-binarydensenet37dilated-imagenet, 64.34, 85.15, 80, 256, LARQ",
+      "bmxnet-binarydensenet45-imagenet, 64.59, 85.21, 125, 384, LARQ", "biper-resnet18-cifar10-stage2, 93.75, , 900, 256, README",
+      "biper-resnet20-cifar10-stage2, 86.98, , , , README", "biper-vggsmall-cifar10-stage2, 92.46, , , , README",
+      "biper-resnet18-imagenet-stage2, 61.40, 83.1, 300, 512, README", "biper-resnet34-imagenet-stage2, 65.73, 86.4, , , README",
+      "rbnn-resnet18-cifar10, 92.2, , 1000, 256, README", "rbnn-resnet20-cifar10, 86.5, , 1000, 256, README",
+      "rbnn-resnet20-bireal-cifar10, 87.8, , 1000, 256, README", "rbnn-vggsmall-cifar10, 91.3, , 1000, 256, README",
+      "rbnn-resnet18-imagenet, 59.9, 81.9, 150, 512, README", "rbnn-resnet34-imagenet, 63.1, 84.4, 150, 512, README"})
+  void publishedNumbersAreTheTables(String name, double top1, Double top5, Integer epochs, Integer batch, Published.Status status) {
+    Published published = load(name).published().orElseThrow();
+    assertEquals(top1, published.top1());
+    assertEquals(Optional.ofNullable(top5), published.top5());
+    assertEquals(Optional.ofNullable(epochs), published.epochs());
+    assertEquals(Optional.ofNullable(batch), published.batch());
+    assertEquals(status, published.status());
+    boolean remembered = name.startsWith("biper") && name.contains("imagenet");
+    assertEquals(remembered ? Optional.of(Published.Status.FROM_MEMORY) : Optional.empty(), published.top5Status());
+  }
+
+  @Test
+  void onlyRunsWithoutAResultOfTheirOwnPublishNone() {
+    List<String> without = Recipes.names().stream().filter(name -> load(name).published().isEmpty()).toList();
+    assertEquals(List.of("adabin-resnet18-imagenet-stage1", "biper-resnet18-cifar10-stage1", "biper-resnet18-imagenet-stage1", "biper-resnet20-cifar10-stage1",
+        "biper-resnet34-imagenet-stage1", "biper-vggsmall-cifar10-stage1", "bmxnet-lenet-mnist", "default"), without);
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+      "adabin-resnet20-cifar10, SGD, 0.1, 1e-4, ALL, 400, 128", "adabin-resnet18-imagenet, SGD, 0.1, 1e-5, ALL, 120, 256",
+      "adabin-resnet18-imagenet-stage1, ADAM, 2.5e-3, 1e-5, CONV_WEIGHTS, 128, 512", "bmxnet-lenet-mnist, ADAM, 1e-3, 0, NONE, 10, 100",
+      "bmxnet-resnete18-cifar10, ADAM, 0.01, 0, NONE, 150, 128", "bmxnet-resnete18-imagenet, RADAM, 2e-3, 0, NONE, 120, 256",
+      "biper-resnet18-cifar10-stage1, SGD, 0.021, 0.0016, ALL, 600, 256", "biper-resnet18-cifar10-stage2, SGD, 0.0037, 0.00016, ALL, 300, 256",
+      "biper-resnet20-cifar10-stage1, SGD, 0.1, 5e-4, ALL, 600, 256", "biper-resnet18-imagenet-stage1, SGD, 0.1, 1e-4, CONV_AND_FC_NAMES, 200, 512",
+      "biper-resnet18-imagenet-stage2, SGD, 0.01, 1e-4, CONV_AND_FC_NAMES, 100, 512", "rbnn-resnet20-cifar10, SGD, 0.1, 1e-4, ALL, 1000, 256"})
+  void optimizersAreThePublishedOnes(String name, OptimizerRecipe.Kind kind, double rate, double decay, OptimizerRecipe.Decay which, int epochs, int batch) {
+    Recipe recipe = load(name);
+    assertEquals(kind, recipe.optimizer().name());
+    assertEquals(rate, recipe.optimizer().learningRate());
+    assertEquals(decay, recipe.optimizer().weightDecay());
+    assertEquals(which, recipe.optimizer().decay());
+    assertEquals(epochs, recipe.train().epochs());
+    assertEquals(batch, recipe.data().batch());
+  }
+
+  @Test
+  void theTwoStagesOfBiPerDifferAsItsScriptsDo() {
+    assertEquals(new BiPer(1, 20, 0.037f), load("biper-resnet18-cifar10-stage1").method());
+    assertEquals(new BiPer(2, 20, 0.0468f), load("biper-resnet18-cifar10-stage2").method());
+    assertEquals(new BiPer(1, 20, 0), load("biper-resnet34-imagenet-stage1").method());
+    assertEquals(1, load("biper-resnet18-cifar10-stage2").train().firstEpoch());
+    assertEquals(1, load("biper-resnet18-cifar10-stage2").schedule().cosineStart());
+    assertTrue(load("biper-vggsmall-cifar10-stage1").description().contains("fallback"));
+  }
+
+  @Test
+  void radamHasBmxnetsConstants() {
+    OptimizerRecipe radam = load("bmxnet-binarydensenet28-imagenet").optimizer();
+    assertEquals(List.of(0.95, 0.999, 1e-5), List.of(radam.beta1(), radam.beta2(), radam.epsilon()));
+  }
+
+  @Test
+  void overridesReachTheMethod() {
+    assertEquals(new BiPer(1, 25, 0.037f), load("biper-resnet18-cifar10-stage1", "method.omega0=25").method());
+    String message = assertThrows(IllegalArgumentException.class, () -> load("biper-resnet18-cifar10-stage1", "method.omega=25")).getMessage();
+    assertEquals("--set method.omega=25: unknown key method.omega; did you mean method.omega0? Keys here: name, omega0, stage, tau", message);
+  }
+
+  @Test
+  void unknownRecipesAreRefusedWithTheNearestName() {
+    String message = assertThrows(IllegalArgumentException.class, () -> load("adabin-resnet20-cifar")).getMessage();
+    assertEquals("there is no recipe adabin-resnet20-cifar; did you mean adabin-resnet20-cifar10?", message);
+    assertThrows(IllegalArgumentException.class, () -> load("nowhere/to/be/found.yaml"));
+    assertThrows(IllegalArgumentException.class, () -> load(""));
+  }
+
+  @Test
+  void recipesAreReadFromFiles(@TempDir Path folder) throws IOException {
+    Path file = folder.resolve("mine.yaml");
+    Files.writeString(file, RECIPES.write(load("default", "train.epochs=2")));
+    assertEquals(2, load(file.toString()).train().epochs());
+    Files.write(file, "description: \u00e9".getBytes(StandardCharsets.ISO_8859_1));
+    assertTrue(assertThrows(IllegalArgumentException.class, () -> load(file.toString())).getMessage().endsWith("mine.yaml: is not UTF-8 text"));
+    Files.write(file, new byte[(1 << 20) + 1]);
+    assertTrue(assertThrows(IllegalArgumentException.class, () -> load(file.toString())).getMessage().endsWith("is larger than 1 MiB; a recipe is not"));
+  }
+
+  @Test
+  void keysThatDoNotFitEachOtherAreRefused() {
+    for (String wrong : List.of("data.mean=[0.5, 0.5]", "data.evalCrop=200", "train.firstEpoch=400", "schedule.milestones=[3]", "schedule.cosineStart=1",
+        "data.augment.randomResizedCrop={area: [0.08, 1]}", "data.augment={randomResizedCrop: {area: [1, 0.5]}}")) {
+      assertThrows(IllegalArgumentException.class, () -> load("adabin-resnet20-cifar10", wrong), wrong);
+    }
+  }
+
+  @Test
+  void keysListEveryKeyARecipeMayHold() {
+    List<String> keys = RECIPES.keys().stream().map(RecordKey::key).toList();
+    assertTrue(keys.containsAll(List.of("description", "method.name", "method[biper].omega0", "network[resnete].depth", "data.augment.hslJitter.hue",
+        "optimizer.decay", "schedule.warmupEpochs", "train.seed", "checkpoint.keep", "published.top1")), keys.toString());
+    assertFalse(keys.contains("method"));
+  }
+}
