@@ -1,0 +1,79 @@
+package onebit.checkpoint;
+
+import java.io.IOException;
+import java.net.InetAddress;
+import java.net.UnknownHostException;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.channels.FileLock;
+import java.nio.channels.OverlappingFileLockException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.time.Instant;
+import java.time.temporal.ChronoUnit;
+
+/** The right to write in a run folder, held by one process at a time and given back when it ends, however it ends. */
+public final class RunLock implements AutoCloseable {
+  private final FileChannel channel;
+  private final FileLock lock;
+
+  private RunLock(FileChannel channel, FileLock lock) {
+    this.channel = channel;
+    this.lock = lock;
+  }
+
+  /**
+   * Takes the lock of a run folder, which is created when missing.
+   *
+   * @throws CheckpointException when another run holds it; the message names its process and computer
+   */
+  public static RunLock acquire(Path run) throws IOException {
+    Files.createDirectories(run);
+    FileChannel channel = FileChannel.open(run.resolve("run.lock"), StandardOpenOption.CREATE, StandardOpenOption.READ, StandardOpenOption.WRITE);
+    try {
+      FileLock lock = tryLock(channel);
+      if (lock == null) throw new CheckpointException("run folder " + run + " is in use by " + holder(channel) + "; wait for it to end or choose another --out");
+      ByteBuffer text = StandardCharsets.UTF_8.encode("process " + ProcessHandle.current().pid() + " on " + host() + " since "
+          + Instant.now().truncatedTo(ChronoUnit.SECONDS) + "\n");
+      channel.truncate(0);
+      while (text.hasRemaining()) channel.write(text, text.position());
+      return new RunLock(channel, lock);
+    } catch (IOException | RuntimeException e) {
+      channel.close();
+      throw e;
+    }
+  }
+
+  /** Gives the lock back; the file stays, for deleting it would let two processes lock two files of one name. */
+  @Override
+  public void close() throws IOException {
+    try (channel) {
+      lock.release();
+    }
+  }
+
+  private static FileLock tryLock(FileChannel channel) throws IOException {
+    try {
+      return channel.tryLock();
+    } catch (OverlappingFileLockException e) {
+      return null;
+    }
+  }
+
+  private static String holder(FileChannel channel) throws IOException {
+    ByteBuffer text = ByteBuffer.allocate(300);
+    while (text.hasRemaining() && channel.read(text, text.position()) > 0) { }
+    String line = StandardCharsets.UTF_8.decode(text.flip()).toString().strip();
+    return line.isEmpty() ? "another process" : NamedTensor.excerpt(line);
+  }
+
+  private static String host() {
+    try {
+      return InetAddress.getLocalHost().getHostName();
+    } catch (UnknownHostException e) {
+      return "this computer";
+    }
+  }
+}
