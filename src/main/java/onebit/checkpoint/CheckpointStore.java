@@ -24,7 +24,7 @@ import java.util.stream.Stream;
  * RUN/checkpoints/step-000123/   files and manifest, complete from the moment the name exists
  * RUN/checkpoints/*.tmp/         a save or a deletion that was stopped; ignored, and removed by the next save
  * RUN/last, RUN/best             relative symbolic links, replaced in one step
- * Order     files forced, manifest forced, folder forced, renamed, parent forced, read back and verified, last, older ones deleted
+ * Order     files forced, manifest forced, folder forced, read back and verified, renamed, parent forced, last, older ones deleted
  * </pre>
  *
  * One writer at a time: hold the run's {@link RunLock}.
@@ -68,14 +68,14 @@ public final class CheckpointStore {
    * @throws IOException when the disk refuses; the checkpoints before are untouched
    */
   public Path save(Checkpoint checkpoint) throws IOException {
-    Files.createDirectories(folder);
-    DurableFiles.forceFolder(run);
-    clean();
     String name = name(checkpoint.step());
     Path complete = folder.resolve(name);
     Path temporary = folder.resolve(name + ".tmp");
     SequencedMap<String, List<ByteBuffer>> files = CheckpointFolder.encode(checkpoint);
     try {
+      Files.createDirectories(folder);
+      DurableFiles.forceFolder(run);
+      clean();
       Files.createDirectory(temporary);
       hook.accept("folder created");
       for (String file : CheckpointFolder.FILES) {
@@ -86,6 +86,8 @@ public final class CheckpointStore {
       hook.accept("manifest written");
       DurableFiles.forceFolder(temporary);
       hook.accept("folder forced");
+      CheckpointFolder.verify(temporary, checkpoint.step());
+      hook.accept("verified");
     } catch (IOException e) {
       discard(temporary, e);
       throw new CheckpointException("checkpoint " + complete + " was not written, the ones before it are untouched: " + e.getMessage(), e);
@@ -100,8 +102,6 @@ public final class CheckpointStore {
     hook.accept("renamed");
     DurableFiles.forceFolder(folder);
     hook.accept("parent forced");
-    CheckpointFolder.verify(complete, checkpoint.step());
-    hook.accept("verified");
     point("last", complete);
     hook.accept("last pointed");
     prune(checkpoint.step());

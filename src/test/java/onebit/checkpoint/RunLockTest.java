@@ -1,0 +1,56 @@
+package onebit.checkpoint;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.nio.file.Path;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class RunLockTest {
+  @TempDir Path folder;
+
+  /** Child process: takes the lock of a folder, says so or why not, and holds it until its input ends. */
+  static final class Holder {
+    public static void main(String[] args) throws Exception {
+      try (RunLock lock = RunLock.acquire(Path.of(args[0]))) {
+        System.out.println("held " + (lock != null));
+        System.in.read();
+      } catch (CheckpointException e) {
+        System.out.println(e.getMessage());
+      }
+    }
+  }
+
+  @Test
+  void aSecondLockInTheSameProcessIsRefusedUntilTheFirstIsClosed() throws Exception {
+    Path run = folder.resolve("new/run");
+    try (RunLock first = RunLock.acquire(run)) {
+      assertTrue(first != null);
+      String message = assertThrows(CheckpointException.class, () -> RunLock.acquire(run)).getMessage();
+      assertTrue(message.contains(run.toString()) && message.contains("process " + ProcessHandle.current().pid()), message);
+    }
+    RunLock.acquire(run).close();
+  }
+
+  @Test
+  void anotherProcessIsRefusedAndAKilledOneLetsGo() throws Exception {
+    Process holder = ChildJvm.start(Holder.class, folder.toString());
+    try (var out = holder.inputReader()) {
+      assertEquals("held true", out.readLine());
+      String message = assertThrows(CheckpointException.class, () -> RunLock.acquire(folder)).getMessage();
+      assertTrue(message.contains("process " + holder.pid() + " on "), message);
+    } finally {
+      holder.destroyForcibly().waitFor();
+    }
+    try (RunLock lock = RunLock.acquire(folder)) {
+      assertTrue(lock != null);
+      Process second = ChildJvm.start(Holder.class, folder.toString());
+      try (var out = second.inputReader()) {
+        assertTrue(out.readLine().contains("is in use by process " + ProcessHandle.current().pid()));
+      }
+      second.waitFor();
+    }
+  }
+}
