@@ -21,6 +21,6 @@ public final class Backends {
   }
 
   public static Stream<Named<ConvOps>> convOps() {
-    return Stream.of(new Named<>("cpu", new CpuConvOps()));
+    return Stream.of(new Named<>("cpu", new CpuConvOps()), new Named<>("cpu-columns", CpuConvOps.throughColumns()));
   }
 }

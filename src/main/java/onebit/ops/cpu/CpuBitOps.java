@@ -1,6 +1,5 @@
 package onebit.ops.cpu;
 
-import java.util.Set;
 import onebit.ops.BitOps;
 import onebit.ops.ConvGeometry;
 import onebit.ops.ConvRules;
@@ -18,7 +17,6 @@ import onebit.tensor.Tensor;
  */
 public final class CpuBitOps implements BitOps {
   private static final int TILE = 64;
-  private static final String REFUSAL = refusal();
 
   private final XnorKernel kernel;
   private final ThreadLocal<BitPatches> patches = ThreadLocal.withInitial(BitPatches::new);
@@ -27,7 +25,7 @@ public final class CpuBitOps implements BitOps {
 
   /** The vector kernel where the Vector API is present and the processor counts bits in vectors, else the plain one. */
   public CpuBitOps() {
-    this(REFUSAL == null);
+    this(VectorCpu.POPCOUNT_REFUSAL == null);
   }
 
   private CpuBitOps(boolean vector) {
@@ -41,17 +39,7 @@ public final class CpuBitOps implements BitOps {
 
   /** Which kernel the machine gets, and why if it is not the vector one: one sentence. */
   public static String status() {
-    return REFUSAL == null ? "Vector API with 512-bit popcounts" : "plain Java bit counts, because " + REFUSAL;
-  }
-
-  /** Why the vector kernel cannot be used, or null. */
-  private static String refusal() {
-    if (Boolean.getBoolean("onebit.vector.off")) return "the system property onebit.vector.off is set";
-    if (ModuleLayer.boot().findModule("jdk.incubator.vector").isEmpty()) {
-      return "this Java runs without the module jdk.incubator.vector (start it with --add-modules jdk.incubator.vector)";
-    }
-    Set<String> flags = OpenBlas.processorFlags();
-    return flags.contains("avx512_vpopcntdq") && flags.contains("avx512f") ? null : "the processor has no 512-bit popcount (avx512_vpopcntdq)";
+    return VectorCpu.POPCOUNT_REFUSAL == null ? "Vector API with 512-bit popcounts" : "plain Java bit counts, because " + VectorCpu.POPCOUNT_REFUSAL;
   }
 
   @Override

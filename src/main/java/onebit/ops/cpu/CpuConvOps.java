@@ -7,7 +7,9 @@ import onebit.ops.ConvRules;
 import onebit.tensor.Tensor;
 
 /**
- * Real-valued convolution as columns times filters, in blocks of output rows that stay in the second-level cache, one image per piece.
+ * Real-valued convolution: directly on padded images where the filters suit vectors, else as columns times filters in blocks of output rows.
+ *
+ * <p>How the work is cut follows from the sizes alone, so every result is independent of the number of threads. One caller at a time.
  *
  * <pre>
  * Twin  src/main/java/onebit/ops/cuda/CudaConvOps.java
@@ -15,28 +17,59 @@ import onebit.tensor.Tensor;
  */
 public final class CpuConvOps implements ConvOps {
   private static final int BLOCK_VALUES = 64 * 1024;
+  private static final int BLOCK_PIXELS = 192;
+  private static final long GEMM_PRODUCTS = 4 * 1024 * 1024;
   private static final int PARTIAL_VALUES = 8 * 1024 * 1024;
 
+  private final boolean direct;
   private final ThreadLocal<float[][]> columns = ThreadLocal.withInitial(() -> new float[1][0]);
-  private float[] partials = new float[0];
+  private final ThreadLocal<DirectConv> directs = ThreadLocal.withInitial(DirectConv::new);
+  private float[] partials = new float[0], panels = new float[0];
+
+  public CpuConvOps() {
+    this(true);
+  }
+
+  private CpuConvOps(boolean direct) {
+    this.direct = direct;
+  }
+
+  /** The ops with every convolution through columns and sgemm. */
+  public static CpuConvOps throughColumns() {
+    return new CpuConvOps(false);
+  }
 
   @Override
   public void conv2d(Tensor y, Tensor x, Tensor w, ConvGeometry g, float border) {
     ConvRules.requireConv2d("conv2d", x, w, y, g);
     float[] xs = x.floats(), ws = w.floats(), ys = y.floats();
-    int rows = blockRows(g), blocks = (g.p() + rows - 1) / rows, og = g.o() / g.groups();
-    CpuThreads.pieces(g.n() * blocks, piece -> {
-      int image = piece / blocks, p0 = piece % blocks * rows, p1 = Math.min(g.p(), p0 + rows), pixels = (p1 - p0) * g.q();
+    if (direct && DirectConv.suitsForward(g)) {
+      float[] filters = panels(g);
+      DirectConv.panels(filters, ws, g);
+      forward(ys, xs, filters, g, border);
+      return;
+    }
+    int og = g.o() / g.groups(), taps = g.taps();
+    CpuThreads.range(g.n() * g.p(), blockRows(g), (from, to) -> {
+      int pixels = (to - from) * g.q();
       for (int group = 0; group < g.groups(); group++) {
-        int to = (image * g.p() + p0) * g.q() * g.o() + group * og;
+        int at = from * g.q() * g.o() + group * og;
         if (isMatrix(g)) {
-          OpenBlas.sgemm(false, true, pixels, og, g.taps(), xs, (image * g.p() + p0) * g.q() * g.c(), g.c(), ws, 0, g.taps(), 0, ys, to, g.o());
+          OpenBlas.sgemm(false, true, pixels, og, taps, xs, from * g.q() * g.c(), g.c(), ws, 0, taps, 0, ys, at, g.o());
           continue;
         }
-        float[] cols = scratch(pixels * g.taps());
-        ImageColumns.gather(cols, xs, image, group, p0, p1, g, border);
-        OpenBlas.sgemm(false, true, pixels, og, g.taps(), cols, 0, g.taps(), ws, group * og * g.taps(), g.taps(), 0, ys, to, g.o());
+        float[] cols = scratch(pixels * taps);
+        ImageColumns.gather(cols, xs, group, from, to, g, border);
+        OpenBlas.sgemm(false, true, pixels, og, taps, cols, 0, taps, ws, group * og * taps, taps, 0, ys, at, g.o());
       }
+    });
+  }
+
+  private void forward(float[] y, float[] x, float[] filters, ConvGeometry g, float border) {
+    int rows = DirectConv.blockRows(g), blocks = (g.p() + rows - 1) / rows;
+    CpuThreads.pieces(g.n() * blocks, piece -> {
+      int p0 = piece % blocks * rows;
+      directs.get().forward(y, x, filters, piece / blocks, p0, Math.min(g.p(), p0 + rows), g, border);
     });
   }
 
@@ -44,21 +77,25 @@ public final class CpuConvOps implements ConvOps {
   public void conv2dGradX(Tensor gradX, Tensor gradY, Tensor w, ConvGeometry g) {
     ConvRules.requireConv2d("conv2dGradX", gradX, w, gradY, g);
     float[] gxs = gradX.floats(), ws = w.floats(), gys = gradY.floats();
-    int rows = blockRows(g), og = g.o() / g.groups(), size = g.h() * g.w() * g.c();
-    CpuThreads.pieces(g.n(), image -> {
-      if (isMatrix(g)) {
-        int from = image * g.p() * g.q();
-        OpenBlas.sgemm(false, false, g.p() * g.q(), g.c(), g.o(), gys, from * g.o(), g.o(), ws, 0, g.c(), 0, gxs, from * g.c(), g.c());
-        return;
-      }
-      Arrays.fill(gxs, image * size, (image + 1) * size, 0);
-      for (int p0 = 0; p0 < g.p(); p0 += rows) {
-        int p1 = Math.min(g.p(), p0 + rows), pixels = (p1 - p0) * g.q();
-        float[] cols = scratch(pixels * g.taps());
+    if (direct && DirectConv.suitsGradX(g)) {
+      float[] filters = panels(g);
+      DirectConv.turnedPanels(filters, ws, g);
+      forward(gxs, gys, filters, DirectConv.turned(g), 0);
+      return;
+    }
+    int rows = blockRows(g), og = g.o() / g.groups(), taps = g.taps(), size = g.h() * g.w() * g.c();
+    CpuThreads.range(g.n(), Math.max(1, BLOCK_PIXELS / (g.p() * g.q())), (first, last) -> {
+      Arrays.fill(gxs, first * size, last * size, 0);
+      for (int from = first * g.p(); from < last * g.p(); from += rows) {
+        int to = Math.min(last * g.p(), from + rows), pixels = (to - from) * g.q(), pixel = from * g.q();
+        if (isMatrix(g)) {
+          OpenBlas.sgemm(false, false, pixels, g.c(), g.o(), gys, pixel * g.o(), g.o(), ws, 0, g.c(), 0, gxs, pixel * g.c(), g.c());
+          continue;
+        }
+        float[] cols = scratch(pixels * taps);
         for (int group = 0; group < g.groups(); group++) {
-          int from = (image * g.p() + p0) * g.q() * g.o() + group * og;
-          OpenBlas.sgemm(false, false, pixels, g.taps(), og, gys, from, g.o(), ws, group * og * g.taps(), g.taps(), 0, cols, 0, g.taps());
-          ImageColumns.scatterAdd(gxs, cols, image, group, p0, p1, g);
+          OpenBlas.sgemm(false, false, pixels, taps, og, gys, pixel * g.o() + group * og, g.o(), ws, group * og * taps, taps, 0, cols, 0, taps);
+          ImageColumns.scatterAdd(gxs, cols, group, from, to, g);
         }
       }
     });
@@ -68,27 +105,34 @@ public final class CpuConvOps implements ConvOps {
   public void conv2dGradW(Tensor gradW, Tensor gradY, Tensor x, ConvGeometry g, float border) {
     ConvRules.requireConv2d("conv2dGradW", x, gradW, gradY, g);
     float[] xs = x.floats(), gys = gradY.floats();
-    int rows = blockRows(g), og = g.o() / g.groups(), size = g.filters().size(), parts = parts(size, g.n());
+    int size = g.filters().size(), parts = parts(size, g.n());
+    boolean directly = direct && DirectConv.suitsGradW(g);
     float[] sums = partials(parts * size);
     CpuThreads.pieces(parts, part -> {
+      int first = first(part, parts, g.n()), last = first(part + 1, parts, g.n());
       Arrays.fill(sums, part * size, (part + 1) * size, 0);
-      for (int image = first(part, parts, g.n()); image < first(part + 1, parts, g.n()); image++) {
-        for (int p0 = 0; p0 < g.p(); p0 += rows) {
-          int p1 = Math.min(g.p(), p0 + rows), pixels = (p1 - p0) * g.q(), pixel = (image * g.p() + p0) * g.q();
-          for (int group = 0; group < g.groups(); group++) {
-            int to = part * size + group * og * g.taps();
-            if (isMatrix(g)) {
-              OpenBlas.sgemm(true, false, og, g.taps(), pixels, gys, pixel * g.o(), g.o(), xs, pixel * g.c(), g.c(), 1, sums, to, g.taps());
-              continue;
-            }
-            float[] cols = scratch(pixels * g.taps());
-            ImageColumns.gather(cols, xs, image, group, p0, p1, g, border);
-            OpenBlas.sgemm(true, false, og, g.taps(), pixels, gys, pixel * g.o() + group * og, g.o(), cols, 0, g.taps(), 1, sums, to, g.taps());
-          }
-        }
-      }
+      if (directly) directs.get().gradW(sums, part * size, gys, xs, first, last, g, border);
+      else gradWByColumns(sums, part * size, gys, xs, first, last, g, border);
     });
     reduce(gradW.floats(), sums, parts, size);
+  }
+
+  /** gradW += what the images [first, last) contribute, from the given offset. */
+  private void gradWByColumns(float[] gradW, int offset, float[] gradY, float[] x, int first, int last, ConvGeometry g, float border) {
+    int rows = blockRows(g), og = g.o() / g.groups(), taps = g.taps();
+    for (int from = first * g.p(); from < last * g.p(); from += rows) {
+      int to = Math.min(last * g.p(), from + rows), pixels = (to - from) * g.q(), pixel = from * g.q();
+      for (int group = 0; group < g.groups(); group++) {
+        int at = offset + group * og * taps;
+        if (isMatrix(g)) {
+          OpenBlas.sgemm(true, false, og, taps, pixels, gradY, pixel * g.o(), g.o(), x, pixel * g.c(), g.c(), 1, gradW, at, taps);
+          continue;
+        }
+        float[] cols = scratch(pixels * taps);
+        ImageColumns.gather(cols, x, group, from, to, g, border);
+        OpenBlas.sgemm(true, false, og, taps, pixels, gradY, pixel * g.o() + group * og, g.o(), cols, 0, taps, 1, gradW, at, taps);
+      }
+    }
   }
 
   @Override
@@ -116,11 +160,15 @@ public final class CpuConvOps implements ConvOps {
     requireMatrix("b", b, k, n);
     requireMatrix("c", c, m, n);
     float[] as = a.floats(), bs = b.floats(), cs = c.floats();
-    int aStride = Math.max(1, transposeA ? m : k), bStride = Math.max(1, transposeB ? k : n);
-    // rows per piece follow from the sizes alone, so the sums do not depend on the number of threads
-    int grain = (int) Math.clamp(4L * 1024 * 1024 / (1L + (long) n * k), 32, 1024);
-    CpuThreads.range(m, grain, (from, to) ->
-        OpenBlas.sgemm(transposeA, transposeB, to - from, n, k, as, transposeA ? from : from * k, aStride, bs, 0, bStride, 0, cs, from * n, Math.max(1, n)));
+    int aStride = Math.max(1, transposeA ? m : k), bStride = Math.max(1, transposeB ? k : n), cStride = Math.max(1, n);
+    int grain = (int) Math.clamp(GEMM_PRODUCTS / (1L + (long) Math.min(m, n) * k), 128, 1 << 20);
+    if (m >= n) {
+      CpuThreads.range(m, grain, (from, to) -> OpenBlas.sgemm(transposeA, transposeB, to - from, n, k,
+          as, transposeA ? from : from * k, aStride, bs, 0, bStride, 0, cs, from * n, cStride));
+    } else {
+      CpuThreads.range(n, grain, (from, to) -> OpenBlas.sgemm(transposeA, transposeB, m, to - from, k,
+          as, 0, aStride, bs, transposeB ? from * k : from, bStride, 0, cs, from, cStride));
+    }
   }
 
   private static void requireMatrix(String name, Tensor t, int rows, int columns) {
@@ -134,8 +182,9 @@ public final class CpuConvOps implements ConvOps {
     return g.r() == 1 && g.s() == 1 && g.stride() == 1 && g.pad() == 0 && g.groups() == 1;
   }
 
+  /** Output rows of one block of columns: what the second-level cache holds, but enough pixels for the filters to be worth loading. */
   private static int blockRows(ConvGeometry g) {
-    return (int) Math.clamp(BLOCK_VALUES / ((long) g.q() * g.taps()), 1, g.p());
+    return (int) Math.max(1, Math.max(BLOCK_VALUES / ((long) g.q() * g.taps()), (BLOCK_PIXELS + g.q() - 1) / g.q()));
   }
 
   /** Partial sums of a filter gradient: a function of the sizes alone. */
@@ -162,6 +211,11 @@ public final class CpuConvOps implements ConvOps {
     float[][] holder = columns.get();
     if (holder[0].length < values) holder[0] = new float[values];
     return holder[0];
+  }
+
+  private float[] panels(ConvGeometry g) {
+    if (panels.length < g.filters().size()) panels = new float[g.filters().size()];
+    return panels;
   }
 
   private float[] partials(int values) {

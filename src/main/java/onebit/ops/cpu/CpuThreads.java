@@ -18,6 +18,8 @@ public final class CpuThreads {
     return thread;
   });
 
+  private static final ThreadLocal<Boolean> ALONE = ThreadLocal.withInitial(() -> false);
+
   private CpuThreads() {}
 
   /** Work on one piece. */
@@ -36,10 +38,21 @@ public final class CpuThreads {
     return THREADS;
   }
 
+  /** Runs the work with all its pieces on the calling thread. */
+  public static void alone(Runnable work) {
+    boolean before = ALONE.get();
+    ALONE.set(true);
+    try {
+      work.run();
+    } finally {
+      ALONE.set(before);
+    }
+  }
+
   /** Runs pieces 0 to count-1, each once, in any order; returns when all are done and rethrows what one threw. */
   public static void pieces(int count, Piece piece) {
     int helpers = Math.min(THREADS, count) - 1;
-    if (helpers <= 0) {
+    if (helpers <= 0 || ALONE.get()) {
       for (int i = 0; i < count; i++) piece.run(i);
       return;
     }
@@ -58,7 +71,7 @@ public final class CpuThreads {
     };
     for (int i = 0; i < helpers; i++) {
       POOL.execute(() -> {
-        work.run();
+        alone(work);
         done.countDown();
       });
     }

@@ -7,11 +7,12 @@ import onebit.ops.ConvGeometry;
 final class ImageColumns {
   private ImageColumns() {}
 
-  /** columns = the rows of output rows [p0, p1) of one image and group; outside taps hold the border value. */
-  static void gather(float[] columns, float[] x, int image, int group, int p0, int p1, ConvGeometry g, float border) {
+  /** columns = the rows of output rows [from, to) of one group, counted over all images; outside taps hold the border value. */
+  static void gather(float[] columns, float[] x, int group, int from, int to, ConvGeometry g, float border) {
     int cg = g.c() / g.groups(), segment = g.s() * cg, at = 0;
     boolean whole = g.dilation() == 1 && g.groups() == 1;
-    for (int p = p0; p < p1; p++) {
+    for (int t = from; t < to; t++) {
+      int image = t / g.p(), p = t % g.p();
       for (int q = 0; q < g.q(); q++) {
         int w0 = q * g.stride() - g.pad();
         boolean inside = whole && w0 >= 0 && w0 + g.s() <= g.w();
@@ -38,10 +39,11 @@ final class ImageColumns {
     }
   }
 
-  /** x += the rows of output rows [p0, p1) of one image and group, each value at its tap; outside taps are dropped. */
-  static void scatterAdd(float[] x, float[] columns, int image, int group, int p0, int p1, ConvGeometry g) {
+  /** x += the rows of output rows [from, to) of one group, counted over all images, each value at its tap; outside taps are dropped. */
+  static void scatterAdd(float[] x, float[] columns, int group, int from, int to, ConvGeometry g) {
     int cg = g.c() / g.groups(), segment = g.s() * cg, at = 0;
-    for (int p = p0; p < p1; p++) {
+    for (int t = from; t < to; t++) {
+      int image = t / g.p(), p = t % g.p();
       for (int q = 0; q < g.q(); q++) {
         int w0 = q * g.stride() - g.pad();
         for (int r = 0; r < g.r(); r++, at += segment) {

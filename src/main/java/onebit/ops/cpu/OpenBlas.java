@@ -81,7 +81,7 @@ public final class OpenBlas {
    * Shapes  op(a) [m][k], op(b) [k][n], c [m][n]; each begins at its offset and has its own row stride
    * </pre>
    */
-  static void sgemm(boolean transposeA, boolean transposeB, int m, int n, int k, float[] a, int aFrom, int aStride, float[] b, int bFrom, int bStride,
+  public static void sgemm(boolean transposeA, boolean transposeB, int m, int n, int k, float[] a, int aFrom, int aStride, float[] b, int bFrom, int bStride,
       float beta, float[] c, int cFrom, int cStride) {
     if (m == 0 || n == 0) return;
     if (SGEMM == null) {

@@ -1,0 +1,208 @@
+package onebit.ops.cpu;
+
+import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.VectorSpecies;
+
+/**
+ * The two inner products of a direct convolution with the Vector API, one small method per shape of tile.
+ *
+ * <p>A patch is S*C consecutive values of each padded image row, so neither product needs columns.
+ */
+final class VectorTiles {
+  private static final VectorSpecies<Float> F = FloatVector.SPECIES_512;
+
+  private VectorTiles() {}
+
+  /**
+   * y[q][n] += sum over k of x[q * step + k] * w[k][n] for one row of outputs.
+   *
+   * <pre>
+   * Shapes  y: pixels of yStep values from yFrom; w: depth x width values from wFrom; width 16, 32 or 64
+   * </pre>
+   */
+  static void forwardRow(float[] y, int yFrom, int yStep, int pixels, float[] x, int xFrom, int xStep, float[] w, int wFrom, int depth, int width) {
+    int q = 0;
+    switch (width) {
+      case 64 -> {
+        for (; q + 2 <= pixels; q += 2) twoBy64(y, yFrom + q * yStep, yStep, x, xFrom + q * xStep, xStep, w, wFrom, depth);
+        if (q < pixels) oneBy64(y, yFrom + q * yStep, x, xFrom + q * xStep, w, wFrom, depth);
+      }
+      case 32 -> {
+        for (; q + 4 <= pixels; q += 4) fourBy32(y, yFrom + q * yStep, yStep, x, xFrom + q * xStep, xStep, w, wFrom, depth);
+        for (; q < pixels; q++) oneBy32(y, yFrom + q * yStep, x, xFrom + q * xStep, w, wFrom, depth);
+      }
+      default -> {
+        for (; q + 8 <= pixels; q += 8) eightBy16(y, yFrom + q * yStep, yStep, x, xFrom + q * xStep, xStep, w, wFrom, depth);
+        for (; q < pixels; q++) oneBy16(y, yFrom + q * yStep, x, xFrom + q * xStep, w, wFrom, depth);
+      }
+    }
+  }
+
+  private static void twoBy64(float[] y, int to, int yStep, float[] x, int x0, int xStep, float[] w, int from, int depth) {
+    int to1 = to + yStep, x1 = x0 + xStep;
+    FloatVector s00 = FloatVector.fromArray(F, y, to), s01 = FloatVector.fromArray(F, y, to + 16);
+    FloatVector s02 = FloatVector.fromArray(F, y, to + 32), s03 = FloatVector.fromArray(F, y, to + 48);
+    FloatVector s10 = FloatVector.fromArray(F, y, to1), s11 = FloatVector.fromArray(F, y, to1 + 16);
+    FloatVector s12 = FloatVector.fromArray(F, y, to1 + 32), s13 = FloatVector.fromArray(F, y, to1 + 48);
+    for (int k = 0; k < depth; k++) {
+      int at = from + k * 64;
+      FloatVector w0 = FloatVector.fromArray(F, w, at), w1 = FloatVector.fromArray(F, w, at + 16);
+      FloatVector w2 = FloatVector.fromArray(F, w, at + 32), w3 = FloatVector.fromArray(F, w, at + 48);
+      FloatVector a0 = FloatVector.broadcast(F, x[x0 + k]), a1 = FloatVector.broadcast(F, x[x1 + k]);
+      s00 = w0.fma(a0, s00);
+      s01 = w1.fma(a0, s01);
+      s02 = w2.fma(a0, s02);
+      s03 = w3.fma(a0, s03);
+      s10 = w0.fma(a1, s10);
+      s11 = w1.fma(a1, s11);
+      s12 = w2.fma(a1, s12);
+      s13 = w3.fma(a1, s13);
+    }
+    s00.intoArray(y, to);
+    s01.intoArray(y, to + 16);
+    s02.intoArray(y, to + 32);
+    s03.intoArray(y, to + 48);
+    s10.intoArray(y, to1);
+    s11.intoArray(y, to1 + 16);
+    s12.intoArray(y, to1 + 32);
+    s13.intoArray(y, to1 + 48);
+  }
+
+  private static void oneBy64(float[] y, int to, float[] x, int x0, float[] w, int from, int depth) {
+    FloatVector s0 = FloatVector.fromArray(F, y, to), s1 = FloatVector.fromArray(F, y, to + 16);
+    FloatVector s2 = FloatVector.fromArray(F, y, to + 32), s3 = FloatVector.fromArray(F, y, to + 48);
+    for (int k = 0; k < depth; k++) {
+      int at = from + k * 64;
+      FloatVector a = FloatVector.broadcast(F, x[x0 + k]);
+      s0 = FloatVector.fromArray(F, w, at).fma(a, s0);
+      s1 = FloatVector.fromArray(F, w, at + 16).fma(a, s1);
+      s2 = FloatVector.fromArray(F, w, at + 32).fma(a, s2);
+      s3 = FloatVector.fromArray(F, w, at + 48).fma(a, s3);
+    }
+    s0.intoArray(y, to);
+    s1.intoArray(y, to + 16);
+    s2.intoArray(y, to + 32);
+    s3.intoArray(y, to + 48);
+  }
+
+  private static void fourBy32(float[] y, int to, int yStep, float[] x, int x0, int xStep, float[] w, int from, int depth) {
+    int to1 = to + yStep, to2 = to1 + yStep, to3 = to2 + yStep, x1 = x0 + xStep, x2 = x1 + xStep, x3 = x2 + xStep;
+    FloatVector s00 = FloatVector.fromArray(F, y, to), s01 = FloatVector.fromArray(F, y, to + 16);
+    FloatVector s10 = FloatVector.fromArray(F, y, to1), s11 = FloatVector.fromArray(F, y, to1 + 16);
+    FloatVector s20 = FloatVector.fromArray(F, y, to2), s21 = FloatVector.fromArray(F, y, to2 + 16);
+    FloatVector s30 = FloatVector.fromArray(F, y, to3), s31 = FloatVector.fromArray(F, y, to3 + 16);
+    for (int k = 0; k < depth; k++) {
+      FloatVector w0 = FloatVector.fromArray(F, w, from + k * 32), w1 = FloatVector.fromArray(F, w, from + k * 32 + 16);
+      FloatVector a0 = FloatVector.broadcast(F, x[x0 + k]), a1 = FloatVector.broadcast(F, x[x1 + k]);
+      FloatVector a2 = FloatVector.broadcast(F, x[x2 + k]), a3 = FloatVector.broadcast(F, x[x3 + k]);
+      s00 = w0.fma(a0, s00);
+      s01 = w1.fma(a0, s01);
+      s10 = w0.fma(a1, s10);
+      s11 = w1.fma(a1, s11);
+      s20 = w0.fma(a2, s20);
+      s21 = w1.fma(a2, s21);
+      s30 = w0.fma(a3, s30);
+      s31 = w1.fma(a3, s31);
+    }
+    s00.intoArray(y, to);
+    s01.intoArray(y, to + 16);
+    s10.intoArray(y, to1);
+    s11.intoArray(y, to1 + 16);
+    s20.intoArray(y, to2);
+    s21.intoArray(y, to2 + 16);
+    s30.intoArray(y, to3);
+    s31.intoArray(y, to3 + 16);
+  }
+
+  private static void oneBy32(float[] y, int to, float[] x, int x0, float[] w, int from, int depth) {
+    FloatVector s0 = FloatVector.fromArray(F, y, to), s1 = FloatVector.fromArray(F, y, to + 16);
+    for (int k = 0; k < depth; k++) {
+      FloatVector a = FloatVector.broadcast(F, x[x0 + k]);
+      s0 = FloatVector.fromArray(F, w, from + k * 32).fma(a, s0);
+      s1 = FloatVector.fromArray(F, w, from + k * 32 + 16).fma(a, s1);
+    }
+    s0.intoArray(y, to);
+    s1.intoArray(y, to + 16);
+  }
+
+  private static void eightBy16(float[] y, int to, int yStep, float[] x, int x0, int xStep, float[] w, int from, int depth) {
+    int x1 = x0 + xStep, x2 = x1 + xStep, x3 = x2 + xStep, x4 = x3 + xStep, x5 = x4 + xStep, x6 = x5 + xStep, x7 = x6 + xStep;
+    FloatVector s0 = FloatVector.fromArray(F, y, to), s1 = FloatVector.fromArray(F, y, to + yStep);
+    FloatVector s2 = FloatVector.fromArray(F, y, to + 2 * yStep), s3 = FloatVector.fromArray(F, y, to + 3 * yStep);
+    FloatVector s4 = FloatVector.fromArray(F, y, to + 4 * yStep), s5 = FloatVector.fromArray(F, y, to + 5 * yStep);
+    FloatVector s6 = FloatVector.fromArray(F, y, to + 6 * yStep), s7 = FloatVector.fromArray(F, y, to + 7 * yStep);
+    for (int k = 0; k < depth; k++) {
+      FloatVector w0 = FloatVector.fromArray(F, w, from + k * 16);
+      s0 = w0.fma(FloatVector.broadcast(F, x[x0 + k]), s0);
+      s1 = w0.fma(FloatVector.broadcast(F, x[x1 + k]), s1);
+      s2 = w0.fma(FloatVector.broadcast(F, x[x2 + k]), s2);
+      s3 = w0.fma(FloatVector.broadcast(F, x[x3 + k]), s3);
+      s4 = w0.fma(FloatVector.broadcast(F, x[x4 + k]), s4);
+      s5 = w0.fma(FloatVector.broadcast(F, x[x5 + k]), s5);
+      s6 = w0.fma(FloatVector.broadcast(F, x[x6 + k]), s6);
+      s7 = w0.fma(FloatVector.broadcast(F, x[x7 + k]), s7);
+    }
+    s0.intoArray(y, to);
+    s1.intoArray(y, to + yStep);
+    s2.intoArray(y, to + 2 * yStep);
+    s3.intoArray(y, to + 3 * yStep);
+    s4.intoArray(y, to + 4 * yStep);
+    s5.intoArray(y, to + 5 * yStep);
+    s6.intoArray(y, to + 6 * yStep);
+    s7.intoArray(y, to + 7 * yStep);
+  }
+
+  private static void oneBy16(float[] y, int to, float[] x, int x0, float[] w, int from, int depth) {
+    FloatVector s = FloatVector.fromArray(F, y, to);
+    for (int k = 0; k < depth; k++) s = FloatVector.fromArray(F, w, from + k * 16).fma(FloatVector.broadcast(F, x[x0 + k]), s);
+    s.intoArray(y, to);
+  }
+
+  /**
+   * gradW[o][k] += sum over rows and pixels of gradY[p][q][o] * x[p][q * step + k], for 4 filters o and 48 values k.
+   *
+   * <pre>
+   * Shapes  gradY: rows x pixels x yStep from yFrom; x: row strides xRow, pixel strides xStep; gradW: row stride wStep
+   * </pre>
+   */
+  static void gradWTile(float[] gradW, int to, int wStep, float[] gradY, int yFrom, int yStep, float[] x, int xFrom, int xRow, int xStep, int rows, int pixels) {
+    int to1 = to + wStep, to2 = to1 + wStep, to3 = to2 + wStep;
+    FloatVector s00 = FloatVector.fromArray(F, gradW, to), s01 = FloatVector.fromArray(F, gradW, to + 16), s02 = FloatVector.fromArray(F, gradW, to + 32);
+    FloatVector s10 = FloatVector.fromArray(F, gradW, to1), s11 = FloatVector.fromArray(F, gradW, to1 + 16), s12 = FloatVector.fromArray(F, gradW, to1 + 32);
+    FloatVector s20 = FloatVector.fromArray(F, gradW, to2), s21 = FloatVector.fromArray(F, gradW, to2 + 16), s22 = FloatVector.fromArray(F, gradW, to2 + 32);
+    FloatVector s30 = FloatVector.fromArray(F, gradW, to3), s31 = FloatVector.fromArray(F, gradW, to3 + 16), s32 = FloatVector.fromArray(F, gradW, to3 + 32);
+    for (int p = 0; p < rows; p++) {
+      int yRow = yFrom + p * pixels * yStep, row = xFrom + p * xRow;
+      for (int q = 0; q < pixels; q++) {
+        int at = row + q * xStep, y = yRow + q * yStep;
+        FloatVector x0 = FloatVector.fromArray(F, x, at), x1 = FloatVector.fromArray(F, x, at + 16), x2 = FloatVector.fromArray(F, x, at + 32);
+        FloatVector g0 = FloatVector.broadcast(F, gradY[y]), g1 = FloatVector.broadcast(F, gradY[y + 1]);
+        FloatVector g2 = FloatVector.broadcast(F, gradY[y + 2]), g3 = FloatVector.broadcast(F, gradY[y + 3]);
+        s00 = x0.fma(g0, s00);
+        s01 = x1.fma(g0, s01);
+        s02 = x2.fma(g0, s02);
+        s10 = x0.fma(g1, s10);
+        s11 = x1.fma(g1, s11);
+        s12 = x2.fma(g1, s12);
+        s20 = x0.fma(g2, s20);
+        s21 = x1.fma(g2, s21);
+        s22 = x2.fma(g2, s22);
+        s30 = x0.fma(g3, s30);
+        s31 = x1.fma(g3, s31);
+        s32 = x2.fma(g3, s32);
+      }
+    }
+    s00.intoArray(gradW, to);
+    s01.intoArray(gradW, to + 16);
+    s02.intoArray(gradW, to + 32);
+    s10.intoArray(gradW, to1);
+    s11.intoArray(gradW, to1 + 16);
+    s12.intoArray(gradW, to1 + 32);
+    s20.intoArray(gradW, to2);
+    s21.intoArray(gradW, to2 + 16);
+    s22.intoArray(gradW, to2 + 32);
+    s30.intoArray(gradW, to3);
+    s31.intoArray(gradW, to3 + 16);
+    s32.intoArray(gradW, to3 + 32);
+  }
+}
