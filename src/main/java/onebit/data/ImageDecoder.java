@@ -1,15 +1,19 @@
 package onebit.data;
 
 import java.awt.image.BufferedImage;
+import java.awt.image.DataBuffer;
+import java.awt.image.IndexColorModel;
 import java.awt.image.Raster;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
+import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Iterator;
 import java.util.List;
 import java.util.Locale;
+import java.util.zip.CRC32;
 import javax.imageio.ImageIO;
 import javax.imageio.ImageReader;
 import javax.imageio.stream.ImageInputStream;
@@ -17,7 +21,8 @@ import javax.imageio.stream.ImageInputStream;
 /**
  * The pixels of a JPEG or PNG file as RGB levels; a damaged file is refused, never returned half grey.
  *
- * <p>The JDK's decoder returns an image for a file cut in half and only warns, so its warnings about data are errors here.
+ * <p>The JDK's decoders return an image for a file cut in half: JPEG's warnings about data are errors here, and PNG's chunks
+ * and their CRCs are checked before decoding.
  * Grey images are repeated over the three channels; a turn asked for by EXIF is not made, as in PIL.
  */
 final class ImageDecoder {
@@ -36,6 +41,7 @@ final class ImageDecoder {
 
   void decode(String name, byte[] encoded, Picture into) throws IOException {
     if (!isJpeg(encoded) && !isPng(encoded)) throw new IOException(name + ": is neither a JPEG nor a PNG file");
+    if (isPng(encoded)) requireWholePng(name, encoded);
     List<String> warnings = new ArrayList<>();
     try (ImageInputStream stream = ImageIO.createImageInputStream(new ByteArrayInputStream(encoded))) {
       Iterator<ImageReader> readers = ImageIO.getImageReaders(stream);
@@ -69,8 +75,8 @@ final class ImageDecoder {
     into.resize(image.getHeight(), width, 3);
     byte[] y = into.pixels();
     Raster raster = image.getRaster();
-    boolean levels = raster.getSampleModel().getDataType() == java.awt.image.DataBuffer.TYPE_BYTE
-        && !(image.getColorModel() instanceof java.awt.image.IndexColorModel)
+    boolean levels = raster.getSampleModel().getDataType() == DataBuffer.TYPE_BYTE
+        && !(image.getColorModel() instanceof IndexColorModel)
         && raster.getSampleModel().getSampleSize(0) == 8;
     int bands = raster.getNumBands();
     if (line.length < width * Math.max(bands, 1)) line = new int[width * bands];
@@ -93,6 +99,23 @@ final class ImageDecoder {
         }
       }
     }
+  }
+
+  /** Refuses a PNG whose chunks do not reach IEND or have another CRC. */
+  private static void requireWholePng(String name, byte[] b) throws IOException {
+    ByteBuffer chunks = ByteBuffer.wrap(b).position(8);
+    while (chunks.remaining() >= 12) {
+      int length = chunks.getInt();
+      if (length < 0 || length > chunks.remaining() - 8) break;
+      int start = chunks.position();
+      CRC32 crc = new CRC32();
+      crc.update(b, start, 4 + length);
+      boolean last = chunks.getInt() == 0x49454E44;
+      chunks.position(start + 4 + length);
+      if (chunks.getInt() != (int) crc.getValue()) throw new IOException(name + ": the image is damaged: a PNG chunk has a wrong CRC");
+      if (last) return;
+    }
+    throw new IOException(name + ": the image is damaged: the PNG file is cut short");
   }
 
   private static boolean isJpeg(byte[] b) {

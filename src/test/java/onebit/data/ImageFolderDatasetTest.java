@@ -1,0 +1,120 @@
+package onebit.data;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import java.awt.image.BufferedImage;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.List;
+import javax.imageio.ImageIO;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class ImageFolderDatasetTest {
+  private static void png(Path file, int width, int height, int type) throws IOException {
+    Files.createDirectories(file.getParent());
+    BufferedImage image = new BufferedImage(width, height, type);
+    for (int y = 0; y < height; y++) {
+      for (int x = 0; x < width; x++) {
+        int[] levels = {x * 9 & 255, y * 5 & 255, x + y & 255, 255};
+        image.getRaster().setPixel(x, y, Arrays.copyOf(levels, image.getRaster().getNumBands()));
+      }
+    }
+    ImageIO.write(image, "png", file.toFile());
+  }
+
+  @Test void sortedFoldersAreTheClasses(@TempDir Path dir) throws IOException {
+    png(dir.resolve("train/pear/b.png"), 40, 30, BufferedImage.TYPE_3BYTE_BGR);
+    png(dir.resolve("train/apple/z.PNG"), 20, 20, BufferedImage.TYPE_BYTE_GRAY);
+    png(dir.resolve("train/pear/a.png"), 28, 28, BufferedImage.TYPE_3BYTE_BGR);
+    png(dir.resolve("val/apple/a.png"), 28, 28, BufferedImage.TYPE_3BYTE_BGR);
+    ImageFolderDataset train = ImageFolderDataset.open(dir, Split.TRAIN, 14);
+    assertEquals(List.of("apple", "pear"), train.classNames());
+    assertArrayEquals(new int[] {0, 1, 1}, new int[] {train.label(0), train.label(1), train.label(2)});
+    assertTrue(train.describe(1).endsWith("a.png"));
+    assertEquals(1, ImageFolderDataset.open(dir, Split.TEST, 14).size());
+
+    Picture own = new Picture();
+    train.decode(2, own);
+    assertEquals(30, own.height());
+    assertEquals(40, own.width());
+    assertArrayEquals(new byte[] {(byte) 90, (byte) 100, (byte) 30}, Arrays.copyOfRange(own.pixels(), (20 * 40 + 10) * 3, (20 * 40 + 10) * 3 + 3));
+    train.decode(0, own);
+    assertArrayEquals(new byte[] {81, 81, 81}, Arrays.copyOfRange(own.pixels(), 27, 30), "grey levels are copied unchanged");
+
+    byte[] fixed = new byte[train.imageBytes()];
+    train.read(2, fixed, 0);
+    Picture expected = new Picture();
+    train.decode(2, own);
+    Augmentation.centre(own, 16, 14, new Resize(), expected);
+    assertArrayEquals(Arrays.copyOf(expected.pixels(), fixed.length), fixed);
+  }
+
+  @Test void everyKindOfPngBecomesRgb(@TempDir Path dir) throws IOException {
+    png(dir.resolve("alpha.png"), 9, 7, BufferedImage.TYPE_4BYTE_ABGR);
+    Picture x = new Picture();
+    new ImageDecoder().decode(dir.resolve("alpha.png"), x);
+    assertArrayEquals(new byte[] {27, 20, 7}, Arrays.copyOfRange(x.pixels(), (4 * 9 + 3) * 3, (4 * 9 + 3) * 3 + 3));
+    BufferedImage bits = new BufferedImage(8, 8, BufferedImage.TYPE_BYTE_BINARY);
+    bits.setRGB(3, 2, 0xFFFFFF);
+    ImageIO.write(bits, "png", dir.resolve("bits.png").toFile());
+    new ImageDecoder().decode(dir.resolve("bits.png"), x);
+    assertEquals(-1, x.pixels()[(2 * 8 + 3) * 3 + 1]);
+    assertEquals(0, x.pixels()[(2 * 8 + 4) * 3 + 1]);
+  }
+
+  @Test void foldersThatAreNotClassesOfImagesAreRefused(@TempDir Path dir) throws IOException {
+    assertTrue(refused(dir).contains("datasets/imagenet"));
+    Files.createDirectories(dir.resolve("train"));
+    assertTrue(refused(dir).contains("no class folders"));
+    Files.createDirectories(dir.resolve("train/a"));
+    assertTrue(refused(dir).contains("no images"));
+    Files.writeString(dir.resolve("train/a/notes.txt"), "x");
+    assertTrue(refused(dir).contains("notes.txt"));
+  }
+
+  private static String refused(Path dir) {
+    return assertThrows(IOException.class, () -> ImageFolderDataset.open(dir, Split.TRAIN, 8)).getMessage();
+  }
+
+  @Test void damagedImagesAreRefusedByName(@TempDir Path dir) throws IOException {
+    Path png = dir.resolve("whole.png");
+    png(png, 64, 64, BufferedImage.TYPE_3BYTE_BGR);
+    Path jpeg = dir.resolve("whole.jpg");
+    ImageIO.write(ImageIO.read(png.toFile()), "jpg", jpeg.toFile());
+    ImageDecoder decoder = new ImageDecoder();
+    Picture x = new Picture();
+    decoder.decode(jpeg, x);
+    for (Path whole : List.of(png, jpeg)) {
+      byte[] content = Files.readAllBytes(whole);
+      for (int length : new int[] {content.length / 2, content.length - 20, 30, 3, 0}) {
+        String message = assertThrows(IOException.class, () -> decoder.decode("cut.img", Arrays.copyOf(content, length), x), whole + " " + length)
+            .getMessage();
+        assertTrue(message.startsWith("cut.img: "), message);
+      }
+    }
+  }
+
+  @Test void realPhotosAreReadWholeAndRefusedWhenHalved() throws IOException {
+    Path folder = Path.of("../shared/data/imagenet-full-size");
+    assumeTrue(Files.isDirectory(folder), "needs the photos of ../shared/data/imagenet-full-size");
+    ImageDecoder decoder = new ImageDecoder();
+    Picture x = new Picture();
+    List<Path> files;
+    try (var entries = Files.list(folder)) {
+      files = entries.sorted().limit(25).toList();
+    }
+    for (Path file : files) {
+      decoder.decode(file, x);
+      assertEquals(3, x.channels());
+      byte[] whole = Files.readAllBytes(file);
+      assertThrows(IOException.class, () -> decoder.decode("half", Arrays.copyOf(whole, whole.length / 2), x), file.toString());
+    }
+  }
+}
