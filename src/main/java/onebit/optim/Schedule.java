@@ -1,6 +1,7 @@
 package onebit.optim;
 
 import java.util.List;
+import java.util.Locale;
 
 /**
  * learning rate = rate * f(epoch, iteration), a pure function, so that a resumed run continues exactly.
@@ -47,7 +48,9 @@ public record Schedule(Shape shape, Per per, double rate, int epochs, int warmup
       }
     }
     if (shape == Shape.STEP && milestones.isEmpty()) throw new IllegalArgumentException("schedule: a step schedule needs milestones");
-    if (shape != Shape.STEP && !milestones.isEmpty()) throw new IllegalArgumentException("schedule: milestones belong to a step schedule, not to " + shape.name().toLowerCase(java.util.Locale.ROOT));
+    if (shape != Shape.STEP && !milestones.isEmpty()) {
+      throw new IllegalArgumentException("schedule: milestones belong to a step schedule, not to " + shape.name().toLowerCase(Locale.ROOT));
+    }
     if (cosineStart != 0 && (shape != Shape.COSINE || per != Per.EPOCH || warmupEpochs == 0)) {
       throw new IllegalArgumentException("schedule: cosineStart is " + cosineStart + "; only a cosine per epoch with warm-up may move its start");
     }
@@ -67,7 +70,7 @@ public record Schedule(Shape shape, Per per, double rate, int epochs, int warmup
     double length = Math.max(1, epochs - first);
     int start = Math.max(cosineStart, 0);
     return switch (shape) {
-      case COSINE -> rate * (1 + Math.cos(Math.PI * Math.min(epoch - first + cosineStart, length) / length)) / (1 + Math.cos(Math.PI * start / length));
+      case COSINE -> rate * raised(Math.min(epoch - first + cosineStart, length) / length) / raised(start / length);
       case LINEAR -> rate * Math.max(0, 1 - (epoch - first) / length);
       case STEP -> dropped(epoch);
       case CONSTANT -> rate;
@@ -79,11 +82,15 @@ public record Schedule(Shape shape, Per per, double rate, int epochs, int warmup
     if (step < warmup) return rate * step / warmup;
     double done = Math.min(1, (step - warmup) / ((double) Math.max(1, epochs - warmupEpochs) * iterationsPerEpoch));
     return switch (shape) {
-      case COSINE -> rate * (1 + Math.cos(Math.PI * done)) / 2;
+      case COSINE -> rate * raised(done) / 2;
       case LINEAR -> rate * (1 - done);
       case STEP -> dropped(epoch);
       case CONSTANT -> rate;
     };
+  }
+
+  private static double raised(double done) {
+    return 1 + Math.cos(Math.PI * done);
   }
 
   private double dropped(int epoch) {

@@ -32,7 +32,8 @@ public record DataRecipe(
   /** @throws IllegalArgumentException if mean or std do not have one value per channel, or evaluation would crop more than it resized to */
   public DataRecipe {
     if (mean.size() != channels || std.size() != channels) {
-      throw new IllegalArgumentException("mean has " + mean.size() + " values and std " + std.size() + "; both must have one for each of the " + channels + " channels");
+      throw new IllegalArgumentException(
+          "mean has " + mean.size() + " values and std " + std.size() + "; both must have one for each of the " + channels + " channels");
     }
     if (evalResize > 0 && evalCrop > evalResize) {
       throw new IllegalArgumentException("evalCrop is " + evalCrop + "; it must be <= evalResize, " + evalResize);

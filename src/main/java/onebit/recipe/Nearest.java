@@ -1,6 +1,7 @@
 package onebit.recipe;
 
 import java.util.Collection;
+import java.util.Locale;
 
 /** The valid word a user most likely meant, by edit distance. */
 final class Nearest {
@@ -11,7 +12,7 @@ final class Nearest {
     String best = null;
     int fewest = Integer.MAX_VALUE;
     for (String candidate : candidates) {
-      int edits = edits(word.toLowerCase(java.util.Locale.ROOT), candidate.toLowerCase(java.util.Locale.ROOT));
+      int edits = edits(word.toLowerCase(Locale.ROOT), candidate.toLowerCase(Locale.ROOT));
       if (edits < fewest) {
         fewest = edits;
         best = candidate;

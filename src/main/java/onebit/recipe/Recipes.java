@@ -39,11 +39,11 @@ public final class Recipes {
       if (first.openConnection() instanceof JarURLConnection jar) {
         jar.setUseCaches(false);
         try (var file = jar.getJarFile()) {
-          return names(file.stream().map(e -> "/" + e.getName()).filter(n -> n.startsWith(FOLDER)).map(n -> n.substring(FOLDER.length())).toList().stream());
+          return names(file.stream().map(e -> "/" + e.getName()).filter(n -> n.startsWith(FOLDER)).map(n -> n.substring(FOLDER.length())));
         }
       }
       try (Stream<Path> files = Files.list(Path.of(URI.create(first.toString())).getParent())) {
-        return names(files.map(f -> f.getFileName().toString()).toList().stream());
+        return names(files.map(f -> f.getFileName().toString()));
       }
     } catch (IOException e) {
       throw new UncheckedIOException("the program's own recipes cannot be listed", e);

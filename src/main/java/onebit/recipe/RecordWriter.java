@@ -1,7 +1,9 @@
 package onebit.recipe;
 
 import java.lang.reflect.RecordComponent;
+import java.util.Arrays;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
@@ -54,7 +56,7 @@ final class RecordWriter {
       case List<?> list -> list.stream().map(this::flow).collect(Collectors.joining(", ", "[", "]"));
       case Enum<?> constant -> Scalars.kebab(constant);
       case String words -> text(words);
-      case Record section -> java.util.Arrays.stream(section.getClass().getRecordComponents())
+      case Record section -> Arrays.stream(section.getClass().getRecordComponents())
           .map(c -> Map.entry(c.getName(), get(section, c)))
           .filter(e -> !(e.getValue() instanceof Optional<?> o && o.isEmpty()))
           .map(e -> e.getKey() + ": " + flow(e.getValue() instanceof Optional<?> o ? o.get() : e.getValue()))
@@ -79,15 +81,19 @@ final class RecordWriter {
   }
 
   private static String text(String words) {
-    if (WORDS.matcher(words).matches() && !RESERVED.contains(words.toLowerCase(java.util.Locale.ROOT))) return words;
+    if (WORDS.matcher(words).matches() && !RESERVED.contains(words.toLowerCase(Locale.ROOT))) return words;
     StringBuilder quoted = new StringBuilder("\"");
     for (int i = 0; i < words.length(); i++) {
       char c = words.charAt(i);
       if (c == '"' || c == '\\') quoted.append('\\').append(c);
       else if (c == '\n') quoted.append("\\n");
-      else if (c < 0x20 || c >= 0x7f && c <= 0xa0 || c == 0x2028 || c == 0x2029 || c == 0xfeff || c >= 0xfff0) quoted.append(String.format("\\u%04x", (int) c));
+      else if (mustEscape(c)) quoted.append(String.format("\\u%04x", (int) c));
       else quoted.append(c);
     }
     return quoted.append('"').toString();
+  }
+
+  private static boolean mustEscape(char c) {
+    return c < 0x20 || c >= 0x7f && c <= 0xa0 || c == 0x2028 || c == 0x2029 || c == 0xfeff || c >= 0xfff0;
   }
 }

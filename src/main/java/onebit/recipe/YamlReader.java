@@ -40,7 +40,6 @@ final class YamlReader {
   static final int MAX_CHARS = 1 << 20;
   static final int MAX_DEPTH = 32;
 
-  private static final LoadSettings SETTINGS = LoadSettings.builder().setCodePointLimit(2 * MAX_CHARS).setUseMarks(true).build();
   private static final Pattern NUMBER = Pattern.compile("[-+]?(\\.?[0-9][0-9A-Za-z_.:+-]*|\\.(nan|NaN|NAN|inf|Inf|INF))");
 
   private final String name;
@@ -50,7 +49,9 @@ final class YamlReader {
   private YamlReader(String name, boolean lines, String text) {
     this.name = name;
     this.lines = lines;
-    this.events = new Parse(SETTINGS).parseString(text).iterator();
+    // one buffer for the whole text: the parser runs out of bounds where a surrogate pair straddles two buffers
+    LoadSettings settings = LoadSettings.builder().setCodePointLimit(2 * MAX_CHARS).setBufferSize(text.length() + 16).setUseMarks(true).build();
+    this.events = new Parse(settings).parseString(text).iterator();
   }
 
   /** The keys of a whole file. @throws IllegalArgumentException naming the file and, where known, the line */

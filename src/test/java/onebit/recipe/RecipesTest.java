@@ -6,6 +6,8 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
+import java.net.URL;
+import java.net.URLClassLoader;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -13,7 +15,9 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.jar.JarOutputStream;
 import java.util.stream.Stream;
+import java.util.zip.ZipEntry;
 import onebit.binarize.BiPer;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -193,6 +197,23 @@ class RecipesTest {
     assertTrue(assertThrows(IllegalArgumentException.class, () -> load(file.toString())).getMessage().endsWith("mine.yaml: is not UTF-8 text"));
     Files.write(file, new byte[(1 << 20) + 1]);
     assertTrue(assertThrows(IllegalArgumentException.class, () -> load(file.toString())).getMessage().endsWith("is larger than 1 MiB; a recipe is not"));
+  }
+
+  @Test
+  void recipesAreListedFromAJarToo(@TempDir Path folder) throws Exception {
+    Path classes = Path.of(Recipes.class.getProtectionDomain().getCodeSource().getLocation().toURI());
+    Path jar = folder.resolve("program.jar");
+    try (var out = new JarOutputStream(Files.newOutputStream(jar)); Stream<Path> files = Files.walk(classes)) {
+      for (Path file : files.filter(Files::isRegularFile).toList()) {
+        String entry = classes.relativize(file).toString();
+        if (!entry.startsWith("onebit/recipe/") && !entry.startsWith("recipes/")) continue;
+        out.putNextEntry(new ZipEntry(entry));
+        Files.copy(file, out);
+      }
+    }
+    try (var loader = new URLClassLoader(new URL[] {jar.toUri().toURL()}, ClassLoader.getPlatformClassLoader())) {
+      assertEquals(Recipes.names(), loader.loadClass(Recipes.class.getName()).getMethod("names").invoke(null));
+    }
   }
 
   @Test

@@ -231,6 +231,16 @@ class RecordBinderTest {
   }
 
   @Test
+  void charactersOutsideTheBasicPlaneAreReadAtEveryOffset() {
+    for (int before = 1000; before < 1050; before++) {
+      String text = "x".repeat(before) + "\uD83D\uDE00";
+      assertEquals(text, bind(GOOD + "note: " + text).note());
+    }
+    String half = refused(GOOD + "note: x\uD83D");
+    assertTrue(half.startsWith("mine.yaml"), half);
+  }
+
+  @Test
   void refusalsOfTheRecordItselfNameTheFile() {
     assertEquals("mine.yaml, line 1: epochs is 13; it must not be", refused("epochs: 13\nrate: 0.1\n"));
   }
