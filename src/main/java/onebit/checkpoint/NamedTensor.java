@@ -4,6 +4,7 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
+import java.util.regex.Pattern;
 
 /**
  * A stored tensor: name, element type, shape and its dense little-endian bytes, row-major.
@@ -16,6 +17,7 @@ import java.util.Arrays;
 public record NamedTensor(String name, DataType type, int[] shape, ByteBuffer data) {
   static final int MAX_RANK = 32;
   static final int MAX_NAME_BYTES = 1024;
+  private static final Pattern CONTROL = Pattern.compile("\\p{Cntrl}");
 
   /** @throws IllegalArgumentException when the name is not storable, or the bytes are not exactly those of the shape */
   public NamedTensor {
@@ -55,7 +57,7 @@ public record NamedTensor(String name, DataType type, int[] shape, ByteBuffer da
   /** The start of a text from a file, without control characters: safe to show in a message. */
   static String excerpt(String text) {
     String start = text.length() > 80 ? text.substring(0, 80) + "..." : text;
-    return start.replaceAll("\\p{Cntrl}", "?");
+    return CONTROL.matcher(start).replaceAll("?");
   }
 
   public static NamedTensor ofFloats(String name, int[] shape, float[] values) {

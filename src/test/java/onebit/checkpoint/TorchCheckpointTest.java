@@ -246,6 +246,22 @@ class TorchCheckpointTest {
     assertTrue(refusal(text.getBytes(StandardCharsets.ISO_8859_1)).contains("a/data/0 appears twice"));
   }
 
+  /** A small entry whose header and content lie inside a large one. */
+  @Test
+  void entriesThatShareBytesAreRefused() throws Exception {
+    byte[] inner = zip(false, "b", SIX);
+    byte[] outer = zip(false, "a", inner);
+    int end = outer.length - 22;
+    int innerEntry = lastDirectoryEntry(inner);
+    byte[] hidden = Arrays.copyOfRange(inner, innerEntry, inner.length - 22);
+    ByteBuffer.wrap(hidden).order(ByteOrder.LITTLE_ENDIAN).putInt(42, 30 + 1);
+    ByteBuffer both = ByteBuffer.allocate(outer.length + hidden.length).order(ByteOrder.LITTLE_ENDIAN);
+    both.put(outer, 0, end).put(hidden).put(outer, end, 22);
+    int newEnd = end + hidden.length;
+    both.putShort(newEnd + 8, (short) 2).putShort(newEnd + 10, (short) 2).putInt(newEnd + 12, both.getInt(newEnd + 12) + hidden.length);
+    assertTrue(refusal(both.array()).contains("b overlaps the one before it"), refusal(both.array()));
+  }
+
   @Test
   void archivesInArchivesAndTwoPicklesAreRefused() throws Exception {
     byte[] inner = zip(false, "a/data.pkl", GOOD, "a/data/0", SIX);
