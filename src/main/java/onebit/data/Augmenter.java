@@ -10,6 +10,7 @@ import java.util.List;
  */
 public final class Augmenter {
   private final List<Augmentation> steps;
+  private final boolean ownSize;
   private final long seed;
   private final CounterRandom random = new CounterRandom();
   private final Bench bench = new Bench();
@@ -43,6 +44,7 @@ public final class Augmenter {
 
   public Augmenter(List<Augmentation> steps, long seed) {
     this.steps = List.copyOf(steps);
+    this.ownSize = steps.stream().anyMatch(Augmentation::takesAnySize);
     this.seed = seed;
   }
 
@@ -64,13 +66,13 @@ public final class Augmenter {
     return side;
   }
 
-  /** Writes one image of an epoch at {@code into[offset]}. */
+  /** Writes one image of an epoch at {@code into[offset]}; where a step crops to a fixed size, the file's own size goes in. */
   public void read(Dataset dataset, int index, int epoch, byte[] into, int offset) throws IOException {
     if (steps.isEmpty()) {
       dataset.read(index, into, offset);
       return;
     }
-    if (steps.getFirst().takesAnySize()) {
+    if (ownSize) {
       dataset.decode(index, bench.image);
     } else {
       bench.image.resize(dataset.height(), dataset.width(), dataset.channels());

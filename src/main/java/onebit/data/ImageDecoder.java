@@ -27,7 +27,9 @@ import javax.imageio.stream.ImageInputStream;
  */
 final class ImageDecoder {
   private static final long MAX_PIXELS = 64_000_000;
-  private static final List<String> DAMAGE = List.of("truncated", "premature", "corrupt", "missing eoi", "extraneous");
+  private static final List<String> DAMAGE = List.of("truncated", "premature", "corrupt", "missing eoi");
+  /** Bytes between segments that are skipped: the picture is whole, and every decoder reads it. */
+  private static final String HARMLESS = "extraneous bytes before marker";
 
   static {
     ImageIO.setUseCache(false);
@@ -54,7 +56,8 @@ final class ImageDecoder {
         if (pixels > MAX_PIXELS) throw new IOException(name + ": has " + pixels + " pixels; at most " + MAX_PIXELS + " are read");
         BufferedImage image = reader.read(0);
         for (String warning : warnings) {
-          if (DAMAGE.stream().anyMatch(warning.toLowerCase(Locale.ROOT)::contains)) {
+          String words = warning.toLowerCase(Locale.ROOT);
+          if (!words.contains(HARMLESS) && DAMAGE.stream().anyMatch(words::contains)) {
             throw new IOException(name + ": the image is damaged: " + warning);
           }
         }
