@@ -28,7 +28,7 @@ if ! command -v "$cxx" >/dev/null; then echo "build.sh: no C++ compiler: $cxx is
 common=(-std=c++17 -g -fPIC -march=x86-64-v3 -ffp-contract=off -Wall -Wextra -Wno-attributes)
 case $variant in
   normal) device=(-O2); emulator=(-O2) ;;
-  checked) device=(-O2 -fsanitize=kernel-address --param asan-instrumentation-with-call-threshold=0 --param asan-stack=0 --param asan-globals=0 -D__HOSTCUDA_CHECKED__=1); emulator=(-O2) ;;
+  checked) device=(-O2 -fsanitize=kernel-address --param asan-instrumentation-with-call-threshold=0 --param asan-stack=0 --param asan-globals=0 -D__HOSTCUDA_CHECKED__=1); emulator=(-O2 -D__HOSTCUDA_CHECKED__=1) ;;
   asan) device=(-O1 -fsanitize=address,undefined -fsanitize-recover=address -fno-omit-frame-pointer); emulator=("${device[@]}" -fno-tree-loop-distribute-patterns) ;;
   *) echo "build.sh: variant is $variant; it must be normal, checked or asan" >&2; exit 2 ;;
 esac

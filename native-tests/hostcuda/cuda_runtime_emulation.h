@@ -83,7 +83,13 @@ inline long long clock64() { return 0; }
 // atomics; one compare-and-swap loop for all, so that floats work too
 namespace hostcuda {
 template <class T> using Bits = std::conditional_t<sizeof(T) == 8, uint64_t, std::conditional_t<sizeof(T) == 4, uint32_t, uint16_t>>;
-template <class T, class Change> inline T atomicChange(T* p, Change change) {
+#if defined(__HOSTCUDA_CHECKED__)
+extern "C" void hostcuda_check(const void* address, uint64_t bytes, int access, const void* caller);
+#endif
+template <class T, class Change> HOSTCUDA_UNCHECKED T atomicChange(T* p, Change change) {
+#if defined(__HOSTCUDA_CHECKED__)
+  hostcuda_check(p, sizeof(T), 2, __builtin_return_address(0));
+#endif
   Bits<T>* word = reinterpret_cast<Bits<T>*>(p);
   Bits<T> old = __atomic_load_n(word, __ATOMIC_RELAXED), next;
   T before;

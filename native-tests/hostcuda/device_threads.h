@@ -10,6 +10,12 @@
 #include <utility>
 #include "device_types.h"
 
+#if defined(__HOSTCUDA_CHECKED__)
+#define HOSTCUDA_UNCHECKED __attribute__((noinline, no_sanitize("kernel-address")))
+#else
+#define HOSTCUDA_UNCHECKED inline
+#endif
+
 namespace hostcuda {
 
 struct Block {
@@ -82,8 +88,8 @@ inline Out collective(unsigned mask, const char* call, const In& in, Compute, co
   static_assert(std::is_empty_v<Compute>, "compute must have no state: it is a struct with operator() only");
   Out out{};
   hostcuda_collective(mask, call, &in, &out, [](const Exchange& e) {
-    In ins[32];
-    Out outs[32];
+    In ins[32]{};
+    Out outs[32]{};
     for (int l = 0; l < 32; l++) if (e.mask >> l & 1) ins[l] = *static_cast<const In*>(e.in[l]);
     Compute{}(e.mask, ins, outs);
     for (int l = 0; l < 32; l++) if (e.mask >> l & 1) *static_cast<Out*>(e.out[l]) = outs[l];
@@ -188,18 +194,18 @@ template <auto F> struct Call;
 template <class... A, void (*F)(A...)> struct Call<F> {
   static constexpr unsigned sizes[sizeof...(A) + 1] = {unsigned(sizeof(A))..., 0};
   static constexpr unsigned alignments[sizeof...(A) + 1] = {unsigned(alignof(A))..., 0};
-  template <size_t... I> static void spread(void* const* p, std::index_sequence<I...>) {
+  template <size_t... I> static HOSTCUDA_UNCHECKED void spread(void* const* p, std::index_sequence<I...>) {
     F(*static_cast<std::remove_cv_t<A>*>(p[I])...);
   }
-  static void invoke(void* const* p) { spread(p, std::index_sequence_for<A...>{}); }
-  static KernelEntry entry(const char* name, unsigned maxThreads) {
+  static HOSTCUDA_UNCHECKED void invoke(void* const* p) { spread(p, std::index_sequence_for<A...>{}); }
+  static constexpr KernelEntry entry(const char* name, unsigned maxThreads) {
     return {name, &invoke, sizes, alignments, unsigned(sizeof...(A)), maxThreads};
   }
 };
 
-inline unsigned firstBound() { return 1024; }
-inline unsigned firstBound(unsigned threads) { return threads; }
-inline unsigned firstBound(unsigned threads, unsigned) { return threads; }
+constexpr unsigned firstBound() { return 1024; }
+constexpr unsigned firstBound(unsigned threads) { return threads; }
+constexpr unsigned firstBound(unsigned threads, unsigned) { return threads; }
 
 }  // namespace hostcuda
 

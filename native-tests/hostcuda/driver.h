@@ -25,6 +25,7 @@ struct CUfunc_st {
 struct CUmod_st {
   void* handle;
   char* (*tls)();
+  const char *dataFirst, *dataLast;
   std::map<std::string, std::unique_ptr<CUfunc_st>> functions;
 };
 struct CUgraph_st { std::vector<std::function<void()>> nodes; };

@@ -3,8 +3,10 @@
 // A fiber runs thread after thread in a plain loop; only when a thread has to wait does another fiber carry on. A kernel without barriers
 // and warp calls therefore costs one call per thread and one context switch per block.
 #include "engine.h"
+#include "checked.h"
 #include <sys/mman.h>
 #include <unistd.h>
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <cstdarg>
@@ -46,11 +48,21 @@ hostcuda_switch:
 )");
 
 __thread hostcuda::Thread* hostcuda_current = nullptr;
+#if defined(__HOSTCUDA_CHECKED__)
+int hostcuda_checked = 1;
+#else
+int hostcuda_checked = 0;
+extern "C" {
+void hostcuda_check(const void*, uint64_t, int, const void*) {}
+void hostcuda_forget_shared(const void*, uint64_t) {}
+}
+#endif
 
 namespace hostcuda {
 namespace {
 
 constexpr size_t kStackBytes = 256 << 10;
+constexpr unsigned kMostFibers = 1025;
 constexpr unsigned kFence = 64;
 constexpr unsigned char kSharedPoison = 0xff;   // NaN as float, -1 as integer
 constexpr unsigned char kSharedFence = 0xa5;
@@ -110,8 +122,14 @@ struct Runner {
   std::vector<Fiber*> all, idle;
   Fiber scheduler{};
   Fiber* running = nullptr;
+  char* stacks = nullptr;               // kMostFibers stacks, each behind a page that faults
+  char* tls = nullptr;
+  SharedShadow shadow;
 
-  ~Runner() { for (Fiber* f : all) { munmap(f->stack - 4096, kStackBytes + 4096); delete f; } }
+  ~Runner() {
+    for (Fiber* f : all) delete f;
+    if (stacks) munmap(stacks, kMostFibers * (kStackBytes + 4096));
+  }
   Fiber* idleFiber();
   void reset(Fiber* f);
   void switchTo(Fiber* to);
@@ -152,8 +170,12 @@ void Runner::reset(Fiber* f) {
 
 Fiber* Runner::idleFiber() {
   if (idle.empty()) {
-    char* memory = static_cast<char*>(mmap(nullptr, kStackBytes + 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
-    if (memory == MAP_FAILED) { fprintf(stderr, "hostcuda: no memory for a fiber stack\n"); abort(); }
+    if (!stacks) {
+      void* p = mmap(nullptr, kMostFibers * (kStackBytes + 4096), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+      if (p == MAP_FAILED) { fprintf(stderr, "hostcuda: no memory for fiber stacks\n"); abort(); }
+      stacks = static_cast<char*>(p);
+    }
+    char* memory = stacks + all.size() * (kStackBytes + 4096);
     mprotect(memory, 4096, PROT_NONE);
     Fiber* f = new Fiber{nullptr, memory + 4096, nullptr};
     reset(f);
@@ -247,7 +269,19 @@ void Runner::runBlock(size_t number) {
         t.groups = 0;
         t.copies.clear();
       }
-  char* tls = launch->shared->empty() ? nullptr : launch->tls();
+  tls = launch->shared->empty() ? nullptr : launch->tls();
+  if (hostcuda_checked && tls) {
+    size_t low = ~size_t(0), high = 0;
+    for (const SharedVariable& v : *launch->shared) {
+      low = std::min(low, v.offset);
+      high = std::max(high, v.offset + v.bytes);
+    }
+    shadow.low = tls + low;
+    if (shadow.bytes.size() < high - low) shadow.bytes.resize(high - low);
+    shadow.block++;
+    shadow.epoch++;
+    shadow.warpEpoch.resize(32);
+  }
   for (const SharedVariable& v : *launch->shared) {
     size_t bytes = v.dynamic ? launch->dynamicBytes : v.bytes;
     memset(tls + v.offset, kSharedPoison, bytes);
@@ -340,10 +374,33 @@ void failHere(int code, const std::string& what) {
   for (;;) r.switchTo(&r.scheduler);
 }
 
-bool onFiberStack(const char* address, size_t bytes) {
-  const Fiber* f = runner ? runner->running : nullptr;
-  return f && f->stack && address >= f->stack && address + bytes <= f->stack + kStackBytes;
+bool ownMemory(const char* p, size_t bytes) {
+  const Runner* r = runner;
+  if (r->stacks && size_t(p - r->stacks) < kMostFibers * (kStackBytes + 4096)) return true;
+  const char* threads = reinterpret_cast<const char*>(r->threads.data());
+  if (p >= threads && p + bytes <= threads + r->threads.size() * sizeof(ThreadState)) return true;
+  const char* block = reinterpret_cast<const char*>(&r->block);
+  if (p >= block && p + bytes <= block + sizeof r->block) return true;
+  return p == reinterpret_cast<const char*>(&hostcuda_current);
 }
+
+bool sharedVariable(const char* p, const SharedVariable*& variable, size_t& offset) {
+  const Runner* r = runner;
+  if (!r->tls) return false;
+  const SharedVariable* best = nullptr;
+  for (const SharedVariable& v : *r->launch->shared) {
+    const char* at = r->tls + v.offset;
+    if (p < at || p >= at + v.bytes + kFence) continue;
+    if (!best || v.offset > best->offset) best = &v;   // behind the end of one may be the start of the next
+  }
+  if (!best) return false;
+  variable = best;
+  offset = size_t(p - (r->tls + best->offset));
+  return true;
+}
+
+bool moduleData(const char* p) { return p >= runner->launch->dataFirst && p < runner->launch->dataLast; }
+SharedShadow& sharedShadow() { return runner->shadow; }
 
 namespace {
 
@@ -458,6 +515,7 @@ uint64_t hostcuda_barrier(int predicate, const char* file, int line) {
   }
   r.barrierResult = uint64_t(r.count) << 32 | r.trues;
   r.atBarrier = r.trues = 0;
+  r.shadow.epoch++;
   t.state = kRunning;
   for (unsigned k = 0; k < r.count; k++) {
     ThreadState& o = r.threads[r.reverse ? r.count - 1 - k : k];
@@ -495,6 +553,7 @@ void hostcuda_collective(unsigned mask, const char* call, const void* in, void* 
   for (unsigned l = 0; l < 32; l++)
     if (mask >> l & 1) { e.in[l] = lanes[l].in; e.out[l] = lanes[l].out; }
   compute(e);
+  if (hostcuda_checked && !strcmp(call, "__syncwarp")) r.shadow.warpEpoch[t.linear / 32]++;
   waiting &= ~mask;
   t.state = kRunning;
   for (unsigned k = 0; k < 32; k++) {
@@ -507,6 +566,9 @@ void hostcuda_async_copy(void* to, const void* from, unsigned bytes, unsigned so
   ThreadState& t = *static_cast<ThreadState*>(hostcuda_current);
   if (reinterpret_cast<uintptr_t>(to) % bytes || (sourceBytes && reinterpret_cast<uintptr_t>(from) % bytes))
     failHere(716, text("cp.async of %u bytes: both addresses must be a multiple of that", bytes));
+  if (sourceBytes) hostcuda_check(from, sourceBytes, 0, __builtin_return_address(0));
+  hostcuda_check(to, bytes, 1, __builtin_return_address(0));
+  hostcuda_forget_shared(to, bytes);
   memset(to, kSharedPoison, bytes);
   t.copies.push_back({static_cast<char*>(to), static_cast<const char*>(from), bytes, sourceBytes, t.groups});
 }
@@ -517,6 +579,7 @@ void hostcuda_async_wait(unsigned pending) {
   size_t kept = 0;
   for (const AsyncCopy& c : t.copies) {
     if (c.group < complete) {
+      hostcuda_check(c.to, c.bytes, 1, __builtin_return_address(0));
       memcpy(c.to, c.from, c.sourceBytes);
       memset(c.to + c.sourceBytes, 0, c.bytes - c.sourceBytes);
     } else {

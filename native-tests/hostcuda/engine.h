@@ -20,6 +20,8 @@ struct Launch {
   unsigned dynamicBytes;
   const std::vector<SharedVariable>* shared;   // what the kernel may use
   char* (*tls)();                              // the module's TLS block in the calling operating-system thread
+  const char* dataFirst;                       // where the module is mapped
+  const char* dataLast;
   int code = 0;                                // CUDA error, 0 for none
   std::string error;
   size_t failedBlock = 0;
@@ -37,7 +39,13 @@ const char* runningKernel();
 /** Notes the error and lets the thread run on (for access checks that must not unwind). */
 void noteError(int code, const std::string& text);
 
-/** What the access checks ask: is the range on the running fiber's stack, or in the module's TLS block and what of it? */
-bool onFiberStack(const char* address, size_t bytes);
-struct Runner;
+// What the access checks of the checked build ask of the running block.
+struct SharedShadow;
+/** The bytes are the worker's own: fiber stacks, Thread records, the pointer to them. */
+bool ownMemory(const char* address, size_t bytes);
+/** The shared variable that the address is in or up to the fence behind, and where. */
+bool sharedVariable(const char* address, const SharedVariable*& variable, size_t& offset);
+/** The address is in the module's constants or __device__ variables. */
+bool moduleData(const char* address);
+SharedShadow& sharedShadow();
 }  // namespace hostcuda

@@ -53,7 +53,24 @@ CUresult open(CUmodule* module, const std::string& path, const std::string& show
   for (auto& s : symbols) if (s.name == "hostcuda_tls_anchor") anchor = s.offset;
   std::string dynamic = dynamicNames();
 
-  CUmod_st* m = new CUmod_st{handle, tls, {}};
+  // where the module's segments are, for the checked build
+  struct Extent { const void* inside; const char *first, *last; } extent = {reinterpret_cast<const void*>(tls), nullptr, nullptr};
+  dl_iterate_phdr([](dl_phdr_info* info, size_t, void* data) {
+    auto* e = static_cast<Extent*>(data);
+    const char *first = nullptr, *last = nullptr;
+    for (int i = 0; i < info->dlpi_phnum; i++) {
+      if (info->dlpi_phdr[i].p_type != PT_LOAD) continue;
+      const char* at = reinterpret_cast<const char*>(info->dlpi_addr + info->dlpi_phdr[i].p_vaddr);
+      if (!first || at < first) first = at;
+      if (at + info->dlpi_phdr[i].p_memsz > last) last = at + info->dlpi_phdr[i].p_memsz;
+    }
+    if (e->inside < first || e->inside >= last) return 0;
+    e->first = first;
+    e->last = last;
+    return 1;
+  }, &extent);
+
+  CUmod_st* m = new CUmod_st{handle, tls, extent.first, extent.last, {}};
   const KernelEntry* const* first;
   const KernelEntry* const* last;
   kernels(&first, &last);
@@ -109,7 +126,7 @@ void launch(CUfunction f, dim3 grid, dim3 block, unsigned sharedBytes, const std
     offset += e.sizes[i];
   }
   countLaunch(e.name);
-  Launch l{&e, arguments.data(), grid, block, sharedBytes, &f->shared, f->module->tls, 0, "", 0};
+  Launch l{&e, arguments.data(), grid, block, sharedBytes, &f->shared, f->module->tls, f->module->dataFirst, f->module->dataLast, 0, "", 0};
   run(l);
   if (l.code) stick(CUresult(l.code), l.error);
   std::string damage = checkFences(false);

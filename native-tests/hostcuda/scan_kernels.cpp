@@ -79,7 +79,7 @@ int main(int argc, char** argv) {
   // the macro is gone after preprocessing, so its expansion is written here
   std::regex line("HOSTCUDA_REGISTER\\((\\w+), (.*)\\)\n");
   tail = std::regex_replace(tail, line,
-      "static const hostcuda::KernelEntry hostcuda_entry_$1 = hostcuda::Call<&$1>::entry(\"$1\", hostcuda::firstBound$2);\n"
+      "static constexpr hostcuda::KernelEntry hostcuda_entry_$1 = hostcuda::Call<&$1>::entry(\"$1\", hostcuda::firstBound$2);\n"
       "__attribute__((section(\"hostcuda_kernels\"), used)) static const hostcuda::KernelEntry* const hostcuda_pointer_$1 = &hostcuda_entry_$1;\n");
   std::ofstream(argv[2]) << s << "\n" << tail;
 

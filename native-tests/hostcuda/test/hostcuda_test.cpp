@@ -67,7 +67,7 @@ static void rightKernels() {
 
   const int blocks = 40, threads = 512;
   std::vector<int> in(blocks * threads);
-  for (size_t i = 0; i < in.size(); i++) in[i] = int(i * 2654435761u >> 20);
+  for (size_t i = 0; i < in.size(); i++) in[i] = int(uint32_t(i) * 2654435761u >> 20);
   Buffer di(in), dout(blocks * 4), dodd(blocks * threads / 32 * 4), drev(in.size() * 4);
   EXPECT(!launch("warp_sums", blocks, threads, 0, nullptr, dout.p, dodd.p, di.p));
   auto sums = dout.read<int>(blocks);
@@ -245,7 +245,7 @@ static void plantedBugs() {
   if (variant != "asan")
     planted(CUDA_ERROR_ILLEGAL_ADDRESS, {"kernel shared_past_the_end, block (0,0,0)", "smem"}, [&] { return launch("shared_past_the_end", 1, 32, 128, nullptr, out.p); });
   if (variant == "checked") {
-    planted(CUDA_ERROR_ILLEGAL_ADDRESS, {"kernel missing_barrier, block (0,0,0), thread (0,0,0)", "s+252", "never written"},
+    planted(CUDA_ERROR_ILLEGAL_ADDRESS, {"kernel missing_barrier, block (0,0,0), thread (", "of 4 bytes: shared s+", "never written at test_kernels.cu:"},
             [&] { return launch("missing_barrier", 1, 64, 0, nullptr, out.p, in.p); });
     planted(CUDA_ERROR_LAUNCH_FAILED, {"kernel missing_second_barrier, block (0,0,0)", "race", "thread (", "s+"},
             [&] { return launch("missing_second_barrier", 1, 64, 0, nullptr, out.p, in.p); });

@@ -12,7 +12,7 @@ for variant in "$@"; do
   for t in "$here"/*_test.cpp; do
     program="$out/obj/$(basename "$t" .cpp)"
     if [ ! -e "$program" ] || [ "$t" -nt "$program" ] || [ "$out/libcuda.so.1" -nt "$program" ]; then
-      g++ -std=c++17 -g "${flags[@]}" -Wall -Wextra -I "$here/../include" -o "$program" "$t" "$out/libcuda.so.1" -Wl,-rpath,"$out"
+      g++ -std=c++17 -g -DHOSTCUDA=1 "${flags[@]}" -Wall -Wextra -I "$here/../include" -o "$program" "$t" "$out/libcuda.so.1" -Wl,-rpath,"$out"
     fi
     for order in forward reverse; do env "${environment[@]}" HOSTCUDA_ORDER=$order "$program" "$out/hostcuda_test_kernels.module" "$variant"; done
   done

@@ -1,0 +1,137 @@
+// checked.cpp -- in the checked build g++ calls __asan_loadN / __asan_storeN before every access of a kernel; here they are answered
+//
+// No AddressSanitizer runtime is involved, so this build runs inside a Java process. It finds: addresses outside live allocations, freed
+// memory, host pointers, misaligned accesses, shared memory past its end, shared memory read before it is written, and two threads
+// touching the same byte of shared memory without a barrier between them.
+#include "checked.h"
+#include <dlfcn.h>
+#include <cstdio>
+#include <cstring>
+#include "engine.h"
+#include "memory.h"
+
+namespace hostcuda {
+namespace {
+
+std::string where(const void* caller) {
+  Dl_info info;
+  if (!dladdr(caller, &info) || !info.dli_fname) return "";
+  char command[600];
+  snprintf(command, sizeof command, "addr2line -e '%s' 0x%zx 2>/dev/null", info.dli_fname, size_t(static_cast<const char*>(caller) - static_cast<char*>(info.dli_fbase)) - 1);
+  FILE* p = popen(command, "r");
+  if (!p) return "";
+  char line[400] = "";
+  if (!fgets(line, sizeof line, p)) line[0] = 0;
+  pclose(p);
+  std::string s = line;
+  while (!s.empty() && (s.back() == '\n' || s.back() == ' ')) s.pop_back();
+  if (size_t note = s.find(" (discriminator"); note != std::string::npos) s.erase(note);
+  if (size_t slash = s.rfind('/'); slash != std::string::npos) s.erase(0, slash + 1);
+  return s.empty() || s[0] == '?' ? "" : " at " + s;
+}
+
+std::string spoken(int access, uint64_t bytes) {
+  return std::string(access == int(Access::kRead) ? "read" : access == int(Access::kWrite) ? "write" : "atomic") + " of " + std::to_string(bytes) + " bytes";
+}
+
+std::string threadName(unsigned linear) {
+  const dim3 b = hostcuda_current->block->size;
+  return "thread (" + std::to_string(linear % b.x) + "," + std::to_string(linear / b.x % b.y) + "," + std::to_string(linear / b.x / b.y) + ")";
+}
+
+void checkShared(const char* p, uint64_t bytes, int access, const void* caller, const SharedVariable& v, size_t offset) {
+  SharedShadow& s = sharedShadow();
+  std::string name = v.name.substr(v.name.rfind('E') == std::string::npos || v.dynamic ? 0 : v.name.rfind('E') + 1);
+  while (!v.dynamic && !name.empty() && isdigit(static_cast<unsigned char>(name[0]))) name.erase(0, 1);
+  size_t room = v.dynamic ? hostcuda_current->block->dynamicBytes : v.bytes;
+  if (offset + bytes > room)
+    failHere(700, spoken(access, bytes) + " at shared " + name + "+" + std::to_string(offset) + ": it has " + std::to_string(room) + " bytes" + where(caller));
+  const unsigned me = hostcuda_current->linear, warp = me / 32;
+  for (uint64_t i = 0; i < bytes; i++) {
+    SharedByte& b = s.bytes[size_t(p - s.low) + i];
+    auto at = [&] { return " shared " + name + "+" + std::to_string(offset + i); };
+    if (access != int(Access::kWrite) && b.writtenInBlock != s.block) failHere(700, spoken(access, bytes) + ":" + at() + " was never written" + where(caller));
+    if (b.writtenInBlock == s.block && b.writeEpoch == s.epoch && b.writer != me && !(access == int(Access::kAtomic) && b.atomic) &&
+        (b.writer / 32u != warp || b.writeWarpEpoch == s.warpEpoch[warp]))
+      failHere(719, "race: " + spoken(access, bytes) + " of" + at() + ", written by " + threadName(b.writer) + " with no barrier between" + where(caller));
+    if (access == int(Access::kRead)) {
+      if (b.readEpoch == s.epoch && b.reader != me) {
+        unsigned other = b.reader == kManyWarps ? ~0u : b.reader & kManyLanes ? b.reader & 0x7fffu : b.reader / 32u;
+        b.reader = other == warp ? uint16_t(kManyLanes | warp) : kManyWarps;
+      } else {
+        b.reader = uint16_t(me);
+      }
+      b.readEpoch = s.epoch;
+      b.readWarpEpoch = s.warpEpoch[warp];
+    } else {
+      if (b.readEpoch == s.epoch && b.reader != me) {
+        bool many = b.reader == kManyWarps, lanes = !many && (b.reader & kManyLanes);
+        unsigned other = lanes ? b.reader & 0x7fffu : b.reader / 32u;
+        if (many || other != warp || b.readWarpEpoch == s.warpEpoch[warp])
+          failHere(719, "race: " + spoken(access, bytes) + " of" + at() + ", read by " +
+                            (many ? "threads of other warps" : lanes ? "another lane" : threadName(b.reader)) + " with no barrier between" + where(caller));
+      }
+      b.writtenInBlock = s.block;
+      b.writeEpoch = s.epoch;
+      b.writeWarpEpoch = s.warpEpoch[warp];
+      b.writer = uint16_t(me);
+      b.atomic = access == int(Access::kAtomic);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace hostcuda
+
+using namespace hostcuda;
+
+extern "C" {
+
+void hostcuda_check(const void* address, uint64_t bytes, int access, const void* caller) {
+  if (!hostcuda_current || !bytes) return;
+  const char* p = static_cast<const char*>(address);
+  if (ownMemory(p, bytes)) return;
+  bool vector = bytes == 2 || bytes == 4 || bytes == 8 || bytes == 16;
+  size_t offset = 0;
+  const SharedVariable* v = nullptr;
+  if (isDevice(p)) {
+    if (!accessible(p, bytes)) {
+      const char* bad = p;
+      while (accessible(bad, 1)) bad++;
+      failHere(700, spoken(access, bytes) + ": " + describe(bad) + where(caller));
+    }
+  } else if (sharedVariable(p, v, offset)) {
+    if (vector && reinterpret_cast<uintptr_t>(p) % bytes == 0) vector = false;
+    if (vector) failHere(716, spoken(access, bytes) + ": the shared address is no multiple of " + std::to_string(bytes) + where(caller));
+    checkShared(p, bytes, access, caller, *v, offset);
+    return;
+  } else if (!moduleData(p) && !isPinned(p, bytes)) {
+    failHere(700, spoken(access, bytes) + ": " + describe(p) + where(caller));
+  }
+  if (vector && reinterpret_cast<uintptr_t>(p) % bytes)
+    failHere(716, spoken(access, bytes) + ": address " + std::to_string(reinterpret_cast<uintptr_t>(p) % bytes) + " past a multiple of " + std::to_string(bytes) + where(caller));
+}
+
+void hostcuda_forget_shared(const void* address, uint64_t bytes) {
+  const SharedVariable* v;
+  size_t offset;
+  const char* p = static_cast<const char*>(address);
+  if (!sharedVariable(p, v, offset)) return;
+  SharedShadow& s = sharedShadow();
+  for (uint64_t i = 0; i < bytes; i++) s.bytes[size_t(p - s.low) + i].writtenInBlock = 0;
+}
+
+#define HOOKS(N)                                                                                          \
+  void __asan_load##N##_noabort(const void* p) { hostcuda_check(p, N, 0, __builtin_return_address(0)); }  \
+  void __asan_store##N##_noabort(const void* p) { hostcuda_check(p, N, 1, __builtin_return_address(0)); }
+HOOKS(1)
+HOOKS(2)
+HOOKS(4)
+HOOKS(8)
+HOOKS(16)
+void __asan_loadN_noabort(const void* p, uint64_t n) { hostcuda_check(p, n, 0, __builtin_return_address(0)); }
+void __asan_storeN_noabort(const void* p, uint64_t n) { hostcuda_check(p, n, 1, __builtin_return_address(0)); }
+void __asan_handle_no_return() {}
+void __asan_before_dynamic_init(const char*) {}
+void __asan_after_dynamic_init() {}
+}
