@@ -7,9 +7,11 @@ import onebit.tensor.Tensor;
 /** One layer after the other. */
 public final class Sequential implements Layer {
   private final List<Layer> layers;
+  private final Shape[] outputs;
 
   public Sequential(List<? extends Layer> layers) {
     this.layers = List.copyOf(layers);
+    outputs = new Shape[layers.size()];
   }
 
   public static Sequential of(Layer... layers) {
@@ -19,8 +21,13 @@ public final class Sequential implements Layer {
   @Override
   public Shape build(BuildContext context, Shape input) {
     Shape shape = input;
-    for (Layer layer : layers) shape = layer.build(context, shape);
+    for (int i = 0; i < outputs.length; i++) outputs[i] = shape = layers.get(i).build(context, shape);
     return shape;
+  }
+
+  /** What each layer gives at the largest batch, in order. */
+  public List<Shape> outputs() {
+    return List.of(outputs);
   }
 
   @Override

@@ -1,13 +1,14 @@
 package onebit.models;
 
+import java.util.Set;
 import onebit.binarize.Method;
-import onebit.layers.Layer;
+import onebit.layers.Sequential;
 import onebit.tensor.Shape;
 
 /**
  * A family of networks; the components of the implementing record are the recipe's {@code network.*} keys.
  *
- * <p>Registered in {@link Networks}. The method chooses its own published variant of shortcuts and nonlinearity.
+ * <p>Registered in {@link Networks}. The method chooses its own published variant of shortcuts and nonlinearity, see {@link Variant}.
  */
 public interface Network {
   /**
@@ -15,8 +16,13 @@ public interface Network {
    *
    * <pre>
    * Shapes  input N,H,W,C; output [N][classes]
-   * @throws IllegalArgumentException if the method has no published variant of this network
+   * @throws IllegalArgumentException if images of this size do not fit the network
    * </pre>
    */
-  Layer layers(Method method, Shape input, int classes);
+  Sequential layers(Method method, Shape input, int classes);
+
+  /** Modules that the authors' code registers and never runs: not built here, and skipped in their checkpoints. */
+  default Set<String> unusedModules() {
+    return Set.of();
+  }
 }
