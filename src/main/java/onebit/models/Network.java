@@ -2,7 +2,7 @@ package onebit.models;
 
 import java.util.Set;
 import onebit.binarize.Method;
-import onebit.layers.Sequential;
+import onebit.layers.Layer;
 import onebit.tensor.Shape;
 
 /**
@@ -19,7 +19,7 @@ public interface Network {
    * @throws IllegalArgumentException if images of this size do not fit the network
    * </pre>
    */
-  Sequential layers(Method method, Shape input, int classes);
+  Layer layers(Method method, Shape input, int classes);
 
   /** Modules that the authors' code registers and never runs: not built here, and skipped in their checkpoints. */
   default Set<String> unusedModules() {

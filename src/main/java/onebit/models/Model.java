@@ -1,0 +1,173 @@
+package onebit.models;
+
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Set;
+import onebit.binarize.Method;
+import onebit.binarize.Surrogates;
+import onebit.checkpoint.CheckpointException;
+import onebit.checkpoint.NamedTensor;
+import onebit.layers.BinaryConv2d;
+import onebit.layers.BuildContext;
+import onebit.layers.Layer;
+import onebit.layers.Sequential;
+import onebit.ops.Backend;
+import onebit.tensor.Parameter;
+import onebit.tensor.Shape;
+import onebit.tensor.StateTensor;
+import onebit.tensor.Tensor;
+
+/** A network built on a backend for images of one size: its layers in order, its parameters and saved tensors by name. */
+public final class Model {
+  private final Sequential layers;
+  private final Backend backend;
+  private final Shape input;
+  private final int classes;
+  private final List<Parameter> parameters = new ArrayList<>();
+  private final List<StateTensor> state = new ArrayList<>();
+  private final List<BinaryConv2d> binaryLayers = new ArrayList<>();
+  private final StateDictionary dictionary;
+
+  /**
+   * Builds all layers; first values depend on the seed and each parameter's name only.
+   *
+   * <pre>
+   * Shapes  input N,H,W,C, N the largest batch
+   * @throws IllegalArgumentException if images of this size do not fit the network
+   * </pre>
+   */
+  public Model(Network network, Method method, Shape input, int classes, Backend backend, long seed) {
+    this.backend = backend;
+    this.input = input;
+    this.classes = classes;
+    layers = Sequential.of(network.layers(method, input, classes));
+    Shape output = layers.build(new BuildContext(backend, seed), input);
+    if (output.size() != input.d0() * classes) {
+      throw new IllegalArgumentException("Model: " + network + " gives " + output + " for images " + input + ", wanted " + classes + " logits each");
+    }
+    collect(layers);
+    Set<String> names = new HashSet<>();
+    parameters.forEach(p -> requireNew(names, p.name()));
+    state.forEach(s -> requireNew(names, s.name()));
+    dictionary = new StateDictionary(backend, parameters, state, network.unusedModules());
+  }
+
+  private static void requireNew(Set<String> names, String name) {
+    if (!names.add(name)) throw new IllegalArgumentException("Model: two tensors are named " + name + "; names must differ");
+  }
+
+  private void collect(Layer layer) {
+    parameters.addAll(layer.parameters());
+    state.addAll(layer.state());
+    if (layer instanceof BinaryConv2d binary) binaryLayers.add(binary);
+    layer.children().forEach(this::collect);
+  }
+
+  /**
+   * Logits of images; training chooses batch statistics over running ones.
+   *
+   * <pre>
+   * Shapes  x N,H,W,C with N up to the built one; result [N][classes], valid until the next forward
+   * </pre>
+   */
+  public Tensor forward(Tensor x, boolean training) {
+    if (x.shape().d0() > input.d0() || !x.shape().equals(input.withFirst(x.shape().d0()))) {
+      throw new IllegalArgumentException("Model: built for images " + input + " or fewer, got " + x.shape());
+    }
+    return layers.forward(x, training);
+  }
+
+  /** Fills the gradients of all parameters from the gradient at the logits of the last forward, which was one in training. */
+  public void backward(Tensor gradLogits) {
+    layers.backward(gradLogits);
+  }
+
+  /** All parameters in the order of the layers. */
+  public List<Parameter> parameters() {
+    return List.copyOf(parameters);
+  }
+
+  /** All saved tensors that are not parameters, in the order of the layers. */
+  public List<StateTensor> state() {
+    return List.copyOf(state);
+  }
+
+  public List<BinaryConv2d> binaryLayers() {
+    return List.copyOf(binaryLayers);
+  }
+
+  public Backend backend() {
+    return backend;
+  }
+
+  /** What the model was built for: N,H,W,C with the largest batch. */
+  public Shape input() {
+    return input;
+  }
+
+  public int classes() {
+    return classes;
+  }
+
+  /** Levels and slopes of all binary layers from now on. */
+  public void use(Surrogates surrogates) {
+    binaryLayers.forEach(layer -> layer.use(surrogates));
+  }
+
+  /** Called before the first batch of an epoch, counted from 0. */
+  public void startEpoch(int epoch) {
+    binaryLayers.forEach(layer -> layer.startEpoch(epoch));
+  }
+
+  /** Multiply-accumulates of one image. */
+  public Layer.Cost cost() {
+    ModelSummary summary = summary();
+    return new Layer.Cost(summary.realMacs(), summary.binaryMacs());
+  }
+
+  /** What the network costs, layer by layer. */
+  public ModelSummary summary() {
+    List<ModelSummary.Row> rows = new ArrayList<>();
+    describe(layers, null, rows);
+    return ModelSummary.of(rows);
+  }
+
+  private static void describe(Layer layer, Shape output, List<ModelSummary.Row> rows) {
+    if (layer instanceof Sequential sequence) {
+      for (int i = 0; i < sequence.children().size(); i++) describe(sequence.children().get(i), sequence.outputs().get(i), rows);
+    } else if (layer.children().isEmpty()) {
+      rows.add(row(layer, output.withFirst(1)));
+    } else {
+      for (Layer child : layer.children()) describe(child, output, rows);
+    }
+  }
+
+  private static ModelSummary.Row row(Layer layer, Shape output) {
+    long all = 0, binary = 0;
+    for (Parameter p : layer.parameters()) {
+      all += p.size();
+      if (p.kind() == Parameter.Kind.LATENT_WEIGHT) binary += p.size();
+    }
+    String first = layer.parameters().isEmpty() ? "" : layer.parameters().getFirst().name();
+    Layer.Cost cost = layer.cost();
+    return new ModelSummary.Row(first.substring(0, Math.max(0, first.lastIndexOf('.'))), layer.getClass().getSimpleName(), output, all, binary,
+        cost.realMacs(), cost.binaryMacs());
+  }
+
+  /**
+   * Takes over parameters and saved tensors by exact name, or none of them if one does not fit.
+   *
+   * @param what names the origin in messages
+   * @throws CheckpointException if a tensor is missing, of another shape, or not known here
+   */
+  public void load(Collection<NamedTensor> tensors, String what) throws CheckpointException {
+    dictionary.load(tensors, what);
+  }
+
+  /** Copies of parameters and saved tensors in the order and shape of a state dictionary. */
+  public List<NamedTensor> save() {
+    return dictionary.save();
+  }
+}
