@@ -9,7 +9,7 @@ import onebit.tensor.BitTensor;
 import onebit.tensor.Tensor;
 
 /**
- * Packed bits on the CPU: patch rows against panels of filters, differing bits counted, sums made from the counts.
+ * Packed bits on the CPU: patch rows against panels of filters, differing bits counted, sums made from the counts. One caller at a time.
  *
  * <pre>
  * Twin  src/main/java/onebit/ops/cuda/CudaBitOps.java
@@ -21,7 +21,7 @@ public final class CpuBitOps implements BitOps {
   private final XnorKernel kernel;
   private final ThreadLocal<BitPatches> patches = ThreadLocal.withInitial(BitPatches::new);
   private final FilterTables tables = new FilterTables();
-  private long[] panels = new long[0];
+  private long[] panels = new long[0], aligned = new long[0];
 
   /** The vector kernel where the Vector API is present and the processor counts bits in vectors, else the plain one. */
   public CpuBitOps() {
@@ -70,7 +70,7 @@ public final class CpuBitOps implements BitOps {
   public void xnorGemm(Tensor y, BitTensor a, BitTensor b) {
     ConvRules.requireXnorGemm(y, a, b);
     int words = a.words(), n = b.rows(), padded = kernel.padded(n), bits = a.bits();
-    long[] as = a.longs(), filters = panels(b, padded);
+    long[] as = a.longs(), filters = panels(b.longs(), n, words, padded);
     float[] ys = y.floats();
     CpuThreads.range(a.rows(), TILE, (from, to) -> {
       BitPatches tile = patches.get();
@@ -89,15 +89,17 @@ public final class CpuBitOps implements BitOps {
   @Override
   public void xnorConv2d(Tensor y, BitTensor x, BitTensor w, BinarySet xSet, BinarySet wSet, ConvGeometry g, Padding padding, float offset) {
     ConvRules.requireXnorConv2d(y, x, w, xSet, wSet, g);
-    int words = w.words(), padded = kernel.padded(g.o());
-    long[] xs = x.longs(), filters = panels(w, padded);
+    int words = BitPatches.words(g), padded = kernel.padded(g.o());
+    if (aligned.length < g.o() * words) aligned = new long[g.o() * words];
+    BitPatches.alignFilters(aligned, w, g);
+    long[] xs = x.longs(), filters = panels(aligned, g.o(), words, padded);
     float[] ys = y.floats();
     tables.fill(w, xSet, wSet, g, padding, offset);
     int rows = Math.clamp(4 * TILE / g.q(), 1, g.p()), blocks = (g.p() + rows - 1) / rows;
     CpuThreads.pieces(g.n() * blocks, piece -> {
       int image = piece / blocks, p0 = piece % blocks * rows, p1 = Math.min(g.p(), p0 + rows);
       BitPatches tile = patches.get();
-      tile.strips(xs, image, p0, p1, g);
+      tile.strips(xs, image, p0, p1, g, tables.countsOnes());
       for (int from = p0 * g.q(); from < p1 * g.q(); from += TILE) {
         int to = Math.min(p1 * g.q(), from + TILE), tileRows = tileRows(to - from);
         tile.room(tileRows, words, padded);
@@ -105,7 +107,7 @@ public final class CpuBitOps implements BitOps {
         kernel.differences(tile.counts, tile.rows, tileRows, filters, words, padded);
         for (int pixel = from; pixel < to; pixel++) {
           int at = pixel - from;
-          tables.values(ys, (image * g.p() * g.q() + pixel) * g.o(), tile.counts, at * padded, tile.ones[at], pixel / g.q(), pixel % g.q());
+          tables.values(kernel, ys, (image * g.p() * g.q() + pixel) * g.o(), tile.counts, at * padded, tile.ones[at], pixel / g.q(), pixel % g.q());
         }
       }
     });
@@ -115,9 +117,9 @@ public final class CpuBitOps implements BitOps {
     return (rows + XnorKernel.ROWS - 1) / XnorKernel.ROWS * XnorKernel.ROWS;
   }
 
-  private long[] panels(BitTensor filters, int padded) {
-    if (panels.length < padded * filters.words()) panels = new long[padded * filters.words()];
-    kernel.transpose(panels, filters.longs(), filters.rows(), filters.words(), padded);
+  private long[] panels(long[] filters, int count, int words, int padded) {
+    if (panels.length < padded * words) panels = new long[padded * words];
+    kernel.transpose(panels, filters, count, words, padded);
     return panels;
   }
 }

@@ -26,6 +26,7 @@ final class FilterTables {
   /** By filter: dx dw and dx cw. */
   private float[] dotScale = new float[0], onesScale = new float[0];
   private int[] tapOnes = new int[0];
+  private boolean countsOnes;
 
   void fill(BitTensor w, BinarySet xSet, BinarySet wSet, ConvGeometry g, Padding padding, float offset) {
     filters = g.o();
@@ -45,10 +46,12 @@ final class FilterTables {
     }
     float cx = xSet.centre().floats()[0], dx = xSet.distance().floats()[0];
     float[] cws = wSet.centre().floats(), dws = wSet.distance().floats();
+    countsOnes = false;
     for (int n = 0; n < filters; n++) {
       float cw = cws[wSet.count() == 1 ? 0 : n], dw = dws[wSet.count() == 1 ? 0 : n];
       dotScale[n] = dx * dw;
       onesScale[n] = dx * cw;
+      countsOnes |= onesScale[n] != 0;
       int all = 0;
       for (int tap = 0; tap < g.r() * g.s(); tap++) all += tapOnes[tap] = ones(w.longs(), n * w.words(), tap * g.c(), g.c());
       for (int i = 0; i < rowClasses; i++) {
@@ -66,17 +69,15 @@ final class FilterTables {
     }
   }
 
-  /** The outputs of one pixel from its counts of differing bits and of ones. */
-  void values(float[] y, int to, int[] counts, int from, int ones, int p, int q) {
-    int kind = rowClass[p] * columnClasses + columnClass[q];
-    values(y, to, counts, from, dotBase, rest, kind * filters, dotScale, onesScale, 2 * ones - valid[kind], filters);
+  /** Whether the ones of the patches matter: a filter has a centre other than 0. */
+  boolean countsOnes() {
+    return countsOnes;
   }
 
-  private static void values(float[] y, int to, int[] counts, int from, int[] dotBase, float[] rest, int kind, float[] dotScale, float[] onesScale,
-      float sumX, int filters) {
-    for (int n = 0; n < filters; n++) {
-      y[to + n] = dotScale[n] * (dotBase[kind + n] - 2 * counts[from + n]) + (onesScale[n] * sumX + rest[kind + n]);
-    }
+  /** The outputs of one pixel from its counts of differing bits and of ones. */
+  void values(XnorKernel kernel, float[] y, int to, int[] counts, int from, int ones, int p, int q) {
+    int kind = rowClass[p] * columnClasses + columnClass[q];
+    kernel.values(y, to, counts, from, dotBase, rest, kind * filters, dotScale, onesScale, countsOnes ? 2 * ones - valid[kind] : 0, filters);
   }
 
   /** The class of each output position, and the range of taps inside the image of each class; returns their number. */
@@ -103,12 +104,7 @@ final class FilterTables {
   /** Ones among count bits of a row from the given bit. */
   private static int ones(long[] words, int row, int bit, int count) {
     int sum = 0;
-    for (int i = bit; i < bit + count; ) {
-      int take = Math.min(64 - (i & 63), bit + count - i);
-      long mask = take == 64 ? -1L : (1L << take) - 1;
-      sum += Long.bitCount(words[row + (i >>> 6)] >>> (i & 63) & mask);
-      i += take;
-    }
+    for (int i = 0; i < count; i += 64) sum += Long.bitCount(BitPatches.bits(words, row, bit + i, Math.min(64, count - i)));
     return sum;
   }
 

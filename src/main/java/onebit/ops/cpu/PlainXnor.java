@@ -43,6 +43,20 @@ final class PlainXnor implements XnorKernel {
   }
 
   @Override
+  public void values(float[] y, int to, int[] counts, int from, int[] dotBase, float[] rest, int offset, float[] dotScale, float[] onesScale, float sumX,
+      int filters) {
+    values(0, y, to, counts, from, dotBase, rest, offset, dotScale, onesScale, sumX, filters);
+  }
+
+  /** The same for the filters from first. */
+  static void values(int first, float[] y, int to, int[] counts, int from, int[] dotBase, float[] rest, int offset, float[] dotScale, float[] onesScale,
+      float sumX, int filters) {
+    for (int n = first; n < filters; n++) {
+      y[to + n] = Math.fma(dotScale[n], dotBase[offset + n] - 2 * counts[from + n], Math.fma(onesScale[n], sumX, rest[offset + n]));
+    }
+  }
+
+  @Override
   public void pack(long[] bits, float[] x, int from, int to, int rowBits, float threshold) {
     int words = (rowBits + 63) >>> 6;
     for (int row = from; row < to; row++) {

@@ -15,6 +15,7 @@ import jdk.incubator.vector.VectorSpecies;
 final class VectorXnor implements XnorKernel {
   private static final VectorSpecies<Long> LONGS = LongVector.SPECIES_512;
   private static final VectorSpecies<Integer> INTS = IntVector.SPECIES_256;
+  private static final VectorSpecies<Integer> COUNTS = IntVector.SPECIES_512;
   private static final VectorSpecies<Float> FLOATS = FloatVector.SPECIES_512;
 
   @Override
@@ -116,6 +117,20 @@ final class VectorXnor implements XnorKernel {
 
   private static void store(LongVector sums, int[] counts, int to) {
     ((IntVector) sums.convertShape(VectorOperators.L2I, INTS, 0)).intoArray(counts, to);
+  }
+
+  @Override
+  public void values(float[] y, int to, int[] counts, int from, int[] dotBase, float[] rest, int offset, float[] dotScale, float[] onesScale, float sumX,
+      int filters) {
+    FloatVector sum = FloatVector.broadcast(FLOATS, sumX);
+    int n = 0;
+    for (; n + 16 <= filters; n += 16) {
+      IntVector twice = IntVector.fromArray(COUNTS, counts, from + n).lanewise(VectorOperators.LSHL, 1);
+      FloatVector dot = (FloatVector) IntVector.fromArray(COUNTS, dotBase, offset + n).sub(twice).convertShape(VectorOperators.I2F, FLOATS, 0);
+      FloatVector constant = FloatVector.fromArray(FLOATS, onesScale, n).fma(sum, FloatVector.fromArray(FLOATS, rest, offset + n));
+      FloatVector.fromArray(FLOATS, dotScale, n).fma(dot, constant).intoArray(y, to + n);
+    }
+    if (n < filters) PlainXnor.values(n, y, to, counts, from, dotBase, rest, offset, dotScale, onesScale, sumX, filters);
   }
 
   @Override

@@ -26,6 +26,10 @@ interface XnorKernel {
    */
   void differences(int[] counts, long[] a, int rows, long[] panels, int words, int padded);
 
+  /** y[n] = dotScale[n] * (dotBase[n] - 2 counts[n]) + (onesScale[n] * sumX + rest[n]); dotBase and rest from the given offset. */
+  void values(float[] y, int to, int[] counts, int from, int[] dotBase, float[] rest, int offset, float[] dotScale, float[] onesScale, float sumX,
+      int filters);
+
   /** bit = [x >= threshold] for rows [from, to). */
   void pack(long[] bits, float[] x, int from, int to, int rowBits, float threshold);
 
