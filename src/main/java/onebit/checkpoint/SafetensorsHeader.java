@@ -1,5 +1,7 @@
 package onebit.checkpoint;
 
+import java.io.InputStreamReader;
+import java.io.Reader;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.CharacterCodingException;
@@ -17,6 +19,7 @@ import tools.jackson.core.JsonToken;
 import tools.jackson.core.ObjectReadContext;
 import tools.jackson.core.TokenStreamFactory;
 import tools.jackson.core.json.JsonFactory;
+import tools.jackson.databind.util.ByteBufferBackedInputStream;
 
 /** Reads a safetensors file by the strict rules: nothing is allocated, sliced or believed before it is checked. */
 final class SafetensorsHeader {
@@ -53,17 +56,13 @@ final class SafetensorsHeader {
     ByteBuffer all = file.slice();
     int length = length(label, all, all.remaining());
     if (all.get(8) != '{') throw new CheckpointException(label + ": the header starts with byte " + (all.get(8) & 0xFF) + "; it must be '{'");
-    String text;
-    try {
-      text = StandardCharsets.UTF_8.newDecoder().decode(all.slice(8, length)).toString();
-    } catch (CharacterCodingException e) {
-      throw new CheckpointException(label + ": the header is not valid UTF-8", e);
-    }
+    Reader text = new InputStreamReader(new ByteBufferBackedInputStream(all.slice(8, length)), StandardCharsets.UTF_8.newDecoder());
     try (JsonParser json = JSON.createParser(ObjectReadContext.empty(), text)) {
       SafetensorsHeader header = new SafetensorsHeader(label, json);
       header.read();
       return header.slice(all.slice(8 + length, all.remaining() - 8 - length));
     } catch (JacksonException e) {
+      if (e.getCause() instanceof CharacterCodingException) throw new CheckpointException(label + ": the header is not valid UTF-8", e);
       throw new CheckpointException(label + ": the header is not valid JSON: " + NamedTensor.excerpt(e.getOriginalMessage()), e);
     }
   }

@@ -169,7 +169,10 @@ final class Unpickler {
     if (!(arguments instanceof Items items) || !items.tuple) throw refused("REDUCE of " + callable.name + " without a tuple of arguments");
     List<Object> values = items.values;
     return switch (callable.name) {
-      case ORDERED_DICT -> orderedDict(values);
+      case ORDERED_DICT -> {
+        if (!values.isEmpty()) throw refused("OrderedDict with arguments; PyTorch writes an empty one and sets its items");
+        yield new Dict();
+      }
       case SIZE -> {
         if (values.size() != 1 || !(values.getFirst() instanceof Items size)) throw refused("torch.Size needs one tuple");
         yield size;
@@ -181,17 +184,6 @@ final class Unpickler {
       }
       default -> throw refused("REDUCE of " + callable.name + " is not allowed");
     };
-  }
-
-  private Dict orderedDict(List<Object> arguments) throws CheckpointException {
-    Dict dict = new Dict();
-    if (arguments.isEmpty()) return dict;
-    if (arguments.size() != 1 || !(arguments.getFirst() instanceof Items pairs)) throw refused("OrderedDict needs no argument or one list of pairs");
-    for (Object pair : pairs.values) {
-      if (!(pair instanceof Items items) || items.values.size() != 2) throw refused("OrderedDict needs pairs of key and value");
-      put(dict, items.values.get(0), items.values.get(1));
-    }
-    return dict;
   }
 
   private View tensor(List<Object> arguments) throws CheckpointException {

@@ -196,6 +196,12 @@ class SafetensorsTest {
   }
 
   @Test
+  void anotherEncodingIsRefused() {
+    byte[] head = ("{" + A + "}").getBytes(StandardCharsets.UTF_16LE);
+    assertTrue(refusal(file(head.length, head, new byte[4])).contains("not valid JSON"));
+  }
+
+  @Test
   void aNameOf1024BytesAndAnEmptyFileAreRead() throws Exception {
     assertEquals(1, read(file("{" + A.replace("\"a\"", "\"" + "a".repeat(1024) + "\"") + "}", 4)).tensors().size());
     assertEquals(0, read(file("{}", 0)).tensors().size());

@@ -145,6 +145,7 @@ class TorchCheckpointTest {
         Arguments.of("REDUCE of a string", pickle().text("x").ops(")R").stop(), "REDUCE calls a String"),
         Arguments.of("REDUCE of a storage type", pickle().global("torch", "FloatStorage").ops(")R").stop(), "REDUCE of torch.FloatStorage"),
         Arguments.of("REDUCE without a tuple", pickle().global("collections", "OrderedDict").ops("]R").stop(), "without a tuple"),
+        Arguments.of("many dicts from one list", pickle().global("collections", "OrderedDict").ops("]").raw(0x85).ops("R").stop(), "OrderedDict with arguments"),
         Arguments.of("BUILD of a tensor", pickle().tensor("FloatStorage", "0", 6, 0, one, one).ops("}b").stop(), "BUILD of a tensor"),
         Arguments.of("BUILD of a global", pickle().global("collections", "OrderedDict").ops("}b").stop(), "BUILD of global"),
         Arguments.of("memo out of range", pickle().ops("h").raw(3).stop(), "memo 3 was never stored"),
