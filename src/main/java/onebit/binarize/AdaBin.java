@@ -64,11 +64,12 @@ public record AdaBin(@Default("code") Form form, @Default("true") boolean progre
   @Override
   public Surrogates at(int epoch, int epochs) {
     double t = progressive ? Math.pow(10, -3 + 4.0 * epoch / epochs) : 0.1, k = Math.max(1 / t, 1);
-    return withValues(k, t);
+    return withValues(Map.of("k", k, "t", t));
   }
 
-  /** The surrogates of given k and t. */
-  public Surrogates withValues(double k, double t) {
+  @Override
+  public Surrogates withValues(Map<String, Double> values) {
+    double k = Method.required(values, "k"), t = Method.required(values, "t");
     return new Surrogates(new TanhSlope((float) k, (float) t), new Binarizer.Polynomial(), Map.of("k", k, "t", t));
   }
 

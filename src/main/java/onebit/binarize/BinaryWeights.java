@@ -29,7 +29,7 @@ public abstract class BinaryWeights {
     this.binarizer = binarizer;
   }
 
-  /** Fills bits and set, or values where {@link #real}. */
+  /** Fills bits and set; where {@link #real}, the convolved values too. */
   public abstract void forward();
 
   /** From the gradient at the convolved weights to the gradients of the latent weights and of the set. */

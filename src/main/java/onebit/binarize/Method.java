@@ -1,5 +1,6 @@
 package onebit.binarize;
 
+import java.util.Map;
 import onebit.ops.Padding;
 
 /**
@@ -26,6 +27,22 @@ public interface Method {
    * </pre>
    */
   Surrogates at(int epoch, int epochs);
+
+  /**
+   * The surrogates of given schedule values, under the names that {@link Surrogates#values} has: how a recorded step is replayed.
+   *
+   * @throws IllegalArgumentException if a value is missing
+   */
+  default Surrogates withValues(Map<String, Double> values) {
+    return at(0, 1);
+  }
+
+  /** The value of a schedule by name, or a refusal that names it. */
+  static double required(Map<String, Double> values, String name) {
+    Double value = values.get(name);
+    if (value == null) throw new IllegalArgumentException("the schedule value " + name + " is missing; given are " + values.keySet());
+    return value;
+  }
 
   /** What is added to a binary product over so many taps. */
   default float offset(int taps) {

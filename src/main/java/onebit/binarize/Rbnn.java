@@ -61,11 +61,13 @@ public record Rbnn(@Default("1") @Range(min = 1) int rotationUpdate) implements 
   @Override
   public Surrogates at(int epoch, int epochs) {
     double t = Math.pow(10, -2 + 3.0 * epoch / epochs);
-    return withValues(Math.max(1 / t, 1), t);
+    return withValues(Map.of("k", Math.max(1 / t, 1), "t", t));
   }
 
   /** The surrogates of given k and t; activations use k = 1 and t of at least 1. */
-  public Surrogates withValues(double k, double t) {
+  @Override
+  public Surrogates withValues(Map<String, Double> values) {
+    double k = Method.required(values, "k"), t = Method.required(values, "t");
     return new Surrogates(new HatSlope((float) k, (float) t), new HatSlope(1, (float) Math.max(t, 1)), Map.of("k", k, "t", t));
   }
 

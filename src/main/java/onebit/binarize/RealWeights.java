@@ -6,7 +6,7 @@ import onebit.tensor.Tensor;
 final class RealWeights extends BinaryWeights {
   @Override
   public void forward() {
-    // the latent weights are what is convolved
+    backend.bits().pack(bits, latent.value(), 0);
   }
 
   @Override

@@ -71,11 +71,10 @@ public class SignWeights extends BinaryWeights {
   public void forward() {
     Tensor w = latent.value();
     if (scale == Scale.MEAN_ABSOLUTE || scale == Scale.MEAN_ABSOLUTE_DETACHED) backend.binarize().meanAbsolute(set.distance(), w, fixed);
+    backend.binarize().sign(bits, w, binarizer);
     if (real) {
       backend.binarize().level(values, w, binarizer);
       backend.binarize().scaleFilters(values, values, set.distance());
-    } else {
-      backend.binarize().sign(bits, w, binarizer);
     }
   }
 

@@ -1,0 +1,22 @@
+package onebit.cli;
+
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Spec;
+
+/** {@code onebit bench}. */
+@Command(
+    name = "bench",
+    mixinStandardHelpOptions = true,
+    synopsisSubcommandLabel = "COMMAND",
+    description = "Measures: each benchmark runs its peer in the same run and says medians and spread.",
+    subcommands = {BenchGemm.class, BenchConv.class, BenchStep.class, BenchLoader.class})
+final class BenchCommand implements Runnable {
+  @Spec private CommandSpec spec;
+
+  @Override
+  public void run() {
+    throw new CommandLine.ParameterException(spec.commandLine(), "which benchmark: gemm, conv, step or loader");
+  }
+}

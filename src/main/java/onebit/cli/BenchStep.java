@@ -1,0 +1,88 @@
+package onebit.cli;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.SplittableRandom;
+import java.util.concurrent.Callable;
+import onebit.ops.Backend;
+import onebit.recipe.Recipe;
+import onebit.report.Json;
+import onebit.tensor.Shape;
+import onebit.tensor.Tensor;
+import onebit.train.TrainStep;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+
+/** {@code onebit bench step}. */
+@Command(
+    name = "step",
+    mixinStandardHelpOptions = true,
+    sortOptions = false,
+    description = "Times whole training steps of a recipe on random images: forward, loss, backward, checks, update.")
+final class BenchStep implements Callable<Integer> {
+  @Parameters(index = "0", arity = "0..1", defaultValue = "adabin-resnet20-cifar10", paramLabel = "RECIPE", description = "Recipe (default: ${DEFAULT-VALUE}).")
+  private String name;
+
+  @Option(names = "--steps", paramLabel = "N", defaultValue = "10", description = "Timed steps after the warm-up (default: ${DEFAULT-VALUE}).")
+  private int steps;
+
+  @Option(names = "--warmup", paramLabel = "N", defaultValue = "5", description = "Steps before (default: ${DEFAULT-VALUE}).")
+  private int warmup;
+
+  @Option(names = "--set", paramLabel = "KEY=VALUE", description = "Overrides a recipe key by its dotted name; repeatable.")
+  private List<String> overrides = new ArrayList<>();
+
+  @Option(names = "--device", paramLabel = "NAME", defaultValue = "cpu", description = "Where to compute: cpu (default: ${DEFAULT-VALUE}).")
+  private String device;
+
+  @Option(names = "--json", description = "Print the result as one JSON object on the last line.")
+  private boolean json;
+
+  @Override
+  public Integer call() {
+    if (steps < 1 || warmup < 0) throw new IllegalArgumentException("--steps must be >= 1 and --warmup >= 0, got " + steps + " and " + warmup);
+    Recipe recipe = Workplace.RECIPES.load(name, overrides);
+    var data = recipe.data();
+    int batch = data.batch();
+    Shape shape = Shape.image(batch, data.height(), data.width(), data.channels());
+    double[] seconds = new double[steps];
+    List<String> facts;
+    try (Backend backend = Workplace.open(device)) {
+      facts = backend.describe();
+      TrainStep step = TrainStep.of(recipe, backend, batch);
+      SplittableRandom random = new SplittableRandom(1);
+      float[] images = new float[shape.size()];
+      for (int i = 0; i < images.length; i++) images[i] = (float) random.nextGaussian();
+      int[] labels = random.ints(batch, 0, data.classes()).toArray();
+      Tensor x = backend.create(shape);
+      backend.write(x, images);
+      for (int i = -warmup; i < steps; i++) {
+        long begin = System.nanoTime();
+        step.run(x, labels, recipe.optimizer().learningRate() * 0.01);
+        backend.synchronize();
+        if (i >= 0) seconds[i] = (System.nanoTime() - begin) / 1e9;
+      }
+    }
+    Arrays.sort(seconds);
+    double median = steps % 2 == 1 ? seconds[steps / 2] : (seconds[steps / 2 - 1] + seconds[steps / 2]) / 2;
+    Map<String, Object> members = new LinkedHashMap<>();
+    members.put("recipe", name);
+    members.put("batch", batch);
+    members.put("medianSeconds", median);
+    members.put("minSeconds", seconds[0]);
+    members.put("maxSeconds", seconds[steps - 1]);
+    members.put("imagesPerSecond", batch / median);
+    if (json) {
+      System.out.println(Json.object(members));
+    } else {
+      System.out.printf(Locale.ROOT, "%s, batch %d, %d steps: median %.3f s (%.3f to %.3f), %.0f images/s%n%s%n", name, batch, steps, median, seconds[0],
+          seconds[steps - 1], batch / median, String.join("; ", facts));
+    }
+    return 0;
+  }
+}

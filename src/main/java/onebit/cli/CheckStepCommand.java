@@ -1,0 +1,77 @@
+package onebit.cli;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.Callable;
+import onebit.checkpoint.Safetensors;
+import onebit.ops.Backend;
+import onebit.recipe.Recipe;
+import onebit.report.Json;
+import onebit.report.SummaryTable;
+import onebit.train.CheckStep;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+
+/** {@code onebit check-step}. */
+@Command(
+    name = "check-step",
+    mixinStandardHelpOptions = true,
+    sortOptions = false,
+    description = "Replays a recorded training step and compares logits, loss, every gradient and every updated tensor; worst first.",
+    footer = {"", "Exit code 0 for PASS, 1 for FAIL."})
+final class CheckStepCommand implements Callable<Integer> {
+  @Parameters(index = "0", paramLabel = "FILE.safetensors", description = "The recording: init/, x0, y0, logits0, loss0, grad0/, after1/.")
+  private Path file;
+
+  @Option(names = "--recipe", required = true, paramLabel = "RECIPE", description = "The recipe of the recorded network; the file's metadata take precedence.")
+  private String name;
+
+  @Option(names = "--set", paramLabel = "KEY=VALUE", description = "Overrides a recipe key by its dotted name; repeatable.")
+  private List<String> overrides = new ArrayList<>();
+
+  @Option(names = "--tolerance-scale", paramLabel = "X", defaultValue = "1", description = "Widens every tolerance by this factor (default: ${DEFAULT-VALUE}).")
+  private double toleranceScale;
+
+  @Option(names = "--device", paramLabel = "NAME", defaultValue = "cpu", description = "Where to compute: cpu (default: ${DEFAULT-VALUE}).")
+  private String device;
+
+  @Option(names = "--json", description = "Print the result as one JSON object on the last line.")
+  private boolean json;
+
+  @Override
+  public Integer call() throws IOException {
+    if (!(toleranceScale > 0)) throw new IllegalArgumentException("--tolerance-scale must be > 0, got " + toleranceScale);
+    Safetensors recording = Safetensors.read(file);
+    Class<?> method = Workplace.RECIPES.load(name, overrides).method().getClass();
+    List<String> all = new ArrayList<>(overrides);
+    all.addAll(CheckStep.overrides(recording, key -> Arrays.stream(method.getRecordComponents()).anyMatch(c -> c.getName().equals(key))));
+    Recipe recipe = Workplace.RECIPES.load(name, all);
+    CheckStep.Report report;
+    try (Backend backend = Workplace.open(device)) {
+      report = CheckStep.run(recording, recipe, backend, toleranceScale);
+    }
+    if (json) {
+      Map<String, Object> errors = new LinkedHashMap<>();
+      report.comparisons().forEach(c -> errors.put(c.name(), c.error()));
+      Map<String, Object> members = new LinkedHashMap<>();
+      members.put("pass", report.passes());
+      members.put("worst", Map.of("name", report.worst().name(), "error", report.worst().error()));
+      members.put("errors", errors);
+      System.out.println(Json.object(members));
+    } else {
+      SummaryTable table = new SummaryTable("tensor", ">error", ">tolerance", "");
+      for (CheckStep.Comparison c : report.comparisons()) {
+        table.row(c.name(), String.format("%.2e", c.error()), String.format("%.0e", c.tolerance()), c.passes() ? "" : "FAIL");
+      }
+      System.out.print(table);
+      System.out.println(report.passes() ? "PASS" : "FAIL");
+    }
+    return report.passes() ? 0 : 1;
+  }
+}

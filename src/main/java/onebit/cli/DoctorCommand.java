@@ -1,0 +1,40 @@
+package onebit.cli;
+
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.Callable;
+import onebit.ops.Backend;
+import onebit.report.Environment;
+import onebit.report.Json;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+
+/** {@code onebit doctor}. */
+@Command(
+    name = "doctor",
+    mixinStandardHelpOptions = true,
+    description = "Says what this machine offers, what Onebit uses of it, and how to mend what is missing.")
+final class DoctorCommand implements Callable<Integer> {
+  @Option(names = "--json", description = "Print the findings as one JSON object on the last line.")
+  private boolean json;
+
+  @Override
+  public Integer call() {
+    Map<String, Object> findings = new LinkedHashMap<>(Environment.facts());
+    boolean vector = ModuleLayer.boot().findModule("jdk.incubator.vector").isPresent();
+    findings.put("Vector API", vector ? "on" : "off; start Onebit with the launcher ./onebit, or add --add-modules jdk.incubator.vector");
+    try (Backend backend = Workplace.open("cpu")) {
+      findings.put("device cpu", List.copyOf(backend.describe()));
+    }
+    if (json) {
+      System.out.println(Json.object(findings));
+    } else {
+      findings.forEach((name, value) -> {
+        if (value instanceof List<?> lines) lines.forEach(line -> System.out.printf("%-14s %s%n", name, line));
+        else System.out.printf("%-14s %s%n", name, value);
+      });
+    }
+    return 0;
+  }
+}

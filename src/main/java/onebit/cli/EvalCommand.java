@@ -1,0 +1,84 @@
+package onebit.cli;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.concurrent.Callable;
+import onebit.data.Dataset;
+import onebit.data.Loader;
+import onebit.data.Split;
+import onebit.models.Model;
+import onebit.ops.Backend;
+import onebit.recipe.DataRecipe;
+import onebit.recipe.Recipe;
+import onebit.report.Json;
+import onebit.report.Screen;
+import onebit.tensor.Shape;
+import onebit.train.Evaluation;
+import onebit.train.InputPipeline;
+import onebit.train.RunFolder;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+
+/** {@code onebit eval}. */
+@Command(
+    name = "eval",
+    mixinStandardHelpOptions = true,
+    sortOptions = false,
+    description = "Counts right answers of trained weights on the whole test set, each image once; binary layers run on packed bits.",
+    footer = {"", "Example: onebit eval --recipe adabin-resnet20-cifar10 --weights runs/adabin-resnet20-cifar10/best --data data/cifar10"})
+final class EvalCommand implements Callable<Integer> {
+  @Option(names = "--recipe", required = true, paramLabel = "RECIPE", description = "A name from 'onebit recipes', or a YAML file.")
+  private String name;
+
+  @Option(names = "--weights", required = true, paramLabel = "FILE", description = "A safetensors file, a checkpoint folder, or a run folder (its best).")
+  private Path weights;
+
+  @Option(names = "--data", paramLabel = "DIR", description = "Folder of the data set (default: data/NAME).")
+  private Path data;
+
+  @Option(names = "--set", paramLabel = "KEY=VALUE", description = "Overrides a recipe key by its dotted name; repeatable.")
+  private List<String> overrides = new ArrayList<>();
+
+  @Option(names = "--device", paramLabel = "NAME", defaultValue = "cpu", description = "Where to compute: cpu (default: ${DEFAULT-VALUE}).")
+  private String device;
+
+  @Option(names = "--json", description = "Print the result as one JSON object on the last line.")
+  private boolean json;
+
+  @Override
+  public Integer call() throws IOException {
+    Recipe recipe = Workplace.RECIPES.load(name, overrides);
+    DataRecipe described = recipe.data();
+    Path folder = Workplace.dataFolder(recipe, data);
+    var tensors = RunFolder.weights(weights);
+    Dataset dataset = InputPipeline.open(described, folder, Split.TEST, recipe.train().seed());
+    Screen screen = json ? Screen.of(System.err, false) : Screen.standard();
+    int batch = described.evalBatch();
+    try (Backend backend = Workplace.open(device); Loader loader = InputPipeline.evaluation(described, dataset, batch)) {
+      Model model = new Model(recipe.network(), recipe.method(), Shape.image(batch, described.height(), described.width(), described.channels()),
+          described.classes(), backend, recipe.train().seed());
+      model.load(tensors, weights.toString());
+      Evaluation.Result result = Evaluation.of(backend, model, described, batch).run(loader, Integer.MAX_VALUE,
+          images -> screen.status(String.format(Locale.ROOT, "evaluating  %,d/%,d", images, dataset.size())));
+      screen.clearStatus();
+      if (json) {
+        Map<String, Object> members = new LinkedHashMap<>();
+        members.put("correct", result.correct());
+        members.put("total", result.total());
+        members.put("top1", result.top1());
+        members.put("top5", result.top5());
+        members.put("seconds", result.seconds());
+        System.out.println(Json.object(members));
+      } else {
+        System.out.printf(Locale.ROOT, "%,d of %,d correct: top-1 %.2f %%, top-5 %.2f %% (%.1f s on %s)%n", result.correct(), result.total(),
+            result.top1(), result.top5(), result.seconds(), backend.name());
+      }
+    }
+    return 0;
+  }
+}

@@ -1,0 +1,78 @@
+package onebit.cli;
+
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.io.UncheckedIOException;
+import picocli.AutoComplete;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Spec;
+
+/**
+ * The command {@code onebit}.
+ *
+ * <p>Exit codes: 0 done; 1 a file, disk or device failed; 2 wrong words from the user; 75 stopped by a signal with a checkpoint written.
+ */
+@Command(
+    name = "onebit",
+    description = "Trains binary neural networks: AdaBin, BMXNet-v2, BiPer, RBNN.",
+    mixinStandardHelpOptions = true,
+    versionProvider = Main.Version.class,
+    synopsisSubcommandLabel = "COMMAND",
+    footer = {"", "First run:  onebit train", "Recipes:    onebit recipes", "Help:       onebit COMMAND --help"},
+    subcommands = {
+      TrainCommand.class, EvalCommand.class, SummaryCommand.class, RecipesCommand.class, ImportCommand.class, CheckStepCommand.class,
+      BenchCommand.class, DoctorCommand.class, DataCommand.class, AutoComplete.GenerateCompletion.class
+    })
+public final class Main implements Runnable {
+  /** Says that a stop was asked for and a checkpoint written (EX_TEMPFAIL). */
+  static final int STOPPED = 75;
+
+  @Spec private CommandSpec spec;
+
+  /** The program's version. */
+  static final class Version implements CommandLine.IVersionProvider {
+    @Override
+    public String[] getVersion() {
+      return new String[] {"onebit " + onebit.report.Environment.version()};
+    }
+  }
+
+  @Override
+  public void run() {
+    throw new CommandLine.ParameterException(spec.commandLine(), "a command is missing");
+  }
+
+  public static void main(String[] args) {
+    System.exit(execute(args));
+  }
+
+  /** Runs one command line and returns its exit code. */
+  static int execute(String... args) {
+    return new CommandLine(new Main())
+        .setCaseInsensitiveEnumValuesAllowed(true)
+        .setParameterExceptionHandler(Main::refuse)
+        .setExecutionExceptionHandler((e, command, parsed) -> fail(e, command.getErr()))
+        .execute(args);
+  }
+
+  private static int refuse(CommandLine.ParameterException e, String[] args) {
+    PrintWriter err = e.getCommandLine().getErr();
+    err.println("onebit: " + e.getMessage());
+    if (!CommandLine.UnmatchedArgumentException.printSuggestions(e, err)) {
+      err.println("Try '" + e.getCommandLine().getCommandSpec().qualifiedName() + " --help'.");
+    }
+    return CommandLine.ExitCode.USAGE;
+  }
+
+  private static int fail(Exception e, PrintWriter err) {
+    boolean usage = e instanceof IllegalArgumentException;
+    boolean known = usage || e instanceof IOException || e instanceof UncheckedIOException;
+    String message = e.getMessage() == null ? e.getClass().getSimpleName() : e.getMessage();
+    err.println("onebit: " + (known ? message : "internal error: " + e.getClass().getSimpleName() + ": " + message));
+    if (System.getenv("ONEBIT_STACKTRACE") != null) e.printStackTrace(err);
+    else if (!known) err.println("Please report it with the output of ONEBIT_STACKTRACE=1.");
+    return usage ? CommandLine.ExitCode.USAGE : CommandLine.ExitCode.SOFTWARE;
+  }
+}

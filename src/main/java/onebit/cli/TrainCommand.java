@@ -1,0 +1,241 @@
+package onebit.cli;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.OptionalDouble;
+import java.util.concurrent.Callable;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
+import onebit.checkpoint.RunLock;
+import onebit.ops.Backend;
+import onebit.recipe.DataRecipe;
+import onebit.recipe.Recipe;
+import onebit.recipe.Recipes;
+import onebit.report.Environment;
+import onebit.report.HtmlReport;
+import onebit.report.Json;
+import onebit.report.MetricsLog;
+import onebit.report.ProgressLine;
+import onebit.report.RunLog;
+import onebit.report.Screen;
+import onebit.train.RunFolder;
+import onebit.train.TrainOptions;
+import onebit.train.Trainer;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+
+/** {@code onebit train}. */
+@Command(
+    name = "train",
+    mixinStandardHelpOptions = true,
+    sortOptions = false,
+    description = "Trains a recipe and writes a run folder. Without a recipe: a small AdaBin network on digits the program draws itself.",
+    footer = {
+      "", "A stopped run goes on with the same command. Ctrl-C or SIGTERM writes a checkpoint and exits with code 75.",
+      "Example: onebit train adabin-resnet20-cifar10 --data data/cifar10 --epochs 3 --set train.seed=2"
+    })
+final class TrainCommand implements Callable<Integer> {
+  private static final int DRY_STEPS = 3;
+  private static final int DRY_BATCH = 4;
+  private static final long HALT_SECONDS = 30;
+
+  @Parameters(index = "0", arity = "0..1", defaultValue = Recipes.DEFAULT, paramLabel = "RECIPE",
+      description = "A name from 'onebit recipes', or a YAML file (default: ${DEFAULT-VALUE}).")
+  private String name;
+
+  @Option(names = "--data", paramLabel = "DIR", description = "Folder of the data set (default: data/NAME).")
+  private Path data;
+
+  @Option(names = "--out", paramLabel = "DIR", description = "Run folder (default: runs/RECIPE, or runs/RECIPE-2, ... if that run is complete).")
+  private Path out;
+
+  @Option(names = "--set", paramLabel = "KEY=VALUE", description = "Overrides a recipe key by its dotted name; repeatable ('onebit recipes --keys').")
+  private List<String> overrides = new ArrayList<>();
+
+  @Option(names = "--device", paramLabel = "NAME", defaultValue = "cpu", description = "Where to compute: cpu (default: ${DEFAULT-VALUE}).")
+  private String device;
+
+  @Option(names = "--epochs", paramLabel = "N", description = "Stop after N epochs of the recipe's schedule; --set train.epochs=N shortens the schedule itself.")
+  private Integer epochs;
+
+  @Option(names = "--resume", paramLabel = "auto|never|DIR", defaultValue = "auto",
+      description = "auto: go on where the run folder has a checkpoint; never: start anew; DIR: go on with that run (default: ${DEFAULT-VALUE}).")
+  private String resume;
+
+  @Option(names = "--dev-run", description = "A few steps of one epoch on small batches, on generated images if there is no data: does everything work?")
+  private boolean devRun;
+
+  @Option(names = "--json", description = "Print the result as one JSON object on the last line.")
+  private boolean json;
+
+  private final CountDownLatch done = new CountDownLatch(1);
+  private volatile Trainer running;
+
+  @Override
+  public Integer call() throws IOException {
+    if (epochs != null && epochs < 1) throw new IllegalArgumentException("--epochs must be >= 1, got " + epochs);
+    Recipe recipe = Workplace.RECIPES.load(name, allOverrides());
+    Path folder = Workplace.dataFolder(recipe, data);
+    RunFolder run = chooseRun();
+    Thread hook = new Thread(this::onSignal, "onebit-signal");
+    Screen screen = json ? Screen.of(System.err, false) : Screen.standard();
+    try (Backend backend = Workplace.open(device); RunLock lock = RunLock.acquire(run.path());
+        RunLog log = RunLog.open(run.path().resolve("log.txt"), screen)) {
+      Runtime.getRuntime().addShutdownHook(hook);
+      return train(recipe, backend, folder, run, screen, log);
+    } finally {
+      done.countDown();
+      removeHook(hook);
+    }
+  }
+
+  private List<String> allOverrides() {
+    List<String> all = new ArrayList<>(overrides);
+    if (devRun) {
+      Recipe plain = Workplace.RECIPES.load(name, overrides);
+      all.addAll(List.of("data.batch=" + DRY_BATCH, "data.evalBatch=" + DRY_BATCH, "data.workers=1"));
+      boolean drawn = plain.data().name() == DataRecipe.Source.GLYPHS || data != null;
+      if (!drawn) all.addAll(List.of("data.name=generated", "data.evalResize=0", "data.evalCrop=0"));
+    }
+    return all;
+  }
+
+  private RunFolder chooseRun() {
+    String title = devRun ? title() + "-dev" : title();
+    Path runs = Path.of("runs");
+    if (!resume.equals("auto") && !resume.equals("never")) {
+      RunFolder asked = new RunFolder(Path.of(resume));
+      if (!asked.holdsRun()) throw new IllegalArgumentException("--resume " + resume + ": there is no run in that folder");
+      if (out != null && !out.equals(asked.path())) throw new IllegalArgumentException("--out and --resume DIR name two folders; give one");
+      return asked;
+    }
+    if (out != null) {
+      RunFolder asked = new RunFolder(out);
+      if (resume.equals("never") && asked.holdsRun()) {
+        throw new IllegalArgumentException("--out " + out + " holds a run and --resume is never; choose another --out or delete that run");
+      }
+      return asked;
+    }
+    return devRun || resume.equals("never") ? RunFolder.unused(runs, title) : RunFolder.unfinished(runs, title);
+  }
+
+  private String title() {
+    String file = Path.of(name).getFileName().toString();
+    return file.endsWith(".yaml") ? file.substring(0, file.length() - 5) : file.endsWith(".yml") ? file.substring(0, file.length() - 4) : file;
+  }
+
+  private int train(Recipe recipe, Backend backend, Path folder, RunFolder run, Screen screen, RunLog log) throws IOException {
+    String yaml = Workplace.RECIPES.write(recipe);
+    boolean known = run.holdsRun();
+    if (known) run.requireSameRecipe(yaml);
+    int all = recipe.train().epochs();
+    int stop = devRun ? recipe.train().firstEpoch() + 1
+        : Math.min(all, recipe.train().firstEpoch() + (epochs != null ? epochs : recipe.train().stopAfter().orElse(all)));
+    TrainOptions options = new TrainOptions(title(), folder, run.path(), stop, devRun ? DRY_STEPS : Integer.MAX_VALUE);
+    log.line("Onebit " + Environment.version() + ", recipe " + title() + ", run folder " + run.path());
+    log.line("Device " + backend.name() + ": " + String.join("; ", backend.describe()));
+    Trainer trainer = new Trainer(recipe, backend, options, screen, log, () -> report(recipe, yaml, run, log));
+    boolean resumed = trainer.resume();
+    if (resumed && trainer.isComplete()) {
+      log.line(finished(run, trainer) + " Nothing is left to do; give another --out to train anew.");
+      return printResult(run, trainer, 0, "complete");
+    }
+    run.writeRecipe(yaml);
+    if (resumed) {
+      log.line("Going on from the checkpoint in " + run.path().resolve("last") + ".");
+    } else if (recipe.train().initFrom().isPresent()) {
+      Path from = earlierStage(recipe.train().initFrom().get());
+      if (!(devRun && !Files.exists(from))) {
+        trainer.startFrom(RunFolder.weights(from), from.toString());
+        log.line("Starting from the weights of " + from + ".");
+      }
+    }
+    long begin = System.nanoTime();
+    running = trainer;
+    Trainer.End end = trainer.run();
+    double seconds = (System.nanoTime() - begin) / 1e9;
+    report(recipe, yaml, run, log);
+    if (end == Trainer.End.STOPPED) {
+      log.line("Go on with the same command.");
+      printResult(run, trainer, seconds, "stopped");
+      return Main.STOPPED;
+    }
+    if (trainer.isComplete()) {
+      log.line(finished(run, trainer) + " It took " + ProgressLine.duration(seconds) + ".");
+      nextSteps(run, log);
+    }
+    return printResult(run, trainer, seconds, "complete");
+  }
+
+  private static Path earlierStage(String from) {
+    Path path = Path.of(from);
+    return Files.exists(path) ? path : Path.of("runs").resolve(from);
+  }
+
+  private static String finished(RunFolder run, Trainer trainer) {
+    return String.format(Locale.ROOT, "Done: best test accuracy %.2f %% after epoch %d; weights in %s.", trainer.bestTop1(), trainer.bestEpoch(),
+        run.path().resolve("best"));
+  }
+
+  private void nextSteps(RunFolder run, RunLog log) {
+    String recipe = " --recipe " + name + " --weights " + run.path().resolve("best") + (data == null ? "" : " --data " + data);
+    log.line("Next: open " + run.path().resolve("report.html") + " in a browser (curves, flip ratio per layer)");
+    log.line("      onebit eval" + recipe);
+    log.line("      onebit summary " + name + "        parameters, memory and operations, real and binary");
+    log.line("      onebit recipes                the published networks of all four systems");
+  }
+
+  private void report(Recipe recipe, String yaml, RunFolder run, RunLog log) {
+    try {
+      List<Map<String, Object>> records = MetricsLog.read(run.path().resolve(MetricsLog.JSONL));
+      OptionalDouble best = records.stream().map(r -> r.get("testTop1")).filter(Number.class::isInstance).mapToDouble(v -> ((Number) v).doubleValue()).max();
+      List<HtmlReport.Comparison> comparisons = new ArrayList<>();
+      recipe.published().ifPresent(p -> comparisons.add(new HtmlReport.Comparison("test top-1, best epoch, %", OptionalDouble.of(p.top1()),
+          p.source(), best)));
+      new HtmlReport(title(), yaml, Environment.facts(), records, comparisons).write(run.path().resolve("report.html"));
+    } catch (IOException e) {
+      log.warn("report.html was not written: " + e.getMessage());
+    }
+  }
+
+  private int printResult(RunFolder run, Trainer trainer, double seconds, String end) {
+    if (json) {
+      Map<String, Object> members = new LinkedHashMap<>();
+      members.put("run", run.path().toString());
+      members.put("end", end);
+      members.put("bestTop1", trainer.bestTop1());
+      members.put("bestEpoch", trainer.bestEpoch());
+      members.put("seconds", seconds);
+      System.out.println(Json.object(members));
+    }
+    return 0;
+  }
+
+  /** On a signal: a checkpoint, then exit code 75. */
+  private void onSignal() {
+    Trainer trainer = running;
+    if (trainer == null) return;
+    trainer.stopAndWait();
+    try {
+      if (!done.await(HALT_SECONDS, TimeUnit.SECONDS)) return;
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    }
+    Runtime.getRuntime().halt(Main.STOPPED);
+  }
+
+  private void removeHook(Thread hook) {
+    try {
+      Runtime.getRuntime().removeShutdownHook(hook);
+    } catch (IllegalStateException shuttingDown) {
+      // the hook is what ends the program
+    }
+  }
+}

@@ -1,0 +1,49 @@
+package onebit.cli;
+
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Map;
+import onebit.binarize.Method;
+import onebit.binarize.Methods;
+import onebit.models.Network;
+import onebit.models.Networks;
+import onebit.ops.Backend;
+import onebit.ops.cpu.CpuBackend;
+import onebit.recipe.DataRecipe;
+import onebit.recipe.Recipe;
+import onebit.recipe.Recipes;
+import onebit.recipe.RecordBinder;
+
+/** What commands share: recipes with all registered methods and networks, backends by name, and where data lies. */
+final class Workplace {
+  static final Recipes RECIPES = new Recipes(new RecordBinder(Map.of(Method.class, Methods.byName(), Network.class, Networks.byName())));
+
+  private Workplace() {}
+
+  /**
+   * The backend of a device name.
+   *
+   * @throws IllegalArgumentException if the name is not known or the device is not there
+   */
+  static Backend open(String device) {
+    if (device.equals("cpu")) return new CpuBackend();
+    throw new IllegalArgumentException("--device " + device + " is not known; this build has: cpu");
+  }
+
+  /**
+   * The folder of a recipe's data set: as given, else data/NAME where that exists, else null for sets the program draws itself.
+   *
+   * @throws IllegalArgumentException if the set needs files and none are to be found
+   */
+  static Path dataFolder(Recipe recipe, Path given) {
+    DataRecipe.Source source = recipe.data().name();
+    if (source == DataRecipe.Source.GLYPHS || source == DataRecipe.Source.GENERATED) return null;
+    if (given != null) return given;
+    String name = source.name().toLowerCase(java.util.Locale.ROOT).replace('_', '-');
+    Path usual = Path.of("data", name);
+    if (Files.isDirectory(usual)) return usual;
+    throw new IllegalArgumentException("data set " + name + " needs its folder: give --data DIR, or put it in " + usual
+        + (source == DataRecipe.Source.FOLDER || source == DataRecipe.Source.IMAGENET ? " (datasets/imagenet/README.md says how)"
+            : " with: onebit data prepare " + name + " --out " + usual));
+  }
+}

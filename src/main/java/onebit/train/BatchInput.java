@@ -1,0 +1,40 @@
+package onebit.train;
+
+import onebit.data.ImageBatch;
+import onebit.ops.Backend;
+import onebit.recipe.DataRecipe;
+import onebit.tensor.ElementType;
+import onebit.tensor.Shape;
+import onebit.tensor.Tensor;
+
+/** Brings batches of bytes onto the backend as normalised images. */
+final class BatchInput {
+  private final Backend backend;
+  private final Tensor pixels;
+  private final Tensor x;
+  private final float[] mean;
+  private final float[] deviation;
+
+  BatchInput(Backend backend, DataRecipe data, int batch) {
+    this.backend = backend;
+    Shape shape = Shape.image(batch, data.height(), data.width(), data.channels());
+    pixels = backend.create(shape, ElementType.UINT8);
+    x = backend.create(shape);
+    mean = floats(data.mean());
+    deviation = floats(data.std());
+  }
+
+  private static float[] floats(java.util.List<Double> values) {
+    float[] all = new float[values.size()];
+    for (int i = 0; i < all.length; i++) all[i] = values.get(i).floatValue();
+    return all;
+  }
+
+  /** The images of a batch, N,H,W,C; valid until the next call. */
+  Tensor load(ImageBatch batch) {
+    Tensor bytes = pixels.first(batch.count()), values = x.first(batch.count());
+    backend.write(bytes, batch.pixels());
+    backend.point().normalize(values, bytes, mean, deviation);
+    return values;
+  }
+}

@@ -1,0 +1,190 @@
+package onebit.train;
+
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Comparator;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import onebit.checkpoint.NamedTensor;
+import onebit.checkpoint.Safetensors;
+import onebit.models.Model;
+import onebit.ops.Backend;
+import onebit.optim.Optimizer;
+import onebit.recipe.Recipe;
+import onebit.tensor.Parameter;
+import onebit.tensor.Shape;
+import onebit.tensor.StateTensor;
+import onebit.tensor.Tensor;
+
+/**
+ * Replays one recorded optimization step and compares logits, loss, gradients and updated parameters with the recording.
+ *
+ * <pre>
+ * Units   error of a gradient: L2 of the difference / max(L2 of the recorded, 0.01 M), M the median L2 of the recorded gradients;
+ *         of a "*.alpha" gradient the floor is M; of everything else: relative L2
+ * </pre>
+ */
+public final class CheckStep {
+  private static final double OUTPUT = 1e-4;
+  private static final double GRADIENT = 1e-3;
+  private static final double SET_GRADIENT = 3e-3;
+  private static final double UPDATED = 1e-3;
+  private static final double UPDATED_SCALE = 1e-2;
+
+  /** Metadata of a recording, and the recipe keys they take the place of. */
+  private static final Map<String, String> KEYS = Map.of(
+      "lr", "optimizer.learningRate", "momentum", "optimizer.momentum", "weight_decay", "optimizer.weightDecay",
+      "beta1", "optimizer.beta1", "beta2", "optimizer.beta2", "epsilon", "optimizer.epsilon", "optimizer", "optimizer.name");
+  private static final List<String> METHOD_KEYS = List.of("omega0", "tau", "stage", "clip", "form");
+
+  private CheckStep() {}
+
+  /** One compared tensor. */
+  public record Comparison(String name, double error, double tolerance) {
+    public boolean passes() {
+      return error <= tolerance;
+    }
+  }
+
+  /** All comparisons, the one nearest to or farthest beyond its tolerance first. */
+  public record Report(List<Comparison> comparisons) {
+    public boolean passes() {
+      return comparisons.stream().allMatch(Comparison::passes);
+    }
+
+    public Comparison worst() {
+      return comparisons.getFirst();
+    }
+  }
+
+  /** The overrides {@code key=value} that a recording's metadata put on its recipe; method keys only where the method has them. */
+  public static List<String> overrides(Safetensors file, java.util.function.Predicate<String> isMethodKey) throws IOException {
+    List<String> all = new ArrayList<>();
+    file.metadata().forEach((name, value) -> {
+      if (KEYS.containsKey(name)) all.add(KEYS.get(name) + "=" + value);
+      if (METHOD_KEYS.contains(name) && isMethodKey.test(name)) all.add("method." + name + "=" + value);
+    });
+    int[] shape = images(file).shape();
+    all.add("data.batch=" + shape[0]);
+    all.add("data.channels=" + shape[1]);
+    all.add("data.height=" + shape[2]);
+    all.add("data.width=" + shape[3]);
+    return all;
+  }
+
+  private static NamedTensor images(Safetensors file) throws IOException {
+    NamedTensor x = file.tensor("x0");
+    if (x.shape().length != 4) throw new IOException("tensor x0: shape " + Arrays.toString(x.shape()) + " is not N,C,H,W");
+    return x;
+  }
+
+  /**
+   * Replays the step; the recipe carries the recording's values already.
+   *
+   * @throws IOException if the file lacks a tensor or has one of another shape
+   */
+  public static Report run(Safetensors file, Recipe recipe, Backend backend, double toleranceScale) throws IOException {
+    NamedTensor images = images(file);
+    int n = images.shape()[0];
+    Shape input = Shape.image(n, images.shape()[2], images.shape()[3], images.shape()[1]);
+    Model model = new Model(recipe.network(), recipe.method(), input, recipe.data().classes(), backend, recipe.train().seed());
+    model.load(named(file, "init/"), "the recording's init");
+    model.use(recipe.method().withValues(numbers(file.metadata())));
+    Optimizer optimizer = Optimizers.of(recipe.optimizer(), backend, model.parameters());
+    TrainStep step = new TrainStep(backend, model, optimizer, n, recipe.data().classes(), recipe.train().labelSmoothing());
+    if (rotates(file.metadata())) model.startEpoch(0);
+
+    Tensor x = backend.create(input), planar = backend.create(input);
+    backend.write(planar, images.floats());
+    backend.point().fromPlanar(x, planar);
+    long[] labels = file.tensor("y0").longs();
+    if (labels.length != n) throw new IOException("tensor y0: " + labels.length + " labels for " + n + " images");
+    TrainStep.Outcome outcome = step.gradients(x, Arrays.stream(labels).mapToInt(Math::toIntExact).toArray());
+    List<Comparison> all = new ArrayList<>();
+    all.add(new Comparison("logits0", relative(backend.read(step.logits()), file.tensor("logits0").floats()), OUTPUT));
+    all.add(new Comparison("loss0", relative(new float[] {(float) outcome.crossEntropy(), (float) outcome.loss()}, file.tensor("loss0").floats()),
+        OUTPUT));
+    compareGradients(file, model, backend, all);
+    optimizer.step(recipe.optimizer().learningRate());
+    compareUpdated(file, model, backend, all);
+    List<Comparison> scaled = all.stream().map(c -> new Comparison(c.name(), c.error(), c.tolerance() * toleranceScale))
+        .sorted(Comparator.comparingDouble((Comparison c) -> Double.isNaN(c.error()) ? Double.NEGATIVE_INFINITY : -c.error() / c.tolerance())).toList();
+    return new Report(scaled);
+  }
+
+  private static boolean rotates(Map<String, String> metadata) {
+    String rotation = metadata.get("rotation");
+    return rotation != null && !rotation.equals("none");
+  }
+
+  private static List<NamedTensor> named(Safetensors file, String prefix) {
+    return file.tensors().values().stream().filter(t -> t.name().startsWith(prefix)).map(t -> t.withName(t.name().substring(prefix.length())))
+        .toList();
+  }
+
+  private static Map<String, Double> numbers(Map<String, String> metadata) throws IOException {
+    Map<String, Double> values = new LinkedHashMap<>();
+    for (String name : List.of("k", "t")) {
+      String text = metadata.get(name);
+      if (text == null) continue;
+      try {
+        values.put(name, Double.valueOf(text));
+      } catch (NumberFormatException e) {
+        throw new IOException("metadata " + name + ": '" + text + "' is not a number");
+      }
+    }
+    return values;
+  }
+
+  private static void compareGradients(Safetensors file, Model model, Backend backend, List<Comparison> all) throws IOException {
+    List<NamedTensor> recorded = named(file, "grad0/");
+    if (recorded.isEmpty()) throw new IOException("the recording has no grad0/ tensors");
+    double[] norms = recorded.stream().mapToDouble(t -> norm(t.floats())).sorted().toArray();
+    double median = norms.length % 2 == 1 ? norms[norms.length / 2] : (norms[norms.length / 2 - 1] + norms[norms.length / 2]) / 2;
+    Map<String, NamedTensor> byName = new LinkedHashMap<>();
+    recorded.forEach(t -> byName.put(t.name(), t));
+    for (Parameter parameter : model.parameters()) {
+      NamedTensor wanted = byName.remove(parameter.name());
+      if (wanted == null) throw new IOException("the recording has no gradient grad0/" + parameter.name());
+      float[] got = parameter.layout().toFile(backend.read(parameter.gradient()), parameter.value().shape());
+      boolean scale = parameter.name().endsWith(".alpha");
+      boolean set = parameter.name().endsWith(".alpha_a") || parameter.name().endsWith(".beta_a");
+      double floor = scale ? median : 0.01 * median;
+      all.add(new Comparison("grad0/" + parameter.name(), difference(got, wanted.floats()) / Math.max(norm(wanted.floats()), floor),
+          set ? SET_GRADIENT : GRADIENT));
+    }
+    if (!byName.isEmpty()) throw new IOException("the network has no parameter for grad0/" + byName.keySet().iterator().next());
+  }
+
+  private static void compareUpdated(Safetensors file, Model model, Backend backend, List<Comparison> all) throws IOException {
+    Map<String, float[]> values = new LinkedHashMap<>();
+    for (Parameter p : model.parameters()) values.put(p.name(), p.layout().toFile(backend.read(p.value()), p.value().shape()));
+    for (StateTensor s : model.state()) values.put(s.name(), backend.read(s.value()));
+    for (NamedTensor wanted : named(file, "after1/")) {
+      if (wanted.name().endsWith("num_batches_tracked")) continue;
+      float[] got = values.get(wanted.name());
+      if (got == null) throw new IOException("the network has no tensor for after1/" + wanted.name());
+      all.add(new Comparison("after1/" + wanted.name(), relative(got, wanted.floats()), wanted.name().endsWith(".alpha") ? UPDATED_SCALE : UPDATED));
+    }
+  }
+
+  private static double relative(float[] got, float[] wanted) {
+    double difference = difference(got, wanted), size = norm(wanted);
+    return difference == 0 ? 0 : difference / Math.max(size, Float.MIN_NORMAL);
+  }
+
+  private static double difference(float[] got, float[] wanted) {
+    if (got.length != wanted.length) throw new IllegalArgumentException("the network gives " + got.length + " values, the recording has " + wanted.length);
+    double sum = 0;
+    for (int i = 0; i < got.length; i++) sum += ((double) got[i] - wanted[i]) * ((double) got[i] - wanted[i]);
+    return Math.sqrt(sum);
+  }
+
+  private static double norm(float[] values) {
+    double sum = 0;
+    for (float v : values) sum += (double) v * v;
+    return Math.sqrt(sum);
+  }
+}

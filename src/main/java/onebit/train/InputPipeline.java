@@ -1,0 +1,74 @@
+package onebit.train;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+import onebit.data.Augmentation;
+import onebit.data.Dataset;
+import onebit.data.Datasets;
+import onebit.data.Loader;
+import onebit.data.Sampler;
+import onebit.data.Split;
+import onebit.recipe.AugmentRecipe;
+import onebit.recipe.DataRecipe;
+
+/** Data sets and loaders as a recipe describes them. */
+public final class InputPipeline {
+  private static final int GENERATED_IMAGES = 512;
+
+  private InputPipeline() {}
+
+  /** The number of loader threads: as the recipe says, else one per core up to four. */
+  private static int workers(DataRecipe data) {
+    return data.workers() > 0 ? data.workers() : Math.clamp(Runtime.getRuntime().availableProcessors(), 1, 4);
+  }
+
+  /**
+   * One split of the recipe's data set.
+   *
+   * @param folder where its files are; null for sets the program draws itself
+   * @throws IOException if files are missing or damaged
+   * @throws IllegalArgumentException if the images or classes are not those the recipe names
+   */
+  public static Dataset open(DataRecipe data, Path folder, Split split, long seed) throws IOException {
+    String name = switch (data.name()) {
+      case IMAGENET -> "folder";
+      default -> data.name().name().toLowerCase(Locale.ROOT).replace('_', '-');
+    };
+    int side = split == Split.TEST && data.evalCrop() > 0 ? data.evalCrop() : data.height();
+    Dataset dataset = Datasets.open(name, folder, split,
+        new Datasets.Spec(side, data.name() == DataRecipe.Source.GENERATED ? data.width() : side, data.channels(), data.classes(), GENERATED_IMAGES, seed));
+    if (dataset.channels() != data.channels() || dataset.classes() > data.classes()) {
+      throw new IllegalArgumentException("data: " + dataset.name() + " has " + dataset.channels() + " channels and " + dataset.classes()
+          + " classes, the recipe says " + data.channels() + " and " + data.classes());
+    }
+    return dataset;
+  }
+
+  /** Shuffled, augmented batches. */
+  public static Loader training(DataRecipe data, Dataset dataset, int batch, long seed) {
+    Sampler sampler = new Sampler(seed, dataset.size(), batch, true, data.dropLast() && dataset.size() >= batch, 0, 1);
+    return new Loader(dataset, sampler, steps(data.augment(), data.height()), workers(data));
+  }
+
+  /** Every image once, in order. */
+  public static Loader evaluation(DataRecipe data, Dataset dataset, int batch) {
+    List<Augmentation> steps = data.evalCrop() == 0 ? List.of()
+        : Augmentation.evaluation(data.evalResize() > 0 ? data.evalResize() : data.evalCrop(), data.evalCrop());
+    return Loader.evaluation(dataset, batch, steps, workers(data));
+  }
+
+  private static List<Augmentation> steps(AugmentRecipe augment, int side) {
+    List<Augmentation> steps = new ArrayList<>();
+    if (augment.cropPad() > 0) steps.add(new Augmentation.PadCrop(augment.cropPad()));
+    augment.randomResizedCrop().ifPresent(c -> steps.add(
+        new Augmentation.RandomResizedCrop(side, c.area().get(0), c.area().get(1), c.aspect().get(0), c.aspect().get(1))));
+    if (augment.flip() > 0) steps.add(new Augmentation.Flip(augment.flip()));
+    augment.hslJitter().ifPresent(j -> steps.add(
+        new Augmentation.HslJitter((int) Math.round(j.hue()), (int) Math.round(j.saturation()), (int) Math.round(j.lightness()))));
+    augment.lighting().ifPresent(l -> steps.add(new Augmentation.Lighting(l)));
+    return steps;
+  }
+}

@@ -1,0 +1,107 @@
+package onebit.train;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.util.ArrayDeque;
+import java.util.Deque;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import onebit.checkpoint.CheckpointException;
+import onebit.checkpoint.CheckpointStore;
+import onebit.checkpoint.NamedTensor;
+import onebit.checkpoint.Safetensors;
+
+/** The folder of one run and the merged recipe in it. */
+public record RunFolder(Path path) {
+  private static final String RECIPE = "recipe.yaml";
+  /** Keys that may differ between a run and its resumption: they do not change what is computed. */
+  private static final List<String> FREE = List.of("description", "published", "checkpoint", "data.workers", "train.stopAfter");
+
+  /** Whether a run has been started here. */
+  public boolean holdsRun() {
+    return Files.exists(path.resolve(RECIPE));
+  }
+
+  /** runs/NAME, or the first of runs/NAME-2, -3, ... that holds no run. */
+  public static RunFolder unused(Path runs, String name) {
+    RunFolder folder = new RunFolder(runs.resolve(name));
+    for (int i = 2; folder.holdsRun(); i++) folder = new RunFolder(runs.resolve(name + "-" + i));
+    return folder;
+  }
+
+  /** runs/NAME, or the first of runs/NAME-2, -3, ... that holds no complete run. */
+  public static RunFolder unfinished(Path runs, String name) {
+    RunFolder folder = new RunFolder(runs.resolve(name));
+    for (int i = 2; folder.isComplete(); i++) folder = new RunFolder(runs.resolve(name + "-" + i));
+    return folder;
+  }
+
+  private boolean isComplete() {
+    try {
+      Path last = path.resolve("last");
+      return Files.exists(last) && RunState.read(CheckpointStore.load(last).state()).complete;
+    } catch (IOException damaged) {
+      return false;
+    }
+  }
+
+  /** Writes the merged recipe, in one step. */
+  public void writeRecipe(String yaml) throws IOException {
+    Files.createDirectories(path);
+    Path temporary = path.resolve(RECIPE + ".tmp");
+    Files.writeString(temporary, yaml);
+    Files.move(temporary, path.resolve(RECIPE), StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+  }
+
+  /**
+   * Refuses another recipe than the one the run was started with.
+   *
+   * @throws IllegalArgumentException naming the first key that differs and both values
+   */
+  public void requireSameRecipe(String yaml) throws IOException {
+    Map<String, String> before = flat(Files.readString(path.resolve(RECIPE))), now = flat(yaml);
+    Map<String, String> all = new LinkedHashMap<>(before);
+    now.forEach(all::putIfAbsent);
+    for (String key : all.keySet()) {
+      if (FREE.stream().anyMatch(f -> key.equals(f) || key.startsWith(f + "."))) continue;
+      String old = before.getOrDefault(key, "absent"), asked = now.getOrDefault(key, "absent");
+      if (!old.equals(asked)) {
+        throw new IllegalArgumentException("run " + path + " was started with " + key + " = " + old + ", now it is " + asked
+            + "; give the same recipe to go on, or another --out to start anew");
+      }
+    }
+  }
+
+  /** Dotted key to text, from the indented form that recipes are written in. */
+  private static Map<String, String> flat(String yaml) {
+    Map<String, String> all = new LinkedHashMap<>();
+    Deque<Map.Entry<Integer, String>> path = new ArrayDeque<>();
+    for (String line : yaml.lines().toList()) {
+      int indent = line.length() - line.stripLeading().length(), colon = line.indexOf(':');
+      if (line.isBlank() || line.strip().startsWith("#") || colon < 0) continue;
+      while (!path.isEmpty() && path.peek().getKey() >= indent) path.pop();
+      String key = (path.isEmpty() ? "" : path.peek().getValue() + ".") + line.substring(indent, colon);
+      String value = line.substring(colon + 1).strip();
+      path.push(Map.entry(indent, key));
+      if (!value.isEmpty()) all.put(key, value);
+    }
+    return all;
+  }
+
+  /** The weights that best, last, a checkpoint folder or a safetensors file holds; a run folder stands for its best. */
+  public static List<NamedTensor> weights(Path from) throws IOException {
+    if (Files.isDirectory(from)) {
+      Path best = from.resolve("best");
+      return CheckpointStore.load(Files.exists(best) ? best : from).weights();
+    }
+    if (!Files.exists(from)) throw new CheckpointException("weights " + from + " do not exist");
+    String name = from.getFileName().toString();
+    if (name.endsWith(".th") || name.endsWith(".pt") || name.endsWith(".pth")) {
+      throw new CheckpointException(from + " is a PyTorch checkpoint; turn it into safetensors first: onebit import " + from + " OUT.safetensors");
+    }
+    return List.copyOf(Safetensors.read(from).tensors().values());
+  }
+}

@@ -1,0 +1,73 @@
+package onebit.train;
+
+import java.util.LinkedHashMap;
+import java.util.Map;
+import onebit.checkpoint.CheckpointException;
+
+/** Where a run stands: what a checkpoint keeps beside tensors, as text. */
+final class RunState {
+  int epoch;
+  int batch;
+  long step;
+  double lossSum;
+  long hits;
+  long images;
+  long skipped;
+  double bestTop1 = -1;
+  int bestEpoch = -1;
+  long bestStep = -1;
+  long optimizerSteps;
+  boolean complete;
+
+  void startEpoch(int next) {
+    epoch = next;
+    batch = 0;
+    lossSum = 0;
+    hits = 0;
+    images = 0;
+  }
+
+  Map<String, String> write() {
+    Map<String, String> all = new LinkedHashMap<>();
+    all.put("epoch", Integer.toString(epoch));
+    all.put("batch", Integer.toString(batch));
+    all.put("step", Long.toString(step));
+    all.put("lossSum", Double.toString(lossSum));
+    all.put("hits", Long.toString(hits));
+    all.put("images", Long.toString(images));
+    all.put("skipped", Long.toString(skipped));
+    all.put("bestTop1", Double.toString(bestTop1));
+    all.put("bestEpoch", Integer.toString(bestEpoch));
+    all.put("bestStep", Long.toString(bestStep));
+    all.put("optimizerSteps", Long.toString(optimizerSteps));
+    all.put("complete", Boolean.toString(complete));
+    return all;
+  }
+
+  static RunState read(Map<String, String> text) throws CheckpointException {
+    RunState state = new RunState();
+    try {
+      state.epoch = Integer.parseInt(required(text, "epoch"));
+      state.batch = Integer.parseInt(required(text, "batch"));
+      state.step = Long.parseLong(required(text, "step"));
+      state.lossSum = Double.parseDouble(required(text, "lossSum"));
+      state.hits = Long.parseLong(required(text, "hits"));
+      state.images = Long.parseLong(required(text, "images"));
+      state.skipped = Long.parseLong(required(text, "skipped"));
+      state.bestTop1 = Double.parseDouble(required(text, "bestTop1"));
+      state.bestEpoch = Integer.parseInt(required(text, "bestEpoch"));
+      state.bestStep = Long.parseLong(required(text, "bestStep"));
+      state.optimizerSteps = Long.parseLong(required(text, "optimizerSteps"));
+      state.complete = Boolean.parseBoolean(required(text, "complete"));
+    } catch (NumberFormatException e) {
+      throw new CheckpointException("the checkpoint's state.json holds a value that is no number: " + e.getMessage());
+    }
+    return state;
+  }
+
+  private static String required(Map<String, String> text, String key) throws CheckpointException {
+    String value = text.get(key);
+    if (value == null) throw new CheckpointException("the checkpoint's state.json has no " + key);
+    return value;
+  }
+}

@@ -1,0 +1,122 @@
+package onebit.cli;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.ByteArrayOutputStream;
+import java.io.PrintStream;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.MethodSource;
+import onebit.recipe.Recipes;
+
+class CommandLineTest {
+  @TempDir private Path folder;
+
+  private record Said(int code, String out, String err) {
+    String lastLine() {
+      return out.strip().lines().reduce((a, b) -> b).orElse("");
+    }
+  }
+
+  private static Said run(String... arguments) {
+    PrintStream out = System.out, err = System.err;
+    ByteArrayOutputStream said = new ByteArrayOutputStream(), complained = new ByteArrayOutputStream();
+    try {
+      System.setOut(new PrintStream(said, true, StandardCharsets.UTF_8));
+      System.setErr(new PrintStream(complained, true, StandardCharsets.UTF_8));
+      int code = Main.execute(arguments);
+      return new Said(code, said.toString(StandardCharsets.UTF_8), complained.toString(StandardCharsets.UTF_8));
+    } finally {
+      System.setOut(out);
+      System.setErr(err);
+    }
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "train no-such-recipe, no-such-recipe",
+    "train default --set data.batsh=3, data.batch",
+    "train default --set data.batch=0, data.batch",
+    "train default --set optimizer.learningRate=.nan, learningRate",
+    "train default --epochs 0, --epochs",
+    "train default --device gpu7, --device",
+    "train default --bogus, --bogus",
+    "train adabin-resnet20-cifar10 --data nowhere-at-all --epochs x, --epochs",
+    "eval --recipe default, --weights",
+    "frobnicate, frobnicate",
+    "check-step missing.safetensors --recipe default --tolerance-scale -1, --tolerance-scale",
+    "import a.th b.bin, .safetensors",
+    "data prepare no-such-set, no-such-set"
+  })
+  void wrongWordsExitWith2AndNameTheWord(String line, String named) {
+    Said said = run(line.split(" "));
+    assertEquals(2, said.code, said.err);
+    assertTrue(said.err.contains(named), said.err);
+    assertFalse(said.err.contains("\tat "), said.err);
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "import missing.th out.safetensors, missing.th",
+    "check-step missing.safetensors --recipe default, missing.safetensors",
+    "eval --recipe default --weights missing.safetensors, missing.safetensors",
+    "eval --recipe default --weights pom.xml, pom.xml"
+  })
+  void badFilesExitWith1AndNameTheFile(String line, String named) {
+    Said said = run(line.split(" "));
+    assertEquals(1, said.code, said.err);
+    assertTrue(said.err.contains(named), said.err);
+    assertFalse(said.err.contains("\tat "), said.err);
+  }
+
+  @ParameterizedTest
+  @CsvSource({"train", "eval", "summary", "recipes", "import", "check-step", "bench", "doctor", "data", "generate-completion"})
+  void everyCommandHasHelp(String command) {
+    Said said = run(command, "--help");
+    assertEquals(0, said.code);
+    assertTrue(said.out.contains("Usage: onebit " + command), said.out);
+    assertTrue(run("--help").out.contains(command));
+  }
+
+  @Test
+  void completionIsGenerated() {
+    Said said = run("generate-completion");
+    assertEquals(0, said.code);
+    assertTrue(said.out.contains("check-step"), said.out);
+  }
+
+  @Test
+  void summaryPrintsTheTotalsAsJson() {
+    Said said = run("summary", "adabin-resnet20-cifar10", "--json");
+    assertEquals(0, said.code, said.err);
+    assertTrue(said.lastLine().startsWith("{\"parameters\":271262,\"binaryParameters\":267264,"), said.lastLine());
+  }
+
+  static java.util.List<String> smallImageRecipes() {
+    return Recipes.names().stream().filter(n -> !n.contains("imagenet")).toList();
+  }
+
+  @ParameterizedTest
+  @MethodSource("smallImageRecipes")
+  void everySmallImageRecipeRunsDry(String recipe) {
+    Said said = run("train", recipe, "--dev-run", "--json", "--out", folder.resolve(recipe).toString());
+    assertEquals(0, said.code, said.err);
+    assertTrue(Files.exists(folder.resolve(recipe).resolve("report.html")));
+    assertTrue(said.lastLine().contains("\"end\":\"complete\""), said.lastLine());
+  }
+
+  @ParameterizedTest
+  @CsvSource({"adabin-resnet18-imagenet", "bmxnet-binarydensenet28-imagenet", "biper-resnet18-imagenet-stage1", "rbnn-resnet18-imagenet"})
+  void imageNetRecipesRunDryOnGeneratedImages(String recipe) {
+    Said said = run("train", recipe, "--dev-run", "--json", "--out", folder.resolve(recipe).toString(), "--set", "data.height=96", "--set", "data.width=96",
+        "--set", "data.evalCrop=0");
+    assertEquals(0, said.code, said.err);
+  }
+}

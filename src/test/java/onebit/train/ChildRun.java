@@ -1,0 +1,52 @@
+package onebit.train;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.security.MessageDigest;
+import java.util.ArrayList;
+import java.util.HexFormat;
+import java.util.List;
+
+/** Starts the program in a JVM of its own, as the launcher does. */
+final class ChildRun {
+  private ChildRun() {}
+
+  /** A recipe of a few small steps on generated images: 16 batches an epoch, a checkpoint every third step. */
+  static Path smallRecipe(Path folder) throws IOException {
+    return Files.writeString(folder.resolve("small.yaml"), """
+        description: A small run for tests.
+        method: {name: adabin}
+        network: {name: glyphnet, width: 8}
+        data:
+          name: generated
+          batch: 32
+          evalBatch: 64
+          height: 12
+          width: 12
+          channels: 1
+          classes: 10
+          mean: [0.5]
+          std: [0.25]
+          augment: {flip: 0.5, cropPad: 2}
+          workers: 2
+        optimizer: {name: adam, learningRate: 0.002}
+        schedule: {name: cosine, per: iteration}
+        train: {epochs: 3, seed: 7}
+        checkpoint: {everySteps: 3, everyMinutes: 0, keep: 2}
+        """);
+  }
+
+  static Process start(Path output, String... arguments) throws IOException {
+    List<String> command = new ArrayList<>(List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString(), "--add-modules",
+        "jdk.incubator.vector", "--enable-native-access=ALL-UNNAMED", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx512m", "-cp",
+        System.getProperty("java.class.path"), "onebit.cli.Main"));
+    command.addAll(List.of(arguments));
+    return new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(output.toFile()).start();
+  }
+
+  static String weightsDigest(Path run) throws Exception {
+    byte[] weights = Files.readAllBytes(run.resolve("last").resolve("weights.safetensors"));
+    return HexFormat.of().formatHex(MessageDigest.getInstance("SHA-256").digest(weights));
+  }
+}
