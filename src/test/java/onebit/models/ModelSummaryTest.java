@@ -3,7 +3,9 @@ package onebit.models;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import java.util.Arrays;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import onebit.binarize.AdaBin;
 import onebit.binarize.BiPer;
 import onebit.binarize.BmxNet;
@@ -54,10 +56,14 @@ class ModelSummaryTest {
     };
   }
 
+  private static final Map<String, ModelSummary> KNOWN = new HashMap<>();
+
   private static ModelSummary summary(String method, String network, Shape input, int classes) {
-    try (Backend backend = new CpuBackend()) {
-      return new Model(network(network), method(method), input, classes, backend, 1).summary();
-    }
+    return KNOWN.computeIfAbsent(method + network + input, _ -> {
+      try (Backend backend = new CpuBackend()) {
+        return new Model(network(network), method(method), input, classes, backend, 1).summary();
+      }
+    });
   }
 
   @ParameterizedTest(name = "{0} {1}")
