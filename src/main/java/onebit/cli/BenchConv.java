@@ -32,8 +32,8 @@ public final class BenchConv implements Callable<Integer> {
   @Option(names = "--rounds", defaultValue = "15", description = "Runs of each convolution; the median counts (default: ${DEFAULT-VALUE}).")
   private int rounds = 15;
 
-  @Option(names = "--warm", defaultValue = "0.5", description = "Seconds of warm-up of each convolution (default: ${DEFAULT-VALUE}).")
-  private double warmSeconds = 0.5;
+  @Option(names = "--warm", defaultValue = "1", description = "Seconds of warm-up of each convolution (default: ${DEFAULT-VALUE}).")
+  private double warmSeconds = 1;
 
   @Option(names = "--batch", defaultValue = "8", description = "Images of the forward convolutions (default: ${DEFAULT-VALUE}).")
   private int batch = 8;

@@ -32,11 +32,11 @@ final class Stopwatch {
 
   private Stopwatch() {}
 
-  /** Runs every work for about warmSeconds, then all works in turn, as many rounds as given. */
+  /** Runs every work ten times and for at least warmSeconds, then all works in turn, as many rounds as given. */
   static Times[] measure(double warmSeconds, int rounds, Runnable... works) {
     for (Runnable work : works) {
       long end = System.nanoTime() + (long) (warmSeconds * 1e9);
-      do work.run(); while (System.nanoTime() < end);
+      for (int run = 0; run < 10 || System.nanoTime() < end; run++) work.run();
     }
     double[][] wall = new double[works.length][rounds], cpu = new double[works.length][rounds];
     for (int round = 0; round < rounds; round++) {

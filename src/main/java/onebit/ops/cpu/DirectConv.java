@@ -9,14 +9,17 @@ import onebit.ops.ConvGeometry;
  */
 final class DirectConv {
   private static final int CHUNK_VALUES = 4096;
+  private static final int MANY_PIXELS = 64;
+  private static final int SECOND_LEVEL_VALUES = 256 * 1024;
   private static final int BLOCK_VALUES = 32 * 1024;
-  private static final int GRADIENT_BLOCK_VALUES = 8 * 1024;
+  private static final int GRADIENT_BLOCK_VALUES = 12 * 1024;
 
   private float[] padded = new float[0];
 
-  /** Whether the filters and the machine suit the forward pass. */
+  /** Whether the filters and the machine suit the forward pass; large filters over few pixels are better loaded once for many images. */
   static boolean suitsForward(ConvGeometry g) {
-    return VectorCpu.REFUSAL == null && g.o() % 16 == 0 && g.dilation() == 1 && g.groups() == 1 && g.r() * g.s() > 1;
+    return VectorCpu.REFUSAL == null && g.o() % 16 == 0 && g.dilation() == 1 && g.groups() == 1 && g.r() * g.s() > 1
+        && (g.p() * g.q() >= MANY_PIXELS || g.filters().size() <= SECOND_LEVEL_VALUES);
   }
 
   /** Whether gradX is a forward pass of gradY: stride 1, inputs a multiple of 16. */
@@ -24,8 +27,10 @@ final class DirectConv {
     return g.stride() == 1 && g.dilation() == 1 && g.pad() < g.r() && g.pad() < g.s() && g.r() == g.s() && suitsForward(turned(g));
   }
 
+  /** Whether the filters and the machine suit gradW, whose sums are loaded and stored once per block. */
   static boolean suitsGradW(ConvGeometry g) {
-    return VectorCpu.REFUSAL == null && g.o() % 4 == 0 && g.s() * g.c() % 48 == 0 && g.dilation() == 1 && g.groups() == 1;
+    return VectorCpu.REFUSAL == null && g.o() % 4 == 0 && g.s() * g.c() % 48 == 0 && g.dilation() == 1 && g.groups() == 1
+        && g.filters().size() <= SECOND_LEVEL_VALUES / 4;
   }
 
   /** The convolution that makes gradX out of gradY. */
@@ -70,6 +75,7 @@ final class DirectConv {
   /** y = the output rows [p0, p1) of one image. */
   void forward(float[] y, float[] x, float[] panels, int image, int p0, int p1, ConvGeometry g, float border) {
     int segment = g.s() * g.c(), depth = g.taps(), row = (g.w() + 2 * g.pad()) * g.c();
+    boolean threeTaps = g.s() == 3 && g.stride() == 1 && segment <= CHUNK_VALUES / 16;
     pad(x, image, p0, p1, g, border);
     int to = (image * g.p() + p0) * g.q() * g.o();
     Arrays.fill(y, to, to + (p1 - p0) * g.q() * g.o(), 0);
@@ -80,8 +86,10 @@ final class DirectConv {
         for (int k = 0; k < segment; k += chunk) {
           int from = n0 * depth + (r * segment + k) * width;
           for (int p = 0; p < p1 - p0; p++) {
-            VectorTiles.forwardRow(y, to + p * g.q() * g.o() + n0, g.o(), g.q(), padded, (p * g.stride() + r) * row + k, g.stride() * g.c(),
-                panels, from, Math.min(chunk, segment - k), width);
+            int yAt = to + p * g.q() * g.o() + n0, xAt = (p * g.stride() + r) * row + k, step = g.stride() * g.c();
+            int done = threeTaps && width == 16 ? VectorTiles.threeTapRow(y, yAt, g.o(), g.q(), padded, xAt, g.c(), panels, from) : 0;
+            VectorTiles.forwardRow(y, yAt + done * g.o(), g.o(), g.q() - done, padded, xAt + done * step, step, panels, from,
+                Math.min(chunk, segment - k), width);
           }
         }
       }

@@ -152,6 +152,52 @@ final class VectorTiles {
     s7.intoArray(y, to + 7 * yStep);
   }
 
+  /**
+   * The row of {@link #forwardRow} for 3 taps, stride 1 and 16 outputs, where each x serves three pixels; returns how many pixels it did.
+   *
+   * <pre>
+   * Shapes  x: pixels of c values; w: 3 x c x 16
+   * </pre>
+   */
+  static int threeTapRow(float[] y, int yFrom, int yStep, int pixels, float[] x, int xFrom, int c, float[] w, int wFrom) {
+    int q = 0;
+    for (; q + 8 <= pixels; q += 8) threeTaps(y, yFrom + q * yStep, yStep, x, xFrom + q * c, c, w, wFrom);
+    return q;
+  }
+
+  private static void threeTaps(float[] y, int to, int yStep, float[] x, int x0, int c, float[] w, int from) {
+    FloatVector s0 = FloatVector.fromArray(F, y, to), s1 = FloatVector.fromArray(F, y, to + yStep);
+    FloatVector s2 = FloatVector.fromArray(F, y, to + 2 * yStep), s3 = FloatVector.fromArray(F, y, to + 3 * yStep);
+    FloatVector s4 = FloatVector.fromArray(F, y, to + 4 * yStep), s5 = FloatVector.fromArray(F, y, to + 5 * yStep);
+    FloatVector s6 = FloatVector.fromArray(F, y, to + 6 * yStep), s7 = FloatVector.fromArray(F, y, to + 7 * yStep);
+    int from1 = from + c * 16, from2 = from1 + c * 16, x2 = x0 + 2 * c, x4 = x0 + 4 * c, x6 = x0 + 6 * c, x8 = x0 + 8 * c;
+    for (int k = 0; k < c; k++) {
+      FloatVector w0 = FloatVector.fromArray(F, w, from + k * 16), w1 = FloatVector.fromArray(F, w, from1 + k * 16);
+      FloatVector w2 = FloatVector.fromArray(F, w, from2 + k * 16);
+      FloatVector a0 = FloatVector.broadcast(F, x[x0 + k]), a1 = FloatVector.broadcast(F, x[x0 + c + k]);
+      FloatVector a2 = FloatVector.broadcast(F, x[x2 + k]), a3 = FloatVector.broadcast(F, x[x2 + c + k]);
+      FloatVector a4 = FloatVector.broadcast(F, x[x4 + k]), a5 = FloatVector.broadcast(F, x[x4 + c + k]);
+      FloatVector a6 = FloatVector.broadcast(F, x[x6 + k]), a7 = FloatVector.broadcast(F, x[x6 + c + k]);
+      FloatVector a8 = FloatVector.broadcast(F, x[x8 + k]), a9 = FloatVector.broadcast(F, x[x8 + c + k]);
+      s0 = w2.fma(a2, w1.fma(a1, w0.fma(a0, s0)));
+      s1 = w2.fma(a3, w1.fma(a2, w0.fma(a1, s1)));
+      s2 = w2.fma(a4, w1.fma(a3, w0.fma(a2, s2)));
+      s3 = w2.fma(a5, w1.fma(a4, w0.fma(a3, s3)));
+      s4 = w2.fma(a6, w1.fma(a5, w0.fma(a4, s4)));
+      s5 = w2.fma(a7, w1.fma(a6, w0.fma(a5, s5)));
+      s6 = w2.fma(a8, w1.fma(a7, w0.fma(a6, s6)));
+      s7 = w2.fma(a9, w1.fma(a8, w0.fma(a7, s7)));
+    }
+    s0.intoArray(y, to);
+    s1.intoArray(y, to + yStep);
+    s2.intoArray(y, to + 2 * yStep);
+    s3.intoArray(y, to + 3 * yStep);
+    s4.intoArray(y, to + 4 * yStep);
+    s5.intoArray(y, to + 5 * yStep);
+    s6.intoArray(y, to + 6 * yStep);
+    s7.intoArray(y, to + 7 * yStep);
+  }
+
   private static void oneBy16(float[] y, int to, float[] x, int x0, float[] w, int from, int depth) {
     FloatVector s = FloatVector.fromArray(F, y, to);
     for (int k = 0; k < depth; k++) s = FloatVector.fromArray(F, w, from + k * 16).fma(FloatVector.broadcast(F, x[x0 + k]), s);
