@@ -64,7 +64,8 @@ public final class BenchConv implements Callable<Integer> {
     CpuConvOps real = CpuConvOps.throughColumns();
     Map<String, Object> ratios = new LinkedHashMap<>();
     double logs = 0;
-    System.out.printf("%n%-28s %12s %14s %10s %8s%n", "forward, threads " + threads, "binary Gop/s", "sgemm Gflop/s", "ratio", "spread");
+    System.out.printf("%n%-28s %12s %14s %10s %8s %14s%n", "forward, threads " + threads, "binary Gop/s", "sgemm Gflop/s", "ratio", "spread",
+        "by CPU time");
     for (int[] shape : RESNET18) {
       ConvGeometry g = new ConvGeometry(batch, shape[1], shape[1], shape[0], shape[2], 3, 3, shape[3], 1, 1, 1);
       BitTensor x = BenchGemm.bits(random, g.n() * g.h() * g.w(), g.c()), w = BenchGemm.bits(random, g.o(), g.taps());
@@ -74,8 +75,8 @@ public final class BenchConv implements Callable<Integer> {
           () -> real.conv2d(y, realX, realW, g, 0));
       double work = 2e-9 * g.macs(), ratio = times[1].median() / times[0].median();
       String name = g.c() + " to " + g.o() + " at " + g.h() + "x" + g.w() + (shape[3] == 1 ? "" : " stride " + shape[3]);
-      System.out.printf(Locale.ROOT, "%-28s %12.0f %14.1f %10.2f %7.1f%%%n", name, work / times[0].median(), work / times[1].median(), ratio,
-          100 * Math.max(times[0].spread(), times[1].spread()));
+      System.out.printf(Locale.ROOT, "%-28s %12.0f %14.1f %10.2f %7.1f%% %14.2f%n", name, work / times[0].median(), work / times[1].median(), ratio,
+          100 * Math.max(times[0].spread(), times[1].spread()), times[1].cpuMedian() / times[0].cpuMedian());
       ratios.put(name, ratio);
       if (shape[3] == 1) logs += Math.log(ratio) / 4;
     }
