@@ -39,7 +39,9 @@ final class StateDictionary {
       String name = tensor.name();
       Slot slot = slots.get(name);
       if (slot == null && isIgnored(name)) continue;
-      if (slot == null) throw new CheckpointException(what + ": tensor " + tensor + " has no place in this network; recipe and weights must belong together");
+      if (slot == null) {
+        throw new CheckpointException(what + ": tensor " + tensor + " has no place in this network; recipe and weights must belong together");
+      }
       if (!Arrays.equals(withoutTrailingOnes(slot.fileShape), withoutTrailingOnes(tensor.shape()))) {
         throw new CheckpointException(what + ": tensor " + tensor + " must have shape " + Arrays.toString(slot.fileShape));
       }
@@ -47,7 +49,8 @@ final class StateDictionary {
     }
     for (String name : slots.keySet()) {
       if (!found.containsKey(name)) {
-        throw new CheckpointException(what + ": tensor " + name + " is missing; the network needs " + slots.size() + " tensors, " + found.size() + " fit");
+        throw new CheckpointException(
+            what + ": tensor " + name + " is missing; the network needs " + slots.size() + " tensors, " + found.size() + " fit");
       }
     }
     found.forEach((name, tensor) -> {

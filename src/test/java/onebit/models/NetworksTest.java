@@ -1,0 +1,62 @@
+package onebit.models;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
+import onebit.binarize.Method;
+import onebit.binarize.Methods;
+import onebit.layers.BinaryConv2d;
+import onebit.layers.Layer;
+import onebit.recipe.Recipe;
+import onebit.recipe.Recipes;
+import onebit.recipe.RecordBinder;
+import onebit.tensor.Shape;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.MethodSource;
+
+class NetworksTest {
+  private static final Recipes RECIPES =
+      new Recipes(new RecordBinder(Map.of(Method.class, Methods.byName(), Network.class, Networks.byName())));
+
+  static List<String> recipes() {
+    return Recipes.names();
+  }
+
+  private static long binaryLayers(Layer layer) {
+    return (layer instanceof BinaryConv2d ? 1 : 0) + layer.children().stream().mapToLong(NetworksTest::binaryLayers).sum();
+  }
+
+  private static long binaryLayers(String recipeName) {
+    Recipe recipe = RECIPES.load(recipeName, List.of());
+    Shape input = Shape.image(1, recipe.data().height(), recipe.data().width(), recipe.data().channels());
+    return binaryLayers(recipe.network().layers(recipe.method(), input, recipe.data().classes()));
+  }
+
+  @ParameterizedTest
+  @MethodSource("recipes")
+  void everyRecipeOfTheProgramNamesANetworkWithItsKeys(String recipe) {
+    assertTrue(binaryLayers(recipe) >= 2, recipe);
+  }
+
+  /** Convolutions of the papers' drawings; RBNN's CIFAR ResNet-18 also binarizes three shortcuts. */
+  @ParameterizedTest
+  @CsvSource({"adabin-resnet20-cifar10, 18", "adabin-resnet18-cifar10, 16", "rbnn-resnet18-cifar10, 19", "rbnn-resnet34-imagenet, 32",
+      "bmxnet-resnete34-imagenet, 32", "bmxnet-resnet18v1-cifar10, 19", "bmxnet-binarydensenet28-imagenet, 23", "bmxnet-binarydensenet45-imagenet, 40",
+      "bmxnet-densenet21-cifar10, 8", "bmxnet-lenet-mnist, 2", "biper-vggsmall-cifar10-stage1, 5"})
+  void recipesHaveAsManyBinaryConvolutionsAsTheDrawings(String recipe, long count) {
+    assertEquals(count, binaryLayers(recipe));
+  }
+
+  @Test
+  void everyRegisteredNetworkIsUsedByARecipe() {
+    Stream<Class<?>> used = Recipes.names().stream().map(name -> RECIPES.load(name, List.of()).network().getClass());
+    assertEquals(Set.copyOf(Networks.byName().values()), used.collect(Collectors.toSet()));
+  }
+}
