@@ -71,6 +71,7 @@ struct Fiber {
   void* stackPointer;
   char* stack;
   void* fakeStack;
+  unsigned number;
 };
 
 enum State : unsigned char { kNotStarted, kRunning, kAtBarrier, kInWarpCall, kExited };
@@ -160,7 +161,8 @@ void Runner::reset(Fiber* f) {
 #if defined(__SANITIZE_ADDRESS__)
   __asan_unpoison_memory_region(f->stack, kStackBytes);
 #endif
-  void** top = reinterpret_cast<void**>(f->stack + kStackBytes);
+  // tops of stacks a power of two apart would all fall into the same cache sets
+  void** top = reinterpret_cast<void**>(f->stack + kStackBytes - f->number % 64 * 576);
   *--top = nullptr;                                        // fiberEntry never returns; this keeps its frame 16-byte aligned
   *--top = reinterpret_cast<void*>(&fiberEntry);
   for (int i = 0; i < 6; i++) *--top = nullptr;
@@ -177,7 +179,7 @@ Fiber* Runner::idleFiber() {
     }
     char* memory = stacks + all.size() * (kStackBytes + 4096);
     mprotect(memory, 4096, PROT_NONE);
-    Fiber* f = new Fiber{nullptr, memory + 4096, nullptr};
+    Fiber* f = new Fiber{nullptr, memory + 4096, nullptr, unsigned(all.size())};
     reset(f);
     all.push_back(f);
     idle.push_back(f);
@@ -509,7 +511,7 @@ uint64_t hostcuda_barrier(int predicate, const char* file, int line) {
   }
   for (unsigned i = 0; i < r.count; i++) {
     const ThreadState& o = r.threads[i];
-    if (o.line != line || strcmp(o.file, file))
+    if (o.line != line || (o.file != file && strcmp(o.file, file)))
       failHere(719, "divergent barrier: waits at " + std::string(shortName(file)) + ":" + std::to_string(line) + ", but " + r.name(o) +
                         " waits at " + shortName(o.file) + ":" + std::to_string(o.line));
   }

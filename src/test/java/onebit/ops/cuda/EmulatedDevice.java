@@ -41,9 +41,9 @@ public final class EmulatedDevice {
     return out;
   }
 
-  /** Builds the normal variant with the module, and loads it with JCuda unless this JVM did that before. */
+  /** Builds the variant of property onebit.hostcuda (normal, or checked) with the module, and loads it with JCuda unless this JVM did that before. */
   public static synchronized Path load(String module, List<Path> kernels) throws IOException, InterruptedException {
-    Path folder = build("normal", module, kernels);
+    Path folder = build(System.getProperty("onebit.hostcuda", "normal"), module, kernels);
     if (loaded == null) {
       NativeLibraries.load(CudaLibraries.in(folder));
       loaded = folder;
