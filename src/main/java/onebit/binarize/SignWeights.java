@@ -39,6 +39,7 @@ public class SignWeights extends BinaryWeights {
 
   /** Real: the first stage convolves scale * level(w) itself. Penalty: weight of mean(level^2) added to the loss. */
   public SignWeights(Scale scale, float fixed, boolean real, float penalty) {
+    if (scale != Scale.FIXED && fixed != 1) throw new IllegalArgumentException("SignWeights: a factor of " + fixed + " belongs to a fixed scale only");
     this.scale = scale;
     this.fixed = fixed;
     this.real = real;

@@ -56,7 +56,14 @@ public interface BinarizeOps {
    */
   void sampleScaleBackward(Tensor gradX, Tensor gradQ, Tensor x, Binarizer f, float epsilon);
 
-  /** bit = [x >= mean of its sample]; statistics = {mean, 1 / unbiased deviation} per sample (RBNN binarized_modules.py). */
+  /**
+   * bit = [x >= mean of its sample]; statistics = {mean, 1 / unbiased deviation} per sample.
+   *
+   * <pre>
+   * Source  RBNN binarized_modules.py (no epsilon)
+   * Differs a constant sample gets the inverse deviation 0, so gradient 0 and no NaN
+   * </pre>
+   */
   void sampleStandard(BitTensor bits, Tensor statistics, Tensor x);
 
   /** gradX = (h - mean(h) - a sum(h a) / (M - 1)) / deviation, a = (x - mean) / deviation, h = gradQ slope(a), per sample. */
@@ -89,7 +96,7 @@ public interface BinarizeOps {
   /** gradW = G e - mean(G e) - u mean(G e u) + u mean(G s) + mean(G), with u = (w - centre) / distance, e = slope(u), means per filter. */
   void centreDistanceBackward(Tensor gradW, Tensor gradE, Tensor w, BinarySet set, Binarizer f);
 
-  /** u = (w - mean) / deviation per filter, unbiased, no epsilon; deviation is kept. */
+  /** u = (w - mean) / deviation per filter, unbiased, no epsilon; deviation is kept; a constant filter gives u = 0, gradient 0 and no NaN. */
   void standardize(Tensor u, Tensor deviation, Tensor w);
 
   /** gradW = (q - mean(q) - u sum(q u) / (K - 1)) / deviation per filter. */

@@ -12,7 +12,7 @@ public interface LossOps {
    * Units   smoothing in [0, 1): the target is 1 - smoothing on the label plus smoothing / K everywhere (PyTorch's rule)
    * </pre>
    *
-   * <p>A label counts as hit in the top k when fewer than k logits are larger, or equal with a smaller index.
+   * <p>A label counts as hit in the top k when fewer than k logits are larger, or equal with a smaller index; a NaN counts as larger than all.
    */
   void softmaxCrossEntropy(Tensor result, Tensor gradLogits, Tensor logits, Tensor labels, float smoothing);
 }

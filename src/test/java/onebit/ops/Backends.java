@@ -1,6 +1,7 @@
 package onebit.ops;
 
 import java.util.stream.Stream;
+import onebit.ops.cpu.CpuBackend;
 import onebit.ops.cpu.CpuBitOps;
 import onebit.ops.cpu.CpuConvOps;
 
@@ -22,5 +23,10 @@ public final class Backends {
 
   public static Stream<Named<ConvOps>> convOps() {
     return Stream.of(new Named<>("cpu", new CpuConvOps()), new Named<>("cpu-columns", CpuConvOps.throughColumns()));
+  }
+
+  /** Whole backends; a test creates, writes and reads its tensors through them. */
+  public static Stream<Backend> backends() {
+    return Stream.of(new CpuBackend());
   }
 }

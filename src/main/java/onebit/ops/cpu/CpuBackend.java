@@ -131,4 +131,9 @@ public final class CpuBackend implements Backend {
   public void close() {
     // nothing outlives the arrays
   }
+
+  @Override
+  public String toString() {
+    return name();
+  }
 }

@@ -3,6 +3,7 @@ package onebit.ops.cpu;
 import onebit.binarize.Binarizer;
 import onebit.ops.BinarizeOps;
 import onebit.ops.BitOps;
+import onebit.ops.Shapes;
 import onebit.tensor.BinarySet;
 import onebit.tensor.BitTensor;
 import onebit.tensor.Tensor;
@@ -41,12 +42,14 @@ final class CpuBinarizeOps implements BinarizeOps {
 
   @Override
   public void sign(BitTensor bits, Tensor x, Binarizer f) {
+    Shapes.requireBits("sign", bits, x);
     float[] xs = x.floats();
     setBits(bits, (i, row) -> f.level(xs[i]) >= 0);
   }
 
   @Override
   public void level(Tensor y, Tensor x, Binarizer f) {
+    Shapes.requireEqual("level", "y", y, "x", x);
     float[] xs = x.floats(), ys = y.floats();
     CpuThreads.range(x.size(), GRAIN, (from, to) -> {
       for (int i = from; i < to; i++) ys[i] = f.level(xs[i]);
@@ -55,6 +58,8 @@ final class CpuBinarizeOps implements BinarizeOps {
 
   @Override
   public void scaleFilters(Tensor y, Tensor x, Tensor scale) {
+    Shapes.requireEqual("scaleFilters", "y", y, "x", x);
+    Shapes.requirePerFilter("scaleFilters", "scale", scale, x);
     int k = x.shape().rowSize();
     float[] xs = x.floats(), ys = y.floats(), scales = scale.floats();
     for (int o = 0; o < x.shape().d0(); o++) {
@@ -64,6 +69,8 @@ final class CpuBinarizeOps implements BinarizeOps {
 
   @Override
   public void slope(Tensor gradX, Tensor gradQ, Tensor x, Binarizer f) {
+    Shapes.requireEqual("slope", "gradX", gradX, "x", x);
+    Shapes.requireEqual("slope", "gradQ", gradQ, "x", x);
     float[] xs = x.floats(), gs = gradQ.floats(), out = gradX.floats();
     CpuThreads.range(x.size(), GRAIN, (from, to) -> {
       for (int i = from; i < to; i++) out[i] = gs[i] * f.slope(xs[i]);
@@ -72,6 +79,9 @@ final class CpuBinarizeOps implements BinarizeOps {
 
   @Override
   public void learnedSet(BitTensor bits, BinarySet set, Tensor x, Tensor alpha, Tensor beta, boolean codeForm) {
+    Shapes.requireBits("learnedSet", bits, x);
+    Shapes.requireLearnedSet("learnedSet", alpha, beta);
+    Shapes.requireCount("learnedSet", "the set's centre", set.centre(), 1);
     float a = alpha.floats()[0], b = beta.floats()[0];
     set.centre().floats()[0] = codeForm ? a * b : b;
     set.distance().floats()[0] = a;
@@ -86,6 +96,10 @@ final class CpuBinarizeOps implements BinarizeOps {
   @Override
   public void learnedSetBackward(Tensor gradX, Tensor gradAlpha, Tensor gradBeta, Tensor gradQ, Tensor x, Tensor alpha, Tensor beta,
       Binarizer f, boolean codeForm) {
+    Shapes.requireLearnedSet("learnedSetBackward", alpha, beta);
+    Shapes.requireLearnedSet("learnedSetBackward", gradAlpha, gradBeta);
+    Shapes.requireEqual("learnedSetBackward", "gradX", gradX, "x", x);
+    Shapes.requireEqual("learnedSetBackward", "gradQ", gradQ, "x", x);
     float a = alpha.floats()[0], b = beta.floats()[0];
     float sWeight = codeForm ? a : 1, added = codeForm ? b : 0, inverse = 1 / a;
     float[] xs = x.floats(), gs = gradQ.floats(), out = gradX.floats();
@@ -95,7 +109,7 @@ final class CpuBinarizeOps implements BinarizeOps {
       for (int j = 0; j < length; j++) {
         float u = (xs[base + j] - b) * inverse, g = gs[base + j], p = f.slope(u);
         out[base + j] = g * p;
-        acc[at + j] += g * (Math.copySign(1f, u) + added - u * p);
+        acc[at + j] += g * (Math.copySign(1f, u + 0f) + added - u * p);
         acc[at + tile + j] += g * (sWeight - p);
       }
     });
@@ -111,35 +125,42 @@ final class CpuBinarizeOps implements BinarizeOps {
 
   @Override
   public void sampleScaleBackward(Tensor gradX, Tensor gradQ, Tensor x, Binarizer f, float epsilon) {
+    Shapes.requireEqual("sampleScaleBackward", "gradX", gradX, "x", x);
+    Shapes.requireEqual("sampleScaleBackward", "gradQ", gradQ, "x", x);
     int m = x.shape().rowSize();
     float[] xs = x.floats(), gs = gradQ.floats(), out = gradX.floats();
     CpuThreads.pieces(x.shape().d0(), n -> {
       int from = n * m, to = from + m;
-      double mean = mean(xs, from, m), var = squares(xs, from, m, mean) / (m - 1), r = Math.sqrt(var + epsilon), hx = 0;
+      double mean = mean(xs, from, m), var = squares(xs, from, m, mean) / Math.max(1, m - 1), r = Math.sqrt(var + epsilon), hx = 0;
       float inverse = (float) (1 / r);
       for (int i = from; i < to; i++) {
         out[i] = gs[i] * f.slope(xs[i] * inverse);
         hx += (double) out[i] * xs[i];
       }
-      float pull = (float) (hx / ((m - 1) * r * r * r)), centre = (float) mean;
+      float pull = (float) (hx / (Math.max(1, m - 1) * r * r * r)), centre = (float) mean;
       for (int i = from; i < to; i++) out[i] = out[i] * inverse - (xs[i] - centre) * pull;
     });
   }
 
   @Override
   public void sampleStandard(BitTensor bits, Tensor statistics, Tensor x) {
-    int m = x.shape().rowSize(), perSample = x.shape().d1() * x.shape().d2();
+    Shapes.requireSampleBits("sampleStandard", bits, x);
+    Shapes.requireCount("sampleStandard", "statistics", statistics, 2 * x.shape().d0());
+    int m = x.shape().rowSize(), rowsPerSample = bits.rows() / x.shape().d0();
     float[] xs = x.floats(), stats = statistics.floats();
     CpuThreads.pieces(x.shape().d0(), n -> {
-      double mean = mean(xs, n * m, m);
+      double mean = mean(xs, n * m, m), sd = Math.sqrt(squares(xs, n * m, m, mean) / Math.max(1, m - 1));
       stats[2 * n] = (float) mean;
-      stats[2 * n + 1] = (float) (1 / Math.sqrt(squares(xs, n * m, m, mean) / (m - 1)));
+      stats[2 * n + 1] = (float) (sd > 0 ? 1 / sd : 0);
     });
-    setBits(bits, (i, row) -> xs[i] >= stats[2 * (row / perSample)]);
+    setBits(bits, (i, row) -> xs[i] >= stats[2 * (row / rowsPerSample)]);
   }
 
   @Override
   public void sampleStandardBackward(Tensor gradX, Tensor gradQ, Tensor x, Tensor statistics, Binarizer f) {
+    Shapes.requireEqual("sampleStandardBackward", "gradX", gradX, "x", x);
+    Shapes.requireEqual("sampleStandardBackward", "gradQ", gradQ, "x", x);
+    Shapes.requireCount("sampleStandardBackward", "statistics", statistics, 2 * x.shape().d0());
     int m = x.shape().rowSize();
     float[] xs = x.floats(), gs = gradQ.floats(), out = gradX.floats(), stats = statistics.floats();
     CpuThreads.pieces(x.shape().d0(), n -> {
@@ -152,7 +173,7 @@ final class CpuBinarizeOps implements BinarizeOps {
         h += out[i];
         ha += (double) out[i] * a;
       }
-      float meanH = (float) (h / m), pull = (float) (ha / (m - 1));
+      float meanH = (float) (h / m), pull = (float) (ha / Math.max(1, m - 1));
       for (int i = from; i < to; i++) out[i] = (out[i] - meanH - (xs[i] - mean) * inverse * pull) * inverse;
     });
   }
@@ -171,6 +192,7 @@ final class CpuBinarizeOps implements BinarizeOps {
 
   @Override
   public void meanAbsolute(Tensor distance, Tensor w, float factor) {
+    Shapes.requirePerFilter("meanAbsolute", "distance", distance, w);
     int k = w.shape().rowSize();
     float[] ws = w.floats();
     for (int o = 0; o < w.shape().d0(); o++) {
@@ -182,11 +204,14 @@ final class CpuBinarizeOps implements BinarizeOps {
 
   @Override
   public void signWeightsBackward(Tensor gradW, Tensor gradE, Tensor w, Tensor scale, Binarizer f, boolean throughMeanAbsolute) {
+    Shapes.requireEqual("signWeightsBackward", "gradW", gradW, "w", w);
+    Shapes.requireEqual("signWeightsBackward", "gradE", gradE, "w", w);
+    Shapes.requireScale("signWeightsBackward", scale, w);
     int k = w.shape().rowSize();
     float[] ws = w.floats(), gs = gradE.floats(), out = gradW.floats(), scales = scale.floats();
     CpuThreads.range(w.shape().d0(), Math.max(1, GRAIN / k), (from, to) -> {
       for (int o = from; o < to; o++) {
-        float s = scales.length > 1 ? scales[o] : scales[0];
+        float s = scales[scale.size() > 1 ? o : 0];
         double gradScale = 0;
         for (int i = o * k; i < (o + 1) * k; i++) {
           gradScale += f.level(ws[i]) >= 0 ? gs[i] : -gs[i];
@@ -202,6 +227,8 @@ final class CpuBinarizeOps implements BinarizeOps {
 
   @Override
   public void scaleBackward(Tensor gradScale, Tensor gradE, Tensor w, Binarizer f, boolean real) {
+    Shapes.requireEqual("scaleBackward", "gradE", gradE, "w", w);
+    Shapes.requirePerFilter("scaleBackward", "gradScale", gradScale, w);
     int k = w.shape().rowSize();
     float[] ws = w.floats(), gs = gradE.floats();
     CpuThreads.range(w.shape().d0(), Math.max(1, GRAIN / k), (from, to) -> {
@@ -218,6 +245,8 @@ final class CpuBinarizeOps implements BinarizeOps {
 
   @Override
   public void centreDistance(BitTensor bits, BinarySet set, Tensor w) {
+    Shapes.requireBits("centreDistance", bits, w);
+    Shapes.requireFilterSet("centreDistance", set, w);
     int k = w.shape().rowSize();
     float[] ws = w.floats(), centre = set.centre().floats(), distance = set.distance().floats();
     CpuThreads.range(w.shape().d0(), Math.max(1, GRAIN / k), (from, to) -> {
@@ -232,6 +261,9 @@ final class CpuBinarizeOps implements BinarizeOps {
 
   @Override
   public void centreDistanceBackward(Tensor gradW, Tensor gradE, Tensor w, BinarySet set, Binarizer f) {
+    Shapes.requireEqual("centreDistanceBackward", "gradW", gradW, "w", w);
+    Shapes.requireEqual("centreDistanceBackward", "gradE", gradE, "w", w);
+    Shapes.requireFilterSet("centreDistanceBackward", set, w);
     int k = w.shape().rowSize();
     float[] ws = w.floats(), gs = gradE.floats(), out = gradW.floats(), centre = set.centre().floats(), distance = set.distance().floats();
     CpuThreads.range(w.shape().d0(), Math.max(1, GRAIN / k), (from, to) -> {
@@ -254,19 +286,24 @@ final class CpuBinarizeOps implements BinarizeOps {
 
   @Override
   public void standardize(Tensor u, Tensor deviation, Tensor w) {
+    Shapes.requireEqual("standardize", "u", u, "w", w);
+    Shapes.requirePerFilter("standardize", "deviation", deviation, w);
     int k = w.shape().rowSize();
     float[] ws = w.floats(), us = u.floats(), deviations = deviation.floats();
     CpuThreads.range(w.shape().d0(), Math.max(1, GRAIN / k), (from, to) -> {
       for (int o = from; o < to; o++) {
-        double mean = mean(ws, o * k, k), sd = Math.sqrt(squares(ws, o * k, k, mean) / (k - 1));
+        double mean = mean(ws, o * k, k), sd = Math.sqrt(squares(ws, o * k, k, mean) / Math.max(1, k - 1)), inverse = sd > 0 ? 1 / sd : 0;
         deviations[o] = (float) sd;
-        for (int i = o * k; i < (o + 1) * k; i++) us[i] = (float) ((ws[i] - mean) / sd);
+        for (int i = o * k; i < (o + 1) * k; i++) us[i] = (float) ((ws[i] - mean) * inverse);
       }
     });
   }
 
   @Override
   public void standardizeBackward(Tensor gradW, Tensor q, Tensor u, Tensor deviation) {
+    Shapes.requireEqual("standardizeBackward", "gradW", gradW, "u", u);
+    Shapes.requireEqual("standardizeBackward", "q", q, "u", u);
+    Shapes.requirePerFilter("standardizeBackward", "deviation", deviation, u);
     int k = u.shape().rowSize();
     float[] us = u.floats(), qs = q.floats(), out = gradW.floats(), deviations = deviation.floats();
     CpuThreads.range(u.shape().d0(), Math.max(1, GRAIN / k), (from, to) -> {
@@ -276,7 +313,8 @@ final class CpuBinarizeOps implements BinarizeOps {
           sum += qs[i];
           dot += (double) qs[i] * us[i];
         }
-        float meanQ = (float) (sum / k), pull = (float) (dot / (k - 1)), inverse = 1 / deviations[o];
+        float meanQ = (float) (sum / k), pull = (float) (dot / Math.max(1, k - 1));
+        float inverse = deviations[o] > 0 ? 1 / deviations[o] : 0;
         for (int i = o * k; i < (o + 1) * k; i++) out[i] = (qs[i] - meanQ - us[i] * pull) * inverse;
       }
     });
@@ -284,6 +322,10 @@ final class CpuBinarizeOps implements BinarizeOps {
 
   @Override
   public void rotateMix(Tensor mixed, Tensor rotated, Tensor u, Tensor r1, Tensor r2, Tensor angle) {
+    Shapes.requireEqual("rotateMix", "mixed", mixed, "u", u);
+    Shapes.requireEqual("rotateMix", "rotated", rotated, "u", u);
+    Shapes.requireRotation("rotateMix", r1, r2, u);
+    Shapes.requirePerFilter("rotateMix", "angle", angle, u);
     Rotation rotation = new Rotation(u.shape(), r1, r2);
     float[] us = u.floats(), vs = rotated.floats(), out = mixed.floats(), angles = angle.floats();
     int k = u.shape().rowSize();
@@ -297,6 +339,13 @@ final class CpuBinarizeOps implements BinarizeOps {
   @Override
   public void rotateMixBackward(Tensor q, Tensor gradAngle, Tensor gradE, Tensor mixed, Tensor rotated, Tensor u, Tensor angle, Tensor scale,
       Binarizer f) {
+    Shapes.requireEqual("rotateMixBackward", "q", q, "u", u);
+    Shapes.requireEqual("rotateMixBackward", "gradE", gradE, "u", u);
+    Shapes.requireEqual("rotateMixBackward", "mixed", mixed, "u", u);
+    Shapes.requireEqual("rotateMixBackward", "rotated", rotated, "u", u);
+    Shapes.requirePerFilter("rotateMixBackward", "gradAngle", gradAngle, u);
+    Shapes.requirePerFilter("rotateMixBackward", "angle", angle, u);
+    Shapes.requirePerFilter("rotateMixBackward", "scale", scale, u);
     int k = u.shape().rowSize();
     float[] us = u.floats(), vs = rotated.floats(), ms = mixed.floats(), gs = gradE.floats(), out = q.floats(), angles = angle.floats();
     float[] scales = scale.floats();
@@ -316,11 +365,14 @@ final class CpuBinarizeOps implements BinarizeOps {
 
   @Override
   public void rotationRounds(Tensor r1, Tensor r2, Tensor u, int rounds) {
+    Shapes.requireRotation("rotationRounds", r1, r2, u);
     new Rotation(u.shape(), r1, r2).improve(u.floats(), rounds);
   }
 
   @Override
   public void squaredLevelPenalty(Tensor sum, Tensor gradW, Tensor w, Binarizer f, float factor) {
+    Shapes.requireCount("squaredLevelPenalty", "sum", sum, 1);
+    Shapes.requireEqual("squaredLevelPenalty", "gradW", gradW, "w", w);
     int n = w.size();
     float[] ws = w.floats(), out = gradW.floats();
     double total = 0;

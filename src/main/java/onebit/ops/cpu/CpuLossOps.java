@@ -1,12 +1,14 @@
 package onebit.ops.cpu;
 
 import onebit.ops.LossOps;
+import onebit.ops.Shapes;
 import onebit.tensor.Tensor;
 
 /** Softmax cross-entropy on the CPU, in double. */
 final class CpuLossOps implements LossOps {
   @Override
   public void softmaxCrossEntropy(Tensor result, Tensor gradLogits, Tensor logits, Tensor labels, float smoothing) {
+    Shapes.requireLoss("softmaxCrossEntropy", result, gradLogits, logits, labels, smoothing);
     int n = logits.shape().d0(), classes = logits.shape().rowSize();
     float[] zs = logits.floats(), gs = gradLogits.floats();
     int[] wanted = labels.ints();
@@ -23,7 +25,7 @@ final class CpuLossOps implements LossOps {
         float z = zs[at + k];
         max = Math.max(max, z);
         mean += z;
-        if (z > zs[at + label] || z == zs[at + label] && k < label || Float.isNaN(z)) above++;
+        if (!(z < zs[at + label] || z == zs[at + label] && k >= label)) above++;
       }
       for (int k = 0; k < classes; k++) sum += Math.exp(zs[at + k] - max);
       double log = max + Math.log(sum);

@@ -1,6 +1,7 @@
 package onebit.ops.cpu;
 
 import onebit.ops.NormOps;
+import onebit.ops.Shapes;
 import onebit.tensor.Tensor;
 
 /** Batch normalisation on the CPU; sums as {@link ChannelTiles} adds them. */
@@ -8,6 +9,9 @@ final class CpuNormOps implements NormOps {
   @Override
   public void batchNorm(Tensor y, Tensor x, Tensor gamma, Tensor beta, Tensor runningMean, Tensor runningVar, Tensor mean, Tensor inverse,
       float momentum, float epsilon, boolean unbiased) {
+    Shapes.requireBatchNorm("batchNorm", y, x, gamma, beta, runningMean, runningVar);
+    Shapes.requirePerChannel("batchNorm", "mean", mean, x);
+    Shapes.requirePerChannel("batchNorm", "inverse", inverse, x);
     int size = x.size(), channels = x.shape().channels(), rows = size / channels;
     float[] xs = x.floats(), means = mean.floats(), inverses = inverse.floats(), movingMean = runningMean.floats(), movingVar = runningVar.floats();
     double[] sums = new double[channels];
@@ -34,6 +38,7 @@ final class CpuNormOps implements NormOps {
 
   @Override
   public void batchNormInference(Tensor y, Tensor x, Tensor gamma, Tensor beta, Tensor runningMean, Tensor runningVar, float epsilon) {
+    Shapes.requireBatchNorm("batchNormInference", y, x, gamma, beta, runningMean, runningVar);
     int channels = x.shape().channels();
     float[] inverses = new float[channels], vars = runningVar.floats();
     for (int c = 0; c < channels; c++) inverses[c] = (float) (1 / Math.sqrt((double) vars[c] + epsilon));
@@ -54,6 +59,9 @@ final class CpuNormOps implements NormOps {
   @Override
   public void batchNormBackward(Tensor gradX, Tensor gradGamma, Tensor gradBeta, Tensor gradY, Tensor x, Tensor gamma, Tensor mean,
       Tensor inverse) {
+    Shapes.requireBatchNorm("batchNormBackward", gradX, x, gradGamma, gradBeta, mean, inverse);
+    Shapes.requireEqual("batchNormBackward", "gradY", gradY, "x", x);
+    Shapes.requirePerChannel("batchNormBackward", "gamma", gamma, x);
     int size = x.size(), channels = x.shape().channels(), rows = size / channels, tile = ChannelTiles.tile(channels);
     float[] xs = x.floats(), gys = gradY.floats(), gxs = gradX.floats(), gammas = gamma.floats(), inverses = inverse.floats();
     float[] m = ChannelTiles.repeat(mean.floats(), channels), s = ChannelTiles.repeat(inverses, channels);

@@ -2,6 +2,7 @@ package onebit.ops.cpu;
 
 import java.util.List;
 import onebit.ops.OptimOps;
+import onebit.ops.Shapes;
 import onebit.tensor.Tensor;
 
 /** Optimizer updates on the CPU. */
@@ -10,6 +11,9 @@ final class CpuOptimOps implements OptimOps {
 
   @Override
   public void sgd(List<Tensor> values, List<Tensor> gradients, List<Tensor> velocities, float[] decay, float rate, float momentum) {
+    Shapes.requireUpdate("sgd", values, "gradients", gradients);
+    Shapes.requireUpdate("sgd", values, "velocities", velocities);
+    Shapes.requireDecay("sgd", values, decay);
     for (int i = 0; i < values.size(); i++) {
       float[] w = values.get(i).floats(), g = gradients.get(i).floats(), v = velocities.get(i).floats();
       float d = decay[i];
@@ -25,6 +29,10 @@ final class CpuOptimOps implements OptimOps {
   @Override
   public void adam(List<Tensor> values, List<Tensor> gradients, List<Tensor> first, List<Tensor> second, float[] decay, float rate, float beta1,
       float beta2, float epsilon, boolean divide) {
+    Shapes.requireUpdate("adam", values, "gradients", gradients);
+    Shapes.requireUpdate("adam", values, "first", first);
+    Shapes.requireUpdate("adam", values, "second", second);
+    Shapes.requireDecay("adam", values, decay);
     for (int i = 0; i < values.size(); i++) {
       float[] w = values.get(i).floats(), g = gradients.get(i).floats(), m = first.get(i).floats(), v = second.get(i).floats();
       float d = decay[i];

@@ -1,6 +1,8 @@
 package onebit.ops.cpu;
 
 import onebit.ops.PointOps;
+import onebit.ops.Shapes;
+import onebit.tensor.ElementType;
 import onebit.tensor.Shape;
 import onebit.tensor.Tensor;
 
@@ -10,12 +12,15 @@ final class CpuPointOps implements PointOps {
 
   @Override
   public void copy(Tensor y, Tensor x) {
+    Shapes.requireEqual("copy", "y", y, "x", x);
     float[] xs = x.floats(), ys = y.floats();
     CpuThreads.range(x.size(), GRAIN, (from, to) -> System.arraycopy(xs, from, ys, from, to - from));
   }
 
   @Override
   public void add(Tensor y, Tensor a, Tensor b) {
+    Shapes.requireEqual("add", "a", a, "y", y);
+    Shapes.requireEqual("add", "b", b, "y", y);
     float[] as = a.floats(), bs = b.floats(), ys = y.floats();
     CpuThreads.range(y.size(), GRAIN, (from, to) -> {
       for (int i = from; i < to; i++) ys[i] = as[i] + bs[i];
@@ -24,11 +29,13 @@ final class CpuPointOps implements PointOps {
 
   @Override
   public void accumulate(Tensor y, Tensor x) {
+    Shapes.requireEqual("accumulate", "x", x, "y", y);
     add(y, y, x);
   }
 
   @Override
   public void accumulateScaled(Tensor y, Tensor x, float factor) {
+    Shapes.requireEqual("accumulateScaled", "x", x, "y", y);
     float[] xs = x.floats(), ys = y.floats();
     CpuThreads.range(y.size(), GRAIN, (from, to) -> {
       for (int i = from; i < to; i++) ys[i] += factor * xs[i];
@@ -37,6 +44,8 @@ final class CpuPointOps implements PointOps {
 
   @Override
   public void addBias(Tensor y, Tensor x, Tensor bias) {
+    Shapes.requireEqual("addBias", "y", y, "x", x);
+    Shapes.requirePerChannel("addBias", "bias", bias, x);
     int channels = x.shape().channels();
     float[] xs = x.floats(), ys = y.floats(), b = ChannelTiles.repeat(bias.floats(), channels);
     ChannelTiles.run(x.size(), channels, (base, length) -> {
@@ -46,6 +55,7 @@ final class CpuPointOps implements PointOps {
 
   @Override
   public void biasBackward(Tensor gradBias, Tensor gradY) {
+    Shapes.requirePerChannel("biasBackward", "gradBias", gradBias, gradY);
     int channels = gradY.shape().channels();
     float[] gys = gradY.floats();
     double[] sums = new double[channels];
@@ -57,6 +67,7 @@ final class CpuPointOps implements PointOps {
 
   @Override
   public void activate(Tensor y, Tensor x, Activation f) {
+    Shapes.requireEqual("activate", "y", y, "x", x);
     float[] xs = x.floats(), ys = y.floats();
     CpuThreads.range(x.size(), GRAIN, (from, to) -> {
       switch (f) {
@@ -75,6 +86,8 @@ final class CpuPointOps implements PointOps {
 
   @Override
   public void activateBackward(Tensor gradX, Tensor gradY, Tensor x, Activation f) {
+    Shapes.requireEqual("activateBackward", "gradX", gradX, "x", x);
+    Shapes.requireEqual("activateBackward", "gradY", gradY, "x", x);
     float[] xs = x.floats(), gys = gradY.floats(), gxs = gradX.floats();
     CpuThreads.range(x.size(), GRAIN, (from, to) -> {
       switch (f) {
@@ -96,6 +109,9 @@ final class CpuPointOps implements PointOps {
 
   @Override
   public void maxout(Tensor y, Tensor x, Tensor positive, Tensor negative) {
+    Shapes.requireEqual("maxout", "y", y, "x", x);
+    Shapes.requirePerChannel("maxout", "positive", positive, x);
+    Shapes.requirePerChannel("maxout", "negative", negative, x);
     int channels = x.shape().channels();
     float[] xs = x.floats(), ys = y.floats();
     float[] p = ChannelTiles.repeat(positive.floats(), channels), q = ChannelTiles.repeat(negative.floats(), channels);
@@ -109,6 +125,12 @@ final class CpuPointOps implements PointOps {
 
   @Override
   public void maxoutBackward(Tensor gradX, Tensor gradPositive, Tensor gradNegative, Tensor gradY, Tensor x, Tensor positive, Tensor negative) {
+    Shapes.requireEqual("maxoutBackward", "gradX", gradX, "x", x);
+    Shapes.requireEqual("maxoutBackward", "gradY", gradY, "x", x);
+    Shapes.requirePerChannel("maxoutBackward", "positive", positive, x);
+    Shapes.requirePerChannel("maxoutBackward", "negative", negative, x);
+    Shapes.requirePerChannel("maxoutBackward", "gradPositive", gradPositive, x);
+    Shapes.requirePerChannel("maxoutBackward", "gradNegative", gradNegative, x);
     int channels = x.shape().channels(), tile = ChannelTiles.tile(channels);
     float[] xs = x.floats(), gys = gradY.floats(), gxs = gradX.floats();
     float[] p = ChannelTiles.repeat(positive.floats(), channels), q = ChannelTiles.repeat(negative.floats(), channels);
@@ -129,6 +151,7 @@ final class CpuPointOps implements PointOps {
 
   @Override
   public void concat(Tensor y, Tensor a, Tensor b) {
+    Shapes.requireConcat("concat", y, a, b);
     int ca = a.shape().channels(), cb = b.shape().channels(), rows = a.size() / ca;
     float[] ys = y.floats(), as = a.floats(), bs = b.floats();
     CpuThreads.range(rows, Math.max(1, GRAIN / (ca + cb)), (from, to) -> {
@@ -141,6 +164,7 @@ final class CpuPointOps implements PointOps {
 
   @Override
   public void split(Tensor gradA, Tensor gradB, Tensor gradY) {
+    Shapes.requireConcat("split", gradY, gradA, gradB);
     int ca = gradA.shape().channels(), cb = gradB.shape().channels(), rows = gradA.size() / ca;
     float[] gys = gradY.floats(), as = gradA.floats(), bs = gradB.floats();
     CpuThreads.range(rows, Math.max(1, GRAIN / (ca + cb)), (from, to) -> {
@@ -153,11 +177,13 @@ final class CpuPointOps implements PointOps {
 
   @Override
   public void toPlanar(Tensor y, Tensor x) {
+    Shapes.requireEqual("toPlanar", "y", y, "x", x);
     transpose(y.floats(), x.floats(), x.shape(), true);
   }
 
   @Override
   public void fromPlanar(Tensor y, Tensor x) {
+    Shapes.requireEqual("fromPlanar", "y", y, "x", x);
     transpose(y.floats(), x.floats(), y.shape(), false);
   }
 
@@ -178,6 +204,8 @@ final class CpuPointOps implements PointOps {
 
   @Override
   public void normalize(Tensor y, Tensor pixels, float[] mean, float[] deviation) {
+    Shapes.requireEqual("normalize", "pixels", pixels, "y", y);
+    Shapes.requireType("normalize", "pixels", pixels, ElementType.UINT8);
     int channels = y.shape().channels();
     if (mean.length != channels || deviation.length != channels) {
       throw new IllegalArgumentException("normalize: images have " + channels + " channels, mean has " + mean.length + " and deviation "
@@ -192,6 +220,7 @@ final class CpuPointOps implements PointOps {
 
   @Override
   public void countNonFinite(Tensor count, Tensor x) {
+    Shapes.requireCount("countNonFinite", "count", count, 1);
     float[] xs = x.floats();
     float sum = 0;
     for (int i = 0, n = x.size(); i < n; i++) sum += xs[i] * 0f;

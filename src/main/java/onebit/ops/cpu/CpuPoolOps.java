@@ -2,6 +2,7 @@ package onebit.ops.cpu;
 
 import java.util.Arrays;
 import onebit.ops.PoolOps;
+import onebit.ops.Shapes;
 import onebit.tensor.Shape;
 import onebit.tensor.Tensor;
 
@@ -27,6 +28,7 @@ final class CpuPoolOps implements PoolOps {
 
   @Override
   public void maxPool(Tensor y, Tensor x, int window, int stride, int pad) {
+    Shapes.requirePool("maxPool", x.shape(), y.shape(), window, stride, pad);
     Shape in = x.shape();
     int channels = in.d3();
     float[] xs = x.floats(), ys = y.floats();
@@ -43,6 +45,8 @@ final class CpuPoolOps implements PoolOps {
 
   @Override
   public void maxPoolBackward(Tensor gradX, Tensor gradY, Tensor x, int window, int stride, int pad) {
+    Shapes.requirePool("maxPoolBackward", x.shape(), gradY.shape(), window, stride, pad);
+    Shapes.requireEqual("maxPoolBackward", "gradX", gradX, "x", x);
     Shape in = x.shape();
     int channels = in.d3();
     float[] xs = x.floats(), gys = gradY.floats(), gxs = gradX.floats();
@@ -63,6 +67,7 @@ final class CpuPoolOps implements PoolOps {
 
   @Override
   public void averagePool(Tensor y, Tensor x, int window, int stride) {
+    Shapes.requirePool("averagePool", x.shape(), y.shape(), window, stride, 0);
     Shape in = x.shape();
     int channels = in.d3();
     float[] xs = x.floats(), ys = y.floats();
@@ -81,6 +86,7 @@ final class CpuPoolOps implements PoolOps {
 
   @Override
   public void averagePoolBackward(Tensor gradX, Tensor gradY, int window, int stride) {
+    Shapes.requirePool("averagePoolBackward", gradX.shape(), gradY.shape(), window, stride, 0);
     Shape in = gradX.shape();
     int channels = in.d3();
     float[] gys = gradY.floats(), gxs = gradX.floats();
@@ -98,21 +104,25 @@ final class CpuPoolOps implements PoolOps {
 
   @Override
   public void subsamplePad(Tensor y, Tensor x, int stride) {
+    Shapes.requireShortcut("subsamplePad", x.shape(), y.shape(), 1, stride);
     reduceAndPad(y, x, stride, 1);
   }
 
   @Override
   public void subsamplePadBackward(Tensor gradX, Tensor gradY, int stride) {
+    Shapes.requireShortcut("subsamplePadBackward", gradX.shape(), gradY.shape(), 1, stride);
     expandInner(gradX, gradY, stride, 1);
   }
 
   @Override
   public void poolPad(Tensor y, Tensor x, int stride) {
+    Shapes.requireShortcut("poolPad", x.shape(), y.shape(), stride, stride);
     reduceAndPad(y, x, stride, stride);
   }
 
   @Override
   public void poolPadBackward(Tensor gradX, Tensor gradY, int stride) {
+    Shapes.requireShortcut("poolPadBackward", gradX.shape(), gradY.shape(), stride, stride);
     expandInner(gradX, gradY, stride, stride);
   }
 

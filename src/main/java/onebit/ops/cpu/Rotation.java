@@ -30,9 +30,6 @@ final class Rotation {
     a = r1.shape().d0();
     b = r2.shape().d0();
     int taps = w.d1() * w.d2(), channels = w.d3();
-    if (a * b != w.rowSize()) {
-      throw new IllegalArgumentException("rotation: " + a + " x " + b + " values do not make a filter of " + w.rowSize());
-    }
     memoryIndex = new int[a * b];
     for (int c = 0; c < channels; c++) {
       for (int t = 0; t < taps; t++) memoryIndex[c * taps + t] = t * channels + c;

@@ -1,0 +1,161 @@
+package onebit.ops;
+
+import java.util.List;
+import onebit.tensor.BinarySet;
+import onebit.tensor.BitTensor;
+import onebit.tensor.ElementType;
+import onebit.tensor.Shape;
+import onebit.tensor.Tensor;
+
+/** What the norm, point, pool, loss, optimizer and binarization ops ask of their arguments; every backend refuses with these words. */
+public final class Shapes {
+  private Shapes() {}
+
+  /** @throws IllegalArgumentException unless both hold equally many values */
+  public static void requireEqual(String op, String name, Tensor tensor, String otherName, Tensor other) {
+    if (tensor.size() != other.size()) {
+      throw new IllegalArgumentException(op + ": " + name + " " + tensor.shape() + " has " + tensor.size() + " values, " + otherName + " "
+          + other.shape() + " has " + other.size() + "; they must be equal");
+    }
+  }
+
+  /** @throws IllegalArgumentException unless the tensor holds exactly so many values */
+  public static void requireCount(String op, String name, Tensor tensor, int count) {
+    if (tensor.size() != count) throw new IllegalArgumentException(op + ": " + name + " has " + tensor.size() + " values; it must have " + count);
+  }
+
+  /** @throws IllegalArgumentException unless the tensor holds one value per channel of x */
+  public static void requirePerChannel(String op, String name, Tensor tensor, Tensor x) {
+    if (tensor.size() != x.shape().channels()) {
+      throw new IllegalArgumentException(op + ": " + name + " has " + tensor.size() + " values, rows of " + x.shape() + " have "
+          + x.shape().channels() + " channels; they must be equal");
+    }
+  }
+
+  /** @throws IllegalArgumentException unless the tensor holds one value per filter of w */
+  public static void requirePerFilter(String op, String name, Tensor tensor, Tensor w) {
+    if (tensor.size() != w.shape().d0()) {
+      throw new IllegalArgumentException(op + ": " + name + " has " + tensor.size() + " values for " + w.shape().d0() + " filters; they must be equal");
+    }
+  }
+
+  /** @throws IllegalArgumentException unless the tensor is of that element type */
+  public static void requireType(String op, String name, Tensor tensor, ElementType type) {
+    if (tensor.type() != type) throw new IllegalArgumentException(op + ": " + name + " is " + tensor.type() + "; it must be " + type);
+  }
+
+  /** @throws IllegalArgumentException if the tensor holds no value: nothing can be averaged over it */
+  public static void requireSome(String op, String name, Tensor tensor) {
+    if (tensor.size() == 0) throw new IllegalArgumentException(op + ": " + name + " " + tensor.shape() + " holds no values; at least one is needed");
+  }
+
+  /** @throws IllegalArgumentException unless the bits are as many as the values */
+  public static void requireBits(String op, BitTensor bits, Tensor x) {
+    ConvRules.requirePack(op, bits, x);
+  }
+
+  /** Bits of activations: the rows of a sample are whole. */
+  public static void requireSampleBits(String op, BitTensor bits, Tensor x) {
+    requireBits(op, bits, x);
+    requireSome(op, "x", x);
+    if (bits.rows() % x.shape().d0() != 0) {
+      throw new IllegalArgumentException(op + ": " + bits.rows() + " rows of bits do not divide into " + x.shape().d0() + " samples");
+    }
+  }
+
+  public static void requireBatchNorm(String op, Tensor y, Tensor x, Tensor gamma, Tensor beta, Tensor mean, Tensor spread) {
+    requireSome(op, "x", x);
+    requireEqual(op, "y", y, "x", x);
+    requirePerChannel(op, "gamma", gamma, x);
+    requirePerChannel(op, "beta", beta, x);
+    requirePerChannel(op, "the mean", mean, x);
+    requirePerChannel(op, "the variance", spread, x);
+  }
+
+  /** x and y of a window op: equal images and channels, and every window of y meets the image. */
+  public static void requirePool(String op, Shape x, Shape y, int window, int stride, int pad) {
+    requireWindows(op, x, y, window, stride, pad);
+    if (x.d3() != y.d3()) throw new IllegalArgumentException(op + ": x " + x + " and y " + y + " must have equally many channels");
+  }
+
+  /** x and y of a shortcut that widens the channels: as many zeros before as after; windows are whole unless they are one pixel. */
+  public static void requireShortcut(String op, Shape x, Shape y, int window, int stride) {
+    requireWindows(op, x, y, window, stride, 0);
+    if ((y.d1() - 1) * stride + window > x.d1() || (y.d2() - 1) * stride + window > x.d2()) {
+      throw new IllegalArgumentException(op + ": windows of " + window + " at stride " + stride + " for y " + y + " leave x " + x);
+    }
+    if (y.d3() < x.d3() || (y.d3() - x.d3()) % 2 != 0) {
+      throw new IllegalArgumentException(op + ": " + x.d3() + " channels cannot be padded evenly to " + y.d3());
+    }
+  }
+
+  private static void requireWindows(String op, Shape x, Shape y, int window, int stride, int pad) {
+    if (window < 1 || stride < 1 || pad < 0 || pad >= window) {
+      throw new IllegalArgumentException(op + ": window " + window + ", stride " + stride + ", pad " + pad
+          + "; window and stride must be >= 1 and pad in [0, window)");
+    }
+    if (x.rank() != 4 || y.rank() != 4 || x.d0() != y.d0()) {
+      throw new IllegalArgumentException(op + ": x " + x + " and y " + y + " must be equally many images");
+    }
+    if ((y.d1() - 1) * stride - pad >= x.d1() || (y.d2() - 1) * stride - pad >= x.d2()) {
+      throw new IllegalArgumentException(op + ": y " + y + " has windows wholly outside x " + x + " at stride " + stride + " and pad " + pad);
+    }
+  }
+
+  /** Rows of a and b side by side make rows of y. */
+  public static void requireConcat(String op, Tensor y, Tensor a, Tensor b) {
+    int ca = a.shape().channels(), cb = b.shape().channels();
+    if (y.shape().channels() != ca + cb || (long) a.size() * cb != (long) b.size() * ca || y.size() != a.size() + b.size()) {
+      throw new IllegalArgumentException(op + ": parts " + a.shape() + " and " + b.shape() + " side by side do not make " + y.shape());
+    }
+  }
+
+  public static void requireLoss(String op, Tensor result, Tensor gradLogits, Tensor logits, Tensor labels, float smoothing) {
+    requireSome(op, "logits", logits);
+    requireCount(op, "result", result, 3);
+    requireEqual(op, "gradLogits", gradLogits, "logits", logits);
+    requireType(op, "labels", labels, ElementType.INT32);
+    requireCount(op, "labels", labels, logits.shape().d0());
+    if (!(smoothing >= 0 && smoothing < 1)) throw new IllegalArgumentException(op + ": smoothing is " + smoothing + "; it must be in [0, 1)");
+  }
+
+  /** Lists of an optimizer: equally long, tensors at the same place equally large. */
+  public static void requireUpdate(String op, List<Tensor> values, String name, List<Tensor> others) {
+    if (values.size() != others.size()) {
+      throw new IllegalArgumentException(op + ": " + values.size() + " values, " + others.size() + " " + name + "; they must be equal");
+    }
+    for (int i = 0; i < values.size(); i++) requireEqual(op, name + " " + i, others.get(i), "value", values.get(i));
+  }
+
+  public static void requireDecay(String op, List<Tensor> values, float[] decay) {
+    if (values.size() != decay.length) {
+      throw new IllegalArgumentException(op + ": " + values.size() + " values, " + decay.length + " decays; they must be equal");
+    }
+  }
+
+  /** One learned set: alpha, beta and the set's values are single numbers. */
+  public static void requireLearnedSet(String op, Tensor alpha, Tensor beta) {
+    requireCount(op, "alpha", alpha, 1);
+    requireCount(op, "beta", beta, 1);
+  }
+
+  /** A set per filter. */
+  public static void requireFilterSet(String op, BinarySet set, Tensor w) {
+    requirePerFilter(op, "the set's centre", set.centre(), w);
+    requirePerFilter(op, "the set's distance", set.distance(), w);
+  }
+
+  /** A scale for all filters or one per filter. */
+  public static void requireScale(String op, Tensor scale, Tensor w) {
+    if (scale.size() != 1) requirePerFilter(op, "scale", scale, w);
+  }
+
+  /** R1 [a][a] and R2 [b][b] with a b the size of a filter. */
+  public static void requireRotation(String op, Tensor r1, Tensor r2, Tensor u) {
+    int a = r1.shape().d0(), b = r2.shape().d0(), k = u.shape().rowSize();
+    if (r1.size() != a * a || r2.size() != b * b || a * b != k) {
+      throw new IllegalArgumentException(op + ": R1 " + r1.shape() + " and R2 " + r2.shape() + " must be square and " + a + " x " + b
+          + " the size of a filter, " + k);
+    }
+  }
+}

@@ -1,0 +1,185 @@
+package onebit.ops;
+
+import static onebit.ops.Fresh.assertRefused;
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+
+import java.util.Arrays;
+import onebit.tensor.Shape;
+import onebit.tensor.Tensor;
+
+class NormOpsTest {
+  private static final float EPSILON = 1e-3f;
+
+  /** gamma (x - mean) / sqrt(var + epsilon) + beta of every channel, its mean and biased variance after it. */
+  private static double[][] naive(double[] x, float[] gamma, float[] beta) {
+    int channels = gamma.length, rows = x.length / channels;
+    double[] y = new double[x.length], means = new double[channels], vars = new double[channels];
+    for (int c = 0; c < channels; c++) {
+      for (int r = 0; r < rows; r++) means[c] += x[r * channels + c] / rows;
+      for (int r = 0; r < rows; r++) vars[c] += Math.pow(x[r * channels + c] - means[c], 2) / rows;
+      for (int r = 0; r < rows; r++) {
+        y[r * channels + c] = gamma[c] * (x[r * channels + c] - means[c]) / Math.sqrt(vars[c] + EPSILON) + beta[c];
+      }
+    }
+    return new double[][] {y, means, vars};
+  }
+
+  @OnEveryBackend
+  void trainingNormalisesWithTheBatchAndMovesTheRunningStatistics(Backend backend) {
+    Fresh fresh = new Fresh(backend, 1);
+    for (Shape shape : images()) {
+      for (boolean unbiased : new boolean[] {true, false}) {
+        int channels = shape.channels(), rows = shape.size() / channels;
+        float[] x = fresh.normal(shape.size()), gamma = fresh.normal(channels), beta = fresh.normal(channels), startMean = fresh.normal(channels);
+        for (int i = 0; i < x.length; i++) x[i] = 3 * x[i] + 5;
+        float[] startVar = fresh.uniform(channels, 0.5, 2);
+        Tensor y = fresh.garbage(shape), mean = fresh.garbage(channels), inverse = fresh.garbage(channels);
+        Tensor runningMean = fresh.vector(startMean), runningVar = fresh.vector(startVar);
+        backend.norm().batchNorm(y, fresh.tensor(shape, x), fresh.vector(gamma), fresh.vector(beta), runningMean, runningVar, mean, inverse, 0.1f,
+            EPSILON, unbiased);
+        double[][] want = naive(Fresh.doubles(x), gamma, beta);
+        double[] inverses = new double[channels], movedMean = new double[channels], movedVar = new double[channels];
+        for (int c = 0; c < channels; c++) {
+          inverses[c] = 1 / Math.sqrt(want[2][c] + EPSILON);
+          movedMean[c] = 0.9 * startMean[c] + 0.1 * want[1][c];
+          movedVar[c] = 0.9 * startVar[c] + 0.1 * want[2][c] * (unbiased && rows > 1 ? rows / (rows - 1.0) : 1);
+        }
+        fresh.assertClose("y", want[0], y);
+        fresh.assertClose("mean", want[1], mean);
+        fresh.assertClose("inverse", inverses, inverse);
+        fresh.assertClose("running mean", movedMean, runningMean);
+        fresh.assertClose("running variance", movedVar, runningVar);
+      }
+    }
+  }
+
+  @OnEveryBackend
+  void evaluationUsesTheRunningStatisticsAndLeavesThemAlone(Backend backend) {
+    Fresh fresh = new Fresh(backend, 2);
+    for (Shape shape : images()) {
+      int channels = shape.channels();
+      float[] x = fresh.normal(shape.size()), gamma = fresh.normal(channels), beta = fresh.normal(channels), means = fresh.normal(channels);
+      float[] vars = fresh.uniform(channels, 0, 2);
+      Tensor y = fresh.garbage(shape), mean = fresh.vector(means), var = fresh.vector(vars);
+      backend.norm().batchNormInference(y, fresh.tensor(shape, x), fresh.vector(gamma), fresh.vector(beta), mean, var, EPSILON);
+      double[] want = new double[x.length];
+      for (int i = 0; i < x.length; i++) {
+        int c = i % channels;
+        want[i] = gamma[c] * (x[i] - means[c]) / Math.sqrt(vars[c] + EPSILON) + beta[c];
+      }
+      fresh.assertClose("y", want, y);
+      fresh.assertExactly("mean", means, mean);
+      fresh.assertExactly("variance", vars, var);
+    }
+  }
+
+  @OnEveryBackend
+  void theGradientsEqualFiniteDifferencesOfTheForward(Backend backend) {
+    Fresh fresh = new Fresh(backend, 3);
+    for (Shape shape : Fresh.IMAGES) {
+      int channels = shape.channels();
+      float[] x = fresh.normal(shape.size()), gamma = fresh.normal(channels), g = fresh.normal(shape.size()), beta = new float[channels];
+      Tensor y = fresh.garbage(shape), mean = fresh.garbage(channels), inverse = fresh.garbage(channels), input = fresh.tensor(shape, x);
+      Tensor running = fresh.garbage(channels), gammas = fresh.vector(gamma);
+      backend.norm().batchNorm(y, input, gammas, fresh.vector(beta), running, fresh.garbage(channels), mean, inverse, 0.1f, EPSILON, true);
+      Tensor gradX = fresh.garbage(shape), gradGamma = fresh.garbage(channels), gradBeta = fresh.garbage(channels);
+      backend.norm().batchNormBackward(gradX, gradGamma, gradBeta, fresh.tensor(shape, g), input, gammas, mean, inverse);
+      fresh.assertClose("gradX", Fresh.slopes(at -> Fresh.dot(naive(at, gamma, beta)[0], g), Fresh.doubles(x)), gradX, 1e-4);
+      double[] unit = naive(Fresh.doubles(x), ones(channels), beta)[0], products = new double[channels];
+      for (int i = 0; i < g.length; i++) products[i % channels] += unit[i] * g[i];
+      fresh.assertClose("gradGamma", products, gradGamma, 1e-4);
+      double[] sums = new double[channels];
+      for (int i = 0; i < g.length; i++) sums[i % channels] += g[i];
+      fresh.assertClose("gradBeta", sums, gradBeta);
+    }
+  }
+
+  @OnEveryBackend
+  void gradientsOfManyRowsEqualDirectionalDifferences(Backend backend) {
+    Fresh fresh = new Fresh(backend, 4);
+    for (int channels : new int[] {1, 16, 33, 600}) {
+      Shape shape = Shape.image(4, 19, 17, channels);
+      float[] x = fresh.normal(shape.size()), gamma = fresh.uniform(channels, 0.5, 1.5), g = fresh.normal(shape.size()), beta = new float[channels];
+      Tensor y = fresh.garbage(shape), mean = fresh.garbage(channels), inverse = fresh.garbage(channels), input = fresh.tensor(shape, x);
+      backend.norm().batchNorm(y, input, fresh.vector(gamma), fresh.vector(beta), fresh.garbage(channels), fresh.garbage(channels), mean, inverse, 0.1f,
+          EPSILON, true);
+      Tensor gradX = fresh.garbage(shape);
+      backend.norm().batchNormBackward(gradX, fresh.garbage(channels), fresh.garbage(channels), fresh.tensor(shape, g), input, fresh.vector(gamma), mean,
+          inverse);
+      float[] got = backend.read(gradX);
+      for (int trial = 0; trial < 3; trial++) {
+        double[] direction = Fresh.doubles(fresh.normal(x.length)), at = Fresh.doubles(x);
+        double h = 1e-4, difference = 0;
+        for (int side = -1; side <= 1; side += 2) {
+          double[] moved = at.clone();
+          for (int i = 0; i < moved.length; i++) moved[i] += side * h * direction[i];
+          difference += side * Fresh.dot(naive(moved, gamma, beta)[0], g) / (2 * h);
+        }
+        assertEquals(difference, Fresh.dot(direction, got), 2e-5 * Math.sqrt(x.length), "channels " + channels);
+      }
+    }
+  }
+
+  @OnEveryBackend
+  void aSmallerBatchUsesOnlyItsOwnRows(Backend backend) {
+    Fresh fresh = new Fresh(backend, 5);
+    Shape all = Shape.image(5, 3, 3, 33), part = Shape.image(2, 3, 3, 33);
+    float[] x = fresh.normal(all.size()), ones = ones(33), zeros = new float[33];
+    Tensor y = fresh.garbage(all), mean = fresh.garbage(33), inverse = fresh.garbage(33);
+    backend.norm().batchNorm(y.first(2), fresh.tensor(all, x).first(2), fresh.vector(ones), fresh.vector(zeros), fresh.vector(zeros), fresh.vector(ones),
+        mean, inverse, 0.1f, EPSILON, true);
+    fresh.assertClose("y", naive(Fresh.doubles(Arrays.copyOf(x, part.size())), ones, zeros)[0], y.first(2));
+    float[] rest = Arrays.copyOfRange(backend.read(y), part.size(), all.size());
+    float[] garbage = new float[rest.length];
+    Arrays.fill(garbage, 1e9f);
+    assertArrayEquals(garbage, rest);
+  }
+
+  @OnEveryBackend
+  void aSecondCallGivesTheSameBits(Backend backend) {
+    Fresh fresh = new Fresh(backend, 6);
+    Shape shape = Shape.image(8, 32, 32, 16);
+    Tensor x = fresh.tensor(shape, fresh.normal(shape.size())), ones = fresh.vector(ones(16)), zeros = fresh.vector(new float[16]);
+    float[][] runs = new float[2][];
+    for (int run = 0; run < 2; run++) {
+      Tensor y = fresh.garbage(shape);
+      backend.norm().batchNorm(y, x, ones, zeros, fresh.garbage(16), fresh.garbage(16), fresh.garbage(16), fresh.garbage(16), 0.1f, EPSILON, true);
+      runs[run] = backend.read(y);
+    }
+    assertArrayEquals(runs[0], runs[1]);
+  }
+
+  @OnEveryBackend
+  void unequalShapesAreRefusedInWords(Backend backend) {
+    Fresh fresh = new Fresh(backend, 7);
+    Tensor x = fresh.garbage(Shape.matrix(2, 4)), y = fresh.garbage(Shape.matrix(2, 4)), four = fresh.garbage(4), three = fresh.garbage(3);
+    NormOps ops = backend.norm();
+    assertRefused("batchNorm: gamma has 3 values, rows of [2, 4] have 4 channels; they must be equal",
+        () -> ops.batchNorm(y, x, three, four, four, four, four, four, 0.1f, EPSILON, true));
+    assertRefused("batchNorm: inverse has 3 values, rows of [2, 4] have 4 channels; they must be equal",
+        () -> ops.batchNorm(y, x, four, four, four, four, four, three, 0.1f, EPSILON, true));
+    assertRefused("batchNorm: y [3] has 3 values, x [2, 4] has 8; they must be equal",
+        () -> ops.batchNorm(three, x, four, four, four, four, four, four, 0.1f, EPSILON, true));
+    Tensor none = x.first(0);
+    assertRefused("batchNorm: x [0, 4] holds no values; at least one is needed",
+        () -> ops.batchNorm(none, none, four, four, four, four, four, four, 0.1f, EPSILON, true));
+    assertRefused("batchNormInference: the variance has 3 values, rows of [2, 4] have 4 channels; they must be equal",
+        () -> ops.batchNormInference(y, x, four, four, four, three, EPSILON));
+    assertRefused("batchNormBackward: gradY [3] has 3 values, x [2, 4] has 8; they must be equal",
+        () -> ops.batchNormBackward(y, four, four, three, x, four, four, four));
+  }
+
+  private static Shape[] images() {
+    Shape[] all = Arrays.copyOf(Fresh.IMAGES, Fresh.IMAGES.length + 2);
+    all[all.length - 2] = Shape.image(5, 32, 32, 16);
+    all[all.length - 1] = Shape.matrix(70, 513);
+    return all;
+  }
+
+  private static float[] ones(int n) {
+    float[] x = new float[n];
+    Arrays.fill(x, 1);
+    return x;
+  }
+}

@@ -1,0 +1,261 @@
+package onebit.ops;
+
+import static onebit.ops.Fresh.assertRefused;
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+
+import java.util.Arrays;
+import onebit.ops.PointOps.Activation;
+import onebit.tensor.ElementType;
+import onebit.tensor.Shape;
+import onebit.tensor.Tensor;
+
+class PointOpsTest {
+  private static final int[] SIZES = {1, 31, 33, 1000, 70001};
+
+  @OnEveryBackend
+  void sumsAndCopiesAreElementByElement(Backend backend) {
+    Fresh fresh = new Fresh(backend, 1);
+    for (int n : SIZES) {
+      float[] a = fresh.normal(n), b = fresh.normal(n), sum = new float[n], scaled = new float[n];
+      for (int i = 0; i < n; i++) {
+        sum[i] = a[i] + b[i];
+        scaled[i] = (float) (a[i] - 0.25 * b[i]);
+      }
+      Tensor ta = fresh.vector(a), tb = fresh.vector(b), y = fresh.garbage(n), added = fresh.vector(a), moved = fresh.vector(a), copy = fresh.garbage(n);
+      backend.point().add(y, ta, tb);
+      backend.point().accumulate(added, tb);
+      backend.point().accumulateScaled(moved, tb, -0.25f);
+      backend.point().copy(copy, ta);
+      fresh.assertExactly("add", sum, y);
+      fresh.assertExactly("accumulate", sum, added);
+      fresh.assertClose("accumulateScaled", Fresh.doubles(scaled), moved, 1e-6);
+      fresh.assertExactly("copy", a, copy);
+      backend.point().add(ta, ta, tb);
+      fresh.assertExactly("add onto its own source", sum, ta);
+    }
+  }
+
+  @OnEveryBackend
+  void biasIsAddedPerChannelAndItsGradientIsTheSumOfRows(Backend backend) {
+    Fresh fresh = new Fresh(backend, 2);
+    for (Shape shape : images()) {
+      int channels = shape.channels();
+      float[] x = fresh.normal(shape.size()), bias = fresh.normal(channels), want = new float[x.length];
+      double[] sums = new double[channels];
+      for (int i = 0; i < x.length; i++) {
+        want[i] = x[i] + bias[i % channels];
+        sums[i % channels] += x[i];
+      }
+      Tensor y = fresh.garbage(shape), gradBias = fresh.garbage(channels), input = fresh.tensor(shape, x);
+      backend.point().addBias(y, input, fresh.vector(bias));
+      backend.point().biasBackward(gradBias, input);
+      fresh.assertExactly("y", want, y);
+      fresh.assertClose("gradBias", sums, gradBias);
+    }
+  }
+
+  private static double f(Activation f, double x) {
+    return switch (f) {
+      case RELU -> x > 0 ? x : 0;
+      case HARD_TANH -> x > 1 ? 1 : x < -1 ? -1 : x;
+      case TANH -> (Math.exp(2 * x) - 1) / (Math.exp(2 * x) + 1);
+    };
+  }
+
+  @OnEveryBackend
+  void activationsAndTheirSlopesEqualFiniteDifferences(Backend backend) {
+    Fresh fresh = new Fresh(backend, 3);
+    for (Activation f : Activation.values()) {
+      for (int n : SIZES) {
+        float[] x = fresh.normal(n), g = fresh.normal(n);
+        for (int i = 0; i < n; i++) x[i] *= 1.5f;
+        double[] want = new double[n], slope = new double[n];
+        for (int i = 0; i < n; i++) {
+          double h = 1e-6;
+          if (Math.abs(x[i]) < 1e-5 || Math.abs(Math.abs(x[i]) - 1) < 1e-5) x[i] += 0.01f;
+          want[i] = f(f, x[i]);
+          slope[i] = g[i] * (f(f, x[i] + h) - f(f, x[i] - h)) / (2 * h);
+        }
+        Tensor y = fresh.garbage(n), gradX = fresh.garbage(n), input = fresh.vector(x);
+        backend.point().activate(y, input, f);
+        backend.point().activateBackward(gradX, fresh.vector(g), input, f);
+        fresh.assertClose(f + " y", want, y, 1e-6);
+        fresh.assertClose(f + " gradX", slope, gradX, 1e-6);
+      }
+    }
+  }
+
+  @OnEveryBackend
+  void theDerivativeAtAKinkIsZero(Backend backend) {
+    Fresh fresh = new Fresh(backend, 4);
+    Tensor x = fresh.vector(0f, -0f, 1f, -1f), g = fresh.vector(1, 1, 1, 1), gradX = fresh.garbage(4);
+    backend.point().activateBackward(gradX, g, x, Activation.RELU);
+    fresh.assertExactly("relu", new float[] {0, 0, 1, 0}, gradX);
+    backend.point().activateBackward(gradX, g, x, Activation.HARD_TANH);
+    fresh.assertExactly("hard tanh", new float[] {1, 1, 0, 0}, gradX);
+  }
+
+  @OnEveryBackend
+  void maxoutAndItsThreeGradientsEqualTheFormula(Backend backend) {
+    Fresh fresh = new Fresh(backend, 5);
+    for (Shape shape : images()) {
+      int channels = shape.channels();
+      float[] x = fresh.normal(shape.size()), p = fresh.normal(channels), q = fresh.normal(channels), g = fresh.normal(shape.size());
+      x[0] = 0;
+      double[] y = new double[x.length], gx = new double[x.length], gp = new double[channels], gq = new double[channels];
+      for (int i = 0; i < x.length; i++) {
+        int c = i % channels;
+        y[i] = x[i] > 0 ? p[c] * x[i] : q[c] * x[i];
+        gx[i] = x[i] == 0 ? 0 : g[i] * (x[i] > 0 ? p[c] : q[c]);
+        if (x[i] > 0) gp[c] += g[i] * x[i];
+        else gq[c] += g[i] * x[i];
+      }
+      Tensor out = fresh.garbage(shape), gradX = fresh.garbage(shape), gradP = fresh.garbage(channels), gradQ = fresh.garbage(channels);
+      Tensor input = fresh.tensor(shape, x), positive = fresh.vector(p), negative = fresh.vector(q);
+      backend.point().maxout(out, input, positive, negative);
+      backend.point().maxoutBackward(gradX, gradP, gradQ, fresh.tensor(shape, g), input, positive, negative);
+      fresh.assertClose("y", y, out);
+      fresh.assertClose("gradX", gx, gradX);
+      fresh.assertClose("gradPositive", gp, gradP);
+      fresh.assertClose("gradNegative", gq, gradQ);
+    }
+  }
+
+  @OnEveryBackend
+  void concatPutsRowsSideBySideAndSplitTakesThemApart(Backend backend) {
+    Fresh fresh = new Fresh(backend, 6);
+    for (int[] channels : new int[][] {{1, 1}, {31, 2}, {64, 64}, {33, 100}}) {
+      int rows = 3 * 5 * 4, ca = channels[0], cb = channels[1];
+      float[] a = fresh.normal(rows * ca), b = fresh.normal(rows * cb), want = new float[rows * (ca + cb)];
+      for (int r = 0; r < rows; r++) {
+        for (int c = 0; c < ca + cb; c++) want[r * (ca + cb) + c] = c < ca ? a[r * ca + c] : b[r * cb + c - ca];
+      }
+      Shape sa = Shape.image(3, 5, 4, ca), sb = Shape.image(3, 5, 4, cb), sy = Shape.image(3, 5, 4, ca + cb);
+      Tensor y = fresh.garbage(sy), partA = fresh.garbage(sa), partB = fresh.garbage(sb);
+      backend.point().concat(y, fresh.tensor(sa, a), fresh.tensor(sb, b));
+      fresh.assertExactly("y", want, y);
+      backend.point().split(partA, partB, y);
+      fresh.assertExactly("a", a, partA);
+      fresh.assertExactly("b", b, partB);
+    }
+  }
+
+  @OnEveryBackend
+  void planarOrderHasChannelsOutermostAndComesBack(Backend backend) {
+    Fresh fresh = new Fresh(backend, 7);
+    for (Shape shape : Fresh.IMAGES) {
+      int h = shape.d1(), w = shape.d2(), channels = shape.d3();
+      float[] x = fresh.normal(shape.size()), want = new float[x.length];
+      int next = 0;
+      for (int n = 0; n < shape.d0(); n++) {
+        for (int c = 0; c < channels; c++) {
+          for (int i = 0; i < h; i++) {
+            for (int j = 0; j < w; j++) want[next++] = x[((n * h + i) * w + j) * channels + c];
+          }
+        }
+      }
+      Tensor y = fresh.garbage(Shape.image(shape.d0(), 1, 1, shape.rowSize())), back = fresh.garbage(shape);
+      backend.point().toPlanar(y, fresh.tensor(shape, x));
+      fresh.assertExactly("planar", want, y);
+      backend.point().fromPlanar(back, y);
+      fresh.assertExactly("back", x, back);
+    }
+  }
+
+  @OnEveryBackend
+  void pixelsAreScaledThenNormalisedPerChannel(Backend backend) {
+    Fresh fresh = new Fresh(backend, 8);
+    Shape shape = Shape.image(2, 16, 24, 3);
+    byte[] pixels = new byte[shape.size()];
+    fresh.random().nextBytes(pixels);
+    float[] mean = {0.485f, 0.456f, 0}, deviation = {0.229f, 1, 0.5f};
+    double[] want = new double[pixels.length];
+    for (int i = 0; i < want.length; i++) want[i] = (Byte.toUnsignedInt(pixels[i]) / 255.0 - mean[i % 3]) / deviation[i % 3];
+    Tensor from = backend.create(shape, ElementType.UINT8), y = fresh.garbage(shape);
+    backend.write(from, pixels);
+    backend.point().normalize(y, from, mean, deviation);
+    fresh.assertClose("y", want, y, 1e-6);
+    assertRefused("normalize: images have 3 channels, mean has 2 and deviation 3; they must be equal",
+        () -> backend.point().normalize(y, from, new float[2], deviation));
+    assertRefused("normalize: pixels is FLOAT32; it must be UINT8", () -> backend.point().normalize(y, y, mean, deviation));
+  }
+
+  @OnEveryBackend
+  void everyNaNAndInfinityIsCountedAndNothingElse(Backend backend) {
+    Fresh fresh = new Fresh(backend, 9);
+    float[] x = fresh.normal(70001);
+    x[7] = Float.MAX_VALUE;
+    x[8] = -Float.MAX_VALUE;
+    x[9] = -0f;
+    Tensor count = fresh.garbage(1);
+    backend.point().countNonFinite(count, fresh.vector(x));
+    fresh.assertExactly("none", new float[] {0}, count);
+    x[0] = Float.NaN;
+    x[40000] = Float.POSITIVE_INFINITY;
+    x[70000] = Float.NEGATIVE_INFINITY;
+    backend.point().countNonFinite(count, fresh.vector(x));
+    fresh.assertExactly("three", new float[] {3}, count);
+    Tensor all = fresh.tensor(Shape.matrix(2, 3), 1, 2, 3, Float.NaN, 1, 1);
+    backend.point().countNonFinite(count, all.first(1));
+    fresh.assertExactly("outside the batch", new float[] {0}, count);
+  }
+
+  @OnEveryBackend
+  void aSmallerBatchLeavesTheRestOfTheMemoryAlone(Backend backend) {
+    Fresh fresh = new Fresh(backend, 10);
+    Shape all = Shape.image(4, 2, 3, 33);
+    float[] x = fresh.normal(all.size()), ones = new float[33];
+    Arrays.fill(ones, 1);
+    Tensor input = fresh.tensor(all, x), one = fresh.vector(ones), part = input.first(1), gradBias = fresh.garbage(33);
+    PointOps ops = backend.point();
+    for (int op = 0; op < 5; op++) {
+      Tensor y = fresh.garbage(all), first = y.first(1);
+      switch (op) {
+        case 0 -> ops.copy(first, part);
+        case 1 -> ops.add(first, part, part);
+        case 2 -> ops.activate(first, part, Activation.TANH);
+        case 3 -> ops.maxout(first, part, one, one);
+        default -> ops.addBias(first, part, one);
+      }
+      float[] rest = Arrays.copyOfRange(backend.read(y), first.size(), all.size()), garbage = new float[rest.length];
+      Arrays.fill(garbage, 1e9f);
+      assertArrayEquals(garbage, rest, "op " + op);
+    }
+    ops.biasBackward(gradBias, part);
+    double[] sums = new double[33];
+    for (int i = 0; i < part.size(); i++) sums[i % 33] += x[i];
+    fresh.assertClose("gradBias", sums, gradBias);
+  }
+
+  @OnEveryBackend
+  void unequalShapesAreRefusedInWords(Backend backend) {
+    Fresh fresh = new Fresh(backend, 11);
+    Tensor x = fresh.garbage(Shape.matrix(2, 4)), y = fresh.garbage(Shape.matrix(2, 4)), three = fresh.garbage(3), four = fresh.garbage(4);
+    PointOps ops = backend.point();
+    assertRefused("copy: y [3] has 3 values, x [2, 4] has 8; they must be equal", () -> ops.copy(three, x));
+    assertRefused("add: a [3] has 3 values, y [2, 4] has 8; they must be equal", () -> ops.add(y, three, x));
+    assertRefused("add: b [3] has 3 values, y [2, 4] has 8; they must be equal", () -> ops.add(y, x, three));
+    assertRefused("accumulate: x [3] has 3 values, y [2, 4] has 8; they must be equal", () -> ops.accumulate(y, three));
+    assertRefused("accumulateScaled: x [3] has 3 values, y [2, 4] has 8; they must be equal", () -> ops.accumulateScaled(y, three, 1));
+    assertRefused("addBias: bias has 3 values, rows of [2, 4] have 4 channels; they must be equal", () -> ops.addBias(y, x, three));
+    assertRefused("biasBackward: gradBias has 3 values, rows of [2, 4] have 4 channels; they must be equal", () -> ops.biasBackward(three, x));
+    assertRefused("activate: y [3] has 3 values, x [2, 4] has 8; they must be equal", () -> ops.activate(three, x, Activation.RELU));
+    assertRefused("activateBackward: gradY [3] has 3 values, x [2, 4] has 8; they must be equal",
+        () -> ops.activateBackward(y, three, x, Activation.RELU));
+    assertRefused("maxout: negative has 3 values, rows of [2, 4] have 4 channels; they must be equal", () -> ops.maxout(y, x, four, three));
+    assertRefused("maxoutBackward: gradPositive has 3 values, rows of [2, 4] have 4 channels; they must be equal",
+        () -> ops.maxoutBackward(y, three, four, x, x, four, four));
+    assertRefused("concat: parts [2, 4] and [2, 4] side by side do not make [2, 4]", () -> ops.concat(y, x, x));
+    assertRefused("split: parts [2, 4] and [3] side by side do not make [2, 4]", () -> ops.split(x, three, y));
+    assertRefused("toPlanar: y [3] has 3 values, x [2, 4] has 8; they must be equal", () -> ops.toPlanar(three, x));
+    assertRefused("fromPlanar: y [3] has 3 values, x [2, 4] has 8; they must be equal", () -> ops.fromPlanar(three, x));
+    assertRefused("countNonFinite: count has 3 values; it must have 1", () -> ops.countNonFinite(three, x));
+  }
+
+  private static Shape[] images() {
+    Shape[] all = Arrays.copyOf(Fresh.IMAGES, Fresh.IMAGES.length + 2);
+    all[all.length - 2] = Shape.image(4, 32, 32, 16);
+    all[all.length - 1] = Shape.matrix(40, 600);
+    return all;
+  }
+}
