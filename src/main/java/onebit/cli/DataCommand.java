@@ -70,7 +70,7 @@ final class DataCommand implements Runnable {
     @Override
     public Integer call() throws IOException {
       Path folder = out == null ? Path.of("data", name) : out;
-      Screen screen = json ? Screen.of(System.err, false) : Screen.standard();
+      Screen screen = json ? Screen.of(System.err, false) : Screen.standard(System.out);
       Fetch.prepare(name, folder, (file, bytes, total) -> {
         String text = String.format(Locale.ROOT, "%s  %.1f of %.1f MiB", file, bytes / 1048576.0, total / 1048576.0);
         if (bytes == total) screen.line(text);

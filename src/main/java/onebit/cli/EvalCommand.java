@@ -57,7 +57,7 @@ final class EvalCommand implements Callable<Integer> {
     Path folder = Workplace.dataFolder(recipe, data);
     var tensors = RunFolder.weights(weights);
     Dataset dataset = InputPipeline.open(described, folder, Split.TEST, recipe.train().seed());
-    Screen screen = json ? Screen.of(System.err, false) : Screen.standard();
+    Screen screen = json ? Screen.of(System.err, false) : Screen.standard(System.out);
     int batch = described.evalBatch();
     try (Backend backend = Workplace.open(device); Loader loader = InputPipeline.evaluation(described, dataset, batch)) {
       Model model = new Model(recipe.network(), recipe.method(), Shape.image(batch, described.height(), described.width(), described.channels()),

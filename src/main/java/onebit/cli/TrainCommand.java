@@ -85,7 +85,7 @@ final class TrainCommand implements Callable<Integer> {
     Path folder = Workplace.dataFolder(recipe, data);
     RunFolder run = chooseRun();
     Thread hook = new Thread(this::onSignal, "onebit-signal");
-    Screen screen = json ? Screen.of(System.err, false) : Screen.standard();
+    Screen screen = json ? Screen.of(System.err, false) : Screen.standard(System.out);
     try (Backend backend = Workplace.open(device); RunLock lock = RunLock.acquire(run.path());
         RunLog log = RunLog.open(run.path().resolve("log.txt"), screen)) {
       Runtime.getRuntime().addShutdownHook(hook);

@@ -28,11 +28,11 @@ public final class Screen {
     this.columns = columns;
   }
 
-  /** Standard output, redrawn when a person watches it. */
-  public static Screen standard() {
+  /** Lines on the standard output handed in, redrawn when a person watches it. */
+  public static Screen standard(PrintStream out) {
     var console = System.console();
     var env = System.getenv();
-    return new Screen(System.out, redraws(env, console != null && console.isTerminal()), columns(env));
+    return new Screen(out, redraws(env, console != null && console.isTerminal()), columns(env));
   }
 
   /** Plain lines on {@code out}, or a redrawn status line where {@code terminal} is true. */
