@@ -5,7 +5,7 @@ import java.util.Map;
 import java.util.random.RandomGenerator;
 import onebit.ops.Backend;
 import onebit.ops.Padding;
-import onebit.recipe.Default;
+import onebit.recipe.keys.Default;
 import onebit.tensor.BinarySet;
 import onebit.tensor.BitTensor;
 import onebit.tensor.FileLayout;

@@ -2,8 +2,8 @@ package onebit.binarize;
 
 import java.util.Map;
 import onebit.ops.Padding;
-import onebit.recipe.Default;
-import onebit.recipe.Range;
+import onebit.recipe.keys.Default;
+import onebit.recipe.keys.Range;
 
 /**
  * Plain signs with gradient cancelling, as BMXNet-v2 trains ResNetE and BinaryDenseNet.

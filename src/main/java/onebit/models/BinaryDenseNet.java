@@ -2,8 +2,8 @@ package onebit.models;
 
 import onebit.binarize.Method;
 import onebit.layers.Sequential;
-import onebit.recipe.Default;
-import onebit.recipe.OneOf;
+import onebit.recipe.keys.Default;
+import onebit.recipe.keys.OneOf;
 import onebit.tensor.Shape;
 
 /**

@@ -9,8 +9,8 @@ import onebit.layers.Conv2d;
 import onebit.layers.Layer;
 import onebit.layers.Pool;
 import onebit.layers.Sequential;
-import onebit.recipe.Default;
-import onebit.recipe.Range;
+import onebit.recipe.keys.Default;
+import onebit.recipe.keys.Range;
 import onebit.tensor.Shape;
 
 /**

@@ -14,8 +14,8 @@ import onebit.layers.Linear;
 import onebit.layers.Pool;
 import onebit.layers.Sequential;
 import onebit.ops.PointOps.Activation;
-import onebit.recipe.Default;
-import onebit.recipe.OneOf;
+import onebit.recipe.keys.Default;
+import onebit.recipe.keys.OneOf;
 import onebit.tensor.Shape;
 
 /**

@@ -2,6 +2,8 @@ package onebit.recipe;
 
 import java.util.List;
 import java.util.Optional;
+import onebit.recipe.keys.Default;
+import onebit.recipe.keys.Range;
 
 /**
  * How a training image is changed; an absent key changes nothing.

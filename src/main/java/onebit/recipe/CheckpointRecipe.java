@@ -1,5 +1,8 @@
 package onebit.recipe;
 
+import onebit.recipe.keys.Default;
+import onebit.recipe.keys.Range;
+
 /** When a run writes checkpoints beside the one after every epoch (0 = not by this clock), and how many it keeps. */
 public record CheckpointRecipe(
     @Default("0") @Range(min = 0) int everySteps,

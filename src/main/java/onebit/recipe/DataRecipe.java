@@ -1,6 +1,8 @@
 package onebit.recipe;
 
 import java.util.List;
+import onebit.recipe.keys.Default;
+import onebit.recipe.keys.Range;
 
 /**
  * Which images, in which shape and in which batches.

@@ -1,5 +1,8 @@
 package onebit.recipe;
 
+import onebit.recipe.keys.Default;
+import onebit.recipe.keys.Range;
+
 /** The optimizer and its constants; keys of the other optimizers are read and have no effect. */
 public record OptimizerRecipe(
     Kind name,

@@ -1,6 +1,7 @@
 package onebit.recipe;
 
 import java.util.Optional;
+import onebit.recipe.keys.Range;
 
 /**
  * The result to reach, as it was published: per cent on the test set, best epoch.

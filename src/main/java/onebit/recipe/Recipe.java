@@ -3,6 +3,7 @@ package onebit.recipe;
 import java.util.Optional;
 import onebit.binarize.Method;
 import onebit.models.Network;
+import onebit.recipe.keys.Default;
 
 /** Everything that decides a run, as written in one YAML file. */
 public record Recipe(

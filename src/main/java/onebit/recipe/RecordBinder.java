@@ -13,6 +13,9 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.stream.Collectors;
+import onebit.recipe.keys.Default;
+import onebit.recipe.keys.OneOf;
+import onebit.recipe.keys.Range;
 
 /**
  * Records from YAML, strictly: component names are the keys, component types and annotations the rules.

@@ -7,6 +7,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
+import onebit.recipe.keys.Default;
 
 /** The table of keys of a record type; a key of several registered records is listed once for each, as {@code method[adabin].form}. */
 final class RecordKeys {

@@ -6,6 +6,8 @@ import java.lang.reflect.Type;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
+import onebit.recipe.keys.OneOf;
+import onebit.recipe.keys.Range;
 
 /** What a key may hold, in words. */
 final class Rules {

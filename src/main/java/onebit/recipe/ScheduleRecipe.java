@@ -2,6 +2,8 @@ package onebit.recipe;
 
 import java.util.List;
 import onebit.optim.Schedule;
+import onebit.recipe.keys.Default;
+import onebit.recipe.keys.Range;
 
 /** The learning rate's curve, with the keys and formulas of {@link Schedule}. */
 public record ScheduleRecipe(

@@ -1,6 +1,8 @@
 package onebit.recipe;
 
 import java.util.Optional;
+import onebit.recipe.keys.Default;
+import onebit.recipe.keys.Range;
 
 /**
  * How long training goes and what it starts from.

@@ -61,7 +61,7 @@ final class YamlReader {
     throw new IllegalArgumentException(name + ": holds " + (root == null ? "nothing" : root.shown()) + "; a recipe is keys and values");
   }
 
-  /** The value written after the equals sign of an override or in a {@link Default}; an empty text is a null. */
+  /** The value written after the equals sign of an override or in a {@link onebit.recipe.keys.Default}; an empty text is a null. */
   static YamlNode value(String where, String text) {
     YamlNode root = read(where, false, text);
     return root == null ? new YamlNode.Scalar(where, YamlNode.Kind.NULL, "") : root;

@@ -5,6 +5,8 @@ import onebit.binarize.Method;
 import onebit.binarize.Methods;
 import onebit.layers.Layer;
 import onebit.models.Network;
+import onebit.recipe.keys.Default;
+import onebit.recipe.keys.OneOf;
 import onebit.tensor.Shape;
 
 /** The real methods, and networks with the keys of the real ones and nothing behind them. */

@@ -1,4 +1,4 @@
-package onebit.recipe;
+package onebit.recipe.keys;
 
 import java.lang.annotation.ElementType;
 import java.lang.annotation.Retention;
