@@ -3,12 +3,15 @@ package onebit.ops.cpu;
 /**
  * Loops over channels-last values in long stretches: per-channel constants are repeated until a stretch is worth a vector loop.
  *
+ * <p>Constants and sums are double where the values are float: arrays of different types cannot overlap, which is what lets the compiler
+ * turn these loops into vector instructions.
+ *
  * <p>Sums are added in an order that depends on the sizes only, never on the number of threads.
  */
 final class ChannelTiles {
   private static final int STRETCH = 512;
   private static final int PIECE = 1 << 14;
-  private static final ThreadLocal<float[]> PARTIALS = ThreadLocal.withInitial(() -> new float[0]);
+  private static final ThreadLocal<double[]> PARTIALS = ThreadLocal.withInitial(() -> new double[0]);
 
   private ChannelTiles() {}
 
@@ -21,7 +24,7 @@ final class ChannelTiles {
   /** Adds values [base, base + length) to sums; sum k of stretch position j is at sums[at + k * tile + j]. */
   @FunctionalInterface
   interface Summing {
-    void run(float[] sums, int at, int base, int length);
+    void run(double[] sums, int at, int base, int length);
   }
 
   /** Values in one stretch of rows of so many channels. */
@@ -30,9 +33,9 @@ final class ChannelTiles {
   }
 
   /** The channel values repeated over a stretch. */
-  static float[] repeat(float[] perChannel, int channels) {
+  static double[] repeat(float[] perChannel, int channels) {
     int tile = tile(channels);
-    float[] all = new float[tile];
+    double[] all = new double[tile];
     for (int j = 0; j < tile; j++) all[j] = perChannel[j % channels];
     return all;
   }
@@ -45,11 +48,11 @@ final class ChannelTiles {
     });
   }
 
-  /** out[k * channels + c] = the k-th sum of channel c over all rows; partial sums are float over 16,384 values, double beyond. */
+  /** out[k * channels + c] = the k-th sum of channel c over all rows; all in double. */
   static void sum(int size, int channels, int sums, double[] out, Summing body) {
     int tile = tile(channels), grain = Math.max(1, PIECE / tile) * tile, pieces = (size + grain - 1) / grain, width = sums * tile;
-    if (PARTIALS.get().length < pieces * width) PARTIALS.set(new float[pieces * width]);
-    float[] partials = PARTIALS.get();
+    if (PARTIALS.get().length < pieces * width) PARTIALS.set(new double[pieces * width]);
+    double[] partials = PARTIALS.get();
     java.util.Arrays.fill(partials, 0, pieces * width, 0);
     CpuThreads.pieces(pieces, p -> {
       int to = Math.min(size, (p + 1) * grain);

@@ -106,12 +106,12 @@ final class CpuBinarizeOps implements BinarizeOps {
     int channels = x.shape().channels(), tile = ChannelTiles.tile(channels);
     double[] sums = new double[2 * channels];
     ChannelTiles.sum(x.size(), channels, 2, sums, (acc, at, base, length) -> {
+      for (int j = 0; j < length; j++) out[base + j] = gs[base + j] * f.slope((xs[base + j] - b) * inverse);
       for (int j = 0; j < length; j++) {
-        float u = (xs[base + j] - b) * inverse, g = gs[base + j], p = f.slope(u);
-        out[base + j] = g * p;
-        acc[at + j] += g * (Math.copySign(1f, u + 0f) + added - u * p);
-        acc[at + tile + j] += g * (sWeight - p);
+        float u = (xs[base + j] - b) * inverse;
+        acc[at + j] += gs[base + j] * (Math.signum(u) + added) - u * out[base + j];
       }
+      for (int j = 0; j < length; j++) acc[at + tile + j] += gs[base + j] * sWeight - out[base + j];
     });
     gradAlpha.floats()[0] = (float) total(sums, 0, channels);
     gradBeta.floats()[0] = (float) total(sums, channels, channels);

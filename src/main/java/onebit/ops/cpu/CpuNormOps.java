@@ -19,10 +19,10 @@ final class CpuNormOps implements NormOps {
       for (int j = 0; j < length; j++) acc[at + j] += xs[base + j];
     });
     for (int c = 0; c < channels; c++) means[c] = (float) (sums[c] / rows);
-    float[] centre = ChannelTiles.repeat(means, channels);
+    double[] centre = ChannelTiles.repeat(means, channels);
     ChannelTiles.sum(size, channels, 1, sums, (acc, at, base, length) -> {
       for (int j = 0; j < length; j++) {
-        float d = xs[base + j] - centre[j];
+        double d = xs[base + j] - centre[j];
         acc[at + j] += d * d;
       }
     });
@@ -49,10 +49,10 @@ final class CpuNormOps implements NormOps {
     int channels = x.shape().channels();
     float[] factor = new float[channels];
     for (int c = 0; c < channels; c++) factor[c] = gamma[c] * inverse[c];
-    float[] a = ChannelTiles.repeat(factor, channels), b = ChannelTiles.repeat(beta, channels), m = ChannelTiles.repeat(mean, channels);
+    double[] a = ChannelTiles.repeat(factor, channels), b = ChannelTiles.repeat(beta, channels), m = ChannelTiles.repeat(mean, channels);
     float[] xs = x.floats(), ys = y.floats();
     ChannelTiles.run(x.size(), channels, (base, length) -> {
-      for (int j = 0; j < length; j++) ys[base + j] = (xs[base + j] - m[j]) * a[j] + b[j];
+      for (int j = 0; j < length; j++) ys[base + j] = (float) ((xs[base + j] - m[j]) * a[j] + b[j]);
     });
   }
 
@@ -64,7 +64,7 @@ final class CpuNormOps implements NormOps {
     Shapes.requirePerChannel("batchNormBackward", "gamma", gamma, x);
     int size = x.size(), channels = x.shape().channels(), rows = size / channels, tile = ChannelTiles.tile(channels);
     float[] xs = x.floats(), gys = gradY.floats(), gxs = gradX.floats(), gammas = gamma.floats(), inverses = inverse.floats();
-    float[] m = ChannelTiles.repeat(mean.floats(), channels), s = ChannelTiles.repeat(inverses, channels);
+    double[] m = ChannelTiles.repeat(mean.floats(), channels), s = ChannelTiles.repeat(inverses, channels);
     double[] sums = new double[2 * channels];
     ChannelTiles.sum(size, channels, 2, sums, (acc, at, base, length) -> {
       for (int j = 0; j < length; j++) acc[at + j] += gys[base + j];
@@ -78,9 +78,9 @@ final class CpuNormOps implements NormOps {
       meanGx[c] = (float) (sums[channels + c] / rows) * inverses[c];
       factor[c] = gammas[c] * inverses[c];
     }
-    float[] a = ChannelTiles.repeat(factor, channels), g0 = ChannelTiles.repeat(meanG, channels), g1 = ChannelTiles.repeat(meanGx, channels);
+    double[] a = ChannelTiles.repeat(factor, channels), g0 = ChannelTiles.repeat(meanG, channels), g1 = ChannelTiles.repeat(meanGx, channels);
     ChannelTiles.run(size, channels, (base, length) -> {
-      for (int j = 0; j < length; j++) gxs[base + j] = a[j] * (gys[base + j] - g0[j] - (xs[base + j] - m[j]) * g1[j]);
+      for (int j = 0; j < length; j++) gxs[base + j] = (float) (a[j] * (gys[base + j] - g0[j] - (xs[base + j] - m[j]) * g1[j]));
     });
   }
 }

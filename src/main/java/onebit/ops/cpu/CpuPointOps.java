@@ -47,9 +47,10 @@ final class CpuPointOps implements PointOps {
     Shapes.requireEqual("addBias", "y", y, "x", x);
     Shapes.requirePerChannel("addBias", "bias", bias, x);
     int channels = x.shape().channels();
-    float[] xs = x.floats(), ys = y.floats(), b = ChannelTiles.repeat(bias.floats(), channels);
+    float[] xs = x.floats(), ys = y.floats();
+    double[] b = ChannelTiles.repeat(bias.floats(), channels);
     ChannelTiles.run(x.size(), channels, (base, length) -> {
-      for (int j = 0; j < length; j++) ys[base + j] = xs[base + j] + b[j];
+      for (int j = 0; j < length; j++) ys[base + j] = (float) (xs[base + j] + b[j]);
     });
   }
 
@@ -92,10 +93,10 @@ final class CpuPointOps implements PointOps {
     CpuThreads.range(x.size(), GRAIN, (from, to) -> {
       switch (f) {
         case RELU -> {
-          for (int i = from; i < to; i++) gxs[i] = xs[i] > 0 ? gys[i] : 0;
+          for (int i = from; i < to; i++) gxs[i] = gys[i] * Math.signum(Math.max(xs[i], 0));
         }
         case HARD_TANH -> {
-          for (int i = from; i < to; i++) gxs[i] = Math.abs(xs[i]) < 1 ? gys[i] : 0;
+          for (int i = from; i < to; i++) gxs[i] = gys[i] * Math.signum(Math.max(1 - Math.abs(xs[i]), 0));
         }
         case TANH -> {
           for (int i = from; i < to; i++) {
@@ -114,11 +115,11 @@ final class CpuPointOps implements PointOps {
     Shapes.requirePerChannel("maxout", "negative", negative, x);
     int channels = x.shape().channels();
     float[] xs = x.floats(), ys = y.floats();
-    float[] p = ChannelTiles.repeat(positive.floats(), channels), q = ChannelTiles.repeat(negative.floats(), channels);
+    double[] p = ChannelTiles.repeat(positive.floats(), channels), q = ChannelTiles.repeat(negative.floats(), channels);
     ChannelTiles.run(x.size(), channels, (base, length) -> {
       for (int j = 0; j < length; j++) {
         float v = xs[base + j];
-        ys[base + j] = p[j] * Math.max(v, 0) + q[j] * Math.min(v, 0);
+        ys[base + j] = (float) (p[j] * Math.max(v, 0) + q[j] * Math.min(v, 0));
       }
     });
   }
@@ -133,14 +134,14 @@ final class CpuPointOps implements PointOps {
     Shapes.requirePerChannel("maxoutBackward", "gradNegative", gradNegative, x);
     int channels = x.shape().channels(), tile = ChannelTiles.tile(channels);
     float[] xs = x.floats(), gys = gradY.floats(), gxs = gradX.floats();
-    float[] p = ChannelTiles.repeat(positive.floats(), channels), q = ChannelTiles.repeat(negative.floats(), channels);
+    double[] p = ChannelTiles.repeat(positive.floats(), channels), q = ChannelTiles.repeat(negative.floats(), channels);
     double[] sums = new double[2 * channels];
     ChannelTiles.sum(x.size(), channels, 2, sums, (acc, at, base, length) -> {
       for (int j = 0; j < length; j++) acc[at + j] += gys[base + j] * Math.max(xs[base + j], 0);
       for (int j = 0; j < length; j++) acc[at + tile + j] += gys[base + j] * Math.min(xs[base + j], 0);
       for (int j = 0; j < length; j++) {
-        float v = xs[base + j];
-        gxs[base + j] = gys[base + j] * (v > 0 ? p[j] : v < 0 ? q[j] : 0);
+        float side = Math.signum(xs[base + j]);
+        gxs[base + j] = (float) (gys[base + j] * (p[j] * Math.max(side, 0) - q[j] * Math.min(side, 0)));
       }
     });
     for (int c = 0; c < channels; c++) {
@@ -211,10 +212,11 @@ final class CpuPointOps implements PointOps {
       throw new IllegalArgumentException("normalize: images have " + channels + " channels, mean has " + mean.length + " and deviation "
           + deviation.length + "; they must be equal");
     }
-    float[] m = ChannelTiles.repeat(mean, channels), d = ChannelTiles.repeat(deviation, channels), ys = y.floats();
+    double[] m = ChannelTiles.repeat(mean, channels), d = ChannelTiles.repeat(deviation, channels);
+    float[] ys = y.floats();
     byte[] from = pixels.bytes();
     ChannelTiles.run(y.size(), channels, (base, length) -> {
-      for (int j = 0; j < length; j++) ys[base + j] = ((from[base + j] & 255) / 255f - m[j]) / d[j];
+      for (int j = 0; j < length; j++) ys[base + j] = (float) (((from[base + j] & 255) / 255f - m[j]) / d[j]);
     });
   }
 
