@@ -109,7 +109,7 @@ final class CpuBinarizeOps implements BinarizeOps {
       for (int j = 0; j < length; j++) out[base + j] = gs[base + j] * f.slope((xs[base + j] - b) * inverse);
       for (int j = 0; j < length; j++) {
         float u = (xs[base + j] - b) * inverse;
-        acc[at + j] += gs[base + j] * (Math.signum(u) + added) - u * out[base + j];
+        acc[at + j] += gs[base + j] * (Math.signum(Math.signum(u) + 0.5f) + added) - u * out[base + j];
       }
       for (int j = 0; j < length; j++) acc[at + tile + j] += gs[base + j] * sWeight - out[base + j];
     });
