@@ -1,0 +1,67 @@
+// common.cuh -- what every kernel file includes: the entry macro, the loop over elements, sums of a block, sums per channel
+//
+// Encoding   bit 1 = +1, bit 0 = -1; bit k of a row is bit k % 32 of its word k / 32; a row has ceil(bits / 32) words, tail bits are 0
+// Exactness  sums are double, in an order that depends on the launch shape only: equal on every run
+#pragma once
+#include <cuda_runtime.h>
+#include <stdint.h>
+
+#define ONEBIT_KERNEL(threads) extern "C" __global__ void __launch_bounds__(threads)
+
+constexpr unsigned kFullWarp = 0xffffffffu;
+
+/** i over all elements below n, whatever the grid. */
+#define FOR_EACH(i, n) for (unsigned i = blockIdx.x * blockDim.x + threadIdx.x; i < (n); i += gridDim.x * blockDim.x)
+
+/** The sum over a block of at most 1024 threads, in a tree; every thread gets it. `shared` holds 33 doubles and may be used again at once. */
+__device__ __forceinline__ double block_sum(double value, double* shared) {
+  for (int d = 16; d > 0; d /= 2) value += __shfl_down_sync(kFullWarp, value, d);
+  unsigned lane = threadIdx.x % 32, warp = threadIdx.x / 32, warps = blockDim.x / 32;
+  if (lane == 0) shared[warp] = value;
+  __syncthreads();
+  if (warp == 0) {
+    double sum = lane < warps ? shared[lane] : 0.0;
+    for (int d = 16; d > 0; d /= 2) sum += __shfl_down_sync(kFullWarp, sum, d);
+    if (lane == 0) shared[32] = sum;
+  }
+  __syncthreads();
+  double sum = shared[32];
+  __syncthreads();
+  return sum;
+}
+
+/**
+ * partial[split][v][c] = the sum of term(row, c) over the rows of one split.
+ *
+ * Launch: block (x, y) of 256 threads, x channels at a time and y rows; grid (ceil(C / x), splits); tile holds 256 * VALUES doubles.
+ */
+template <int VALUES, class Term>
+__device__ __forceinline__ void channel_sums(double* partial, unsigned rows, unsigned channels, double* tile, Term term) {
+  unsigned c = blockIdx.x * blockDim.x + threadIdx.x, lane = threadIdx.y * blockDim.x + threadIdx.x;
+  double sum[VALUES] = {};
+  if (c < channels) {
+    for (unsigned row = blockIdx.y * blockDim.y + threadIdx.y; row < rows; row += gridDim.y * blockDim.y) {
+      float each[VALUES];
+      term(row * channels + c, c, each);
+      for (int v = 0; v < VALUES; v++) sum[v] += each[v];
+    }
+  }
+  for (int v = 0; v < VALUES; v++) tile[v * 256 + lane] = sum[v];
+  __syncthreads();
+  for (unsigned half = blockDim.y / 2; half > 0; half /= 2) {
+    if (threadIdx.y < half) {
+      for (int v = 0; v < VALUES; v++) tile[v * 256 + lane] += tile[v * 256 + lane + half * blockDim.x];
+    }
+    __syncthreads();
+  }
+  if (threadIdx.y == 0 && c < channels) {
+    for (int v = 0; v < VALUES; v++) partial[(blockIdx.y * VALUES + v) * channels + c] = tile[v * 256 + lane];
+  }
+}
+
+/** The sum over the splits of channel c of value v, in their order. */
+__device__ __forceinline__ double channel_total(const double* partial, unsigned splits, unsigned values, unsigned v, unsigned channels, unsigned c) {
+  double sum = 0;
+  for (unsigned s = 0; s < splits; s++) sum += partial[(s * values + v) * channels + c];
+  return sum;
+}

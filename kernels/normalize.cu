@@ -1,0 +1,18 @@
+// normalize.cu -- pixels as the network wants them
+//
+//   y = (pixel / 255 - mean) / deviation, per channel
+//
+// Shapes     pixels n bytes, channels last; y n values; statistics C means, then C deviations
+// Launch     block 256, any grid
+// Limits     n < 2^31
+// Exactness  three rounded operations in the twin's order
+// Twin       src/main/java/onebit/ops/cpu/CpuPointOps.java, normalize
+// Tests      src/test/java/onebit/ops/PointOpsTest.java
+#include "common.cuh"
+
+ONEBIT_KERNEL(256) normalize(float* y, const unsigned char* pixels, const float* statistics, unsigned n, unsigned channels) {
+  FOR_EACH(i, n) {
+    unsigned c = i % channels;
+    y[i] = (float(pixels[i]) / 255.0f - statistics[c]) / statistics[channels + c];
+  }
+}

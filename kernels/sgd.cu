@@ -1,0 +1,21 @@
+// sgd.cu -- momentum updates of all parameters in one launch
+//
+//   v = momentum v + (g + decay w)          w = w - rate v
+//
+// Shapes     table: one Entry per tensor; pieces: one (tensor, first element) pair per block
+// Launch     block 256, grid of `pieces`; a block does 4096 elements of one tensor
+// Limits     a tensor has fewer than 2^31 values
+// Exactness  the twin's operations in the twin's order
+// Twin       src/main/java/onebit/ops/cpu/CpuOptimOps.java, sgd
+// Tests      src/test/java/onebit/ops/OptimOpsTest.java
+// Source     PyTorch's SGD, no dampening, no Nesterov
+#include "multi_tensor.cuh"
+
+ONEBIT_KERNEL(256) sgd(const TensorEntry* table, const uint2* pieces, float rate, float momentum) {
+  TensorEntry t = table[pieces[blockIdx.x].x];
+  FOR_EACH_OF_PIECE(k, pieces[blockIdx.x].y, t.size) {
+    float v = momentum * t.first[k] + (t.gradient[k] + t.decay * t.value[k]);
+    t.first[k] = v;
+    t.value[k] -= rate * v;
+  }
+}

@@ -1,0 +1,68 @@
+// softmax_cross_entropy.cu -- softmax cross-entropy with label smoothing, its gradient, and the count of right answers
+//
+//   loss = (1 - s) (log sum e^z - z[label]) + s (log sum e^z - mean z)          gradLogits = (softmax - target) / N
+//   softmax_cross_entropy         rows[row] = {loss, hit in the top 1, hit in the top 5}
+//   softmax_cross_entropy_finish  result = {mean loss, top-1 hits, top-5 hits}
+//
+// Shapes     logits, gradLogits [N][K]; labels N int32; rows [N][3] double; result 3 values
+// Launch     block 128, grid N; finish block 256, grid 1
+// Limits     a label outside 0..K-1 makes the loss NaN: the host cannot be told within the step
+// Exactness  double throughout, like the twin
+// Twin       src/main/java/onebit/ops/cpu/CpuLossOps.java
+// Tests      src/test/java/onebit/ops/LossOpsTest.java
+#include "common.cuh"
+
+__device__ __forceinline__ double block_max(double value, double* shared) {
+  for (int d = 16; d > 0; d /= 2) value = fmax(value, __shfl_down_sync(kFullWarp, value, d));
+  unsigned lane = threadIdx.x % 32, warp = threadIdx.x / 32, warps = blockDim.x / 32;
+  if (lane == 0) shared[warp] = value;
+  __syncthreads();
+  double all = shared[0];
+  for (unsigned i = 1; i < warps; i++) all = fmax(all, shared[i]);
+  __syncthreads();
+  return all;
+}
+
+ONEBIT_KERNEL(128) softmax_cross_entropy(double* rows, float* gradLogits, const float* logits, const int* labels, unsigned n,
+                                         unsigned classes, float smoothing) {
+  __shared__ double shared[33];
+  const float* z = logits + blockIdx.x * classes;
+  float* g = gradLogits + blockIdx.x * classes;
+  unsigned label = unsigned(labels[blockIdx.x]);
+  bool known = label < classes;
+  float own = z[known ? label : 0];
+  double most = -INFINITY, total = 0, above = 0;
+  for (unsigned k = threadIdx.x; k < classes; k += 128) {
+    float v = z[k];
+    most = fmax(most, double(v));
+    total += v;
+    above += v > own || (v == own && k < label) || v != v ? 1 : 0;
+  }
+  most = block_max(most, shared);
+  total = block_sum(total, shared);
+  above = block_sum(above, shared);
+  double sum = 0;
+  for (unsigned k = threadIdx.x; k < classes; k += 128) sum += exp(z[k] - most);
+  sum = block_sum(sum, shared);
+  double logSum = most + log(sum);
+  for (unsigned k = threadIdx.x; k < classes; k += 128) {
+    double target = (k == label ? 1 - smoothing : 0.0f) + double(smoothing / classes);
+    g[k] = float((exp(z[k] - logSum) - target) / n);
+  }
+  if (threadIdx.x == 0) {
+    double* row = rows + blockIdx.x * 3;
+    row[0] = known ? (1 - smoothing) * (logSum - own) + smoothing * (logSum - total / classes) : double(NAN);
+    row[1] = known && above < 1 ? 1 : 0;
+    row[2] = known && above < 5 ? 1 : 0;
+  }
+}
+
+ONEBIT_KERNEL(256) softmax_cross_entropy_finish(float* result, const double* rows, unsigned n) {
+  __shared__ double shared[33];
+  for (unsigned v = 0; v < 3; v++) {
+    double sum = 0;
+    for (unsigned i = threadIdx.x; i < n; i += 256) sum += rows[i * 3 + v];
+    sum = block_sum(sum, shared);
+    if (threadIdx.x == 0) result[v] = float(v == 0 ? sum / n : sum);
+  }
+}

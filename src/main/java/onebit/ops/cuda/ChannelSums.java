@@ -1,0 +1,51 @@
+package onebit.ops.cuda;
+
+/**
+ * The launch of a kernel that sums rows per channel, and the room for its partial sums.
+ *
+ * <pre>
+ * Twin  kernels/common.cuh, channel_sums
+ * </pre>
+ */
+final class ChannelSums {
+  private static final int MOST_SPLITS = 128;
+
+  private final CudaDevice device;
+  private final Kernel finish;
+  private int channels;
+  private int values;
+  private int width;
+  private int splits;
+
+  ChannelSums(CudaDevice device) {
+    this.device = device;
+    finish = device.kernel("channel_sums_finish");
+  }
+
+  /** Decides the launch for so many rows, channels and values; gives the room for the partial sums. */
+  DeviceMemory plan(int rows, int channels, int values) {
+    this.channels = channels;
+    this.values = values;
+    width = Math.min(32, Integer.highestOneBit(Math.max(1, 2 * channels - 1)));
+    int height = 256 / width, across = blocksAcross(), busy = Math.max(1, 4 * device.multiprocessors() / across);
+    splits = Math.clamp((rows + 8L * height - 1) / (8 * height), 1, Math.min(MOST_SPLITS, busy));
+    return device.scratch(CudaDevice.Scratch.SUMS, 8L * splits * values * channels);
+  }
+
+  private int blocksAcross() {
+    return (channels + width - 1) / width;
+  }
+
+  int splits() {
+    return splits;
+  }
+
+  void launch(Kernel kernel) {
+    kernel.launch(blocksAcross(), splits, width, 256 / width, 0);
+  }
+
+  /** out0 and, with two values, out1 = the sums. */
+  void finish(DeviceMemory out0, DeviceMemory out1, DeviceMemory partial) {
+    finish.memory(out0).memory(out1).memory(partial).integer(splits).integer(values).integer(channels).blocks((channels + 255) / 256, 256);
+  }
+}

@@ -1,0 +1,244 @@
+package onebit.ops.cuda;
+
+import java.io.IOException;
+import java.io.InputStream;
+import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
+import java.util.EnumMap;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import jcuda.Pointer;
+import jcuda.driver.CUcontext;
+import jcuda.driver.CUdevice;
+import jcuda.driver.CUdevice_attribute;
+import jcuda.driver.CUfunction;
+import jcuda.driver.CUmodule;
+import jcuda.driver.CUstream;
+import jcuda.driver.JCudaDriver;
+import onebit.tensor.BitTensor;
+import onebit.tensor.Tensor;
+
+/** One device with its context, its stream, the kernels' module and the memory asked of it; every op of the backend goes to the one stream. */
+final class CudaDevice implements AutoCloseable {
+  /** Memory that lives only within one op; two pieces of different use never overlap. */
+  enum Scratch { SUMS, CHANNELS, FILTERS, COUNTS, IMAGE, GRADIENT, LIBRARY }
+
+  private static final int STAGING_BYTES = 16 << 20;
+  private static final ThreadLocal<CudaDevice> CURRENT = new ThreadLocal<>();
+
+  private final boolean emulated;
+  private final CUdevice handle = new CUdevice();
+  private final CUcontext context = new CUcontext();
+  private final CUmodule module = new CUmodule();
+  private final CUstream stream = new CUstream();
+  private final Map<String, Kernel> kernels = new HashMap<>();
+  private final List<DeviceMemory> allocations = new ArrayList<>();
+  private final Map<Scratch, DeviceMemory> scratch = new EnumMap<>(Scratch.class);
+  private final String model;
+  private final int capability;
+  private final int multiprocessors;
+  private Pointer stagingPointer;
+  private MemorySegment staging;
+  private boolean stagingBusy;
+  private boolean closed;
+
+  private CudaDevice(int index, boolean emulated, byte[] image) {
+    this.emulated = emulated;
+    check("cuInit", JCudaDriver.cuInit(0));
+    check("cuDeviceGet " + index, JCudaDriver.cuDeviceGet(handle, index));
+    byte[] name = new byte[256];
+    check("cuDeviceGetName", JCudaDriver.cuDeviceGetName(name, name.length, handle));
+    model = new String(name).replace("\0", "").trim();
+    capability = attribute(CUdevice_attribute.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR) * 10
+        + attribute(CUdevice_attribute.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR);
+    multiprocessors = attribute(CUdevice_attribute.CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT);
+    check("cuDevicePrimaryCtxRetain", JCudaDriver.cuDevicePrimaryCtxRetain(context, handle));
+    enter();
+    check("cuModuleLoadData", JCudaDriver.cuModuleLoadData(module, image));
+    check("cuStreamCreate", JCudaDriver.cuStreamCreate(stream, 1));
+  }
+
+  /** The device of that index of the real driver. */
+  static CudaDevice real(int index) throws IOException {
+    if (EmulatedDevice.isOpen()) throw new IOException("cuda: this process runs the emulated device; a real one needs a process of its own");
+    try (InputStream in = CudaDevice.class.getResourceAsStream("/onebit/kernels.fatbin")) {
+      if (in == null) throw new IOException("cuda: this build has no GPU kernels, because nvcc was missing when it was made; install CUDA's nvcc and run mvn package");
+      return new CudaDevice(index, false, in.readAllBytes());
+    } catch (UnsatisfiedLinkError e) {
+      throw new IOException("cuda: the CUDA driver could not be loaded (" + e.getMessage().lines().findFirst().orElse("") + "); `onebit doctor` tells what is missing", e);
+    }
+  }
+
+  static CudaDevice emulated() throws IOException {
+    return new CudaDevice(0, true, EmulatedDevice.open().image());
+  }
+
+  boolean isEmulated() {
+    return emulated;
+  }
+
+  /** Compute capability times ten: 90 for sm_90. */
+  int capability() {
+    return capability;
+  }
+
+  String model() {
+    return model;
+  }
+
+  CUstream stream() {
+    return stream;
+  }
+
+  private int attribute(int which) {
+    int[] value = new int[1];
+    check("cuDeviceGetAttribute", JCudaDriver.cuDeviceGetAttribute(value, which, handle));
+    return value[0];
+  }
+
+  /** Makes this device's context current in the calling thread. */
+  void enter() {
+    if (CURRENT.get() == this) return;
+    if (closed) throw new IllegalStateException("cuda: the backend is closed");
+    check("cuCtxSetCurrent", JCudaDriver.cuCtxSetCurrent(context));
+    CURRENT.set(this);
+  }
+
+  void check(String call, int code) {
+    if (code != 0) throw CudaException.driver(call, code, "");
+  }
+
+  /** A kernel of the module by its entry name. */
+  Kernel kernel(String name) {
+    return kernels.computeIfAbsent(name, n -> {
+      enter();
+      CUfunction function = new CUfunction();
+      check("cuModuleGetFunction " + n, JCudaDriver.cuModuleGetFunction(function, module, n));
+      return new Kernel(this, n, function);
+    });
+  }
+
+  /** Blocks of 256 threads for n elements, each thread taking several where there are many. */
+  int blocks(int n) {
+    return (int) Math.min((n + 255L) / 256, 32L * multiprocessors);
+  }
+
+  int multiprocessors() {
+    return multiprocessors;
+  }
+
+  /** New memory of zeros, freed with the device. */
+  DeviceMemory allocate(long bytes) {
+    enter();
+    DeviceMemory.Address pointer = new DeviceMemory.Address();
+    long room = Math.max(16, bytes);
+    int code = JCudaDriver.cuMemAlloc(pointer, room);
+    if (code != 0) throw CudaException.driver("cuMemAlloc", code, room + " bytes asked" + freeBytes());
+    DeviceMemory memory = new DeviceMemory(this, pointer, room);
+    allocations.add(memory);
+    check("cuMemsetD8Async", JCudaDriver.cuMemsetD8Async(pointer, (byte) 0, room, stream));
+    return memory;
+  }
+
+  private static String freeBytes() {
+    long[] free = new long[1], total = new long[1];
+    return JCudaDriver.cuMemGetInfo(free, total) == 0 ? ", " + free[0] + " of " + total[0] + " free" : "";
+  }
+
+  /** At least so many bytes for one op; the same memory on every call once it is large enough. */
+  DeviceMemory scratch(Scratch use, long bytes) {
+    DeviceMemory known = scratch.get(use);
+    if (known != null && known.bytes() >= bytes) return known;
+    if (known != null) free(known);
+    DeviceMemory memory = allocate(Math.max(bytes, 1 << 16));
+    scratch.put(use, memory);
+    return memory;
+  }
+
+  private void free(DeviceMemory memory) {
+    enter();
+    check("cuMemFree", JCudaDriver.cuMemFree(memory.pointer()));
+    allocations.remove(memory);
+  }
+
+  DeviceMemory memory(Tensor tensor) {
+    return own(tensor.memory(), "tensor", tensor.shape());
+  }
+
+  DeviceMemory memory(BitTensor bits) {
+    return own(bits.memory(), "bits", bits.rows() + " rows of " + bits.bits());
+  }
+
+  private DeviceMemory own(Object memory, String kind, Object shape) {
+    if (memory instanceof DeviceMemory own && own.device() == this) return own;
+    kernels.values().forEach(Kernel::clear);
+    throw new IllegalArgumentException("cuda: the " + kind + " " + shape + " do not live on this device; create and write them through this backend");
+  }
+
+  /** Copies host values to the device; the call returns when the values may change again. */
+  void upload(DeviceMemory to, MemorySegment from) {
+    enter();
+    for (long at = 0; at < from.byteSize(); at += STAGING_BYTES) {
+      long bytes = Math.min(STAGING_BYTES, from.byteSize() - at);
+      MemorySegment room = staging();
+      MemorySegment.copy(from, at, room, 0, bytes);
+      check("cuMemcpyHtoDAsync", JCudaDriver.cuMemcpyHtoDAsync(at == 0 ? to.pointer() : to.pointer().withByteOffset(at), stagingPointer, bytes, stream));
+      stagingBusy = true;
+    }
+  }
+
+  /** Copies device values to the host when all earlier work is done. */
+  void download(MemorySegment to, DeviceMemory from) {
+    enter();
+    for (long at = 0; at < to.byteSize(); at += STAGING_BYTES) {
+      long bytes = Math.min(STAGING_BYTES, to.byteSize() - at);
+      MemorySegment room = staging();
+      check("cuMemcpyDtoHAsync", JCudaDriver.cuMemcpyDtoHAsync(stagingPointer, at == 0 ? from.pointer() : from.pointer().withByteOffset(at), bytes, stream));
+      synchronize();
+      MemorySegment.copy(room, 0, to, at, bytes);
+    }
+  }
+
+  /** Page-locked host memory that no copy uses any more. */
+  private MemorySegment staging() {
+    if (staging == null) {
+      Pointer pointer = new Pointer();
+      check("cuMemHostAlloc", JCudaDriver.cuMemHostAlloc(pointer, STAGING_BYTES, 0));
+      stagingPointer = pointer;
+      staging = MemorySegment.ofBuffer(pointer.getByteBuffer(0, STAGING_BYTES));
+    }
+    if (stagingBusy) synchronize();
+    return staging;
+  }
+
+  void copy(DeviceMemory to, DeviceMemory from, long bytes) {
+    enter();
+    check("cuMemcpyDtoDAsync", JCudaDriver.cuMemcpyDtoDAsync(to.pointer(), from.pointer(), bytes, stream));
+  }
+
+  void fill(DeviceMemory to, int word, long words) {
+    enter();
+    check("cuMemsetD32Async", JCudaDriver.cuMemsetD32Async(to.pointer(), word, words, stream));
+  }
+
+  void synchronize() {
+    enter();
+    check("cuStreamSynchronize", JCudaDriver.cuStreamSynchronize(stream));
+    stagingBusy = false;
+  }
+
+  @Override
+  public void close() {
+    if (closed) return;
+    enter();
+    JCudaDriver.cuStreamSynchronize(stream);
+    for (DeviceMemory memory : allocations) JCudaDriver.cuMemFree(memory.pointer());
+    if (stagingPointer != null) JCudaDriver.cuMemFreeHost(stagingPointer);
+    JCudaDriver.cuModuleUnload(module);
+    JCudaDriver.cuStreamDestroy(stream);
+    closed = true;
+    CURRENT.remove();
+    JCudaDriver.cuDevicePrimaryCtxRelease(handle);
+  }
+}

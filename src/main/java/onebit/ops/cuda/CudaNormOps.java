@@ -1,0 +1,59 @@
+package onebit.ops.cuda;
+
+import onebit.ops.NormOps;
+import onebit.tensor.Tensor;
+
+/**
+ * Batch normalisation on the device: sums, their finish and the application are a launch each.
+ *
+ * <pre>
+ * Twin  kernels/batch_norm.cu
+ * </pre>
+ */
+final class CudaNormOps implements NormOps {
+  private final CudaDevice device;
+  private final ChannelSums sums;
+
+  CudaNormOps(CudaDevice device, ChannelSums sums) {
+    this.device = device;
+    this.sums = sums;
+  }
+
+  @Override
+  public void batchNorm(Tensor y, Tensor x, Tensor gamma, Tensor beta, Tensor runningMean, Tensor runningVar, Tensor mean, Tensor inverse,
+      float momentum, float epsilon, boolean unbiased) {
+    int channels = x.shape().channels(), rows = x.size() / channels;
+    DeviceMemory partial = sums.plan(rows, channels, 2);
+    sums.launch(device.kernel("batch_norm_sums").memory(partial).tensor(x).integer(rows).integer(channels));
+    device.kernel("batch_norm_finish").tensor(mean).tensor(inverse).tensor(runningMean).tensor(runningVar).tensor(x).memory(partial)
+        .integer(sums.splits()).integer(rows).integer(channels).real(momentum).real(epsilon).integer(unbiased ? 1 : 0).blocks((channels + 255) / 256, 256);
+    apply(y, x, gamma, beta, mean, device.memory(inverse));
+  }
+
+  @Override
+  public void batchNormInference(Tensor y, Tensor x, Tensor gamma, Tensor beta, Tensor runningMean, Tensor runningVar, float epsilon) {
+    int channels = x.shape().channels();
+    DeviceMemory inverse = device.scratch(CudaDevice.Scratch.CHANNELS, 8L * channels);
+    device.kernel("batch_norm_inverse").memory(inverse).tensor(runningVar).real(epsilon).integer(channels).blocks((channels + 255) / 256, 256);
+    apply(y, x, gamma, beta, runningMean, inverse);
+  }
+
+  private void apply(Tensor y, Tensor x, Tensor gamma, Tensor beta, Tensor mean, DeviceMemory inverse) {
+    device.kernel("batch_norm_apply").tensor(y).tensor(x).tensor(gamma).tensor(beta).tensor(mean).memory(inverse).integer(x.size())
+        .integer(x.shape().channels()).each(x.size());
+  }
+
+  @Override
+  public void batchNormBackward(Tensor gradX, Tensor gradGamma, Tensor gradBeta, Tensor gradY, Tensor x, Tensor gamma, Tensor mean,
+      Tensor inverse) {
+    int channels = x.shape().channels(), rows = x.size() / channels;
+    DeviceMemory partial = sums.plan(rows, channels, 2), means = device.scratch(CudaDevice.Scratch.CHANNELS, 8L * channels);
+    long meanG = means.address(), meanGx = meanG + 4L * channels;
+    sums.launch(device.kernel("batch_norm_backward_sums").memory(partial).tensor(gradY).tensor(x).tensor(mean).tensor(inverse).integer(rows)
+        .integer(channels));
+    device.kernel("batch_norm_backward_finish").tensor(gradGamma).tensor(gradBeta).address(meanG).address(meanGx).memory(partial).tensor(inverse)
+        .integer(sums.splits()).integer(rows).integer(channels).blocks((channels + 255) / 256, 256);
+    device.kernel("batch_norm_backward_apply").tensor(gradX).tensor(gradY).tensor(x).tensor(gamma).tensor(mean).tensor(inverse).address(meanG)
+        .address(meanGx).integer(x.size()).integer(channels).each(x.size());
+  }
+}

@@ -1,0 +1,35 @@
+package onebit.ops.cuda;
+
+import java.util.List;
+import onebit.ops.OptimOps;
+import onebit.tensor.Tensor;
+
+/**
+ * Optimizer updates on the device, all tensors in one launch.
+ *
+ * <pre>
+ * Twin  kernels/sgd.cu, kernels/adam.cu
+ * </pre>
+ */
+final class CudaOptimOps implements OptimOps {
+  private final CudaDevice device;
+  private final TensorTable table;
+
+  CudaOptimOps(CudaDevice device) {
+    this.device = device;
+    table = new TensorTable(device);
+  }
+
+  @Override
+  public void sgd(List<Tensor> values, List<Tensor> gradients, List<Tensor> velocities, float[] decay, float rate, float momentum) {
+    table.show(values, gradients, velocities, null, decay);
+    table.launch(table.arguments(device.kernel("sgd")).real(rate).real(momentum));
+  }
+
+  @Override
+  public void adam(List<Tensor> values, List<Tensor> gradients, List<Tensor> first, List<Tensor> second, float[] decay, float rate, float beta1,
+      float beta2, float epsilon, boolean divide) {
+    table.show(values, gradients, first, second, decay);
+    table.launch(table.arguments(device.kernel("adam")).real(rate).real(beta1).real(beta2).real(epsilon).integer(divide ? 1 : 0));
+  }
+}

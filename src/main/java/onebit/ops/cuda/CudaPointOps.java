@@ -1,0 +1,149 @@
+package onebit.ops.cuda;
+
+import java.lang.foreign.MemorySegment;
+import java.util.Arrays;
+import onebit.ops.PointOps;
+import onebit.tensor.Tensor;
+
+/**
+ * Element-wise ops on the device, one launch each; sums over rows take two.
+ *
+ * <pre>
+ * Twin  kernels/add.cu, activate.cu, maxout.cu, concat.cu, planar.cu, normalize.cu, non_finite.cu
+ * </pre>
+ */
+final class CudaPointOps implements PointOps {
+  private final CudaDevice device;
+  private final ChannelSums sums;
+  private float[] statistics = new float[0];
+  private DeviceMemory statisticsMemory;
+
+  CudaPointOps(CudaDevice device, ChannelSums sums) {
+    this.device = device;
+    this.sums = sums;
+  }
+
+  @Override
+  public void copy(Tensor y, Tensor x) {
+    device.copy(device.memory(y), device.memory(x), (long) x.size() * x.type().bytes());
+  }
+
+  @Override
+  public void add(Tensor y, Tensor a, Tensor b) {
+    device.kernel("add").tensor(y).tensor(a).tensor(b).integer(y.size()).each(y.size());
+  }
+
+  @Override
+  public void accumulate(Tensor y, Tensor x) {
+    add(y, y, x);
+  }
+
+  @Override
+  public void accumulateScaled(Tensor y, Tensor x, float factor) {
+    device.kernel("accumulate_scaled").tensor(y).tensor(x).real(factor).integer(y.size()).each(y.size());
+  }
+
+  @Override
+  public void addBias(Tensor y, Tensor x, Tensor bias) {
+    device.kernel("add_bias").tensor(y).tensor(x).tensor(bias).integer(x.size()).integer(x.shape().channels()).each(x.size());
+  }
+
+  @Override
+  public void biasBackward(Tensor gradBias, Tensor gradY) {
+    int channels = gradY.shape().channels(), rows = gradY.size() / channels;
+    DeviceMemory partial = sums.plan(rows, channels, 1), out = device.memory(gradBias);
+    sums.launch(device.kernel("bias_backward").memory(partial).tensor(gradY).integer(rows).integer(channels));
+    sums.finish(out, out, partial);
+  }
+
+  @Override
+  public void activate(Tensor y, Tensor x, Activation f) {
+    device.kernel("activate").tensor(y).tensor(x).integer(kind(f)).integer(x.size()).each(x.size());
+  }
+
+  @Override
+  public void activateBackward(Tensor gradX, Tensor gradY, Tensor x, Activation f) {
+    device.kernel("activate_backward").tensor(gradX).tensor(gradY).tensor(x).integer(kind(f)).integer(x.size()).each(x.size());
+  }
+
+  private static int kind(Activation f) {
+    return switch (f) {
+      case RELU -> 0;
+      case HARD_TANH -> 1;
+      case TANH -> 2;
+    };
+  }
+
+  @Override
+  public void maxout(Tensor y, Tensor x, Tensor positive, Tensor negative) {
+    device.kernel("maxout").tensor(y).tensor(x).tensor(positive).tensor(negative).integer(x.size()).integer(x.shape().channels()).each(x.size());
+  }
+
+  @Override
+  public void maxoutBackward(Tensor gradX, Tensor gradPositive, Tensor gradNegative, Tensor gradY, Tensor x, Tensor positive, Tensor negative) {
+    int channels = x.shape().channels(), rows = x.size() / channels;
+    DeviceMemory partial = sums.plan(rows, channels, 2);
+    sums.launch(device.kernel("maxout_backward").tensor(gradX).memory(partial).tensor(gradY).tensor(x).tensor(positive).tensor(negative).integer(rows)
+        .integer(channels));
+    sums.finish(device.memory(gradPositive), device.memory(gradNegative), partial);
+  }
+
+  @Override
+  public void concat(Tensor y, Tensor a, Tensor b) {
+    int n = a.size() + b.size();
+    device.kernel("concat").tensor(y).tensor(a).tensor(b).integer(n).integer(a.shape().channels()).integer(b.shape().channels()).each(n);
+  }
+
+  @Override
+  public void split(Tensor gradA, Tensor gradB, Tensor gradY) {
+    int n = gradA.size() + gradB.size();
+    device.kernel("split").tensor(gradA).tensor(gradB).tensor(gradY).integer(n).integer(gradA.shape().channels()).integer(gradB.shape().channels()).each(n);
+  }
+
+  @Override
+  public void toPlanar(Tensor y, Tensor x) {
+    planar(device.kernel("to_planar").tensor(y).tensor(x), x);
+  }
+
+  @Override
+  public void fromPlanar(Tensor y, Tensor x) {
+    planar(device.kernel("from_planar").tensor(y).tensor(x), y);
+  }
+
+  private static void planar(Kernel kernel, Tensor image) {
+    int pixels = image.shape().d1() * image.shape().d2();
+    kernel.integer(image.size()).integer(pixels).integer(image.shape().d3()).each(image.size());
+  }
+
+  @Override
+  public void normalize(Tensor y, Tensor pixels, float[] mean, float[] deviation) {
+    int channels = y.shape().channels();
+    if (mean.length != channels || deviation.length != channels) {
+      throw new IllegalArgumentException("normalize: images have " + channels + " channels, mean has " + mean.length + " and deviation "
+          + deviation.length + "; they must be equal");
+    }
+    keep(mean, deviation);
+    device.kernel("normalize").tensor(y).tensor(pixels).memory(statisticsMemory).integer(y.size()).integer(channels).each(y.size());
+  }
+
+  /** Sends the statistics to the device where they are not there yet. */
+  private void keep(float[] mean, float[] deviation) {
+    int n = mean.length;
+    if (statistics.length == 2 * n && Arrays.equals(statistics, 0, n, mean, 0, n) && Arrays.equals(statistics, n, 2 * n, deviation, 0, n)) return;
+    if (statistics.length != 2 * n) {
+      statistics = new float[2 * n];
+      statisticsMemory = device.allocate(8L * n);
+    }
+    System.arraycopy(mean, 0, statistics, 0, n);
+    System.arraycopy(deviation, 0, statistics, n, n);
+    device.upload(statisticsMemory, MemorySegment.ofArray(statistics));
+  }
+
+  @Override
+  public void countNonFinite(Tensor count, Tensor x) {
+    int blocks = Math.max(1, Math.min(1024, device.blocks(x.size())));
+    DeviceMemory partial = device.scratch(CudaDevice.Scratch.SUMS, 8L * blocks);
+    device.kernel("non_finite").memory(partial).tensor(x).integer(x.size()).blocks(blocks, 256);
+    device.kernel("non_finite_finish").tensor(count).memory(partial).integer(blocks).blocks(1, 256);
+  }
+}

@@ -1,0 +1,77 @@
+package onebit.ops.cuda;
+
+import onebit.ops.PoolOps;
+import onebit.tensor.Shape;
+import onebit.tensor.Tensor;
+
+/**
+ * Pooling and parameter-free shortcuts on the device, one launch each.
+ *
+ * <pre>
+ * Twin  kernels/pool.cu
+ * </pre>
+ */
+final class CudaPoolOps implements PoolOps {
+  private final CudaDevice device;
+
+  CudaPoolOps(CudaDevice device) {
+    this.device = device;
+  }
+
+  /** Appends the destination's size, the extents of the image and of the result. */
+  private static Kernel extents(Kernel kernel, Tensor to, Shape image, Shape result) {
+    return kernel.integer(to.size()).integer(image.d1()).integer(image.d2()).integer(image.d3()).integer(result.d1()).integer(result.d2());
+  }
+
+  @Override
+  public void maxPool(Tensor y, Tensor x, int window, int stride, int pad) {
+    extents(device.kernel("max_pool").tensor(y).tensor(x), y, x.shape(), y.shape()).integer(window).integer(stride).integer(pad).each(y.size());
+  }
+
+  @Override
+  public void maxPoolBackward(Tensor gradX, Tensor gradY, Tensor x, int window, int stride, int pad) {
+    extents(device.kernel("max_pool_backward").tensor(gradX).tensor(gradY).tensor(x), gradX, x.shape(), gradY.shape()).integer(window).integer(stride)
+        .integer(pad).each(gradX.size());
+  }
+
+  @Override
+  public void averagePool(Tensor y, Tensor x, int window, int stride) {
+    extents(device.kernel("average_pool").tensor(y).tensor(x), y, x.shape(), y.shape()).integer(window).integer(stride).each(y.size());
+  }
+
+  @Override
+  public void averagePoolBackward(Tensor gradX, Tensor gradY, int window, int stride) {
+    extents(device.kernel("average_pool_backward").tensor(gradX).tensor(gradY), gradX, gradX.shape(), gradY.shape()).integer(window).integer(stride)
+        .each(gradX.size());
+  }
+
+  @Override
+  public void subsamplePad(Tensor y, Tensor x, int stride) {
+    reducePad(y, x, 1, stride);
+  }
+
+  @Override
+  public void subsamplePadBackward(Tensor gradX, Tensor gradY, int stride) {
+    reducePadBackward(gradX, gradY, 1, stride);
+  }
+
+  @Override
+  public void poolPad(Tensor y, Tensor x, int stride) {
+    reducePad(y, x, stride, stride);
+  }
+
+  @Override
+  public void poolPadBackward(Tensor gradX, Tensor gradY, int stride) {
+    reducePadBackward(gradX, gradY, stride, stride);
+  }
+
+  private void reducePad(Tensor y, Tensor x, int window, int stride) {
+    extents(device.kernel("reduce_pad").tensor(y).tensor(x), y, x.shape(), y.shape()).integer(y.shape().d3()).integer(window).integer(stride)
+        .each(y.size());
+  }
+
+  private void reducePadBackward(Tensor gradX, Tensor gradY, int window, int stride) {
+    extents(device.kernel("reduce_pad_backward").tensor(gradX).tensor(gradY), gradX, gradX.shape(), gradY.shape()).integer(gradY.shape().d3())
+        .integer(window).integer(stride).each(gradX.size());
+  }
+}

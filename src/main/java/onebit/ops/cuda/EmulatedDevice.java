@@ -1,0 +1,90 @@
+package onebit.ops.cuda;
+
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.FunctionDescriptor;
+import java.lang.foreign.Linker;
+import java.lang.foreign.SymbolLookup;
+import java.lang.foreign.ValueLayout;
+import java.lang.invoke.MethodHandle;
+import java.nio.file.Files;
+import java.nio.file.Path;
+
+/**
+ * The emulated CUDA device of the source tree: the same kernels compiled by g++, a driver that runs them on the host.
+ *
+ * <p>It is a test device: never as fast as anything, never shown as a GPU. A process has either it or a real driver.
+ */
+public final class EmulatedDevice {
+  private static final String VARIANT = System.getProperty("onebit.hostcuda.variant", "normal");
+  private static EmulatedDevice opened;
+
+  private final Path image;
+  private final MethodHandle counter;
+
+  private EmulatedDevice(Path folder) throws IOException {
+    Path driver = folder.resolve("libcuda.so.1");
+    for (String library : new String[] {"libcuda.so.1", "libcublasLt.so.12", "libcublas.so.12", "libcudnn.so.8"}) {
+      Path file = folder.resolve(library);
+      if (Files.exists(file)) System.load(file.toString());
+    }
+    image = folder.resolve("onebit_kernels_host.module");
+    if (!Files.exists(image)) throw new IOException("cuda-emulated: " + image + " is missing; native-tests/hostcuda/build.sh makes it");
+    counter = Linker.nativeLinker().downcallHandle(SymbolLookup.libraryLookup(driver, Arena.global()).find("hostcuda_counter").orElseThrow(),
+        FunctionDescriptor.of(ValueLayout.JAVA_LONG, ValueLayout.ADDRESS));
+  }
+
+  /** Why there can be no emulated device here, in one sentence; null if there can. */
+  public static String refusal() {
+    if (source() == null) return "cuda-emulated: native-tests/hostcuda is not below this folder; the emulated device is built from the source tree";
+    for (String folder : System.getenv().getOrDefault("PATH", "").split(":")) {
+      if (!folder.isEmpty() && Files.isExecutable(Path.of(folder, "g++"))) return null;
+    }
+    return "cuda-emulated: g++ is not installed; the emulated device needs g++ 12 or newer";
+  }
+
+  private static Path source() {
+    Path script = Path.of("native-tests", "hostcuda", "build.sh").toAbsolutePath();
+    return Files.isRegularFile(script) ? script : null;
+  }
+
+  /** Builds what is older than its sources and loads it, once per process. */
+  static synchronized EmulatedDevice open() throws IOException {
+    if (opened != null) return opened;
+    String refusal = refusal();
+    if (refusal != null) throw new IOException(refusal);
+    Process build = new ProcessBuilder("bash", source().toString(), "--variant", VARIANT).redirectErrorStream(true).start();
+    String output = new String(build.getInputStream().readAllBytes());
+    try {
+      if (build.waitFor() != 0) throw new IOException("cuda-emulated: native-tests/hostcuda/build.sh failed:\n" + output);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw new IOException("cuda-emulated: interrupted while the emulated device was built", e);
+    }
+    opened = new EmulatedDevice(source().getParent().getParent().getParent().resolve("target/hostcuda").resolve(VARIANT));
+    return opened;
+  }
+
+  static synchronized boolean isOpen() {
+    return opened != null;
+  }
+
+  /** The kernels' image for the driver. */
+  byte[] image() throws IOException {
+    return Files.readAllBytes(image);
+  }
+
+  /** A counter of the emulated driver (native-tests/hostcuda/counters.h), or -1 if the name is unknown. */
+  public static long counter(String name) {
+    EmulatedDevice device;
+    synchronized (EmulatedDevice.class) {
+      device = opened;
+    }
+    if (device == null) throw new IllegalStateException("cuda-emulated: no emulated device is open in this process");
+    try (Arena arena = Arena.ofConfined()) {
+      return (long) device.counter.invokeExact(arena.allocateFrom(name));
+    } catch (Throwable e) {
+      throw new IllegalStateException("cuda-emulated: the counter " + name + " could not be read", e);
+    }
+  }
+}

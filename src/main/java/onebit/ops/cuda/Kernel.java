@@ -1,0 +1,107 @@
+package onebit.ops.cuda;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import jcuda.Pointer;
+import jcuda.driver.CUfunction;
+import jcuda.driver.CUfunction_attribute;
+import jcuda.driver.JCudaDriver;
+import onebit.tensor.BitTensor;
+import onebit.tensor.Tensor;
+
+/**
+ * One kernel with room for its arguments: each is appended in the order of its parameters, then {@code launch} runs it.
+ *
+ * <p>The room is reused, so a launch allocates nothing.
+ */
+final class Kernel {
+  private static final int SLOTS = 24;
+  private static final int FREE_SHARED_BYTES = 48 << 10;
+
+  private final CudaDevice device;
+  private final String name;
+  private final CUfunction function;
+  private final MemorySegment values;
+  private final Pointer parameters;
+  private int used;
+  private int allowedShared = FREE_SHARED_BYTES;
+
+  Kernel(CudaDevice device, String name, CUfunction function) {
+    this.device = device;
+    this.name = name;
+    this.function = function;
+    MemorySegment room = Arena.ofAuto().allocate(16L * SLOTS, 8);
+    values = room.asSlice(0, 8L * SLOTS);
+    MemorySegment table = room.asSlice(8L * SLOTS, 8L * SLOTS);
+    for (int i = 0; i < SLOTS; i++) table.setAtIndex(ValueLayout.JAVA_LONG, i, values.address() + 8L * i);
+    parameters = Pointer.to(table.asByteBuffer());
+  }
+
+  Kernel tensor(Tensor tensor) {
+    return memory(device.memory(tensor));
+  }
+
+  Kernel bits(BitTensor bits) {
+    return memory(device.memory(bits));
+  }
+
+  Kernel memory(DeviceMemory memory) {
+    return address(memory.address());
+  }
+
+  Kernel address(long value) {
+    values.setAtIndex(ValueLayout.JAVA_LONG, used++, value);
+    return this;
+  }
+
+  Kernel integer(int value) {
+    values.set(ValueLayout.JAVA_INT, 8L * used++, value);
+    return this;
+  }
+
+  Kernel real(float value) {
+    values.set(ValueLayout.JAVA_FLOAT, 8L * used++, value);
+    return this;
+  }
+
+  /** Level and slope as the kernels know them: kind and two values. */
+  Kernel slope(SlopeCode slope) {
+    return integer(slope.kind()).real(slope.a()).real(slope.b());
+  }
+
+  /** Runs over n elements in blocks of 256 threads. */
+  void each(int n) {
+    launch(device.blocks(n), 1, 256, 1, 0);
+  }
+
+  /** Runs so many blocks of so many threads. */
+  void blocks(int blocks, int threads) {
+    launch(blocks, 1, threads, 1, 0);
+  }
+
+  void launch(int gridX, int gridY, int blockX, int blockY, int sharedBytes) {
+    int given = used;
+    used = 0;
+    if (gridX == 0 || gridY == 0) return;
+    device.enter();
+    if (sharedBytes > allowedShared) {
+      device.check("cuFuncSetAttribute " + name, JCudaDriver.cuFuncSetAttribute(function, CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, sharedBytes));
+      allowedShared = sharedBytes;
+    }
+    int code = JCudaDriver.cuLaunchKernel(function, gridX, gridY, 1, blockX, blockY, 1, sharedBytes, device.stream(), parameters, null);
+    if (code != 0) throw CudaException.driver("cuLaunchKernel " + name, code, "grid " + gridX + "x" + gridY + ", block " + blockX + "x" + blockY + ", "
+        + sharedBytes + " bytes of shared memory, arguments " + arguments(given));
+  }
+
+  private String arguments(int count) {
+    StringBuilder text = new StringBuilder();
+    for (int i = 0; i < count; i++) text.append(i == 0 ? "" : " ").append(Long.toHexString(values.getAtIndex(ValueLayout.JAVA_LONG, i)));
+    return text.toString();
+  }
+
+  /** Forgets the arguments given so far; for an op that is refused half way. */
+  void clear() {
+    used = 0;
+  }
+}
