@@ -1,0 +1,49 @@
+// pack.cu -- signs of values as packed bits
+//
+//   pack            bit = [x >= threshold]                              one threshold for all
+//   pack_rows       bit = [x >= thresholds[row / rowsEach * step]]      a threshold per filter or per sample
+//   pack_level      bit = [level(x) >= 0]
+//   pack_learned    bit = [(x - beta) / alpha >= 0]; centre = alpha beta (code form) or beta, distance = alpha
+//
+// Shapes     x rows of `bits` values; words [rows][ceil(bits / 32)]; alpha, beta, centre, distance 1 value
+// Encoding   bit 1 = +1, bit 0 = -1; value k of a row is bit k % 32 of word k / 32; bits past the row are 0
+// Launch     block 256, any grid; one warp per word
+// Limits     rows * bits < 2^31
+// Exactness  comparisons: equal to the twin; 0 and -0 give 1 at threshold 0, NaN gives 0
+// Twin       src/main/java/onebit/ops/cpu/CpuBitOps.java, pack; CpuBinarizeOps.java, sign, learnedSet, sampleStandard, centreDistance
+// Tests      src/test/java/onebit/ops/BitOpsTest.java, src/test/java/onebit/ops/BinarizeOpsTest.java
+#include "slope.cuh"
+
+/** Every word of every row by one warp: the ballot of test(index, row) over its 32 values. */
+template <class Test> __device__ __forceinline__ void pack_words(unsigned* words, unsigned rows, unsigned bits, Test test) {
+  unsigned perRow = (bits + 31) / 32, lane = threadIdx.x % 32;
+  for (unsigned word = (blockIdx.x * blockDim.x + threadIdx.x) / 32; word < rows * perRow; word += gridDim.x * blockDim.x / 32) {
+    unsigned row = word / perRow, k = word % perRow * 32 + lane;
+    unsigned packed = __ballot_sync(kFullWarp, k < bits && test(row * bits + k, row));
+    if (lane == 0) words[word] = packed;
+  }
+}
+
+ONEBIT_KERNEL(256) pack(unsigned* words, const float* x, float threshold, unsigned rows, unsigned bits) {
+  pack_words(words, rows, bits, [=](unsigned i, unsigned) { return x[i] >= threshold; });
+}
+
+ONEBIT_KERNEL(256) pack_rows(unsigned* words, const float* x, const float* thresholds, unsigned rowsEach, unsigned step, unsigned rows,
+                             unsigned bits) {
+  pack_words(words, rows, bits, [=](unsigned i, unsigned row) { return x[i] >= thresholds[row / rowsEach * step]; });
+}
+
+ONEBIT_KERNEL(256) pack_level(unsigned* words, const float* x, int kind, float a, float b, unsigned rows, unsigned bits) {
+  Slope f{kind, a, b};
+  pack_words(words, rows, bits, [=](unsigned i, unsigned) { return f.level(x[i]) >= 0; });
+}
+
+ONEBIT_KERNEL(256) pack_learned(unsigned* words, float* centre, float* distance, const float* x, const float* alpha, const float* beta,
+                                int codeForm, unsigned rows, unsigned bits) {
+  float a = alpha[0], b = beta[0];
+  if (blockIdx.x == 0 && threadIdx.x == 0) {
+    centre[0] = codeForm ? a * b : b;
+    distance[0] = a;
+  }
+  pack_words(words, rows, bits, [=](unsigned i, unsigned) { return a > 0 ? x[i] >= b : (x[i] - b) / a >= 0; });
+}

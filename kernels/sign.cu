@@ -1,0 +1,54 @@
+// sign.cu -- gradients of weights scale * sign(level(w)), and of the scale
+//
+//   sign_weights_backward  gradW = scale g slope(w), plus mean(g s) sign(w) per filter where the scale is mean |w| and carries gradient
+//   scale_backward         gradScale = sum over the filter of g s, or of g level(w) when the weights stay real
+//   mean_absolute          distance = factor mean |w| per filter
+//
+// Shapes     w, gradW, gradE O filters of K values; scale 1 value (each 0) or O values (each 1); gradScale, distance O values
+// Launch     block 256, grid O. The forward is pack_level in pack.cu
+// Limits     O * K < 2^31
+// Exactness  sums are double in a tree
+// Twin       src/main/java/onebit/ops/cpu/CpuBinarizeOps.java, signWeightsBackward, scaleBackward, meanAbsolute
+// Tests      src/test/java/onebit/ops/BinarizeOpsTest.java
+// Source     Liu et al. 2018, Bi-Real Net, arXiv 1808.00278; BMXNet-v2; Vargas et al. 2024, BiPer, arXiv 2404.01278
+#include "slope.cuh"
+
+ONEBIT_KERNEL(256) sign_weights_backward(float* gradW, const float* gradE, const float* w, const float* scale, unsigned each, int kind,
+                                         float a, float b, int throughMean, unsigned size) {
+  __shared__ double shared[33];
+  Slope f{kind, a, b};
+  const float *filter = w + blockIdx.x * size, *g = gradE + blockIdx.x * size;
+  float* out = gradW + blockIdx.x * size;
+  float s = scale[blockIdx.x * each], share = 0;
+  if (throughMean) {
+    double sum = 0;
+    for (unsigned i = threadIdx.x; i < size; i += 256) sum += f.level(filter[i]) >= 0 ? g[i] : -g[i];
+    share = float(block_sum(sum, shared) / size);
+  }
+  for (unsigned i = threadIdx.x; i < size; i += 256) {
+    float v = filter[i], sign = v > 0 ? 1.0f : v < 0 ? -1.0f : v;
+    out[i] = s * g[i] * f.slope(v) + share * sign;
+  }
+}
+
+ONEBIT_KERNEL(256) scale_backward(float* gradScale, const float* gradE, const float* w, int kind, float a, float b, int real, unsigned size) {
+  __shared__ double shared[33];
+  Slope f{kind, a, b};
+  const float *filter = w + blockIdx.x * size, *g = gradE + blockIdx.x * size;
+  double sum = 0;
+  for (unsigned i = threadIdx.x; i < size; i += 256) {
+    float level = f.level(filter[i]);
+    sum += real ? double(g[i]) * level : double(level >= 0 ? g[i] : -g[i]);
+  }
+  sum = block_sum(sum, shared);
+  if (threadIdx.x == 0) gradScale[blockIdx.x] = float(sum);
+}
+
+ONEBIT_KERNEL(256) mean_absolute(float* distance, const float* w, float factor, unsigned size) {
+  __shared__ double shared[33];
+  const float* filter = w + blockIdx.x * size;
+  double sum = 0;
+  for (unsigned i = threadIdx.x; i < size; i += 256) sum += fabsf(filter[i]);
+  sum = block_sum(sum, shared);
+  if (threadIdx.x == 0) distance[blockIdx.x] = float(factor * sum / size);
+}

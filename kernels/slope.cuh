@@ -1,0 +1,37 @@
+// slope.cuh -- level and slope of every binarizer: the sign of the level is the bit, the slope replaces the derivative
+//
+//   kind 0 Identity            level u                slope 1
+//   kind 1 Clipped(a)          level u                slope [|u| <= a]
+//   kind 2 Polynomial          level u                slope max(0, 2 - 2 |u|)
+//   kind 3 TanhSlope(k, t)     level u                slope k t (1 - tanh^2(t u))
+//   kind 4 SineSign(omega)     level sin(omega u)     slope omega cos(omega u)
+//   kind 5 HatSlope(k, t)      level u                slope max(0, k (sqrt(2) t - t^2 |u|))
+//   kind 6 ApproxSign(a)       level u                slope 2 - 2 |u| where |u| <= a, else 0
+//
+// Exactness  tanh, sin and cos are double, like the twin's; the rest is the twin's operations
+// Twin       src/main/java/onebit/ops/cuda/SlopeCode.java and the records it names
+#pragma once
+#include "common.cuh"
+
+struct Slope {
+  int kind;
+  float a, b;
+
+  __device__ __forceinline__ float level(float u) const { return kind == 4 ? float(sin(double(a) * u)) : u; }
+
+  __device__ __forceinline__ float slope(float u) const {
+    float r = fabsf(u);
+    switch (kind) {
+      case 0: return 1.0f;
+      case 1: return r <= a ? 1.0f : 0.0f;
+      case 2: return fmaxf(0.0f, 2 - 2 * r);
+      case 3: {
+        double t = tanh(double(b * u));
+        return float(a * b * (1 - t * t));
+      }
+      case 4: return float(a * cos(double(a) * u));
+      case 5: return fmaxf(0.0f, a * (1.41421356237309505f * b - b * b * r));
+      default: return r <= a ? 2 - 2 * r : 0.0f;
+    }
+  }
+};
