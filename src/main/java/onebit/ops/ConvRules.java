@@ -64,4 +64,17 @@ public final class ConvRules {
       throw new IllegalArgumentException(op + ": x " + x.shape() + ", w " + w.shape() + " and y " + y.shape() + " do not fit; wanted [N][I], [O][I], [N][O]");
     }
   }
+
+  public static void requireGemm(Tensor c, Tensor a, Tensor b, int m, int n, int k) {
+    if (m < 0 || n < 0 || k < 0) throw new IllegalArgumentException("gemm: m " + m + ", n " + n + " and k " + k + " must be >= 0");
+    requireMatrix("a", a, m, k);
+    requireMatrix("b", b, k, n);
+    requireMatrix("c", c, m, n);
+  }
+
+  private static void requireMatrix(String name, Tensor t, int rows, int columns) {
+    if (t.size() != (long) rows * columns) {
+      throw new IllegalArgumentException("gemm: " + name + " has " + t.size() + " values, " + rows + " x " + columns + " wanted");
+    }
+  }
 }

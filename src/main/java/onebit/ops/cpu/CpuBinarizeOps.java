@@ -3,6 +3,7 @@ package onebit.ops.cpu;
 import onebit.binarize.Binarizer;
 import onebit.ops.BinarizeOps;
 import onebit.ops.BitOps;
+import onebit.ops.Rotation;
 import onebit.ops.Shapes;
 import onebit.tensor.BinarySet;
 import onebit.tensor.BitTensor;
@@ -320,13 +321,17 @@ final class CpuBinarizeOps implements BinarizeOps {
     });
   }
 
+  private static Rotation rotation(Tensor u, Tensor r1, Tensor r2) {
+    return new Rotation(u.shape(), r1.shape().d0(), r2.shape().d0(), r1.floats(), r2.floats(), (count, body) -> CpuThreads.pieces(count, body::accept));
+  }
+
   @Override
   public void rotateMix(Tensor mixed, Tensor rotated, Tensor u, Tensor r1, Tensor r2, Tensor angle) {
     Shapes.requireEqual("rotateMix", "mixed", mixed, "u", u);
     Shapes.requireEqual("rotateMix", "rotated", rotated, "u", u);
     Shapes.requireRotation("rotateMix", r1, r2, u);
     Shapes.requirePerFilter("rotateMix", "angle", angle, u);
-    Rotation rotation = new Rotation(u.shape(), r1, r2);
+    Rotation rotation = rotation(u, r1, r2);
     float[] us = u.floats(), vs = rotated.floats(), out = mixed.floats(), angles = angle.floats();
     int k = u.shape().rowSize();
     CpuThreads.pieces(u.shape().d0(), o -> {
@@ -366,7 +371,7 @@ final class CpuBinarizeOps implements BinarizeOps {
   @Override
   public void rotationRounds(Tensor r1, Tensor r2, Tensor u, int rounds) {
     Shapes.requireRotation("rotationRounds", r1, r2, u);
-    new Rotation(u.shape(), r1, r2).improve(u.floats(), rounds);
+    rotation(u, r1, r2).improve(u.floats(), rounds);
   }
 
   @Override

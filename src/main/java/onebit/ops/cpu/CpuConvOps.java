@@ -155,10 +155,7 @@ public final class CpuConvOps implements ConvOps {
 
   @Override
   public void gemm(Tensor c, Tensor a, boolean transposeA, Tensor b, boolean transposeB, int m, int n, int k) {
-    if (m < 0 || n < 0 || k < 0) throw new IllegalArgumentException("gemm: m " + m + ", n " + n + " and k " + k + " must be >= 0");
-    requireMatrix("a", a, m, k);
-    requireMatrix("b", b, k, n);
-    requireMatrix("c", c, m, n);
+    ConvRules.requireGemm(c, a, b, m, n, k);
     float[] as = a.floats(), bs = b.floats(), cs = c.floats();
     int aStride = Math.max(1, transposeA ? m : k), bStride = Math.max(1, transposeB ? k : n), cStride = Math.max(1, n);
     int grain = (int) Math.clamp(GEMM_PRODUCTS / (1L + (long) Math.min(m, n) * k), 128, 1 << 20);
@@ -168,12 +165,6 @@ public final class CpuConvOps implements ConvOps {
     } else {
       CpuThreads.range(n, grain, (from, to) -> OpenBlas.sgemm(transposeA, transposeB, m, to - from, k,
           as, 0, aStride, bs, transposeB ? from * k : from, bStride, 0, cs, from, cStride));
-    }
-  }
-
-  private static void requireMatrix(String name, Tensor t, int rows, int columns) {
-    if (t.size() != (long) rows * columns) {
-      throw new IllegalArgumentException("gemm: " + name + " has " + t.size() + " values, " + rows + " x " + columns + " wanted");
     }
   }
 

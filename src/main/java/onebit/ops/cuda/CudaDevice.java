@@ -28,6 +28,7 @@ final class CudaDevice implements AutoCloseable {
   private static final ThreadLocal<CudaDevice> CURRENT = new ThreadLocal<>();
 
   private final boolean emulated;
+  private final NativeLibraries.Loaded libraries;
   private final CUdevice handle = new CUdevice();
   private final CUcontext context = new CUcontext();
   private final CUmodule module = new CUmodule();
@@ -43,8 +44,9 @@ final class CudaDevice implements AutoCloseable {
   private boolean stagingBusy;
   private boolean closed;
 
-  private CudaDevice(int index, boolean emulated, byte[] image) {
+  private CudaDevice(int index, boolean emulated, NativeLibraries.Loaded libraries, byte[] image) {
     this.emulated = emulated;
+    this.libraries = libraries;
     check("cuInit", JCudaDriver.cuInit(0));
     check("cuDeviceGet " + index, JCudaDriver.cuDeviceGet(handle, index));
     byte[] name = new byte[256];
@@ -61,17 +63,22 @@ final class CudaDevice implements AutoCloseable {
 
   /** The device of that index of the real driver. */
   static CudaDevice real(int index) throws IOException {
-    if (EmulatedDevice.isOpen()) throw new IOException("cuda: this process runs the emulated device; a real one needs a process of its own");
+    if (EmulatedDriver.isOpen()) throw new IOException("cuda: this process runs the emulated device; a real one needs a process of its own");
+    NativeLibraries.Loaded libraries = NativeLibraries.load();
     try (InputStream in = CudaDevice.class.getResourceAsStream("/onebit/kernels.fatbin")) {
       if (in == null) throw new IOException("cuda: this build has no GPU kernels, because nvcc was missing when it was made; install CUDA's nvcc and run mvn package");
-      return new CudaDevice(index, false, in.readAllBytes());
-    } catch (UnsatisfiedLinkError e) {
-      throw new IOException("cuda: the CUDA driver could not be loaded (" + e.getMessage().lines().findFirst().orElse("") + "); `onebit doctor` tells what is missing", e);
+      return new CudaDevice(index, false, libraries, in.readAllBytes());
     }
   }
 
   static CudaDevice emulated() throws IOException {
-    return new CudaDevice(0, true, EmulatedDevice.open().image());
+    EmulatedDriver driver = EmulatedDriver.open();
+    return new CudaDevice(0, true, driver.libraries(), driver.image());
+  }
+
+  /** Which of cuBLAS and cuDNN could be loaded, and what was done for that. */
+  NativeLibraries.Loaded libraries() {
+    return libraries;
   }
 
   boolean isEmulated() {

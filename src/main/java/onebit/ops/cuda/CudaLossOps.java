@@ -4,7 +4,7 @@ import onebit.ops.LossOps;
 import onebit.tensor.Tensor;
 
 /**
- * Softmax cross-entropy on the device; a label outside the classes makes the loss NaN.
+ * Softmax cross-entropy on the device.
  *
  * <pre>
  * Twin  kernels/softmax_cross_entropy.cu
@@ -20,9 +20,20 @@ final class CudaLossOps implements LossOps {
   @Override
   public void softmaxCrossEntropy(Tensor result, Tensor gradLogits, Tensor logits, Tensor labels, float smoothing) {
     int n = logits.shape().d0(), classes = logits.shape().rowSize();
+    requireLabels(device.memory(labels), n, classes);
     DeviceMemory rows = device.scratch(CudaDevice.Scratch.SUMS, 24L * n);
     device.kernel("softmax_cross_entropy").memory(rows).tensor(gradLogits).tensor(logits).tensor(labels).integer(n).integer(classes).real(smoothing)
         .blocks(n, 128);
     device.kernel("softmax_cross_entropy_finish").tensor(result).memory(rows).integer(n).blocks(1, 256);
+  }
+
+  /** Looks at the labels as the host wrote them; the device is not asked. */
+  private static void requireLabels(DeviceMemory labels, int n, int classes) {
+    for (int i = 0; i < Math.min(n, labels.remembered()); i++) {
+      int label = labels.remembered(i);
+      if (label < 0 || label >= classes) {
+        throw new IllegalArgumentException("softmaxCrossEntropy: label " + label + " of row " + i + " is outside 0.." + (classes - 1));
+      }
+    }
   }
 }

@@ -15,6 +15,8 @@ final class DeviceMemory {
   private final Address pointer;
   private final long address;
   private final long bytes;
+  private int[] wholeNumbers = new int[0];
+  private int wholeCount;
 
   DeviceMemory(CudaDevice device, Address pointer, long bytes) {
     this.device = device;
@@ -37,5 +39,21 @@ final class DeviceMemory {
 
   long bytes() {
     return bytes;
+  }
+
+  /** Remembers whole numbers as the host wrote them, so that an op can check labels without asking the device. */
+  void remember(int[] values, int count) {
+    if (wholeNumbers.length < count) wholeNumbers = new int[count];
+    System.arraycopy(values, 0, wholeNumbers, 0, count);
+    wholeCount = count;
+  }
+
+  /** How many whole numbers the host wrote last; 0 if it wrote none. */
+  int remembered() {
+    return wholeCount;
+  }
+
+  int remembered(int index) {
+    return wholeNumbers[index];
   }
 }

@@ -1,34 +1,42 @@
-package onebit.ops.cpu;
+package onebit.ops;
 
+import java.util.function.IntConsumer;
 import onebit.tensor.Shape;
-import onebit.tensor.Tensor;
 import org.ejml.data.DMatrixRMaj;
 import org.ejml.dense.row.CommonOps_DDRM;
 import org.ejml.dense.row.factory.DecompositionFactory_DDRM;
 import org.ejml.interfaces.decomposition.SingularValueDecomposition_F64;
 
 /**
- * RBNN's bi-rotation of the filters of one layer, in double.
+ * RBNN's bi-rotation of the filters of one layer, in double on the host.
  *
  * <pre>
  * Shapes  a filter in C,R,S order is X [a][b] row by row; R1 [a][a], R2 [b][b]
  * Source  Lin et al. 2020 (RBNN, arXiv 2009.13055); code binarized_modules.py
  * </pre>
  */
-final class Rotation {
+public final class Rotation {
+  /** Runs body for 0 to count-1, each once, in any order. */
+  @FunctionalInterface
+  public interface Pieces {
+    void run(int count, IntConsumer body);
+  }
+
   private final int filters;
   private final int a;
   private final int b;
   private final int[] memoryIndex;
-  private final Tensor r1;
-  private final Tensor r2;
+  private final float[] r1;
+  private final float[] r2;
+  private final Pieces pieces;
   private final DMatrixRMaj first;
   private final DMatrixRMaj second;
 
-  Rotation(Shape w, Tensor r1, Tensor r2) {
+  /** Filters of shape w; r1 [a][a] and r2 [b][b] are changed by {@link #improve}. */
+  public Rotation(Shape w, int a, int b, float[] r1, float[] r2, Pieces pieces) {
     filters = w.d0();
-    a = r1.shape().d0();
-    b = r2.shape().d0();
+    this.a = a;
+    this.b = b;
     int taps = w.d1() * w.d2(), channels = w.d3();
     memoryIndex = new int[a * b];
     for (int c = 0; c < channels; c++) {
@@ -36,13 +44,14 @@ final class Rotation {
     }
     this.r1 = r1;
     this.r2 = r2;
+    this.pieces = pieces;
     first = matrix(r1, a);
     second = matrix(r2, b);
   }
 
-  private static DMatrixRMaj matrix(Tensor square, int n) {
+  private static DMatrixRMaj matrix(float[] square, int n) {
     DMatrixRMaj m = new DMatrixRMaj(n, n);
-    for (int i = 0; i < n * n; i++) m.data[i] = square.floats()[i];
+    for (int i = 0; i < n * n; i++) m.data[i] = square[i];
     return m;
   }
 
@@ -60,17 +69,17 @@ final class Rotation {
   }
 
   /** Filter o of to = R1^T X R2. */
-  void rotate(float[] to, float[] u, int o) {
+  public void rotate(float[] to, float[] u, int o) {
     DMatrixRMaj v = rotated(filter(u, o));
     for (int i = 0; i < a * b; i++) to[o * a * b + memoryIndex[i]] = (float) v.data[i];
   }
 
   /** Rounds of signs, then R1, then R2 with the new R1 and the old signs. */
-  void improve(float[] u, int rounds) {
+  public void improve(float[] u, int rounds) {
     DMatrixRMaj[] xs = new DMatrixRMaj[filters], signs = new DMatrixRMaj[filters];
     for (int o = 0; o < filters; o++) xs[o] = filter(u, o);
     for (int round = 0; round < rounds; round++) {
-      CpuThreads.pieces(filters, o -> {
+      pieces.run(filters, o -> {
         signs[o] = rotated(xs[o]);
         for (int i = 0; i < a * b; i++) signs[o].data[i] = Math.signum(signs[o].data[i]);
       });
@@ -87,13 +96,13 @@ final class Rotation {
         return d;
       }), false));
     }
-    for (int i = 0; i < a * a; i++) r1.floats()[i] = (float) first.data[i];
-    for (int i = 0; i < b * b; i++) r2.floats()[i] = (float) second.data[i];
+    for (int i = 0; i < a * a; i++) r1[i] = (float) first.data[i];
+    for (int i = 0; i < b * b; i++) r2[i] = (float) second.data[i];
   }
 
   private DMatrixRMaj sum(int n, java.util.function.IntFunction<DMatrixRMaj> term) {
     DMatrixRMaj[] terms = new DMatrixRMaj[filters];
-    CpuThreads.pieces(filters, o -> terms[o] = term.apply(o));
+    pieces.run(filters, o -> terms[o] = term.apply(o));
     DMatrixRMaj total = new DMatrixRMaj(n, n);
     for (DMatrixRMaj one : terms) CommonOps_DDRM.addEquals(total, one);
     return total;

@@ -15,19 +15,17 @@ import java.nio.file.Path;
  *
  * <p>It is a test device: never as fast as anything, never shown as a GPU. A process has either it or a real driver.
  */
-public final class EmulatedDevice {
+public final class EmulatedDriver {
   private static final String VARIANT = System.getProperty("onebit.hostcuda.variant", "normal");
-  private static EmulatedDevice opened;
+  private static EmulatedDriver opened;
 
   private final Path image;
+  private final NativeLibraries.Loaded libraries;
   private final MethodHandle counter;
 
-  private EmulatedDevice(Path folder) throws IOException {
+  private EmulatedDriver(Path folder) throws IOException {
     Path driver = folder.resolve("libcuda.so.1");
-    for (String library : new String[] {"libcuda.so.1", "libcublasLt.so.12", "libcublas.so.12", "libcudnn.so.8"}) {
-      Path file = folder.resolve(library);
-      if (Files.exists(file)) System.load(file.toString());
-    }
+    libraries = NativeLibraries.load(CudaLibraries.in(folder));
     image = folder.resolve("onebit_kernels_host.module");
     if (!Files.exists(image)) throw new IOException("cuda-emulated: " + image + " is missing; native-tests/hostcuda/build.sh makes it");
     counter = Linker.nativeLinker().downcallHandle(SymbolLookup.libraryLookup(driver, Arena.global()).find("hostcuda_counter").orElseThrow(),
@@ -49,7 +47,7 @@ public final class EmulatedDevice {
   }
 
   /** Builds what is older than its sources and loads it, once per process. */
-  static synchronized EmulatedDevice open() throws IOException {
+  static synchronized EmulatedDriver open() throws IOException {
     if (opened != null) return opened;
     String refusal = refusal();
     if (refusal != null) throw new IOException(refusal);
@@ -61,12 +59,16 @@ public final class EmulatedDevice {
       Thread.currentThread().interrupt();
       throw new IOException("cuda-emulated: interrupted while the emulated device was built", e);
     }
-    opened = new EmulatedDevice(source().getParent().getParent().getParent().resolve("target/hostcuda").resolve(VARIANT));
+    opened = new EmulatedDriver(source().getParent().getParent().getParent().resolve("target/hostcuda").resolve(VARIANT));
     return opened;
   }
 
   static synchronized boolean isOpen() {
     return opened != null;
+  }
+
+  NativeLibraries.Loaded libraries() {
+    return libraries;
   }
 
   /** The kernels' image for the driver. */
@@ -76,8 +78,8 @@ public final class EmulatedDevice {
 
   /** A counter of the emulated driver (native-tests/hostcuda/counters.h), or -1 if the name is unknown. */
   public static long counter(String name) {
-    EmulatedDevice device;
-    synchronized (EmulatedDevice.class) {
+    EmulatedDriver device;
+    synchronized (EmulatedDriver.class) {
       device = opened;
     }
     if (device == null) throw new IllegalStateException("cuda-emulated: no emulated device is open in this process");

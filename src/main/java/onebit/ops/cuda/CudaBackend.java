@@ -1,0 +1,202 @@
+package onebit.ops.cuda;
+
+import java.io.IOException;
+import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
+import java.util.List;
+import onebit.ops.Backend;
+import onebit.ops.BinarizeOps;
+import onebit.ops.BitOps;
+import onebit.ops.ConvOps;
+import onebit.ops.LossOps;
+import onebit.ops.NormOps;
+import onebit.ops.OptimOps;
+import onebit.ops.PointOps;
+import onebit.ops.PoolOps;
+import onebit.tensor.BitTensor;
+import onebit.tensor.ElementType;
+import onebit.tensor.Shape;
+import onebit.tensor.Tensor;
+
+/** One CUDA device: values float32 in its memory, bits in 32-bit words, every op a launch on one stream. */
+public final class CudaBackend implements Backend {
+  private final String name;
+  private final CudaDevice device;
+  private final boolean tensorCores;
+  private final CudaBitOps bits;
+  private final CudaConvOps conv;
+  private final CudaNormOps norm;
+  private final CudaPointOps point;
+  private final CudaPoolOps pool;
+  private final CudaBinarizeOps binarize;
+  private final CudaLossOps loss;
+  private final CudaOptimOps optim;
+
+  private CudaBackend(String name, CudaDevice device, boolean tensorCores) {
+    this.name = name;
+    this.device = device;
+    this.tensorCores = tensorCores;
+    ChannelSums sums = new ChannelSums(device);
+    bits = new CudaBitOps(device, tensorCores);
+    conv = new CudaConvOps(device);
+    norm = new CudaNormOps(device, sums);
+    point = new CudaPointOps(device, sums);
+    pool = new CudaPoolOps(device);
+    binarize = new CudaBinarizeOps(this, device);
+    loss = new CudaLossOps(device);
+    optim = new CudaOptimOps(device);
+  }
+
+  /**
+   * The GPU of that index.
+   *
+   * @throws IOException if there is no driver, no such device or no kernels in this build
+   */
+  public static CudaBackend open(int index) throws IOException {
+    CudaDevice device = CudaDevice.real(index);
+    return new CudaBackend(index == 0 ? "cuda" : "cuda:" + index, device, CudaBitOps.hasBitTensorCores(device));
+  }
+
+  /**
+   * The emulated device of the source tree; its bit products by the tensor-core kernels or by the population-count ones.
+   *
+   * @throws IOException if it cannot be built here
+   */
+  public static CudaBackend emulated(boolean tensorCores) throws IOException {
+    return new CudaBackend(tensorCores ? "cuda-emulated" : "cuda-emulated-popcount", CudaDevice.emulated(), tensorCores);
+  }
+
+  @Override
+  public String name() {
+    return name;
+  }
+
+  @Override
+  public String toString() {
+    return name;
+  }
+
+  @Override
+  public List<String> describe() {
+    List<String> lines = new ArrayList<>();
+    lines.add(device.isEmulated() ? "emulated CUDA device for tests, on the host: not a GPU"
+        : device.model() + ", compute capability " + device.capability() / 10 + "." + device.capability() % 10);
+    lines.add("bit products: " + (tensorCores ? "tensor cores, mma.sync AND m16n8k256" : "population counts"));
+    lines.add("cuBLAS: " + (device.libraries().cublas() ? "loaded" : "missing, linear layers cannot run"));
+    lines.add("cuDNN: " + (device.libraries().cudnn() ? "loaded" : "missing, real-valued convolutions cannot run"));
+    lines.addAll(device.libraries().notes());
+    return lines;
+  }
+
+  @Override
+  public Tensor create(Shape shape, ElementType type) {
+    if (type == ElementType.BFLOAT16 || type == ElementType.INT16) {
+      throw new IllegalArgumentException("cuda: tensors of " + type + " are not used; values are FLOAT32 (--precision fp32)");
+    }
+    return new Tensor(shape, type, device.allocate((long) shape.size() * type.bytes()));
+  }
+
+  @Override
+  public BitTensor createBits(int rows, int bitsPerRow) {
+    return new BitTensor(rows, bitsPerRow, device.allocate(4L * rows * CudaBitOps.words(bitsPerRow)));
+  }
+
+  @Override
+  public void write(Tensor to, float[] values) {
+    upload(to, ElementType.FLOAT32, values.length, MemorySegment.ofArray(values));
+  }
+
+  @Override
+  public void write(Tensor to, int[] values) {
+    upload(to, ElementType.INT32, values.length, MemorySegment.ofArray(values));
+    device.memory(to).remember(values, to.size());
+  }
+
+  @Override
+  public void write(Tensor to, byte[] values) {
+    upload(to, ElementType.UINT8, values.length, MemorySegment.ofArray(values));
+  }
+
+  private void upload(Tensor to, ElementType type, int count, MemorySegment values) {
+    if (to.type() != type) throw new IllegalArgumentException("write: the tensor " + to.shape() + " is " + to.type() + ", the values are " + type);
+    if (count < to.size()) throw new IllegalArgumentException("write: " + count + " values for a tensor " + to.shape() + " of " + to.size());
+    device.upload(device.memory(to), values.asSlice(0, (long) to.size() * type.bytes()));
+  }
+
+  @Override
+  public float[] read(Tensor from) {
+    if (from.type() != ElementType.FLOAT32) throw new IllegalArgumentException("read: the tensor " + from.shape() + " is " + from.type() + ", not FLOAT32");
+    float[] values = new float[from.size()];
+    device.download(MemorySegment.ofArray(values), device.memory(from));
+    return values;
+  }
+
+  @Override
+  public long[] read(BitTensor from) {
+    int words = CudaBitOps.words(from.bits()), wide = from.words();
+    int[] packed = new int[Math.multiplyExact(from.rows(), words)];
+    device.download(MemorySegment.ofArray(packed), device.memory(from));
+    long[] values = new long[Math.multiplyExact(from.rows(), wide)];
+    for (int row = 0; row < from.rows(); row++) {
+      for (int k = 0; k < words; k++) values[row * wide + k / 2] |= (packed[row * words + k] & 0xffffffffL) << 32 * (k % 2);
+    }
+    return values;
+  }
+
+  @Override
+  public void fill(Tensor to, float value) {
+    if (to.type() != ElementType.FLOAT32) throw new IllegalArgumentException("fill: the tensor " + to.shape() + " is " + to.type() + ", not FLOAT32");
+    if (to.size() > 0) device.fill(device.memory(to), Float.floatToRawIntBits(value), to.size());
+  }
+
+  @Override
+  public void synchronize() {
+    device.synchronize();
+  }
+
+  @Override
+  public BitOps bits() {
+    return bits;
+  }
+
+  @Override
+  public ConvOps conv() {
+    return conv;
+  }
+
+  @Override
+  public NormOps norm() {
+    return norm;
+  }
+
+  @Override
+  public PointOps point() {
+    return point;
+  }
+
+  @Override
+  public PoolOps pool() {
+    return pool;
+  }
+
+  @Override
+  public BinarizeOps binarize() {
+    return binarize;
+  }
+
+  @Override
+  public LossOps loss() {
+    return loss;
+  }
+
+  @Override
+  public OptimOps optim() {
+    return optim;
+  }
+
+  @Override
+  public void close() {
+    conv.close();
+    device.close();
+  }
+}

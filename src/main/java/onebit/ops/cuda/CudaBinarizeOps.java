@@ -1,0 +1,179 @@
+package onebit.ops.cuda;
+
+import java.util.stream.IntStream;
+import onebit.binarize.Binarizer;
+import onebit.ops.BinarizeOps;
+import onebit.ops.Rotation;
+import onebit.tensor.BinarySet;
+import onebit.tensor.BitTensor;
+import onebit.tensor.Tensor;
+
+/**
+ * Binarization on the device: one block per filter or sample where sums are needed, else one thread per value.
+ *
+ * <pre>
+ * Twin  kernels/slope.cu, pack.cu, adabin_weights.cu, adabin_activations.cu, sign.cu, sine_sign.cu, sample_scale.cu, sample_standard.cu, rotation.cu
+ * </pre>
+ */
+final class CudaBinarizeOps implements BinarizeOps {
+  private static final int FILTER = 256;
+  private static final int SAMPLE = 512;
+
+  private final CudaBackend backend;
+  private final CudaDevice device;
+
+  CudaBinarizeOps(CudaBackend backend, CudaDevice device) {
+    this.backend = backend;
+    this.device = device;
+  }
+
+  @Override
+  public void sign(BitTensor bits, Tensor x, Binarizer f) {
+    SlopeCode slope = SlopeCode.of(f);
+    device.kernel("pack_level").bits(bits).tensor(x).slope(slope).integer(bits.rows()).integer(bits.bits())
+        .blocks(CudaBitOps.packBlocks(device, bits), 256);
+  }
+
+  @Override
+  public void level(Tensor y, Tensor x, Binarizer f) {
+    SlopeCode slope = SlopeCode.of(f);
+    device.kernel("level").tensor(y).tensor(x).slope(slope).integer(x.size()).each(x.size());
+  }
+
+  @Override
+  public void scaleFilters(Tensor y, Tensor x, Tensor scale) {
+    device.kernel("scale_filters").tensor(y).tensor(x).tensor(scale).integer(x.size()).integer(x.shape().rowSize()).each(x.size());
+  }
+
+  @Override
+  public void slope(Tensor gradX, Tensor gradQ, Tensor x, Binarizer f) {
+    SlopeCode slope = SlopeCode.of(f);
+    device.kernel("slope").tensor(gradX).tensor(gradQ).tensor(x).slope(slope).integer(x.size()).each(x.size());
+  }
+
+  @Override
+  public void learnedSet(BitTensor bits, BinarySet set, Tensor x, Tensor alpha, Tensor beta, boolean codeForm) {
+    device.kernel("pack_learned").bits(bits).tensor(set.centre()).tensor(set.distance()).tensor(x).tensor(alpha).tensor(beta)
+        .integer(codeForm ? 1 : 0).integer(bits.rows()).integer(bits.bits()).blocks(CudaBitOps.packBlocks(device, bits), 256);
+  }
+
+  @Override
+  public void learnedSetBackward(Tensor gradX, Tensor gradAlpha, Tensor gradBeta, Tensor gradQ, Tensor x, Tensor alpha, Tensor beta,
+      Binarizer f, boolean codeForm) {
+    SlopeCode slope = SlopeCode.of(f);
+    int blocks = sumBlocks(x);
+    DeviceMemory partial = device.scratch(CudaDevice.Scratch.SUMS, 16L * blocks);
+    device.kernel("learned_set_backward").tensor(gradX).memory(partial).tensor(gradQ).tensor(x).tensor(alpha).tensor(beta).slope(slope)
+        .integer(codeForm ? 1 : 0).integer(x.size()).blocks(blocks, 256);
+    device.kernel("learned_set_backward_finish").tensor(gradAlpha).tensor(gradBeta).memory(partial).integer(blocks).blocks(1, 256);
+  }
+
+  /** Blocks that sum over all values; at least one, so that an empty tensor gives 0. */
+  private int sumBlocks(Tensor x) {
+    return Math.clamp(device.blocks(x.size()), 1, 1024);
+  }
+
+  @Override
+  public void sampleScaleBackward(Tensor gradX, Tensor gradQ, Tensor x, Binarizer f, float epsilon) {
+    SlopeCode slope = SlopeCode.of(f);
+    device.kernel("sample_scale_backward").tensor(gradX).tensor(gradQ).tensor(x).slope(slope).real(epsilon).integer(x.shape().rowSize())
+        .blocks(x.shape().d0(), SAMPLE);
+  }
+
+  @Override
+  public void sampleStandard(BitTensor bits, Tensor statistics, Tensor x) {
+    int perSample = x.shape().d1() * x.shape().d2();
+    device.kernel("sample_standard").tensor(statistics).tensor(x).integer(x.shape().rowSize()).blocks(x.shape().d0(), SAMPLE);
+    packRows(bits, x, statistics, perSample, 2);
+  }
+
+  private void packRows(BitTensor bits, Tensor x, Tensor thresholds, int rowsEach, int step) {
+    device.kernel("pack_rows").bits(bits).tensor(x).tensor(thresholds).integer(rowsEach).integer(step).integer(bits.rows()).integer(bits.bits())
+        .blocks(CudaBitOps.packBlocks(device, bits), 256);
+  }
+
+  @Override
+  public void sampleStandardBackward(Tensor gradX, Tensor gradQ, Tensor x, Tensor statistics, Binarizer f) {
+    SlopeCode slope = SlopeCode.of(f);
+    device.kernel("sample_standard_backward").tensor(gradX).tensor(gradQ).tensor(x).tensor(statistics).slope(slope).integer(x.shape().rowSize())
+        .blocks(x.shape().d0(), SAMPLE);
+  }
+
+  @Override
+  public void meanAbsolute(Tensor distance, Tensor w, float factor) {
+    device.kernel("mean_absolute").tensor(distance).tensor(w).real(factor).integer(w.shape().rowSize()).blocks(w.shape().d0(), FILTER);
+  }
+
+  @Override
+  public void signWeightsBackward(Tensor gradW, Tensor gradE, Tensor w, Tensor scale, Binarizer f, boolean throughMeanAbsolute) {
+    SlopeCode slope = SlopeCode.of(f);
+    device.kernel("sign_weights_backward").tensor(gradW).tensor(gradE).tensor(w).tensor(scale).integer(scale.size() > 1 ? 1 : 0).slope(slope)
+        .integer(throughMeanAbsolute ? 1 : 0).integer(w.shape().rowSize()).blocks(w.shape().d0(), FILTER);
+  }
+
+  @Override
+  public void scaleBackward(Tensor gradScale, Tensor gradE, Tensor w, Binarizer f, boolean real) {
+    SlopeCode slope = SlopeCode.of(f);
+    device.kernel("scale_backward").tensor(gradScale).tensor(gradE).tensor(w).slope(slope).integer(real ? 1 : 0).integer(w.shape().rowSize())
+        .blocks(w.shape().d0(), FILTER);
+  }
+
+  @Override
+  public void centreDistance(BitTensor bits, BinarySet set, Tensor w) {
+    device.kernel("centre_distance").tensor(set.centre()).tensor(set.distance()).tensor(w).integer(w.shape().rowSize()).blocks(w.shape().d0(), FILTER);
+    packRows(bits, w, set.centre(), 1, 1);
+  }
+
+  @Override
+  public void centreDistanceBackward(Tensor gradW, Tensor gradE, Tensor w, BinarySet set, Binarizer f) {
+    SlopeCode slope = SlopeCode.of(f);
+    device.kernel("centre_distance_backward").tensor(gradW).tensor(gradE).tensor(w).tensor(set.centre()).tensor(set.distance()).slope(slope)
+        .integer(w.shape().rowSize()).blocks(w.shape().d0(), FILTER);
+  }
+
+  @Override
+  public void standardize(Tensor u, Tensor deviation, Tensor w) {
+    device.kernel("standardize").tensor(u).tensor(deviation).tensor(w).integer(w.shape().rowSize()).blocks(w.shape().d0(), FILTER);
+  }
+
+  @Override
+  public void standardizeBackward(Tensor gradW, Tensor q, Tensor u, Tensor deviation) {
+    device.kernel("standardize_backward").tensor(gradW).tensor(q).tensor(u).tensor(deviation).integer(u.shape().rowSize())
+        .blocks(u.shape().d0(), FILTER);
+  }
+
+  @Override
+  public void rotateMix(Tensor mixed, Tensor rotated, Tensor u, Tensor r1, Tensor r2, Tensor angle) {
+    int a = r1.shape().d0(), b = r2.shape().d0(), size = u.shape().rowSize();
+    if (a * b != size) throw new IllegalArgumentException("rotation: " + a + " x " + b + " values do not make a filter of " + size);
+    device.kernel("rotate_mix").tensor(mixed).tensor(rotated).tensor(u).tensor(r1).tensor(r2).tensor(angle).integer(a).integer(b)
+        .integer(u.shape().d1() * u.shape().d2()).integer(u.shape().d3()).launch(u.shape().d0(), 1, FILTER, 1, 8 * size);
+  }
+
+  @Override
+  public void rotateMixBackward(Tensor q, Tensor gradAngle, Tensor gradE, Tensor mixed, Tensor rotated, Tensor u, Tensor angle, Tensor scale,
+      Binarizer f) {
+    SlopeCode slope = SlopeCode.of(f);
+    device.kernel("rotate_mix_backward").tensor(q).tensor(gradAngle).tensor(gradE).tensor(mixed).tensor(rotated).tensor(u).tensor(angle)
+        .tensor(scale).slope(slope).integer(u.shape().rowSize()).blocks(u.shape().d0(), FILTER);
+  }
+
+  /** On the host, between two epochs: the singular value decompositions are small, the copies three matrices. */
+  @Override
+  public void rotationRounds(Tensor r1, Tensor r2, Tensor u, int rounds) {
+    float[] first = backend.read(r1), second = backend.read(r2);
+    new Rotation(u.shape(), r1.shape().d0(), r2.shape().d0(), first, second, (count, body) -> IntStream.range(0, count).parallel().forEach(body))
+        .improve(backend.read(u), rounds);
+    backend.write(r1, first);
+    backend.write(r2, second);
+  }
+
+  @Override
+  public void squaredLevelPenalty(Tensor sum, Tensor gradW, Tensor w, Binarizer f, float factor) {
+    SlopeCode slope = SlopeCode.of(f);
+    int blocks = sumBlocks(w);
+    DeviceMemory partial = device.scratch(CudaDevice.Scratch.SUMS, 8L * blocks);
+    device.kernel("squared_level").tensor(gradW).memory(partial).tensor(w).slope(slope).real(factor).integer(w.size()).blocks(blocks, 256);
+    device.kernel("squared_level_finish").tensor(sum).memory(partial).integer(blocks).real(factor).integer(w.size()).blocks(1, 256);
+  }
+}

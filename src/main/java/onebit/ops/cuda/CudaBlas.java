@@ -1,0 +1,52 @@
+package onebit.ops.cuda;
+
+import jcuda.Pointer;
+import jcuda.jcublas.JCublas2;
+import jcuda.jcublas.cublasHandle;
+import jcuda.jcublas.cublasOperation;
+import jcuda.jcublas.cublasStatus;
+import jcuda.runtime.cudaStream_t;
+
+/** cuBLAS on the device's stream, in float32 without TF32, with a workspace of its own so that results repeat. */
+final class CudaBlas implements AutoCloseable {
+  private static final long WORKSPACE_BYTES = 32 << 20;
+
+  private final CudaDevice device;
+  private final cublasHandle handle = new cublasHandle();
+  private final Pointer one = Pointer.to(new float[] {1});
+  private final Pointer zero = Pointer.to(new float[] {0});
+
+  /** @throws CudaException if there is no cuBLAS */
+  CudaBlas(CudaDevice device) {
+    this.device = device;
+    if (!device.libraries().cublas()) {
+      throw new CudaException("cuBLAS: linear layers on the GPU need libcublas.so.12 or .13, which was not found; set ONEBIT_CUDA_LIBS to its folder, "
+          + "`onebit doctor` lists the folders searched", 0);
+    }
+    device.enter();
+    check("cublasCreate", JCublas2.cublasCreate(handle));
+    check("cublasSetStream", JCublas2.cublasSetStream(handle, new cudaStream_t(device.stream())));
+    check("cublasSetWorkspace", JCublas2.cublasSetWorkspace(handle, device.allocate(WORKSPACE_BYTES).pointer(), WORKSPACE_BYTES));
+  }
+
+  private static void check(String call, int status) {
+    if (status != 0) throw new CudaException(call + ": " + cublasStatus.stringFor(status) + " (code " + status + "); `onebit doctor` shows the libraries in use", status);
+  }
+
+  /** Row major c [m][n] = op(a) op(b): for cuBLAS, which counts columns first, the transposed product of swapped factors. */
+  void gemm(DeviceMemory c, DeviceMemory a, boolean transposeA, DeviceMemory b, boolean transposeB, int m, int n, int k) {
+    device.enter();
+    int status = JCublas2.cublasSgemm(handle, operation(transposeB), operation(transposeA), n, m, k, one, b.pointer(), transposeB ? k : n, a.pointer(),
+        transposeA ? m : k, zero, c.pointer(), n);
+    check("cublasSgemm of " + m + "x" + k + " by " + k + "x" + n, status);
+  }
+
+  private static int operation(boolean transposed) {
+    return transposed ? cublasOperation.CUBLAS_OP_T : cublasOperation.CUBLAS_OP_N;
+  }
+
+  @Override
+  public void close() {
+    JCublas2.cublasDestroy(handle);
+  }
+}

@@ -1,0 +1,98 @@
+package onebit.ops.cuda;
+
+import onebit.ops.ConvGeometry;
+import onebit.ops.ConvOps;
+import onebit.ops.ConvRules;
+import onebit.tensor.Tensor;
+
+/**
+ * Real-valued convolution by cuDNN, matrix products by cuBLAS; a border that is not 0 is written around a copy of x first.
+ *
+ * <pre>
+ * Twin  kernels/pad_border.cu
+ * </pre>
+ */
+final class CudaConvOps implements ConvOps, AutoCloseable {
+  private final CudaDevice device;
+  private CudaDnn dnn;
+  private CudaBlas blas;
+
+  CudaConvOps(CudaDevice device) {
+    this.device = device;
+  }
+
+  private CudaDnn dnn() {
+    if (dnn == null) dnn = new CudaDnn(device);
+    return dnn;
+  }
+
+  private CudaBlas blas() {
+    if (blas == null) blas = new CudaBlas(device);
+    return blas;
+  }
+
+  @Override
+  public void conv2d(Tensor y, Tensor x, Tensor w, ConvGeometry g, float border) {
+    ConvRules.requireConv2d("conv2d", x, w, y, g);
+    if (g.n() == 0) return;
+    dnn().forward(device.memory(y), bordered(x, g, border), device.memory(w), bordered(g, border));
+  }
+
+  @Override
+  public void conv2dGradX(Tensor gradX, Tensor gradY, Tensor w, ConvGeometry g) {
+    ConvRules.requireConv2d("conv2dGradX", gradX, w, gradY, g);
+    if (g.n() > 0) dnn().gradX(device.memory(gradX), device.memory(gradY), device.memory(w), g);
+  }
+
+  @Override
+  public void conv2dGradW(Tensor gradW, Tensor gradY, Tensor x, ConvGeometry g, float border) {
+    ConvRules.requireConv2d("conv2dGradW", x, gradW, gradY, g);
+    if (g.n() == 0) device.fill(device.memory(gradW), 0, gradW.size());
+    else dnn().gradW(device.memory(gradW), device.memory(gradY), bordered(x, g, border), bordered(g, border));
+  }
+
+  /** x itself, or a copy that holds the border. */
+  private DeviceMemory bordered(Tensor x, ConvGeometry g, float border) {
+    if (border == 0 || g.pad() == 0) return device.memory(x);
+    int n = Math.multiplyExact(Math.multiplyExact(g.n() * g.c(), g.h() + 2 * g.pad()), g.w() + 2 * g.pad());
+    DeviceMemory padded = device.scratch(CudaDevice.Scratch.IMAGE, 4L * n);
+    device.kernel("pad_border").memory(padded).tensor(x).real(border).integer(n).integer(g.h()).integer(g.w()).integer(g.c()).integer(g.pad()).each(n);
+    return padded;
+  }
+
+  private static ConvGeometry bordered(ConvGeometry g, float border) {
+    if (border == 0 || g.pad() == 0) return g;
+    return new ConvGeometry(g.n(), g.h() + 2 * g.pad(), g.w() + 2 * g.pad(), g.c(), g.o(), g.r(), g.s(), g.stride(), 0, g.dilation(), g.groups());
+  }
+
+  @Override
+  public void linear(Tensor y, Tensor x, Tensor w) {
+    ConvRules.requireLinear("linear", y, x, w);
+    gemm(y, x, false, w, true, x.shape().d0(), w.shape().d0(), w.shape().rowSize());
+  }
+
+  @Override
+  public void linearGradX(Tensor gradX, Tensor gradY, Tensor w) {
+    ConvRules.requireLinear("linearGradX", gradY, gradX, w);
+    gemm(gradX, gradY, false, w, false, gradX.shape().d0(), w.shape().rowSize(), w.shape().d0());
+  }
+
+  @Override
+  public void linearGradW(Tensor gradW, Tensor gradY, Tensor x) {
+    ConvRules.requireLinear("linearGradW", gradY, x, gradW);
+    gemm(gradW, gradY, true, x, false, gradW.shape().d0(), gradW.shape().rowSize(), x.shape().d0());
+  }
+
+  @Override
+  public void gemm(Tensor c, Tensor a, boolean transposeA, Tensor b, boolean transposeB, int m, int n, int k) {
+    ConvRules.requireGemm(c, a, b, m, n, k);
+    if (k == 0) device.fill(device.memory(c), 0, c.size());
+    else if (m > 0 && n > 0) blas().gemm(device.memory(c), device.memory(a), transposeA, device.memory(b), transposeB, m, n, k);
+  }
+
+  @Override
+  public void close() {
+    if (dnn != null) dnn.close();
+    if (blas != null) blas.close();
+  }
+}
