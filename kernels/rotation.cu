@@ -21,9 +21,9 @@ ONEBIT_KERNEL(256) standardize(float* u, float* deviation, const float* w, unsig
   for (unsigned i = threadIdx.x; i < size; i += 256) sum += filter[i];
   double mean = block_sum(sum, shared) / size;
   for (unsigned i = threadIdx.x; i < size; i += 256) squares += (filter[i] - mean) * (filter[i] - mean);
-  double sd = sqrt(block_sum(squares, shared) / (size - 1));
+  double sd = sqrt(block_sum(squares, shared) / max(1u, size - 1)), inverse = sd > 0 ? 1 / sd : 0.0;
   if (threadIdx.x == 0) deviation[blockIdx.x] = float(sd);
-  for (unsigned i = threadIdx.x; i < size; i += 256) u[blockIdx.x * size + i] = float((filter[i] - mean) / sd);
+  for (unsigned i = threadIdx.x; i < size; i += 256) u[blockIdx.x * size + i] = float((filter[i] - mean) * inverse);
 }
 
 ONEBIT_KERNEL(256) standardize_backward(float* gradW, const float* q, const float* u, const float* deviation, unsigned size) {
@@ -34,7 +34,8 @@ ONEBIT_KERNEL(256) standardize_backward(float* gradW, const float* q, const floa
     sum += qs[i];
     dot += double(qs[i]) * us[i];
   }
-  float mean = float(block_sum(sum, shared) / size), pull = float(block_sum(dot, shared) / (size - 1)), inverse = 1 / deviation[blockIdx.x];
+  float mean = float(block_sum(sum, shared) / size), pull = float(block_sum(dot, shared) / max(1u, size - 1));
+  float inverse = deviation[blockIdx.x] > 0 ? 1 / deviation[blockIdx.x] : 0.0f;
   for (unsigned i = threadIdx.x; i < size; i += 256) gradW[blockIdx.x * size + i] = (qs[i] - mean - us[i] * pull) * inverse;
 }
 

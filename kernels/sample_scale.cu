@@ -5,7 +5,7 @@
 //
 // Shapes     x, gradQ, gradX N samples of M values
 // Launch     block 512, grid N. The forward bit is that of x itself: pack in pack.cu
-// Limits     N * M < 2^31, M >= 2
+// Limits     N * M < 2^31
 // Exactness  sums are double in a tree
 // Twin       src/main/java/onebit/ops/cpu/CpuBinarizeOps.java, sampleScaleBackward
 // Tests      src/test/java/onebit/ops/BinarizeOpsTest.java
@@ -22,11 +22,11 @@ ONEBIT_KERNEL(512) sample_scale_backward(float* gradX, const float* gradQ, const
   for (unsigned i = threadIdx.x; i < size; i += 512) sum += sample[i];
   double mean = block_sum(sum, shared) / size;
   for (unsigned i = threadIdx.x; i < size; i += 512) squares += (sample[i] - mean) * (sample[i] - mean);
-  double r = sqrt(block_sum(squares, shared) / (size - 1) + epsilon);
+  double r = sqrt(block_sum(squares, shared) / max(1u, size - 1) + epsilon);
   float inverse = float(1 / r);
   for (unsigned i = threadIdx.x; i < size; i += 512) hx += double(g[i] * f.slope(sample[i] * inverse)) * sample[i];
   hx = block_sum(hx, shared);
-  float pull = float(hx / ((size - 1) * r * r * r)), centre = float(mean);
+  float pull = float(hx / (max(1u, size - 1) * r * r * r)), centre = float(mean);
   for (unsigned i = threadIdx.x; i < size; i += 512) {
     out[i] = g[i] * f.slope(sample[i] * inverse) * inverse - (sample[i] - centre) * pull;
   }

@@ -5,7 +5,7 @@
 //
 // Shapes     x, gradQ, gradX N samples of M values; statistics [N][2]
 // Launch     block 512, grid N
-// Limits     N * M < 2^31, M >= 2
+// Limits     N * M < 2^31; a constant sample has inverse deviation 0
 // Exactness  sums are double in a tree
 // Twin       src/main/java/onebit/ops/cpu/CpuBinarizeOps.java, sampleStandard, sampleStandardBackward
 // Tests      src/test/java/onebit/ops/BinarizeOpsTest.java
@@ -22,7 +22,8 @@ ONEBIT_KERNEL(512) sample_standard(float* statistics, const float* x, unsigned s
   squares = block_sum(squares, shared);
   if (threadIdx.x == 0) {
     statistics[2 * blockIdx.x] = float(mean);
-    statistics[2 * blockIdx.x + 1] = float(1 / sqrt(squares / (size - 1)));
+    double deviation = sqrt(squares / max(1u, size - 1));
+    statistics[2 * blockIdx.x + 1] = deviation > 0 ? float(1 / deviation) : 0.0f;
   }
 }
 
@@ -39,7 +40,7 @@ ONEBIT_KERNEL(512) sample_standard_backward(float* gradX, const float* gradQ, co
     sum += h;
     dot += double(h) * u;
   }
-  float meanH = float(block_sum(sum, shared) / size), pull = float(block_sum(dot, shared) / (size - 1));
+  float meanH = float(block_sum(sum, shared) / size), pull = float(block_sum(dot, shared) / max(1u, size - 1));
   for (unsigned i = threadIdx.x; i < size; i += 512) {
     float u = (sample[i] - mean) * inverse;
     out[i] = (g[i] * f.slope(u) - meanH - u * pull) * inverse;

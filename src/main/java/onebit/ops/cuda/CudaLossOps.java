@@ -1,6 +1,7 @@
 package onebit.ops.cuda;
 
 import onebit.ops.LossOps;
+import onebit.ops.Shapes;
 import onebit.tensor.Tensor;
 
 /**
@@ -19,6 +20,7 @@ final class CudaLossOps implements LossOps {
 
   @Override
   public void softmaxCrossEntropy(Tensor result, Tensor gradLogits, Tensor logits, Tensor labels, float smoothing) {
+    Shapes.requireLoss("softmaxCrossEntropy", result, gradLogits, logits, labels, smoothing);
     int n = logits.shape().d0(), classes = logits.shape().rowSize();
     requireLabels(device.memory(labels), n, classes);
     DeviceMemory rows = device.scratch(CudaDevice.Scratch.SUMS, 24L * n);

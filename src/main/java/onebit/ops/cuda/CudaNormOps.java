@@ -1,6 +1,7 @@
 package onebit.ops.cuda;
 
 import onebit.ops.NormOps;
+import onebit.ops.Shapes;
 import onebit.tensor.Tensor;
 
 /**
@@ -22,6 +23,9 @@ final class CudaNormOps implements NormOps {
   @Override
   public void batchNorm(Tensor y, Tensor x, Tensor gamma, Tensor beta, Tensor runningMean, Tensor runningVar, Tensor mean, Tensor inverse,
       float momentum, float epsilon, boolean unbiased) {
+    Shapes.requireBatchNorm("batchNorm", y, x, gamma, beta, runningMean, runningVar);
+    Shapes.requirePerChannel("batchNorm", "mean", mean, x);
+    Shapes.requirePerChannel("batchNorm", "inverse", inverse, x);
     int channels = x.shape().channels(), rows = x.size() / channels;
     DeviceMemory partial = sums.plan(rows, channels, 2);
     sums.launch(device.kernel("batch_norm_sums").memory(partial).tensor(x).integer(rows).integer(channels));
@@ -32,6 +36,7 @@ final class CudaNormOps implements NormOps {
 
   @Override
   public void batchNormInference(Tensor y, Tensor x, Tensor gamma, Tensor beta, Tensor runningMean, Tensor runningVar, float epsilon) {
+    Shapes.requireBatchNorm("batchNormInference", y, x, gamma, beta, runningMean, runningVar);
     int channels = x.shape().channels();
     DeviceMemory inverse = device.scratch(CudaDevice.Scratch.CHANNELS, 8L * channels);
     device.kernel("batch_norm_inverse").memory(inverse).tensor(runningVar).real(epsilon).integer(channels).blocks((channels + 255) / 256, 256);
@@ -46,6 +51,9 @@ final class CudaNormOps implements NormOps {
   @Override
   public void batchNormBackward(Tensor gradX, Tensor gradGamma, Tensor gradBeta, Tensor gradY, Tensor x, Tensor gamma, Tensor mean,
       Tensor inverse) {
+    Shapes.requireBatchNorm("batchNormBackward", gradX, x, gradGamma, gradBeta, mean, inverse);
+    Shapes.requireEqual("batchNormBackward", "gradY", gradY, "x", x);
+    Shapes.requirePerChannel("batchNormBackward", "gamma", gamma, x);
     int channels = x.shape().channels(), rows = x.size() / channels;
     DeviceMemory partial = sums.plan(rows, channels, 2), means = device.scratch(CudaDevice.Scratch.CHANNELS, 8L * channels);
     long meanG = means.address(), meanGx = meanG + 4L * channels;

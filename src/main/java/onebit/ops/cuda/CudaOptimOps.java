@@ -2,6 +2,7 @@ package onebit.ops.cuda;
 
 import java.util.List;
 import onebit.ops.OptimOps;
+import onebit.ops.Shapes;
 import onebit.tensor.Tensor;
 
 /**
@@ -22,6 +23,9 @@ final class CudaOptimOps implements OptimOps {
 
   @Override
   public void sgd(List<Tensor> values, List<Tensor> gradients, List<Tensor> velocities, float[] decay, float rate, float momentum) {
+    Shapes.requireUpdate("sgd", values, "gradients", gradients);
+    Shapes.requireUpdate("sgd", values, "velocities", velocities);
+    Shapes.requireDecay("sgd", values, decay);
     table.show(values, gradients, velocities, null, decay);
     table.launch(table.arguments(device.kernel("sgd")).real(rate).real(momentum));
   }
@@ -29,6 +33,10 @@ final class CudaOptimOps implements OptimOps {
   @Override
   public void adam(List<Tensor> values, List<Tensor> gradients, List<Tensor> first, List<Tensor> second, float[] decay, float rate, float beta1,
       float beta2, float epsilon, boolean divide) {
+    Shapes.requireUpdate("adam", values, "gradients", gradients);
+    Shapes.requireUpdate("adam", values, "first", first);
+    Shapes.requireUpdate("adam", values, "second", second);
+    Shapes.requireDecay("adam", values, decay);
     table.show(values, gradients, first, second, decay);
     table.launch(table.arguments(device.kernel("adam")).real(rate).real(beta1).real(beta2).real(epsilon).integer(divide ? 1 : 0));
   }

@@ -3,6 +3,8 @@ package onebit.ops.cuda;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import onebit.ops.PointOps;
+import onebit.ops.Shapes;
+import onebit.tensor.ElementType;
 import onebit.tensor.Tensor;
 
 /**
@@ -25,31 +27,39 @@ final class CudaPointOps implements PointOps {
 
   @Override
   public void copy(Tensor y, Tensor x) {
+    Shapes.requireEqual("copy", "y", y, "x", x);
     device.copy(device.memory(y), device.memory(x), (long) x.size() * x.type().bytes());
   }
 
   @Override
   public void add(Tensor y, Tensor a, Tensor b) {
+    Shapes.requireEqual("add", "a", a, "y", y);
+    Shapes.requireEqual("add", "b", b, "y", y);
     device.kernel("add").tensor(y).tensor(a).tensor(b).integer(y.size()).each(y.size());
   }
 
   @Override
   public void accumulate(Tensor y, Tensor x) {
+    Shapes.requireEqual("accumulate", "x", x, "y", y);
     add(y, y, x);
   }
 
   @Override
   public void accumulateScaled(Tensor y, Tensor x, float factor) {
+    Shapes.requireEqual("accumulateScaled", "x", x, "y", y);
     device.kernel("accumulate_scaled").tensor(y).tensor(x).real(factor).integer(y.size()).each(y.size());
   }
 
   @Override
   public void addBias(Tensor y, Tensor x, Tensor bias) {
+    Shapes.requireEqual("addBias", "y", y, "x", x);
+    Shapes.requirePerChannel("addBias", "bias", bias, x);
     device.kernel("add_bias").tensor(y).tensor(x).tensor(bias).integer(x.size()).integer(x.shape().channels()).each(x.size());
   }
 
   @Override
   public void biasBackward(Tensor gradBias, Tensor gradY) {
+    Shapes.requirePerChannel("biasBackward", "gradBias", gradBias, gradY);
     int channels = gradY.shape().channels(), rows = gradY.size() / channels;
     DeviceMemory partial = sums.plan(rows, channels, 1), out = device.memory(gradBias);
     sums.launch(device.kernel("bias_backward").memory(partial).tensor(gradY).integer(rows).integer(channels));
@@ -58,11 +68,14 @@ final class CudaPointOps implements PointOps {
 
   @Override
   public void activate(Tensor y, Tensor x, Activation f) {
+    Shapes.requireEqual("activate", "y", y, "x", x);
     device.kernel("activate").tensor(y).tensor(x).integer(kind(f)).integer(x.size()).each(x.size());
   }
 
   @Override
   public void activateBackward(Tensor gradX, Tensor gradY, Tensor x, Activation f) {
+    Shapes.requireEqual("activateBackward", "gradX", gradX, "x", x);
+    Shapes.requireEqual("activateBackward", "gradY", gradY, "x", x);
     device.kernel("activate_backward").tensor(gradX).tensor(gradY).tensor(x).integer(kind(f)).integer(x.size()).each(x.size());
   }
 
@@ -76,11 +89,20 @@ final class CudaPointOps implements PointOps {
 
   @Override
   public void maxout(Tensor y, Tensor x, Tensor positive, Tensor negative) {
+    Shapes.requireEqual("maxout", "y", y, "x", x);
+    Shapes.requirePerChannel("maxout", "positive", positive, x);
+    Shapes.requirePerChannel("maxout", "negative", negative, x);
     device.kernel("maxout").tensor(y).tensor(x).tensor(positive).tensor(negative).integer(x.size()).integer(x.shape().channels()).each(x.size());
   }
 
   @Override
   public void maxoutBackward(Tensor gradX, Tensor gradPositive, Tensor gradNegative, Tensor gradY, Tensor x, Tensor positive, Tensor negative) {
+    Shapes.requireEqual("maxoutBackward", "gradX", gradX, "x", x);
+    Shapes.requireEqual("maxoutBackward", "gradY", gradY, "x", x);
+    Shapes.requirePerChannel("maxoutBackward", "positive", positive, x);
+    Shapes.requirePerChannel("maxoutBackward", "negative", negative, x);
+    Shapes.requirePerChannel("maxoutBackward", "gradPositive", gradPositive, x);
+    Shapes.requirePerChannel("maxoutBackward", "gradNegative", gradNegative, x);
     int channels = x.shape().channels(), rows = x.size() / channels;
     DeviceMemory partial = sums.plan(rows, channels, 2);
     sums.launch(device.kernel("maxout_backward").tensor(gradX).memory(partial).tensor(gradY).tensor(x).tensor(positive).tensor(negative).integer(rows)
@@ -90,23 +112,27 @@ final class CudaPointOps implements PointOps {
 
   @Override
   public void concat(Tensor y, Tensor a, Tensor b) {
+    Shapes.requireConcat("concat", y, a, b);
     int n = a.size() + b.size();
     device.kernel("concat").tensor(y).tensor(a).tensor(b).integer(n).integer(a.shape().channels()).integer(b.shape().channels()).each(n);
   }
 
   @Override
   public void split(Tensor gradA, Tensor gradB, Tensor gradY) {
+    Shapes.requireConcat("split", gradY, gradA, gradB);
     int n = gradA.size() + gradB.size();
     device.kernel("split").tensor(gradA).tensor(gradB).tensor(gradY).integer(n).integer(gradA.shape().channels()).integer(gradB.shape().channels()).each(n);
   }
 
   @Override
   public void toPlanar(Tensor y, Tensor x) {
+    Shapes.requireEqual("toPlanar", "y", y, "x", x);
     planar(device.kernel("to_planar").tensor(y).tensor(x), x);
   }
 
   @Override
   public void fromPlanar(Tensor y, Tensor x) {
+    Shapes.requireEqual("fromPlanar", "y", y, "x", x);
     planar(device.kernel("from_planar").tensor(y).tensor(x), y);
   }
 
@@ -117,6 +143,8 @@ final class CudaPointOps implements PointOps {
 
   @Override
   public void normalize(Tensor y, Tensor pixels, float[] mean, float[] deviation) {
+    Shapes.requireEqual("normalize", "pixels", pixels, "y", y);
+    Shapes.requireType("normalize", "pixels", pixels, ElementType.UINT8);
     int channels = y.shape().channels();
     if (mean.length != channels || deviation.length != channels) {
       throw new IllegalArgumentException("normalize: images have " + channels + " channels, mean has " + mean.length + " and deviation "
@@ -141,6 +169,7 @@ final class CudaPointOps implements PointOps {
 
   @Override
   public void countNonFinite(Tensor count, Tensor x) {
+    Shapes.requireCount("countNonFinite", "count", count, 1);
     int blocks = Math.max(1, Math.min(1024, device.blocks(x.size())));
     DeviceMemory partial = device.scratch(CudaDevice.Scratch.SUMS, 8L * blocks);
     device.kernel("non_finite").memory(partial).tensor(x).integer(x.size()).blocks(blocks, 256);

@@ -1,6 +1,7 @@
 package onebit.ops.cuda;
 
 import onebit.ops.PoolOps;
+import onebit.ops.Shapes;
 import onebit.tensor.Shape;
 import onebit.tensor.Tensor;
 
@@ -25,43 +26,52 @@ final class CudaPoolOps implements PoolOps {
 
   @Override
   public void maxPool(Tensor y, Tensor x, int window, int stride, int pad) {
+    Shapes.requirePool("maxPool", x.shape(), y.shape(), window, stride, pad);
     extents(device.kernel("max_pool").tensor(y).tensor(x), y, x.shape(), y.shape()).integer(window).integer(stride).integer(pad).each(y.size());
   }
 
   @Override
   public void maxPoolBackward(Tensor gradX, Tensor gradY, Tensor x, int window, int stride, int pad) {
+    Shapes.requirePool("maxPoolBackward", x.shape(), gradY.shape(), window, stride, pad);
+    Shapes.requireEqual("maxPoolBackward", "gradX", gradX, "x", x);
     extents(device.kernel("max_pool_backward").tensor(gradX).tensor(gradY).tensor(x), gradX, x.shape(), gradY.shape()).integer(window).integer(stride)
         .integer(pad).each(gradX.size());
   }
 
   @Override
   public void averagePool(Tensor y, Tensor x, int window, int stride) {
+    Shapes.requirePool("averagePool", x.shape(), y.shape(), window, stride, 0);
     extents(device.kernel("average_pool").tensor(y).tensor(x), y, x.shape(), y.shape()).integer(window).integer(stride).each(y.size());
   }
 
   @Override
   public void averagePoolBackward(Tensor gradX, Tensor gradY, int window, int stride) {
+    Shapes.requirePool("averagePoolBackward", gradX.shape(), gradY.shape(), window, stride, 0);
     extents(device.kernel("average_pool_backward").tensor(gradX).tensor(gradY), gradX, gradX.shape(), gradY.shape()).integer(window).integer(stride)
         .each(gradX.size());
   }
 
   @Override
   public void subsamplePad(Tensor y, Tensor x, int stride) {
+    Shapes.requireShortcut("subsamplePad", x.shape(), y.shape(), 1, stride);
     reducePad(y, x, 1, stride);
   }
 
   @Override
   public void subsamplePadBackward(Tensor gradX, Tensor gradY, int stride) {
+    Shapes.requireShortcut("subsamplePadBackward", gradX.shape(), gradY.shape(), 1, stride);
     reducePadBackward(gradX, gradY, 1, stride);
   }
 
   @Override
   public void poolPad(Tensor y, Tensor x, int stride) {
+    Shapes.requireShortcut("poolPad", x.shape(), y.shape(), stride, stride);
     reducePad(y, x, stride, stride);
   }
 
   @Override
   public void poolPadBackward(Tensor gradX, Tensor gradY, int stride) {
+    Shapes.requireShortcut("poolPadBackward", gradX.shape(), gradY.shape(), stride, stride);
     reducePadBackward(gradX, gradY, stride, stride);
   }
 

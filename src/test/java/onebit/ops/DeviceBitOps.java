@@ -1,0 +1,74 @@
+package onebit.ops;
+
+import onebit.tensor.BinarySet;
+import onebit.tensor.BitTensor;
+import onebit.tensor.Shape;
+import onebit.tensor.Tensor;
+
+/** A device's bit ops on tensors of the host: arguments are copied there, results back. */
+final class DeviceBitOps implements BitOps {
+  private final Backend device;
+
+  DeviceBitOps(Backend device) {
+    this.device = device;
+  }
+
+  static Tensor sent(Backend device, Tensor host) {
+    Tensor t = device.create(host.shape());
+    if (host.size() > 0) device.write(t, host.floats());
+    return t;
+  }
+
+  static void fetch(Backend device, Tensor host, Tensor from) {
+    System.arraycopy(device.read(from), 0, host.floats(), 0, host.size());
+  }
+
+  private Tensor sent(Tensor host) {
+    return sent(device, host);
+  }
+
+  private BinarySet sent(BinarySet set) {
+    return new BinarySet(sent(set.centre()), sent(set.distance()));
+  }
+
+  /** The bits as the device's own pack makes them from +1 and -1. */
+  private BitTensor sent(BitTensor host) {
+    float[] signs = new float[host.rows() * host.bits()];
+    for (int row = 0; row < host.rows(); row++) {
+      for (int k = 0; k < host.bits(); k++) {
+        signs[row * host.bits() + k] = (host.longs()[row * host.words() + k / 64] >>> k % 64 & 1) != 0 ? 1 : -1;
+      }
+    }
+    BitTensor bits = device.createBits(host.rows(), host.bits());
+    device.bits().pack(bits, sent(Tensor.of(Shape.matrix(host.rows(), host.bits()), signs)), 0);
+    return bits;
+  }
+
+  @Override
+  public void pack(BitTensor bits, Tensor x, float threshold) {
+    BitTensor to = sent(bits);
+    device.bits().pack(to, sent(x), threshold);
+    System.arraycopy(device.read(to), 0, bits.longs(), 0, bits.rows() * bits.words());
+  }
+
+  @Override
+  public void unpack(Tensor x, BitTensor bits, BinarySet set) {
+    Tensor to = sent(x);
+    device.bits().unpack(to, sent(bits), sent(set));
+    fetch(device, x, to);
+  }
+
+  @Override
+  public void xnorGemm(Tensor y, BitTensor a, BitTensor b) {
+    Tensor to = sent(y);
+    device.bits().xnorGemm(to, sent(a), sent(b));
+    fetch(device, y, to);
+  }
+
+  @Override
+  public void xnorConv2d(Tensor y, BitTensor x, BitTensor w, BinarySet xSet, BinarySet wSet, ConvGeometry g, Padding padding, float offset) {
+    Tensor to = sent(y);
+    device.bits().xnorConv2d(to, sent(x), sent(w), sent(xSet), sent(wSet), g, padding, offset);
+    fetch(device, y, to);
+  }
+}
