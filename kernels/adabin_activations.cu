@@ -25,7 +25,7 @@ ONEBIT_KERNEL(256) learned_set_backward(float* gradX, double* partial, const flo
   FOR_EACH(i, n) {
     float u = (x[i] - b) * inverse, g = gradQ[i], p = f.slope(u);
     gradX[i] = g * p;
-    sumAlpha += g * (copysignf(1.0f, u) + added - u * p);
+    sumAlpha += g * (copysignf(1.0f, u + 0.0f) + added - u * p);
     sumBeta += g * (weight - p);
   }
   sumAlpha = block_sum(sumAlpha, shared);

@@ -36,7 +36,7 @@ ONEBIT_KERNEL(128) softmax_cross_entropy(double* rows, float* gradLogits, const 
     float v = z[k];
     most = fmax(most, double(v));
     total += v;
-    above += v > own || (v == own && k < label) || v != v ? 1 : 0;
+    above += v < own || (v == own && k >= label) ? 0 : 1;   // a NaN is above all
   }
   most = block_max(most, shared);
   total = block_sum(total, shared);
@@ -46,7 +46,7 @@ ONEBIT_KERNEL(128) softmax_cross_entropy(double* rows, float* gradLogits, const 
   sum = block_sum(sum, shared);
   double logSum = most + log(sum);
   for (unsigned k = threadIdx.x; k < classes; k += 128) {
-    double target = (k == label ? 1 - smoothing : 0.0f) + double(smoothing / classes);
+    double target = (k == label ? 1 - smoothing : 0.0f) + smoothing / classes;
     g[k] = float((exp(z[k] - logSum) - target) / n);
   }
   if (threadIdx.x == 0) {

@@ -3,6 +3,7 @@
 // float32 and bfloat16, NCHW and NHWC, groups, stride, padding, dilation, sums in float32. Algorithm 1 of each direction wants a workspace
 // and is deterministic, algorithm 0 wants none and says it is not (by data, by filter), as on a device. Everything else that JCudnn imports
 // answers CUDNN_STATUS_NOT_SUPPORTED (stubs made by build.sh).
+#include <algorithm>
 #include <cstring>
 #include "library.h"
 
@@ -126,7 +127,11 @@ struct Work {
     std::vector<float> vx = gather(px, x), vdy = gather(pdy, y), vdw(count(w), 0.0f);   // [r][s][k][c]
     const int kg = w.k / conv.groups;
     halves(size_t(w.r * w.s), cost(), [&](size_t first, size_t last) {
-      for (int n = 0; n < x.n; n++)
+      // a sum per image, then over the images: thousands of terms in one float32 sum would lose three digits
+      const size_t tapSize = size_t(w.k) * w.c;
+      std::vector<float> part((last - first) * tapSize);
+      for (int n = 0; n < x.n; n++) {
+        std::fill(part.begin(), part.end(), 0.0f);
         for (int p = 0; p < y.h; p++)
           for (int q = 0; q < y.w; q++) {
             const float* dy = &vdy[((size_t(n) * y.h + p) * y.w + q) * y.c];
@@ -134,7 +139,7 @@ struct Work {
               size_t tap = size_t(r * w.s + s);
               if (tap < first || tap >= last) return;
               const float* in = &vx[((size_t(n) * x.h + ih) * x.w + iw) * x.c];
-              float* row = &vdw[tap * w.k * w.c];
+              float* row = &part[(tap - first) * tapSize];
               for (int k = 0; k < w.k; k++, row += w.c) {
                 float v = dy[k];
                 const float* i = in + k / kg * w.c;
@@ -142,6 +147,8 @@ struct Work {
               }
             });
           }
+        for (size_t i = 0; i < part.size(); i++) vdw[first * tapSize + i] += part[i];
+      }
     });
     Element e{};
     element(w.type, e);

@@ -16,7 +16,7 @@ import java.nio.file.Path;
  * <p>It is a test device: never as fast as anything, never shown as a GPU. A process has either it or a real driver.
  */
 public final class EmulatedDriver {
-  private static final String VARIANT = System.getProperty("onebit.hostcuda.variant", "normal");
+  private static final String VARIANT = System.getProperty("onebit.hostcuda", "normal");
   private static EmulatedDriver opened;
 
   private final Path image;
