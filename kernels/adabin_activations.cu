@@ -12,8 +12,9 @@
 // Limits     n < 2^31
 // Exactness  gradX equal to the twin; sums are double in a tree, in an order of their own
 // Twin       src/main/java/onebit/ops/cpu/CpuBinarizeOps.java, learnedSetBackward
-// Tests      src/test/java/onebit/ops/BinarizeOpsTest.java
+// Tests      src/test/java/onebit/ops/BinarizeActivationsTest.java
 // Source     Tu et al. 2022, AdaBin, arXiv 2208.08084; code binarylib.py lines 41-69
+// Rungs      1 gradient and partial sums in one pass
 #include "slope.cuh"
 
 ONEBIT_KERNEL(256) learned_set_backward(float* gradX, double* partial, const float* gradQ, const float* x, const float* alpha,

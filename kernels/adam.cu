@@ -9,6 +9,7 @@
 // Twin       src/main/java/onebit/ops/cpu/CpuOptimOps.java, adam
 // Tests      src/test/java/onebit/ops/OptimOpsTest.java
 // Source     Kingma and Ba 2015; Liu et al. 2020 (RAdam, arXiv 1908.03265); MXNet 1.5 optimizer.py for the form
+// Rungs      1 all tensors in one launch
 #include "multi_tensor.cuh"
 
 ONEBIT_KERNEL(256) adam(const TensorEntry* table, const uint2* pieces, float rate, float beta1, float beta2, float epsilon, int divide) {

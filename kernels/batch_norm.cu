@@ -11,9 +11,10 @@
 // Launch     block 256, any grid; _sums as channel_sums in common.cuh; _finish and _inverse grid ceil(C / 256)
 // Limits     rows * C < 2^31
 // Exactness  sums are double, of differences from the first row, so a large common offset costs no digits
-// Twin       src/main/java/onebit/ops/cpu/CpuNormOps.java
+// Twin       src/main/java/onebit/ops/cpu/CpuNormOps.java, batchNorm, batchNormInference, batchNormBackward
 // Tests      src/test/java/onebit/ops/NormOpsTest.java
 // Source     Ioffe and Szegedy 2015, arXiv 1502.03167
+// Rungs      1 sums, finish, apply as three launches
 #include "common.cuh"
 
 ONEBIT_KERNEL(256) batch_norm_sums(double* partial, const float* x, unsigned rows, unsigned channels) {

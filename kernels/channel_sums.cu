@@ -8,6 +8,8 @@
 // Exactness  double sums in the order of the splits: equal on every run
 // Twin       src/main/java/onebit/ops/cpu/ChannelTiles.java, sum
 // Tests      src/test/java/onebit/ops/PointOpsTest.java, src/test/java/onebit/ops/NormOpsTest.java
+// Source     Harris 2007, Optimizing Parallel Reduction in CUDA
+// Rungs      1 a thread per value
 #include "common.cuh"
 
 ONEBIT_KERNEL(256) channel_sums_finish(float* out0, float* out1, const double* partial, unsigned splits, unsigned values, unsigned channels) {

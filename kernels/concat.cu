@@ -8,6 +8,8 @@
 // Exactness  copies
 // Twin       src/main/java/onebit/ops/cpu/CpuPointOps.java, concat, split
 // Tests      src/test/java/onebit/ops/PointOpsTest.java
+// Source     Huang et al. 2017, DenseNet, arXiv 1608.06993
+// Rungs      1 a thread per value
 #include "common.cuh"
 
 ONEBIT_KERNEL(256) concat(float* y, const float* a, const float* b, unsigned n, unsigned channelsA, unsigned channelsB) {

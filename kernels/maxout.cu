@@ -11,6 +11,7 @@
 // Twin       src/main/java/onebit/ops/cpu/CpuPointOps.java, maxout, maxoutBackward
 // Tests      src/test/java/onebit/ops/PointOpsTest.java
 // Source     Tu et al. 2022, AdaBin, arXiv 2208.08084
+// Rungs      1 one pass forward, gradient and sums in one pass
 #include "common.cuh"
 
 ONEBIT_KERNEL(256) maxout(float* y, const float* x, const float* positive, const float* negative, unsigned n, unsigned channels) {

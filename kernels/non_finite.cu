@@ -9,6 +9,8 @@
 // Exactness  whole numbers: equal to the twin
 // Twin       src/main/java/onebit/ops/cpu/CpuPointOps.java, countNonFinite
 // Tests      src/test/java/onebit/ops/PointOpsTest.java
+// Source     IEEE 754: an exponent of all ones
+// Rungs      1 a thread per value
 #include "common.cuh"
 
 ONEBIT_KERNEL(256) non_finite(double* partial, const float* x, unsigned n) {

@@ -8,6 +8,8 @@
 // Exactness  three rounded operations in the twin's order
 // Twin       src/main/java/onebit/ops/cpu/CpuPointOps.java, normalize
 // Tests      src/test/java/onebit/ops/PointOpsTest.java
+// Source     torchvision's ToTensor and Normalize
+// Rungs      1 a thread per value
 #include "common.cuh"
 
 ONEBIT_KERNEL(256) normalize(float* y, const unsigned char* pixels, const float* statistics, unsigned n, unsigned channels) {

@@ -8,6 +8,8 @@
 // Exactness  copies
 // Twin       src/main/java/onebit/ops/cpu/CpuPointOps.java, toPlanar, fromPlanar
 // Tests      src/test/java/onebit/ops/PointOpsTest.java
+// Source     PyTorch's flatten order
+// Rungs      1 a thread per value
 #include "common.cuh"
 
 ONEBIT_KERNEL(256) to_planar(float* y, const float* x, unsigned n, unsigned pixels, unsigned channels) {

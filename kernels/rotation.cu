@@ -9,9 +9,10 @@
 // Launch     block 256, grid O; rotate_mix with 8 K bytes of dynamic shared memory
 // Limits     a b = K; 8 K bytes must fit the shared memory of a block (K <= 28000 on sm_90)
 // Exactness  products are summed in double; the first product is kept in float32 between the two
-// Twin       src/main/java/onebit/ops/cpu/CpuBinarizeOps.java, standardize, rotateMix; src/main/java/onebit/ops/Rotation.java
-// Tests      src/test/java/onebit/ops/BinarizeOpsTest.java
+// Twin       src/main/java/onebit/ops/cpu/CpuBinarizeOps.java, standardize, rotateMix and their backwards
+// Tests      src/test/java/onebit/ops/RotationTest.java
 // Source     Lin et al. 2020, RBNN, arXiv 2009.13055; code binarized_modules.py
+// Rungs      1 a block per filter, the filter in shared memory
 #include "slope.cuh"
 
 ONEBIT_KERNEL(256) standardize(float* u, float* deviation, const float* w, unsigned size) {

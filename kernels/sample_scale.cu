@@ -8,8 +8,9 @@
 // Limits     N * M < 2^31
 // Exactness  sums are double in a tree
 // Twin       src/main/java/onebit/ops/cpu/CpuBinarizeOps.java, sampleScaleBackward
-// Tests      src/test/java/onebit/ops/BinarizeOpsTest.java
+// Tests      src/test/java/onebit/ops/BinarizeActivationsTest.java
 // Source     Vargas et al. 2024, BiPer; code binarized_modules.py
+// Rungs      1 a block per sample
 #include "slope.cuh"
 
 ONEBIT_KERNEL(512) sample_scale_backward(float* gradX, const float* gradQ, const float* x, int kind, float a, float b, float epsilon,

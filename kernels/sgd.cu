@@ -9,6 +9,7 @@
 // Twin       src/main/java/onebit/ops/cpu/CpuOptimOps.java, sgd
 // Tests      src/test/java/onebit/ops/OptimOpsTest.java
 // Source     PyTorch's SGD, no dampening, no Nesterov
+// Rungs      1 all tensors in one launch
 #include "multi_tensor.cuh"
 
 ONEBIT_KERNEL(256) sgd(const TensorEntry* table, const uint2* pieces, float rate, float momentum) {

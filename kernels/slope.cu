@@ -9,7 +9,9 @@
 // Limits     n < 2^31
 // Exactness  see slope.cuh
 // Twin       src/main/java/onebit/ops/cpu/CpuBinarizeOps.java, level, slope, scaleFilters
-// Tests      src/test/java/onebit/ops/BinarizeOpsTest.java
+// Tests      src/test/java/onebit/ops/BinarizeActivationsTest.java
+// Source     the records named in slope.cuh
+// Rungs      1 a thread per value
 #include "slope.cuh"
 
 ONEBIT_KERNEL(256) level(float* y, const float* x, int kind, float a, float b, unsigned n) {

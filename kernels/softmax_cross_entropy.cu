@@ -8,8 +8,10 @@
 // Launch     block 128, grid N; finish block 256, grid 1
 // Limits     a label outside 0..K-1 makes the loss NaN: the host cannot be told within the step
 // Exactness  double throughout, like the twin
-// Twin       src/main/java/onebit/ops/cpu/CpuLossOps.java
+// Twin       src/main/java/onebit/ops/cpu/CpuLossOps.java, softmaxCrossEntropy
 // Tests      src/test/java/onebit/ops/LossOpsTest.java
+// Source     Szegedy et al. 2016, arXiv 1512.00567, for the smoothing
+// Rungs      1 a block per row in double
 #include "common.cuh"
 
 __device__ __forceinline__ double block_max(double value, double* shared) {

@@ -9,6 +9,8 @@
 // Exactness  one addition: equal to the twin
 // Twin       src/main/java/onebit/ops/cpu/CpuBitOps.java, unpack
 // Tests      src/test/java/onebit/ops/BitOpsTest.java
+// Source     Tu et al. 2022, AdaBin, arXiv 2208.08084, for the sets
+// Rungs      1 a thread per value
 #include "common.cuh"
 
 ONEBIT_KERNEL(256) unpack(float* x, const unsigned* words, const float* centre, const float* distance, unsigned each, unsigned n, unsigned bits) {
