@@ -38,7 +38,7 @@ final class CheckStepCommand implements Callable<Integer> {
   @Option(names = "--tolerance-scale", paramLabel = "X", defaultValue = "1", description = "Widens every tolerance by this factor (default: ${DEFAULT-VALUE}).")
   private double toleranceScale;
 
-  @Option(names = "--device", paramLabel = "NAME", defaultValue = "cpu", description = "Where to compute: cpu (default: ${DEFAULT-VALUE}).")
+  @Option(names = "--device", paramLabel = "NAME", defaultValue = "cpu", description = "Where to compute: " + Workplace.DEVICES + " (default: ${DEFAULT-VALUE}).")
   private String device;
 
   @Option(names = "--json", description = "Print the result as one JSON object on the last line.")

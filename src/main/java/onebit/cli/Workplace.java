@@ -1,5 +1,7 @@
 package onebit.cli;
 
+import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Map;
@@ -9,6 +11,7 @@ import onebit.models.Network;
 import onebit.models.Networks;
 import onebit.ops.Backend;
 import onebit.ops.cpu.CpuBackend;
+import onebit.ops.cuda.CudaBackend;
 import onebit.recipe.DataRecipe;
 import onebit.recipe.Recipe;
 import onebit.recipe.Recipes;
@@ -20,14 +23,25 @@ final class Workplace {
 
   private Workplace() {}
 
+  /** What --device takes, for help texts. */
+  static final String DEVICES = "cpu, cuda, cuda:N, or cuda-emulated (for tests, slow, not a GPU)";
+
   /**
    * The backend of a device name.
    *
-   * @throws IllegalArgumentException if the name is not known or the device is not there
+   * @throws IllegalArgumentException if the name is not known
+   * @throws UncheckedIOException if the device is not there
    */
   static Backend open(String device) {
     if (device.equals("cpu")) return new CpuBackend();
-    throw new IllegalArgumentException("--device " + device + " is not known; this build has: cpu");
+    try {
+      if (device.equals("cuda")) return CudaBackend.open(0);
+      if (device.matches("cuda:\\d{1,3}")) return CudaBackend.open(Integer.parseInt(device.substring(5)));
+      if (device.equals("cuda-emulated")) return CudaBackend.emulated(true);
+    } catch (IOException e) {
+      throw new UncheckedIOException(e.getMessage(), e);
+    }
+    throw new IllegalArgumentException("--device " + device + " is not known; known are: " + DEVICES);
   }
 
   /**

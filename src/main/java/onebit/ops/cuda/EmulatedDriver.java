@@ -34,16 +34,21 @@ public final class EmulatedDriver {
 
   /** Why there can be no emulated device here, in one sentence; null if there can. */
   public static String refusal() {
-    if (source() == null) return "cuda-emulated: native-tests/hostcuda is not below this folder; the emulated device is built from the source tree";
+    if (source() == null) return "cuda-emulated: native-tests/hostcuda is not here; the emulated device is built from the source tree";
     for (String folder : System.getenv().getOrDefault("PATH", "").split(":")) {
       if (!folder.isEmpty() && Files.isExecutable(Path.of(folder, "g++"))) return null;
     }
     return "cuda-emulated: g++ is not installed; the emulated device needs g++ 12 or newer";
   }
 
+  /** build.sh of the source tree this program belongs to, or of the one it was started in; null if there is none. */
   private static Path source() {
-    Path script = Path.of("native-tests", "hostcuda", "build.sh").toAbsolutePath();
-    return Files.isRegularFile(script) ? script : null;
+    String home = System.getProperty("onebit.home", "");
+    for (Path root : new Path[] {Path.of(home), Path.of("")}) {
+      Path script = root.resolve("native-tests/hostcuda/build.sh").toAbsolutePath();
+      if (Files.isRegularFile(script)) return script;
+    }
+    return null;
   }
 
   /** Builds what is older than its sources and loads it, once per process. */
