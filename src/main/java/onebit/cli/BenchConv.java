@@ -13,13 +13,13 @@ import onebit.ops.cpu.CpuBitOps;
 import onebit.ops.cpu.CpuConvOps;
 import onebit.ops.cpu.CpuThreads;
 import onebit.ops.cpu.OpenBlas;
+import onebit.report.Json;
 import onebit.tensor.BinarySet;
 import onebit.tensor.BitTensor;
 import onebit.tensor.Shape;
 import onebit.tensor.Tensor;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
-import tools.jackson.databind.json.JsonMapper;
 
 /** Binary 3x3 convolution beside the same one through im2col + sgemm, and the real-valued gradients of ResNet-20. */
 @Command(name = "conv", mixinStandardHelpOptions = true,
@@ -54,7 +54,7 @@ public final class BenchConv implements Callable<Integer> {
     line.put("resnet20GradientMillis", gradients(CpuThreads.count()));
     line.put("sgemmCore", OpenBlas.core());
     line.put("threads", CpuThreads.count());
-    if (json) System.out.println(JsonMapper.shared().writeValueAsString(line));
+    if (json) System.out.println(Json.object(line));
     return 0;
   }
 

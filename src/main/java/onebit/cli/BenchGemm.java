@@ -8,12 +8,12 @@ import java.util.concurrent.Callable;
 import onebit.ops.cpu.CpuBitOps;
 import onebit.ops.cpu.CpuThreads;
 import onebit.ops.cpu.OpenBlas;
+import onebit.report.Json;
 import onebit.tensor.BitTensor;
 import onebit.tensor.Shape;
 import onebit.tensor.Tensor;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
-import tools.jackson.databind.json.JsonMapper;
 
 /**
  * Binary GEMM, the same in plain Java and OpenBLAS sgemm, in turn on one thread.
@@ -71,7 +71,7 @@ public final class BenchGemm implements Callable<Integer> {
     line.put("ratioPlainJavaToSgemm", sgemm / times[1].median());
     line.put("sgemmCore", OpenBlas.core());
     line.put("threads", 1);
-    System.out.println(JsonMapper.shared().writeValueAsString(line));
+    System.out.println(Json.object(line));
   }
 
   static BitTensor bits(Random random, int rows, int bits) {

@@ -1,5 +1,6 @@
 package onebit.cli;
 
+import com.google.common.math.Quantiles;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
@@ -69,7 +70,7 @@ final class BenchStep implements Callable<Integer> {
       }
     }
     Arrays.sort(seconds);
-    double median = steps % 2 == 1 ? seconds[steps / 2] : (seconds[steps / 2 - 1] + seconds[steps / 2]) / 2;
+    double median = Quantiles.median().compute(seconds);
     Map<String, Object> members = new LinkedHashMap<>();
     members.put("recipe", name);
     members.put("batch", batch);

@@ -35,7 +35,7 @@ final class RecipesCommand implements Callable<Integer> {
       System.out.print(Workplace.RECIPES.write(Workplace.RECIPES.load(name, List.of())));
     } else if (keys) {
       SummaryTable table = new SummaryTable("key", "type", "rule", "default");
-      for (RecordKey key : Workplace.RECIPES.keys()) table.row(key.key(), key.type(), key.allowed(), key.presence() == RecordKey.Presence.DEFAULTED ? key.otherwise() : key.presence().name().toLowerCase(java.util.Locale.ROOT));
+      for (RecordKey key : Workplace.RECIPES.keys()) table.row(key.key(), key.type(), key.allowed(), key.presence() == RecordKey.Presence.DEFAULTED ? key.otherwise() : Recipes.word(key.presence()));
       System.out.print(table);
     } else {
       list();
@@ -51,7 +51,7 @@ final class RecipesCommand implements Callable<Integer> {
       Published published = recipe.published().orElse(null);
       table.row(recipeName, recipe.train().epochs(), recipe.data().batch(), published == null ? null : published.top1(),
           published == null ? null : published.top5().orElse(null),
-          published == null ? "" : published.status().name().toLowerCase(java.util.Locale.ROOT).replace('_', '-'));
+          published == null ? "" : Recipes.word(published.status()));
       all.put(recipeName, recipe.description());
     }
     if (json) System.out.println(Json.object(all));

@@ -53,7 +53,7 @@ final class Workplace {
     DataRecipe.Source source = recipe.data().name();
     if (source == DataRecipe.Source.GLYPHS || source == DataRecipe.Source.GENERATED) return null;
     if (given != null) return given;
-    String name = source.name().toLowerCase(java.util.Locale.ROOT).replace('_', '-');
+    String name = Recipes.word(source);
     Path usual = Path.of("data", name);
     if (Files.isDirectory(usual)) return usual;
     throw new IllegalArgumentException("data set " + name + " needs its folder: give --data DIR, or put it in " + usual

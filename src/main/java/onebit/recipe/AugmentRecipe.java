@@ -18,9 +18,7 @@ public record AugmentRecipe(
     @Default("0") @Range(min = 0, max = 64) int cropPad,
     Optional<ResizedCrop> randomResizedCrop,
     Optional<HslJitter> hslJitter,
-    @Range(min = 0, exclusiveMin = true, max = 10) Optional<Double> lighting,
-    @Range(min = 0, exclusiveMin = true, max = 180) Optional<Double> rotate,
-    @Range(min = 0, exclusiveMin = true, max = 2) Optional<Double> shear) {
+    @Range(min = 0, exclusiveMin = true, max = 10) Optional<Double> lighting) {
 
   /** @throws IllegalArgumentException if both kinds of crop are asked for */
   public AugmentRecipe {

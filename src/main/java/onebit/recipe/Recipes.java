@@ -65,6 +65,11 @@ public final class Recipes {
     return binder.bind(Recipe.class, path ? nameOrPath : "recipe " + nameOrPath, text, overrides);
   }
 
+  /** A constant as recipes write it: fashion-mnist for FASHION_MNIST. */
+  public static String word(Enum<?> constant) {
+    return Scalars.kebab(constant);
+  }
+
   /** The merged recipe as YAML, as written into a run folder. */
   public String write(Recipe recipe) {
     return binder.write(recipe);

@@ -1,8 +1,8 @@
 package onebit.recipe;
 
+import com.google.common.base.CaseFormat;
 import java.util.Arrays;
 import java.util.List;
-import java.util.Locale;
 import java.util.regex.Pattern;
 
 /** Single values: what a scalar means as a Java type, and the names of enum constants. */
@@ -52,6 +52,6 @@ final class Scalars {
   }
 
   static String kebab(Enum<?> constant) {
-    return constant.name().toLowerCase(Locale.ROOT).replace('_', '-');
+    return CaseFormat.UPPER_UNDERSCORE.to(CaseFormat.LOWER_HYPHEN, constant.name());
   }
 }

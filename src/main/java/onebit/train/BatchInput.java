@@ -1,5 +1,6 @@
 package onebit.train;
 
+import com.google.common.primitives.Floats;
 import onebit.data.ImageBatch;
 import onebit.ops.Backend;
 import onebit.recipe.DataRecipe;
@@ -20,14 +21,8 @@ final class BatchInput {
     Shape shape = Shape.image(batch, data.height(), data.width(), data.channels());
     pixels = backend.create(shape, ElementType.UINT8);
     x = backend.create(shape);
-    mean = floats(data.mean());
-    deviation = floats(data.std());
-  }
-
-  private static float[] floats(java.util.List<Double> values) {
-    float[] all = new float[values.size()];
-    for (int i = 0; i < all.length; i++) all[i] = values.get(i).floatValue();
-    return all;
+    mean = Floats.toArray(data.mean());
+    deviation = Floats.toArray(data.std());
   }
 
   /** The images of a batch, N,H,W,C; valid until the next call. */

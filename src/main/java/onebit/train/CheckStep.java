@@ -1,5 +1,6 @@
 package onebit.train;
 
+import com.google.common.math.Quantiles;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -141,8 +142,7 @@ public final class CheckStep {
   private static void compareGradients(Safetensors file, Model model, Backend backend, List<Comparison> all) throws IOException {
     List<NamedTensor> recorded = named(file, "grad0/");
     if (recorded.isEmpty()) throw new IOException("the recording has no grad0/ tensors");
-    double[] norms = recorded.stream().mapToDouble(t -> norm(t.floats())).sorted().toArray();
-    double median = norms.length % 2 == 1 ? norms[norms.length / 2] : (norms[norms.length / 2 - 1] + norms[norms.length / 2]) / 2;
+    double median = Quantiles.median().compute(recorded.stream().mapToDouble(t -> norm(t.floats())).toArray());
     Map<String, NamedTensor> byName = new LinkedHashMap<>();
     recorded.forEach(t -> byName.put(t.name(), t));
     for (Parameter parameter : model.parameters()) {

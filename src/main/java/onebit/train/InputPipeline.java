@@ -4,7 +4,6 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Locale;
 import onebit.data.Augmentation;
 import onebit.data.Dataset;
 import onebit.data.Datasets;
@@ -13,6 +12,7 @@ import onebit.data.Sampler;
 import onebit.data.Split;
 import onebit.recipe.AugmentRecipe;
 import onebit.recipe.DataRecipe;
+import onebit.recipe.Recipes;
 
 /** Data sets and loaders as a recipe describes them. */
 public final class InputPipeline {
@@ -35,7 +35,7 @@ public final class InputPipeline {
   public static Dataset open(DataRecipe data, Path folder, Split split, long seed) throws IOException {
     String name = switch (data.name()) {
       case IMAGENET -> "folder";
-      default -> data.name().name().toLowerCase(Locale.ROOT).replace('_', '-');
+      default -> Recipes.word(data.name());
     };
     int side = split == Split.TEST && data.evalCrop() > 0 ? data.evalCrop() : data.height();
     Dataset dataset = Datasets.open(name, folder, split,

@@ -4,13 +4,11 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
-import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
-import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -62,7 +60,7 @@ class Cifar10DatasetTest {
   }
 
   @Test void theRealBatchesAreRead() throws Exception {
-    Path dir = restored();
+    Path dir = RestoredCifar10.folder();
     Cifar10Dataset train = Cifar10Dataset.open(dir, Split.TRAIN);
     Cifar10Dataset test = Cifar10Dataset.open(dir, Split.TEST);
     assertEquals(50_000, train.size());
@@ -78,28 +76,5 @@ class Cifar10DatasetTest {
     }
     for (int c = 0; c < 3; c++) mean[c] /= 255.0 * 1024 * 50_000;
     assertArrayEquals(new double[] {0.4914, 0.4822, 0.4465}, mean, 0.0001, "the published channel means");
-  }
-
-  /** The six batches in target/cifar10, restored once from ../shared. */
-  static Path restored() throws IOException, InterruptedException {
-    Path dir = Path.of("target/cifar10");
-    if (Files.exists(dir.resolve("test_batch.bin")) && Files.exists(dir.resolve("data_batch_5.bin"))) return dir;
-    Path source = Path.of("../shared/data/UnpackCifar10.java");
-    assumeTrue(Files.exists(source), "needs the compact CIFAR-10 of ../shared/data");
-    assumeTrue(hasXz(), "needs the command xz to restore CIFAR-10");
-    Files.createDirectories(dir);
-    Process java = new ProcessBuilder(System.getProperty("java.home") + "/bin/java", source.toString(), dir.toString())
-        .redirectErrorStream(true).redirectOutput(ProcessBuilder.Redirect.DISCARD).start();
-    assertTrue(java.waitFor(120, TimeUnit.SECONDS), "UnpackCifar10 takes too long");
-    assertEquals(0, java.exitValue());
-    return dir;
-  }
-
-  private static boolean hasXz() throws InterruptedException {
-    try {
-      return new ProcessBuilder("xz", "--version").redirectOutput(ProcessBuilder.Redirect.DISCARD).start().waitFor() == 0;
-    } catch (IOException e) {
-      return false;
-    }
   }
 }
