@@ -5,6 +5,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Callable;
 import onebit.ops.Backend;
+import onebit.ops.cuda.CudaDoctor;
 import onebit.report.Environment;
 import onebit.report.Json;
 import picocli.CommandLine.Command;
@@ -27,6 +28,7 @@ final class DoctorCommand implements Callable<Integer> {
     try (Backend backend = Workplace.open("cpu")) {
       findings.put("device cpu", List.copyOf(backend.describe()));
     }
+    findings.put("CUDA", CudaDoctor.findings());
     if (json) {
       System.out.println(Json.object(findings));
     } else {

@@ -24,4 +24,7 @@ public interface OptimOps {
    */
   void adam(List<Tensor> values, List<Tensor> gradients, List<Tensor> first, List<Tensor> second, float[] decay, float rate, float beta1,
       float beta2, float epsilon, boolean divide);
+
+  /** counts[i] = the number of values of tensor i that are NaN or infinite: what a step asks of all gradients at once. */
+  void countNonFinite(Tensor counts, List<Tensor> tensors);
 }

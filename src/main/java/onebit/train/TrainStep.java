@@ -27,7 +27,9 @@ public final class TrainStep {
   private final Tensor labels;
   private final Tensor gradLogits;
   private final Tensor result;
-  private final Tensor count;
+  private final Tensor penalty;
+  private final Tensor badCounts;
+  private final List<Tensor> gradients;
   private final List<Parameter> parameters;
   private final List<StateTensor> state;
   private final List<BinaryConv2d> binaryLayers;
@@ -51,8 +53,10 @@ public final class TrainStep {
     labels = backend.create(Shape.vector(batch), ElementType.INT32);
     gradLogits = backend.create(Shape.matrix(batch, classes));
     result = backend.create(Shape.vector(3));
-    count = backend.create(Shape.vector(1));
+    penalty = backend.create(Shape.vector(1));
     parameters = model.parameters();
+    gradients = parameters.stream().map(Parameter::gradient).toList();
+    badCounts = backend.create(Shape.vector(parameters.size()));
     state = model.state();
     binaryLayers = model.binaryLayers();
     for (StateTensor tensor : state) kept.add(backend.create(tensor.value().shape()));
@@ -84,14 +88,31 @@ public final class TrainStep {
     backend.write(labelsNow, wanted);
     logits = model.forward(x, true);
     backend.loss().softmaxCrossEntropy(result, gradNow, logits, labelsNow, smoothing);
+    model.backward(gradNow);
+    boolean penalised = addPenalties();
+    backend.optim().countNonFinite(badCounts, gradients);
+    // the host asks only now, when all the work of forward and backward is under way
     float[] values = backend.read(result);
     if (!Float.isFinite(values[0])) return new Outcome(values[0], values[0], 0, 0, "loss");
-    model.backward(gradNow);
-    double loss = values[0];
-    for (BinaryConv2d layer : binaryLayers) {
-      if (layer.penalty() != null) loss += backend.read(layer.penalty())[0];
-    }
+    double loss = values[0] + (penalised ? backend.read(penalty)[0] : 0);
     return new Outcome(values[0], loss, (int) values[1], (int) values[2], firstNotFinite());
+  }
+
+  /** Sums the layers' penalties on the device; false if no layer has one. */
+  private boolean addPenalties() {
+    boolean any = false;
+    for (BinaryConv2d layer : binaryLayers) {
+      if (layer.penalty() == null) continue;
+      if (!any) backend.fill(penalty, 0);
+      any = true;
+      backend.point().accumulate(penalty, layer.penalty());
+    }
+    return any;
+  }
+
+  /** How many parameters the step updates; the host reads one number of each. */
+  public int parameterCount() {
+    return parameters.size();
   }
 
   /** The logits of the last step; valid until the next forward. */
@@ -100,10 +121,8 @@ public final class TrainStep {
   }
 
   private String firstNotFinite() {
-    for (Parameter parameter : parameters) {
-      backend.point().countNonFinite(count, parameter.gradient());
-      if (backend.read(count)[0] > 0) return "gradient of " + parameter.name();
-    }
+    float[] counts = backend.read(badCounts);
+    for (int i = 0; i < counts.length; i++) if (counts[i] > 0) return "gradient of " + parameters.get(i).name();
     return null;
   }
 

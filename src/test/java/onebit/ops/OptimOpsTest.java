@@ -124,6 +124,17 @@ class OptimOpsTest {
   }
 
   @OnEveryBackend
+  void nonFiniteValuesAreCountedPerTensor(Backend backend) {
+    Fresh fresh = new Fresh(backend, 6);
+    float[] long1 = fresh.normal(9000), whole = fresh.normal(4097);
+    for (int i : new int[] {0, 4095, 4096, 8191, 8999}) long1[i] = i % 2 == 0 ? Float.NaN : Float.NEGATIVE_INFINITY;
+    Tensor counts = fresh.garbage(3);
+    backend.optim().countNonFinite(counts, List.of(fresh.vector(long1), fresh.vector(whole), fresh.vector(Float.POSITIVE_INFINITY)));
+    fresh.assertExactly("counts", new float[] {5, 0, 1}, counts);
+    assertRefused("countNonFinite: counts has 3 values; it must have 1", () -> backend.optim().countNonFinite(counts, List.of(counts)));
+  }
+
+  @OnEveryBackend
   void unequalListsAreRefusedInWords(Backend backend) {
     Fresh fresh = new Fresh(backend, 5);
     List<Tensor> one = List.of(fresh.garbage(4)), two = List.of(fresh.garbage(4), fresh.garbage(4)), other = List.of(fresh.garbage(Shape.vector(3)));

@@ -46,4 +46,10 @@ final class CpuOptimOps implements OptimOps {
       });
     }
   }
+
+  @Override
+  public void countNonFinite(Tensor counts, List<Tensor> tensors) {
+    Shapes.requireCount("countNonFinite", "counts", counts, tensors.size());
+    for (int i = 0; i < tensors.size(); i++) counts.floats()[i] = CpuPointOps.nonFinite(tensors.get(i));
+  }
 }

@@ -223,6 +223,10 @@ final class CpuPointOps implements PointOps {
   @Override
   public void countNonFinite(Tensor count, Tensor x) {
     Shapes.requireCount("countNonFinite", "count", count, 1);
+    count.floats()[0] = nonFinite(x);
+  }
+
+  static int nonFinite(Tensor x) {
     float[] xs = x.floats();
     float sum = 0;
     for (int i = 0, n = x.size(); i < n; i++) sum += xs[i] * 0f;
@@ -230,6 +234,6 @@ final class CpuPointOps implements PointOps {
     if (sum != 0) {
       for (int i = 0, n = x.size(); i < n; i++) bad += Float.isFinite(xs[i]) ? 0 : 1;
     }
-    count.floats()[0] = bad;
+    return bad;
   }
 }

@@ -54,7 +54,7 @@ public final class CudaBackend implements Backend {
    */
   public static CudaBackend open(int index) throws IOException {
     CudaDevice device = CudaDevice.real(index);
-    return new CudaBackend(index == 0 ? "cuda" : "cuda:" + index, device, CudaBitOps.hasBitTensorCores(device));
+    return new CudaBackend(index == 0 ? "cuda" : "cuda:" + index, device, CudaBitOps.hasBitTensorCores(device.capability()));
   }
 
   /**

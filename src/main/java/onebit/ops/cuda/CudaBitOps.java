@@ -27,8 +27,9 @@ final class CudaBitOps implements BitOps {
     suffix = tensorCores ? "" : "_popc";
   }
 
-  static boolean hasBitTensorCores(CudaDevice device) {
-    return device.capability() >= 80 && device.capability() <= 90;
+  /** Whether a compute capability (times ten) multiplies bits on its tensor cores with AND. */
+  static boolean hasBitTensorCores(int capability) {
+    return capability >= 80 && capability <= 90;
   }
 
   /** 32-bit words of a row of so many bits on the device. */

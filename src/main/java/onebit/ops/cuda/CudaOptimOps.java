@@ -9,16 +9,18 @@ import onebit.tensor.Tensor;
  * Optimizer updates on the device, all tensors in one launch.
  *
  * <pre>
- * Twin  kernels/sgd.cu, kernels/adam.cu
+ * Twin  kernels/sgd.cu, kernels/adam.cu, kernels/non_finite.cu
  * </pre>
  */
 final class CudaOptimOps implements OptimOps {
   private final CudaDevice device;
   private final TensorTable table;
+  private final TensorTable watched;
 
   CudaOptimOps(CudaDevice device) {
     this.device = device;
     table = new TensorTable(device);
+    watched = new TensorTable(device);
   }
 
   @Override
@@ -39,5 +41,15 @@ final class CudaOptimOps implements OptimOps {
     Shapes.requireDecay("adam", values, decay);
     table.show(values, gradients, first, second, decay);
     table.launch(table.arguments(device.kernel("adam")).real(rate).real(beta1).real(beta2).real(epsilon).integer(divide ? 1 : 0));
+  }
+
+  @Override
+  public void countNonFinite(Tensor counts, List<Tensor> tensors) {
+    Shapes.requireCount("countNonFinite", "counts", counts, tensors.size());
+    watched.show(tensors, null, null, null, null);
+    int pieces = watched.pieceCount();
+    DeviceMemory partial = device.scratch(CudaDevice.Scratch.SUMS, 8L * pieces);
+    watched.launch(watched.arguments(device.kernel("non_finite_each").memory(partial)));
+    watched.arguments(device.kernel("non_finite_each_finish").tensor(counts).memory(partial)).integer(pieces).blocks(tensors.size(), 256);
   }
 }

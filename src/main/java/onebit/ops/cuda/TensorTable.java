@@ -28,7 +28,7 @@ final class TensorTable {
     this.device = device;
   }
 
-  /** Makes the device's table that of these tensors; second may be null. */
+  /** Makes the device's table that of these tensors; all but values may be null. */
   void show(List<Tensor> values, List<Tensor> gradients, List<Tensor> first, List<Tensor> second, float[] decay) {
     int count = values.size();
     if (host.byteSize() != (long) count * ENTRY_BYTES) {
@@ -38,14 +38,18 @@ final class TensorTable {
     for (int i = 0; i < count; i++) {
       long at = (long) i * ENTRY_BYTES;
       host.set(ValueLayout.JAVA_LONG, at, device.memory(values.get(i)).address());
-      host.set(ValueLayout.JAVA_LONG, at + 8, device.memory(gradients.get(i)).address());
-      host.set(ValueLayout.JAVA_LONG, at + 16, device.memory(first.get(i)).address());
-      host.set(ValueLayout.JAVA_LONG, at + 24, second == null ? 0 : device.memory(second.get(i)).address());
+      host.set(ValueLayout.JAVA_LONG, at + 8, address(gradients, i));
+      host.set(ValueLayout.JAVA_LONG, at + 16, address(first, i));
+      host.set(ValueLayout.JAVA_LONG, at + 24, address(second, i));
       host.set(ValueLayout.JAVA_INT, at + 32, values.get(i).size());
-      host.set(ValueLayout.JAVA_FLOAT, at + 36, decay[i]);
+      host.set(ValueLayout.JAVA_FLOAT, at + 36, decay == null ? 0 : decay[i]);
     }
     if (table != null && host.mismatch(sent) < 0) return;
     send(values);
+  }
+
+  private long address(List<Tensor> tensors, int i) {
+    return tensors == null ? 0 : device.memory(tensors.get(i)).address();
   }
 
   private void send(List<Tensor> values) {
@@ -69,6 +73,11 @@ final class TensorTable {
   /** Appends table and pieces to the kernel's arguments. */
   Kernel arguments(Kernel kernel) {
     return kernel.memory(table).memory(pieces);
+  }
+
+  /** Pieces of the table shown last. */
+  int pieceCount() {
+    return pieceCount;
   }
 
   /** Runs the kernel, one block per piece. */
