@@ -26,6 +26,7 @@ final class CudaDevice implements AutoCloseable {
 
   private static final int STAGING_BYTES = 16 << 20;
   private static final ThreadLocal<CudaDevice> CURRENT = new ThreadLocal<>();
+  private static volatile boolean realInUse;
 
   private final boolean emulated;
   private final NativeLibraries.Loaded libraries;
@@ -42,7 +43,7 @@ final class CudaDevice implements AutoCloseable {
   private Pointer stagingPointer;
   private MemorySegment staging;
   private boolean stagingBusy;
-  private boolean closed;
+  private volatile boolean closed;
 
   private CudaDevice(int index, boolean emulated, NativeLibraries.Loaded libraries, byte[] image) {
     this.emulated = emulated;
@@ -64,6 +65,7 @@ final class CudaDevice implements AutoCloseable {
   /** The device of that index of the real driver. */
   static CudaDevice real(int index) throws IOException {
     if (EmulatedDriver.isOpen()) throw new IOException("cuda: this process runs the emulated device; a real one needs a process of its own");
+    realInUse = true;
     NativeLibraries.Loaded libraries = NativeLibraries.load();
     try (InputStream in = CudaDevice.class.getResourceAsStream("/onebit/kernels.fatbin")) {
       if (in == null) throw new IOException("cuda: this build has no GPU kernels, because nvcc was missing when it was made; install CUDA's nvcc and run mvn package");
@@ -72,6 +74,7 @@ final class CudaDevice implements AutoCloseable {
   }
 
   static CudaDevice emulated() throws IOException {
+    if (realInUse) throw new IOException("cuda-emulated: this process uses the real CUDA driver; the emulated device needs a process of its own");
     EmulatedDriver driver = EmulatedDriver.open();
     return new CudaDevice(0, true, driver.libraries(), driver.image());
   }
@@ -106,8 +109,8 @@ final class CudaDevice implements AutoCloseable {
 
   /** Makes this device's context current in the calling thread. */
   void enter() {
-    if (CURRENT.get() == this) return;
     if (closed) throw new IllegalStateException("cuda: the backend is closed");
+    if (CURRENT.get() == this) return;
     check("cuCtxSetCurrent", JCudaDriver.cuCtxSetCurrent(context));
     CURRENT.set(this);
   }

@@ -1,0 +1,61 @@
+package onebit.ops.cuda;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.TreeSet;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import org.junit.jupiter.api.Test;
+
+/** kernels/README.md against the kernel files, and the kernel files against the launches in Java. */
+class KernelIndexTest {
+  private static final Path KERNELS = Path.of("kernels");
+
+  private static List<Path> files(Path folder, String suffix) throws Exception {
+    try (var all = Files.list(folder)) {
+      return all.filter(f -> f.toString().endsWith(suffix)).sorted().toList();
+    }
+  }
+
+  /** Entry points of one kernel file: those written out and those made by a macro of their own. */
+  private static TreeSet<String> entries(String text) {
+    TreeSet<String> names = new TreeSet<>();
+    Matcher written = Pattern.compile("ONEBIT_KERNEL\\(\\d+\\) ([a-z]\\w*)\\(").matcher(text);
+    while (written.find()) names.add(written.group(1));
+    Matcher made = Pattern.compile("(?m)^[A-Z0-9_]+\\(([a-z]\\w*), (?:true|false)\\)$").matcher(text);
+    while (made.find()) names.add(made.group(1));
+    return names;
+  }
+
+  @Test
+  void theIndexListsEveryFileWithItsEntries() throws Exception {
+    String index = Files.readString(KERNELS.resolve("README.md"));
+    List<String> wrong = new ArrayList<>();
+    for (Path file : files(KERNELS, ".cu")) {
+      String line = index.lines().filter(l -> l.startsWith("| `" + file.getFileName() + "` |")).findFirst().orElse("");
+      if (line.isEmpty()) wrong.add(file + " is not in the index");
+      for (String entry : entries(Files.readString(file))) if (!line.contains("`" + entry + "`")) wrong.add(file + ": " + entry + " is not in its line");
+    }
+    assertEquals(List.of(), wrong);
+  }
+
+  @Test
+  void everyEntryIsLaunchedFromJavaAndEveryLaunchHasAnEntry() throws Exception {
+    TreeSet<String> made = new TreeSet<>(), launched = new TreeSet<>();
+    for (Path file : files(KERNELS, ".cu")) made.addAll(entries(Files.readString(file)));
+    for (Path file : files(Path.of("src/main/java/onebit/ops/cuda"), ".java")) {
+      Matcher call = Pattern.compile("kernel\\(\"(\\w+)\"( \\+ suffix)?\\)").matcher(Files.readString(file));
+      while (call.find()) {
+        launched.add(call.group(1));
+        if (call.group(2) != null) launched.add(call.group(1) + "_popc");
+      }
+    }
+    assertTrue(made.size() > 40, made.toString());
+    assertEquals(made, launched);
+  }
+}
