@@ -173,12 +173,12 @@ public record Rbnn(@Default("1") @Range(min = 1) int rotationUpdate) implements 
 
     @Override
     public void forward(BitTensor bits, Tensor x, boolean training) {
-      backend.binarize().sampleStandard(bits, statistics, x);
+      backend.binarize().sampleStandard(bits, statistics.first(x.shape().d0()), x);
     }
 
     @Override
     public void backward(Tensor gradX, Tensor gradQ, Tensor x) {
-      backend.binarize().sampleStandardBackward(gradX, gradQ, x, statistics, binarizer);
+      backend.binarize().sampleStandardBackward(gradX, gradQ, x, statistics.first(x.shape().d0()), binarizer);
     }
   }
 }

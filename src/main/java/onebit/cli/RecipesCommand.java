@@ -43,6 +43,11 @@ final class RecipesCommand implements Callable<Integer> {
     return 0;
   }
 
+  private static String status(Published published) {
+    String top5 = published.top5Status().map(s -> ", top-5 " + Recipes.word(s)).orElse("");
+    return Recipes.word(published.status()) + top5;
+  }
+
   private void list() {
     SummaryTable table = new SummaryTable("recipe", ">epochs", ">batch", ">published top-1", ">top-5", "status");
     Map<String, Object> all = new LinkedHashMap<>();
@@ -51,7 +56,7 @@ final class RecipesCommand implements Callable<Integer> {
       Published published = recipe.published().orElse(null);
       table.row(recipeName, recipe.train().epochs(), recipe.data().batch(), published == null ? null : published.top1(),
           published == null ? null : published.top5().orElse(null),
-          published == null ? "" : Recipes.word(published.status()));
+          published == null ? "" : status(published));
       all.put(recipeName, recipe.description());
     }
     if (json) System.out.println(Json.object(all));
