@@ -19,7 +19,12 @@ public final class CudaException extends UncheckedIOException {
 
   static CudaException driver(String call, int code, String given) {
     return new CudaException(call + ": " + jcuda.driver.CUresult.stringFor(code) + " (code " + code + ")" + (given.isEmpty() ? "" : ", " + given)
-        + hint(code), code);
+        + found() + hint(code), code);
+  }
+
+  private static String found() {
+    String words = EmulatedDriver.lastError();
+    return words.isEmpty() ? "" : ": " + words;
   }
 
   private static String hint(int code) {

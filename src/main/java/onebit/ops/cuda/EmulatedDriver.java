@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.Linker;
+import java.lang.foreign.MemorySegment;
 import java.lang.foreign.SymbolLookup;
 import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandle;
@@ -17,19 +18,23 @@ import java.nio.file.Path;
  */
 public final class EmulatedDriver {
   private static final String VARIANT = System.getProperty("onebit.hostcuda", "normal");
+  private static final long LONGEST_ERROR = 1 << 16;
   private static EmulatedDriver opened;
 
   private final Path image;
   private final NativeLibraries.Loaded libraries;
   private final MethodHandle counter;
+  private final MethodHandle lastError;
 
   private EmulatedDriver(Path folder) throws IOException {
     Path driver = folder.resolve("libcuda.so.1");
     libraries = NativeLibraries.load(CudaLibraries.in(folder));
     image = folder.resolve("onebit_kernels_host.module");
     if (!Files.exists(image)) throw new IOException("cuda-emulated: " + image + " is missing; native-tests/hostcuda/build.sh makes it");
-    counter = Linker.nativeLinker().downcallHandle(SymbolLookup.libraryLookup(driver, Arena.global()).find("hostcuda_counter").orElseThrow(),
-        FunctionDescriptor.of(ValueLayout.JAVA_LONG, ValueLayout.ADDRESS));
+    Linker linker = Linker.nativeLinker();
+    SymbolLookup symbols = SymbolLookup.libraryLookup(driver, Arena.global());
+    counter = linker.downcallHandle(symbols.find("hostcuda_counter").orElseThrow(), FunctionDescriptor.of(ValueLayout.JAVA_LONG, ValueLayout.ADDRESS));
+    lastError = linker.downcallHandle(symbols.find("hostcuda_last_error").orElseThrow(), FunctionDescriptor.of(ValueLayout.ADDRESS));
   }
 
   /** Why there can be no emulated device here, in one sentence; null if there can. */
@@ -92,6 +97,16 @@ public final class EmulatedDriver {
       return (long) device.counter.invokeExact(arena.allocateFrom(name));
     } catch (Throwable e) {
       throw new IllegalStateException("cuda-emulated: the counter " + name + " could not be read", e);
+    }
+  }
+
+  /** What the emulated device found wrong last, with kernel, block and thread; empty if it found nothing or none is open. */
+  static synchronized String lastError() {
+    if (opened == null) return "";
+    try {
+      return ((MemorySegment) opened.lastError.invokeExact()).reinterpret(LONGEST_ERROR).getString(0);
+    } catch (Throwable e) {
+      return "";
     }
   }
 }
