@@ -1,37 +1,231 @@
 #!/usr/bin/env bash
-# gpu-check.sh -- proves the kernels on the GPU of this machine: contract tests, recorded steps, compute-sanitizer; one table, exit code 0 or 1
+# gpu-check.sh -- proves Onebit on the GPU of this machine and, asked for, measures it; one table at the end
 #
-#   native-tests/gpu-check.sh [GOLDEN_FOLDER]          default ../shared/golden
+#   gpu-check.sh [--out REPORT.md] [--golden DIR] [--perf] [--only PARTS] [--device N] [--minutes M] [--emulated]
+#
+#   --out       write the table as Markdown, with the ends of the logs of what failed
+#   --golden    a folder of recorded steps, each file named by its recipe; each is replayed in float32
+#   --perf      also the benchmarks at full size and the PyTorch programs of peers/
+#   --only      some parts: doctor,contracts,kernels,sanitizer,golden,bench,peers (peers only with --perf)
+#   --device    which GPU (default 0); --minutes: for everything together (default 8); --emulated: the same on the emulated device, to test this script
+#
+# Runs from the source tree (native-tests/) and from the self-contained package (check/). Goes on after a part that failed.
+# Exit code 0: all parts passed or were left out for a reason said in the table; 1: a part failed; 2: wrong words; 3: no GPU.
 set -uo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
-golden=$(realpath -m "${1:-../shared/golden}")
-command -v nvidia-smi >/dev/null && nvidia-smi -L | grep -q GPU || { echo "gpu-check.sh: no GPU here (nvidia-smi -L lists none); --device cuda-emulated needs none" >&2; exit 1; }
-logs=target/gpu-check
-mkdir -p "$logs"
-table=() failed=0
-check() { # name, command...
-  local name=$1 begin=$SECONDS result=PASS
-  shift
-  "$@" >"$logs/$name.log" 2>&1 || { result=FAIL; failed=1; }
-  table+=("$(printf '%-40s %s %5ds' "$name" "$result" $((SECONDS - begin)))")
-  echo "${table[-1]}"
-}
-check build mvn -B -q -DskipTests package
-export ONEBIT_NO_BUILD=1
-check contract-tests mvn -B -q test -Donebit.test.gpu=true \
-  '-Dtest=PointOpsTest,NormOpsTest,PoolOpsTest,LossOpsTest,OptimOpsTest,Binarize*Test,RotationTest,BitOpsTest,ConvOpsTest'
-for file in "$golden"/*.safetensors; do
-  name=$(basename "$file" .safetensors)
-  check "check-step-$name" ./onebit check-step "$file" --recipe "$name" --device cuda
+here=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")" && pwd)
+out= golden= perf= emulated= index=0 minutes=8 only=doctor,contracts,kernels,sanitizer,golden,bench,peers
+words="$*"
+need() { [ $# -ge 2 ] || { echo "gpu-check.sh: $1 wants a value" >&2; exit 2; }; }
+while [ $# -gt 0 ]; do
+  case $1 in
+    --out) need "$@"; out=$(realpath -m "$2"); shift 2 ;;
+    --golden) need "$@"; golden=$(realpath -m "$2"); shift 2 ;;
+    --only) need "$@"; only=$2; shift 2 ;;
+    --device) need "$@"; index=$2; shift 2 ;;
+    --minutes) need "$@"; minutes=$2; shift 2 ;;
+    --perf) perf=yes; shift ;;
+    --emulated) emulated=yes; shift ;;
+    -h | --help) sed -n '2,/^set/{/^set/!s/^# \{0,1\}//p}' "$0"; exit 0 ;;
+    *) echo "gpu-check.sh: $1 is not known; gpu-check.sh --help says what is" >&2; exit 2 ;;
+  esac
 done
-if command -v compute-sanitizer >/dev/null; then
-  for tool in memcheck racecheck initcheck synccheck; do
-    check "$tool" compute-sanitizer --tool "$tool" --target-processes all --error-exitcode 9 \
-      ./onebit check-step "$golden/bmxnet-lenet-mnist.safetensors" --recipe bmxnet-lenet-mnist --device cuda
-  done
+[[ $minutes =~ ^[0-9]+$ && $index =~ ^[0-9]+$ ]] || { echo "gpu-check.sh: --minutes and --device want whole numbers, got $minutes and $index" >&2; exit 2; }
+for p in ${only//,/ }; do
+  case $p in doctor | contracts | kernels | sanitizer | golden | bench | peers) ;; *) echo "gpu-check.sh: --only $p is not known; parts are doctor, contracts, kernels, sanitizer, golden, bench, peers" >&2; exit 2 ;; esac
+done
+[ -z "$golden" ] || [ -d "$golden" ] || { echo "gpu-check.sh: --golden $golden is not a folder" >&2; exit 2; }
+
+# where the program is: the package, or the source tree
+if [ -x "$here/../bin/onebit" ]; then
+  layout=package root=$(cd "$here/.." && pwd) onebit="$root/bin/onebit" commit=$(cat "$here/COMMIT" 2>/dev/null || echo unknown)
 else
-  echo "compute-sanitizer is not installed: memcheck, racecheck, initcheck and synccheck were left out" >&2
+  layout=source root=$(cd "$here/.." && pwd) onebit="$root/onebit" commit=$(git -C "$root" rev-parse HEAD 2>/dev/null || echo unknown)
+  [ -z "$(git -C "$root" status --porcelain --untracked-files=no 2>/dev/null)" ] || commit="$commit with changes"
 fi
-printf '\n%s\n' "GPU check of $(git rev-parse --short HEAD), $(date -u +%F), $(nvidia-smi --query-gpu=name,driver_version --format=csv,noheader | head -n 1)"
-printf '%s\n' "${table[@]}"
+tree=$root   # the source tree that the emulated device is built from
+if [ "$layout" = package ] && [ -d native-tests/hostcuda ]; then tree=$(pwd); fi
+python=${PYTHON:-python3}
+logs=$(mktemp -d "${TMPDIR:-/tmp}/gpu-check.XXXXXX")
+
+# libraries that the loader may not know: the driver's folder on some hosts, and the CUDA libraries of pip's packages
+if ! ldconfig -p 2>/dev/null | grep -q 'libcuda\.so\.1'; then
+  for folder in /usr/local/nvidia/lib64 /usr/local/nvidia/lib /usr/lib/wsl/lib /usr/lib/x86_64-linux-gnu /usr/lib64; do
+    if [ -e "$folder/libcuda.so.1" ]; then export LD_LIBRARY_PATH="${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$folder"; break; fi
+  done
+fi
+if [ -z "$emulated" ] && [ -z "${ONEBIT_CUDA_LIBS:-}" ] && command -v "$python" >/dev/null; then
+  found=$("$python" -c 'import glob, sys
+print(":".join(sorted({f for p in sys.path if p for f in glob.glob(p + "/nvidia/*/lib") if glob.glob(f + "/*.so.*")})))' 2>/dev/null)
+  if [ -n "$found" ]; then export ONEBIT_CUDA_LIBS="$found"; export LD_LIBRARY_PATH="${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$found"; fi
+fi
+
+if [ -n "$emulated" ]; then
+  gpu="the emulated device (a test device, not a GPU)" driver=none device=cuda-emulated
+else
+  command -v nvidia-smi >/dev/null && nvidia-smi -L 2>/dev/null | grep -q GPU || { echo "gpu-check.sh: no GPU here (nvidia-smi -L lists none); --emulated needs none" >&2; exit 3; }
+  gpu=$(nvidia-smi -i "$index" --query-gpu=name,memory.total,compute_cap --format=csv,noheader) || exit 3
+  driver=$(nvidia-smi -i "$index" --query-gpu=driver_version --format=csv,noheader)
+  device=cuda$([ "$index" = 0 ] || echo ":$index")
+fi
+echo "$gpu; driver $driver; commit $commit; $layout $root"
+end=$((SECONDS + 60 * minutes)) failed=0 rows=() bad=()
+
+row() { # what, result, seconds, status
+  rows+=("| $1 | ${2//|/\/} | $3 | $4 |")
+  printf '%-44s %-5s %5s  %s\n' "$1" "$4" "$3" "$2"
+}
+left_out() { row "$1" "$2" - "left out"; }
+wanted() { case ",$only," in *",$1,"*) return 0 ;; *) return 1 ;; esac; }
+
+part() { # name, seconds, summary of a log, command...: runs it within its time and what is left of the whole
+  local name=$1 limit=$2 summary=$3 begin=$SECONDS code=0 log="$logs/${1//[^A-Za-z0-9.-]/_}.log"
+  shift 3
+  if [ $((end - SECONDS)) -lt 5 ]; then row "$name" "no time left of the $minutes minutes" 0 FAIL; failed=1; return 1; fi
+  [ "$limit" -le $((end - SECONDS)) ] || limit=$((end - SECONDS))
+  timeout -k 10 "$limit" "$@" >"$log" 2>&1 </dev/null || code=$?
+  local result; result=$($summary "$log" | tail -n 1 | tr -d '\r' | cut -c1-160)
+  if [ "$code" = 0 ]; then row "$name" "$result" "$((SECONDS - begin)) s" pass; return 0; fi
+  [ "$code" != 124 ] && [ "$code" != 137 ] || result="stopped after $limit s; $result"
+  row "$name" "exit code $code; $result" "$((SECONDS - begin)) s" FAIL
+  failed=1 bad+=("$name:$log")
+  return 1
+}
+last_line() { grep -v '^[[:space:]]*$' "$1"; }
+tests_line() { # JUnit's or Maven's count
+  local n; n=$(sed -n 's/^\[ *\([0-9]*\) tests \(successful\|failed\|aborted\) *\]$/\1 \2/p' "$1" | paste -sd, | sed 's/,/, /g')
+  if [ -n "$n" ]; then echo "$n"; else grep -E 'Tests run:.*Fail' "$1" || last_line "$1"; fi
+}
+sanitizer_line() { grep -E 'ERROR SUMMARY|RACECHECK SUMMARY' "$1" || last_line "$1"; }
+device_line() { grep -iE '^(device )?cuda' "$1" | head -n 1 | tr -s ' '; }
+step_line() { grep -E 'images/s' "$1" || last_line "$1"; }
+
+java_of_source() {
+  local home
+  for home in "${ONEBIT_JAVA_HOME:-}" "${JAVA_HOME:-}" /usr/lib/jvm/*; do
+    if [ -x "$home/bin/java" ] && "$home/bin/java" -version 2>&1 | head -n 1 | grep -q '"25[."]'; then echo "$home/bin/java"; return; fi
+  done
+  echo java
+}
+has_option() { "$onebit" "${@:1:$#-1}" --help 2>/dev/null | grep -q -- "${*: -1}"; }
+
+if [ "$layout" = source ] && [ -n "$only" ]; then
+  part "build" 300 last_line mvn -B -q -f "$root/pom.xml" -DskipTests package || true
+  export ONEBIT_NO_BUILD=1
+fi
+
+if wanted doctor; then part "doctor" 60 device_line "$onebit" doctor; fi
+
+if wanted contracts; then
+  select=(--select-package onebit.ops --exclude-package onebit.ops.cpu --exclude-package onebit.ops.cuda)
+  classes='onebit.ops.*Test'
+  [ -z "$emulated" ] || select=(--select-class onebit.ops.BitOpsTest --select-class onebit.ops.PointOpsTest) classes='BitOpsTest,PointOpsTest'
+  backends=(-Donebit.test.backends="${device%%:*}")
+  if [ "$layout" = package ]; then
+    part "contract tests of every op" 200 tests_line env -C "$tree" "$root/runtime/bin/java" --add-modules jdk.incubator.vector --enable-native-access=ALL-UNNAMED \
+      -Xmx8g "${backends[@]}" -Donebit.home="$tree" -cp "$root/lib/*:$here/onebit-tests.jar:$here/junit-platform-console-standalone.jar" \
+      org.junit.platform.console.ConsoleLauncher execute "${select[@]}" --details=summary --fail-if-no-tests --disable-banner
+  else
+    part "contract tests of every op" 200 tests_line mvn -B -f "$root/pom.xml" surefire:test "${backends[@]}" "-Dtest=$classes"
+  fi
+fi
+
+# the C++ tests of the kernels: made here, or carried by the package
+program=$here/kernel_tests image=$here/kernels.fatbin
+if wanted kernels || wanted sanitizer; then
+  if [ "$layout" = source ]; then
+    program="$root/target/native-tests/kernel_tests" image="$root/target/classes/onebit/kernels.fatbin"
+    part "build of the C++ tests" 240 last_line "$here/run.sh" build "$program"
+  fi
+  kernels=("$program" "$image" --device "$index")
+  if [ -n "$emulated" ]; then
+    part "build of the emulated device" 240 last_line "$tree/native-tests/hostcuda/build.sh"
+    kernels=("$program" "$tree/target/hostcuda/normal/onebit_kernels_host.module" --driver "$tree/target/hostcuda/normal/libcuda.so.1")
+  fi
+fi
+if wanted kernels; then
+  if [ -x "$program" ]; then part "C++ tests of the kernels" 60 last_line "${kernels[@]}"
+  else left_out "C++ tests of the kernels" "this package was made without g++"; fi
+fi
+
+if wanted golden; then
+  precision=()
+  ! has_option check-step --precision || precision=(--precision fp32)
+  if [ -z "$golden" ]; then left_out "recorded steps" "no --golden DIR given"
+  else
+    for file in "$golden"/*.safetensors; do
+      [ -e "$file" ] || { row "recorded steps" "no .safetensors in $golden" 0 FAIL; failed=1; break; }
+      recipe=$(basename "$file" .safetensors)
+      part "recorded step $recipe" 90 last_line env -C "$tree" "$onebit" check-step "$file" --recipe "$recipe" --device "$device" "${precision[@]}"
+      [ -z "$emulated" ] || break
+    done
+  fi
+fi
+
+bench() { # name, seconds, arguments...
+  local name=$1 limit=$2
+  shift 2
+  if has_option "$1" "$2" --device; then part "$name" "$limit" step_line env -C "$tree" "$onebit" "$@" --device "$device"
+  else left_out "$name" "onebit $1 $2 does not know --device"; fi
+}
+if wanted bench; then
+  if [ -n "$emulated" ]; then
+    bench "bench step (not timed)" 120 bench step adabin-resnet20-cifar10 --set data.batch=2 --steps 1 --warmup 0
+  else
+    bench "bench step ResNet-20, batch 128" 90 bench step adabin-resnet20-cifar10 --steps 20
+    if [ -n "$perf" ]; then
+      bench "bench step ResNet-18 224, batch 256" 120 bench step adabin-resnet18-imagenet --steps 20
+      bench "bench gemm" 60 bench gemm --size 8192,8192,8192
+      bench "bench conv" 90 bench conv --batch 256
+    fi
+  fi
+fi
+
+if wanted peers && [ -n "$perf" ]; then
+  for peer in gemm conv step; do
+    if ! command -v "$python" >/dev/null || ! "$python" -c 'import torch' 2>/dev/null; then left_out "peers/$peer.py" "$python has no PyTorch"; continue; fi
+    arguments=(--device "cuda:$index")
+    [ -z "$emulated" ] || arguments=(--device cpu --quick)
+    if part "peers/$peer.py" 240 last_line "$python" "$here/peers/$peer.py" "${arguments[@]}"; then status=pass; else status=FAIL; fi
+    while IFS=$'\t' read -r _ what result; do row "$what" "$result" - "$status"; done < <(grep -P '^ROW\t' "$logs/peers_$peer.py.log" 2>/dev/null)
+  done
+fi
+
+# last, because it is the slowest and tells the least that is new once the rest passes
+if wanted sanitizer; then
+  tool=$(command -v compute-sanitizer || ls /usr/local/cuda/bin/compute-sanitizer /opt/nvidia/compute-sanitizer/compute-sanitizer 2>/dev/null | head -n 1)
+  if [ -n "$emulated" ]; then left_out "compute-sanitizer" "it needs a GPU; native-tests/run.sh checked and asan look for the same here"
+  elif [ -z "$tool" ]; then left_out "compute-sanitizer" "not installed"
+  elif [ ! -x "$program" ]; then left_out "compute-sanitizer" "this package was made without g++"
+  else
+    for what in memcheck racecheck initcheck synccheck; do
+      extra=()
+      [ "$what" != initcheck ] || extra=(--no-poison)
+      part "$what of the C++ tests" 90 sanitizer_line "$tool" --tool "$what" --error-exitcode 99 "${kernels[@]}" "${extra[@]}"
+    done
+  fi
+fi
+
+date=$(date -u '+%Y-%m-%d %H:%M UTC')
+table() {
+  echo "# GPU check, $date"
+  echo
+  echo "- device: $gpu"
+  echo "- driver: $driver"
+  echo "- commit: $commit ($layout)"
+  echo "- command: gpu-check.sh $words"
+  echo
+  echo "| What | Result | Time | Status |"
+  echo "|---|---|---|---|"
+  printf '%s\n' "${rows[@]}"
+  local b
+  for b in ${bad[@]+"${bad[@]}"}; do
+    printf '\n## The end of %s\n\n```\n' "${b%%:*}"
+    tail -n 40 "${b#*:}" | cut -c1-300
+    echo '```'
+  done
+}
+echo
+table
+if [ -n "$out" ]; then mkdir -p "$(dirname "$out")" && table >"$out" || { echo "gpu-check.sh: $out cannot be written" >&2; failed=1; }; fi
+[ "$failed" = 0 ] && rm -rf "$logs" || echo "logs: $logs"
 exit $failed

@@ -1,0 +1,190 @@
+// kernel_test.h -- the harness of the kernel tests: a device, arrays on it, launches, comparisons
+//
+// The driver is opened at run time, so the same program runs on a GPU and on the emulated device. Arrays have exactly the bytes asked for,
+// so that the emulated device and compute-sanitizer see every access outside; outputs begin as NaN or -1.
+#pragma once
+#include <cuda.h>
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+#include <limits>
+#include <random>
+#include <string>
+#include <vector>
+
+namespace kernel_test {
+
+/** The calls of the driver that the tests use, and what is known of the device. */
+struct Driver {
+  decltype(&cuInit) init;
+  decltype(&cuDeviceGet) deviceGet;
+  decltype(&cuDeviceGetName) deviceGetName;
+  decltype(&cuDeviceGetAttribute) deviceGetAttribute;
+  decltype(&cuDevicePrimaryCtxRetain) primaryCtxRetain;
+  decltype(&cuCtxSetCurrent) ctxSetCurrent;
+  decltype(&cuCtxSynchronize) ctxSynchronize;
+  decltype(&cuModuleLoadData) moduleLoadData;
+  decltype(&cuModuleGetFunction) moduleGetFunction;
+  decltype(&cuFuncSetAttribute) funcSetAttribute;
+  decltype(&cuMemAlloc) memAlloc;
+  decltype(&cuMemFree) memFree;
+  decltype(&cuMemsetD8) memsetD8;
+  decltype(&cuMemcpyHtoD) memcpyHtoD;
+  decltype(&cuMemcpyDtoH) memcpyDtoH;
+  decltype(&cuLaunchKernel) launchKernel;
+  decltype(&cuGetErrorString) getErrorString;
+  const char* (*lastError)();   // of the emulated device, in words; else null
+  CUmodule module;
+  int capability;
+  bool poison;
+};
+extern Driver driver;
+
+/** Ends the program with a sentence: after an error of the device nothing more can be told. */
+[[noreturn]] void stop(const std::string& what, int code);
+/** Counts a check; the sentence is printed when it fails. */
+void expect(bool holds, const std::string& sentence);
+inline void require(int code, const std::string& what) { if (code) stop(what, code); }
+
+struct Test {
+  const char* name;
+  void (*run)();
+};
+std::vector<Test>& tests();
+struct Registration {
+  Registration(const char* name, void (*run)()) { tests().push_back({name, run}); }
+};
+#define TEST(NAME)                                                        \
+  static void NAME();                                                     \
+  static const ::kernel_test::Registration registration_of_##NAME(#NAME, NAME); \
+  static void NAME()
+
+/** n values of T on the device, freed with the object. */
+template <class T> class Array {
+ public:
+  explicit Array(size_t n) : n(n) {
+    require(driver.memAlloc(&address, std::max<size_t>(1, n * sizeof(T))), "cuMemAlloc");
+    if (driver.poison && n > 0) require(driver.memsetD8(address, 0xff, n * sizeof(T)), "cuMemsetD8");
+  }
+  Array(const std::vector<T>& values) : n(values.size()) {
+    require(driver.memAlloc(&address, std::max<size_t>(1, n * sizeof(T))), "cuMemAlloc");
+    if (n > 0) require(driver.memcpyHtoD(address, values.data(), n * sizeof(T)), "cuMemcpyHtoD");
+  }
+  Array(const Array&) = delete;
+  Array& operator=(const Array&) = delete;
+  ~Array() { driver.memFree(address); }
+  std::vector<T> read() const {
+    std::vector<T> values(n);
+    if (n > 0) require(driver.memcpyDtoH(values.data(), address, n * sizeof(T)), "cuMemcpyDtoH");
+    return values;
+  }
+  size_t n;
+  CUdeviceptr address = 0;
+};
+
+struct Launch {
+  unsigned gridX, gridY, blockX, blockY, sharedBytes;
+};
+inline Launch blocks(unsigned count, unsigned threads = 256) { return {count, 1, threads, 1, 0}; }
+
+template <class T> void* argument(const Array<T>& a) { return const_cast<CUdeviceptr*>(&a.address); }
+inline void* argument(const int& v) { return const_cast<int*>(&v); }
+inline void* argument(const unsigned& v) { return const_cast<unsigned*>(&v); }
+inline void* argument(const float& v) { return const_cast<float*>(&v); }
+inline void* argument(const double& v) { return const_cast<double*>(&v); }
+void run(const char* kernel, const Launch& launch, void** arguments);
+
+/** Runs a kernel and waits for it; the arguments' types are those of its parameters. */
+template <class... A> void run(const char* kernel, const Launch& launch, const A&... a) {
+  void* list[] = {argument(a)...};
+  run(kernel, launch, list);
+}
+
+/** A launch of channel_sums in common.cuh. */
+inline Launch sums(unsigned channels, unsigned width, unsigned splits) { return {(channels + width - 1) / width, splits, width, 256 / width, 0}; }
+
+/** Random values, other ones for each test, the same on each run. */
+struct Random {
+  explicit Random(unsigned seed) : engine(seed) {}
+  std::vector<float> normal(size_t n, float mean = 0, float deviation = 1) {
+    std::normal_distribution<float> d(mean, deviation);
+    std::vector<float> v(n);
+    for (float& x : v) x = d(engine);
+    return v;
+  }
+  std::vector<float> uniform(size_t n, float from, float to) {
+    std::uniform_real_distribution<float> d(from, to);
+    std::vector<float> v(n);
+    for (float& x : v) x = d(engine);
+    return v;
+  }
+  /** rows of `bits` bits each, tail bits 0. */
+  std::vector<unsigned> bits(size_t rows, unsigned bits) {
+    unsigned words = (bits + 31) / 32;
+    std::vector<unsigned> v(rows * words);
+    for (size_t i = 0; i < v.size(); i++) v[i] = unsigned(engine()) & (bits % 32 && i % words == words - 1 ? (1u << bits % 32) - 1 : ~0u);
+    return v;
+  }
+  std::mt19937 engine;
+};
+
+inline int sign_bit(const std::vector<unsigned>& words, size_t row, unsigned bits, unsigned k) {
+  return words[row * ((bits + 31) / 32) + k / 32] >> k % 32 & 1 ? 1 : -1;
+}
+
+/** Every value equal, NaN to NaN. */
+template <class T> void expect_equal(const std::string& what, const std::vector<T>& found, const std::vector<T>& wanted) {
+  if (found.size() != wanted.size()) return expect(false, what + ": " + std::to_string(found.size()) + " values, wanted " + std::to_string(wanted.size()));
+  for (size_t i = 0; i < found.size(); i++) {
+    if (!(found[i] == wanted[i] || (found[i] != found[i] && wanted[i] != wanted[i]))) {
+      return expect(false, what + "[" + std::to_string(i) + "] is " + std::to_string(found[i]) + ", wanted " + std::to_string(wanted[i]));
+    }
+  }
+  expect(true, what);
+}
+
+/** |found - wanted| / |wanted| in L2 at most tolerance, and no value further off than 100 tolerances of the largest; NaN never passes. */
+template <class T> void expect_near(const std::string& what, const std::vector<float>& found, const std::vector<T>& wanted, double tolerance) {
+  if (found.size() != wanted.size()) return expect(false, what + ": " + std::to_string(found.size()) + " values, wanted " + std::to_string(wanted.size()));
+  double off = 0, all = 0, most = 0, far = 0;
+  for (size_t i = 0; i < found.size(); i++) {
+    double d = double(found[i]) - double(wanted[i]);
+    off += d * d;
+    all += double(wanted[i]) * double(wanted[i]);
+    far = d != d ? d : std::max(far, std::fabs(d));
+    most = std::max(most, std::fabs(double(wanted[i])));
+  }
+  double error = std::sqrt(off / std::max(all, 1e-30));
+  expect(error <= tolerance && far <= 100 * tolerance * std::max(most, 1e-15), what + ": relative error " + std::to_string(error) + ", largest difference " + std::to_string(far));
+}
+
+/** The slopes of kernels/slope.cuh, written again in double. */
+struct Slope {
+  int kind;
+  float a, b;
+  double level(double u) const { return kind == 4 ? std::sin(double(a) * u) : u; }
+  double slope(double u) const {
+    double r = std::fabs(u), t;
+    switch (kind) {
+      case 0: return 1;
+      case 1: return r <= a;
+      case 2: return std::max(0.0, 2 - 2 * r);
+      case 3: t = std::tanh(b * u); return double(a) * b * (1 - t * t);
+      case 4: return a * std::cos(double(a) * u);
+      case 5: return std::max(0.0, a * (std::sqrt(2.0) * b - double(b) * b * r));
+      default: return r <= a ? 2 - 2 * r : 0;
+    }
+  }
+};
+inline const std::vector<Slope>& slopes() {
+  static const std::vector<Slope> all = {{0, 0, 0}, {1, 1, 0}, {2, 0, 0}, {3, 1.3f, 0.8f}, {4, 20, 0}, {5, 1.2f, 0.9f}, {6, 1, 0}};
+  return all;
+}
+
+}  // namespace kernel_test
+
+using namespace kernel_test;

@@ -1,0 +1,18 @@
+// normalize_test.cpp -- kernels/normalize.cu against three operations
+#include "kernel_test.h"
+
+TEST(normalize_scales_pixels_per_channel) {
+  for (unsigned channels : {1u, 3u}) {
+    unsigned n = 256 * channels;
+    std::vector<unsigned char> pixels(n);
+    std::vector<float> statistics = Random(channels).uniform(2 * channels, 0.1f, 0.9f), wanted(n);
+    for (unsigned i = 0; i < n; i++) {
+      pixels[i] = static_cast<unsigned char>(i / channels);
+      wanted[i] = (float(pixels[i]) / 255.0f - statistics[i % channels]) / statistics[channels + i % channels];
+    }
+    Array<unsigned char> device(pixels);
+    Array<float> s(statistics), y(n);
+    run("normalize", blocks(2), y, device, s, n, channels);
+    expect_near("y", y.read(), wanted, 1e-6);
+  }
+}

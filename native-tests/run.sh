@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# run.sh -- builds the kernel tests and runs them
+#
+#   native-tests/run.sh [normal|checked|asan...]   on the emulated device, in both orders of threads; all three variants when none is named
+#   native-tests/run.sh device [IMAGE.fatbin]      on the GPU, and under compute-sanitizer where that is installed
+#   native-tests/run.sh build PROGRAM              only makes the program, which runs on both
+#
+# Exit code 0: all passed; 3: g++ is not installed, nothing was run.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+root=$(cd "$here/.." && pwd)
+cxx=${CXX:-g++}
+command -v "$cxx" >/dev/null || { echo "native-tests/run.sh: g++ is not installed; the kernel tests need g++ 10 or newer" >&2; exit 3; }
+
+build() { # program flags...: compiles what is newer than its object
+  local program=$1 objects="$1.objects" f o; shift
+  mkdir -p "$objects"
+  for f in "$here"/*.cpp; do
+    o="$objects/$(basename "$f" .cpp).o"
+    if [ -e "$o" ] && [ ! "$f" -nt "$o" ] && [ ! "$here/kernel_test.h" -nt "$o" ] && [ ! "$here/run.sh" -nt "$o" ]; then continue; fi
+    while [ "$(jobs -rp | wc -l)" -ge "$(nproc)" ]; do wait -n; done
+    rm -f "$o"
+    { "$cxx" -std=c++17 -O1 -g -Wall -Wextra -ffp-contract=off -I "$here" -I "$here/hostcuda/include" "$@" -c "$f" -o "$o.part" && mv "$o.part" "$o"; } &
+  done
+  while [ "$(jobs -rp | wc -l)" -gt 0 ]; do wait -n; done
+  "$cxx" "$@" -o "$program.part" "$objects"/*.o -ldl
+  mv "$program.part" "$program"
+}
+
+emulated() { # variant
+  local out="$root/target/hostcuda/$1" program="$root/target/native-tests/kernel_tests" flags=(-static-libstdc++ -static-libgcc) environment=() order
+  "$here/hostcuda/build.sh" --variant "$1" --out "$out"
+  if [ "$1" = asan ]; then
+    program="$program-asan"
+    flags=(-fsanitize=address,undefined)
+    environment=(ASAN_OPTIONS=halt_on_error=1:detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1)
+  fi
+  build "$program" "${flags[@]}"
+  for order in forward reverse; do
+    env "${environment[@]}" HOSTCUDA_ORDER=$order "$program" "$out/onebit_kernels_host.module" --driver "$out/libcuda.so.1"
+  done
+}
+
+device() { # image
+  local image=${1:-$root/target/classes/onebit/kernels.fatbin} program="$root/target/native-tests/kernel_tests" tool
+  "$root/kernels/build.sh" "$image"
+  build "$program" -static-libstdc++ -static-libgcc
+  "$program" "$image"
+  command -v compute-sanitizer >/dev/null || { echo "native-tests/run.sh: compute-sanitizer is not installed; the tests ran without it" >&2; return; }
+  for tool in memcheck racecheck initcheck synccheck; do
+    compute-sanitizer --tool "$tool" --error-exitcode 99 "$program" "$image" $([ "$tool" = initcheck ] && echo --no-poison)
+  done
+}
+
+[ $# -gt 0 ] || set -- normal checked asan
+case $1 in
+  device) shift; device "$@" ;;
+  build) build "${2:?run.sh: name the program to build}" -static-libstdc++ -static-libgcc ;;
+  *) for variant in "$@"; do emulated "$variant"; done ;;
+esac

@@ -1,0 +1,44 @@
+// xnor_gemm_test.cpp -- kernels/xnor_gemm.cu against sums of +1 and -1
+#include "kernel_test.h"
+
+static void products(const char* kernel, int least, int most) {
+  if (driver.capability < least || driver.capability > most) return;
+  Random random(1);
+  for (unsigned k : {1u, 31u, 32u, 33u, 64u, 100u, 255u, 256u, 257u, 1152u}) {
+    for (auto [m, n] : {std::pair{1u, 1u}, {63u, 65u}, {64u, 64u}, {130u, 7u}}) {
+      std::vector<unsigned> a = random.bits(m, k), b = random.bits(n, k);
+      std::vector<float> wanted(m * n);
+      for (unsigned i = 0; i < m; i++) {
+        for (unsigned j = 0; j < n; j++) {
+          int sum = 0;
+          for (unsigned q = 0; q < k; q++) sum += sign_bit(a, i, k, q) * sign_bit(b, j, k, q);
+          wanted[i * n + j] = float(sum);
+        }
+      }
+      Array<unsigned> deviceA(a), deviceB(b);
+      Array<int> ones(n);
+      Array<float> y(m * n);
+      run("bit_counts", blocks(3), ones, deviceB, n, (k + 31) / 32);
+      run(kernel, {(m + 63) / 64, (n + 63) / 64, 128, 1, 0}, y, deviceA, deviceB, ones, m, n, k);
+      expect_equal("y of " + std::to_string(m) + "x" + std::to_string(n) + "x" + std::to_string(k), y.read(), wanted);
+    }
+  }
+}
+
+TEST(xnor_gemm_on_tensor_cores_is_the_sum_of_products) { products("xnor_gemm", 80, 90); }
+
+TEST(xnor_gemm_popc_is_the_sum_of_products) { products("xnor_gemm_popc", 0, 1000); }
+
+TEST(bit_counts_are_the_ones_of_each_row) {
+  Random random(2);
+  for (unsigned bits : {1u, 32u, 33u, 2000u}) {
+    unsigned rows = 19, words = (bits + 31) / 32;
+    std::vector<unsigned> a = random.bits(rows, bits);
+    std::vector<int> wanted(rows);
+    for (unsigned row = 0; row < rows; row++) for (unsigned k = 0; k < bits; k++) wanted[row] += sign_bit(a, row, bits, k) > 0;
+    Array<unsigned> device(a);
+    Array<int> ones(rows);
+    run("bit_counts", blocks(2), ones, device, rows, words);
+    expect_equal("ones of " + std::to_string(bits) + " bits", ones.read(), wanted);
+  }
+}
