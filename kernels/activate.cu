@@ -8,7 +8,7 @@
 // Limits     n < 2^31
 // Exactness  equal to the twin but for tanh, whose last bits differ between mathematics libraries; NaN stays NaN
 // Twin       src/main/java/onebit/ops/cpu/CpuPointOps.java, activate, activateBackward
-// Tests      src/test/java/onebit/ops/PointOpsTest.java
+// Tests      native-tests/activate_test.cpp, src/test/java/onebit/ops/PointOpsTest.java
 // Source     PyTorch's rule at kinks
 // Rungs      1 a thread per value
 #include "common.cuh"

@@ -12,7 +12,7 @@
 // Limits     n < 2^31
 // Exactness  gradX equal to the twin; sums are double in a tree, in an order of their own
 // Twin       src/main/java/onebit/ops/cpu/CpuBinarizeOps.java, learnedSetBackward
-// Tests      src/test/java/onebit/ops/BinarizeActivationsTest.java
+// Tests      native-tests/adabin_activations_test.cpp, src/test/java/onebit/ops/BinarizeActivationsTest.java
 // Source     Tu et al. 2022, AdaBin, arXiv 2208.08084; code binarylib.py lines 41-69
 // Rungs      1 gradient and partial sums in one pass
 #include "slope.cuh"

@@ -9,7 +9,7 @@
 // Limits     O * K < 2^31; a constant filter has distance 0, and u = 0 in backward
 // Exactness  sums are double in a tree
 // Twin       src/main/java/onebit/ops/cpu/CpuBinarizeOps.java, centreDistance, centreDistanceBackward
-// Tests      src/test/java/onebit/ops/BinarizeWeightsTest.java
+// Tests      native-tests/adabin_weights_test.cpp, src/test/java/onebit/ops/BinarizeWeightsTest.java
 // Source     Tu et al. 2022, AdaBin, arXiv 2208.08084; code binarylib.py lines 102-107
 // Rungs      1 a block per filter
 #include "slope.cuh"

@@ -7,7 +7,7 @@
 // Limits     a tensor has fewer than 2^31 values; divide 0 leaves the division out (RAdam's warm-up)
 // Exactness  the twin's operations in the twin's order
 // Twin       src/main/java/onebit/ops/cpu/CpuOptimOps.java, adam
-// Tests      src/test/java/onebit/ops/OptimOpsTest.java
+// Tests      native-tests/optimizers_test.cpp, src/test/java/onebit/ops/OptimOpsTest.java
 // Source     Kingma and Ba 2015; Liu et al. 2020 (RAdam, arXiv 1908.03265); MXNet 1.5 optimizer.py for the form
 // Rungs      1 all tensors in one launch
 #include "multi_tensor.cuh"

@@ -10,7 +10,7 @@
 // Limits     n < 2^31
 // Exactness  one addition (and multiplication) per element: equal to the twin; the sums of bias_backward are double
 // Twin       src/main/java/onebit/ops/cpu/CpuPointOps.java, add, accumulateScaled, addBias, biasBackward
-// Tests      src/test/java/onebit/ops/PointOpsTest.java
+// Tests      native-tests/add_test.cpp, src/test/java/onebit/ops/PointOpsTest.java
 // Source     elementary
 // Rungs      1 a thread per value
 #include "common.cuh"

@@ -12,7 +12,7 @@
 // Limits     rows * C < 2^31
 // Exactness  sums are double, of differences from the first row, so a large common offset costs no digits
 // Twin       src/main/java/onebit/ops/cpu/CpuNormOps.java, batchNorm, batchNormInference, batchNormBackward
-// Tests      src/test/java/onebit/ops/NormOpsTest.java
+// Tests      native-tests/batch_norm_test.cpp, src/test/java/onebit/ops/NormOpsTest.java
 // Source     Ioffe and Szegedy 2015, arXiv 1502.03167
 // Rungs      1 sums, finish, apply as three launches
 #include "common.cuh"

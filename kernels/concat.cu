@@ -7,7 +7,7 @@
 // Limits     n < 2^31
 // Exactness  copies
 // Twin       src/main/java/onebit/ops/cpu/CpuPointOps.java, concat, split
-// Tests      src/test/java/onebit/ops/PointOpsTest.java
+// Tests      native-tests/concat_test.cpp, src/test/java/onebit/ops/PointOpsTest.java
 // Source     Huang et al. 2017, DenseNet, arXiv 1608.06993
 // Rungs      1 a thread per value
 #include "common.cuh"

@@ -9,7 +9,7 @@
 // Limits     rows * C < 2^31
 // Exactness  y and gradX equal to the twin; the slopes' sums are double in an order of their own
 // Twin       src/main/java/onebit/ops/cpu/CpuPointOps.java, maxout, maxoutBackward
-// Tests      src/test/java/onebit/ops/PointOpsTest.java
+// Tests      native-tests/maxout_test.cpp, src/test/java/onebit/ops/PointOpsTest.java
 // Source     Tu et al. 2022, AdaBin, arXiv 2208.08084
 // Rungs      1 one pass forward, gradient and sums in one pass
 #include "common.cuh"

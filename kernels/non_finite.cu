@@ -10,7 +10,7 @@
 // Limits     n < 2^31; a count above 2^24 is rounded
 // Exactness  whole numbers: equal to the twin
 // Twin       src/main/java/onebit/ops/cpu/CpuPointOps.java, countNonFinite
-// Tests      src/test/java/onebit/ops/PointOpsTest.java, src/test/java/onebit/ops/OptimOpsTest.java
+// Tests      native-tests/optimizers_test.cpp, src/test/java/onebit/ops/PointOpsTest.java, src/test/java/onebit/ops/OptimOpsTest.java
 // Source     IEEE 754: an exponent of all ones
 // Rungs      1 a thread per value
 #include "multi_tensor.cuh"

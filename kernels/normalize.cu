@@ -7,7 +7,7 @@
 // Limits     n < 2^31
 // Exactness  three rounded operations in the twin's order
 // Twin       src/main/java/onebit/ops/cpu/CpuPointOps.java, normalize
-// Tests      src/test/java/onebit/ops/PointOpsTest.java
+// Tests      native-tests/normalize_test.cpp, src/test/java/onebit/ops/PointOpsTest.java
 // Source     torchvision's ToTensor and Normalize
 // Rungs      1 a thread per value
 #include "common.cuh"

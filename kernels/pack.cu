@@ -11,7 +11,7 @@
 // Limits     rows * bits < 2^31
 // Exactness  comparisons: equal to the twin; 0 and -0 give 1 at threshold 0, NaN gives 0
 // Twin       src/main/java/onebit/ops/cpu/CpuBitOps.java, pack; CpuBinarizeOps.java, sign, learnedSet, sampleStandard, centreDistance
-// Tests      src/test/java/onebit/ops/BitOpsTest.java, src/test/java/onebit/ops/BinarizeActivationsTest.java
+// Tests      native-tests/pack_test.cpp, src/test/java/onebit/ops/BitOpsTest.java, src/test/java/onebit/ops/BinarizeActivationsTest.java
 // Source     Rastegari et al. 2016, XNOR-Net, arXiv 1603.05279
 // Rungs      1 a warp per word, by ballot
 #include "slope.cuh"

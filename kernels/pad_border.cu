@@ -7,7 +7,7 @@
 // Limits     n < 2^31
 // Exactness  copies
 // Twin       src/main/java/onebit/ops/cpu/CpuConvOps.java, conv2d and conv2dGradW with a border
-// Tests      src/test/java/onebit/ops/ConvOpsTest.java
+// Tests      native-tests/pad_border_test.cpp, src/test/java/onebit/ops/ConvOpsTest.java
 // Source     Bethge et al. 2019, arXiv 1906.08637: BMXNet pads with -1
 // Rungs      1 a thread per value
 #include "common.cuh"

@@ -7,7 +7,7 @@
 // Limits     n < 2^31
 // Exactness  copies
 // Twin       src/main/java/onebit/ops/cpu/CpuPointOps.java, toPlanar, fromPlanar
-// Tests      src/test/java/onebit/ops/PointOpsTest.java
+// Tests      native-tests/planar_test.cpp, src/test/java/onebit/ops/PointOpsTest.java
 // Source     PyTorch's flatten order
 // Rungs      1 a thread per value
 #include "common.cuh"

@@ -10,7 +10,7 @@
 // Limits     n < 2^31
 // Exactness  gradients are gathered in row order of the windows: equal to the twin
 // Twin       src/main/java/onebit/ops/cpu/CpuPoolOps.java, maxPool, averagePool, subsamplePad, poolPad and their backwards
-// Tests      src/test/java/onebit/ops/PoolOpsTest.java
+// Tests      native-tests/pool_test.cpp, src/test/java/onebit/ops/PoolOpsTest.java
 // Source     He et al. 2016, shortcut option A, for reduce_pad with window 1
 // Rungs      1 one thread per value of the destination, gradients gathered
 #include "common.cuh"

@@ -10,7 +10,7 @@
 // Limits     a b = K; 8 K bytes must fit the shared memory of a block (K <= 28000 on sm_90)
 // Exactness  products are summed in double; the first product is kept in float32 between the two
 // Twin       src/main/java/onebit/ops/cpu/CpuBinarizeOps.java, standardize, rotateMix and their backwards
-// Tests      src/test/java/onebit/ops/RotationTest.java
+// Tests      native-tests/rotation_test.cpp, src/test/java/onebit/ops/RotationTest.java
 // Source     Lin et al. 2020, RBNN, arXiv 2009.13055; code binarized_modules.py
 // Rungs      1 a block per filter, the filter in shared memory
 #include "slope.cuh"

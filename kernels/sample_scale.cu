@@ -8,7 +8,7 @@
 // Limits     N * M < 2^31
 // Exactness  sums are double in a tree
 // Twin       src/main/java/onebit/ops/cpu/CpuBinarizeOps.java, sampleScaleBackward
-// Tests      src/test/java/onebit/ops/BinarizeActivationsTest.java
+// Tests      native-tests/samples_test.cpp, src/test/java/onebit/ops/BinarizeActivationsTest.java
 // Source     Vargas et al. 2024, BiPer; code binarized_modules.py
 // Rungs      1 a block per sample
 #include "slope.cuh"

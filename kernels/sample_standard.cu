@@ -8,7 +8,7 @@
 // Limits     N * M < 2^31; a constant sample has inverse deviation 0
 // Exactness  sums are double in a tree
 // Twin       src/main/java/onebit/ops/cpu/CpuBinarizeOps.java, sampleStandard, sampleStandardBackward
-// Tests      src/test/java/onebit/ops/BinarizeActivationsTest.java
+// Tests      native-tests/samples_test.cpp, src/test/java/onebit/ops/BinarizeActivationsTest.java
 // Source     Lin et al. 2020, RBNN, arXiv 2009.13055; code binarized_modules.py
 // Rungs      1 a block per sample
 #include "slope.cuh"

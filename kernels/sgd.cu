@@ -7,7 +7,7 @@
 // Limits     a tensor has fewer than 2^31 values
 // Exactness  the twin's operations in the twin's order
 // Twin       src/main/java/onebit/ops/cpu/CpuOptimOps.java, sgd
-// Tests      src/test/java/onebit/ops/OptimOpsTest.java
+// Tests      native-tests/optimizers_test.cpp, src/test/java/onebit/ops/OptimOpsTest.java
 // Source     PyTorch's SGD, no dampening, no Nesterov
 // Rungs      1 all tensors in one launch
 #include "multi_tensor.cuh"

@@ -9,7 +9,7 @@
 // Limits     O * K < 2^31
 // Exactness  sums are double in a tree
 // Twin       src/main/java/onebit/ops/cpu/CpuBinarizeOps.java, signWeightsBackward, scaleBackward, meanAbsolute
-// Tests      src/test/java/onebit/ops/BinarizeWeightsTest.java
+// Tests      native-tests/sign_test.cpp, src/test/java/onebit/ops/BinarizeWeightsTest.java
 // Source     Liu et al. 2018, Bi-Real Net, arXiv 1808.00278; BMXNet-v2; Vargas et al. 2024, BiPer, arXiv 2404.01278
 // Rungs      1 a block per filter
 #include "slope.cuh"

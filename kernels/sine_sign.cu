@@ -8,7 +8,7 @@
 // Limits     n < 2^31
 // Exactness  sums are double in a tree; sin and cos are double, like the twin's
 // Twin       src/main/java/onebit/ops/cpu/CpuBinarizeOps.java, squaredLevelPenalty
-// Tests      src/test/java/onebit/ops/BinarizeWeightsTest.java
+// Tests      native-tests/sine_sign_test.cpp, src/test/java/onebit/ops/BinarizeWeightsTest.java
 // Source     Vargas et al. 2024, BiPer, arXiv 2404.01278
 // Rungs      1 gradient and partial sums in one pass
 #include "slope.cuh"

@@ -9,7 +9,7 @@
 // Limits     n < 2^31
 // Exactness  see slope.cuh
 // Twin       src/main/java/onebit/ops/cpu/CpuBinarizeOps.java, level, slope, scaleFilters
-// Tests      src/test/java/onebit/ops/BinarizeActivationsTest.java
+// Tests      native-tests/slope_test.cpp, src/test/java/onebit/ops/BinarizeActivationsTest.java
 // Source     the records named in slope.cuh
 // Rungs      1 a thread per value
 #include "slope.cuh"

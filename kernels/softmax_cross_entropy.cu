@@ -9,7 +9,7 @@
 // Limits     a label outside 0..K-1 makes the loss NaN: the host cannot be told within the step
 // Exactness  double throughout, like the twin
 // Twin       src/main/java/onebit/ops/cpu/CpuLossOps.java, softmaxCrossEntropy
-// Tests      src/test/java/onebit/ops/LossOpsTest.java
+// Tests      native-tests/softmax_cross_entropy_test.cpp, src/test/java/onebit/ops/LossOpsTest.java
 // Source     Szegedy et al. 2016, arXiv 1512.00567, for the smoothing
 // Rungs      1 a block per row in double
 #include "common.cuh"

@@ -8,7 +8,7 @@
 // Limits     n < 2^31
 // Exactness  one addition: equal to the twin
 // Twin       src/main/java/onebit/ops/cpu/CpuBitOps.java, unpack
-// Tests      src/test/java/onebit/ops/BitOpsTest.java
+// Tests      native-tests/unpack_test.cpp, src/test/java/onebit/ops/BitOpsTest.java
 // Source     Tu et al. 2022, AdaBin, arXiv 2208.08084, for the sets
 // Rungs      1 a thread per value
 #include "common.cuh"

@@ -14,7 +14,7 @@
 // Limits     R*S*C < 2^24; xnor_conv2d needs sm_80 to sm_90
 // Exactness  counts are whole numbers; with centres 0 and distances 1 equal to the twin, else a few float32 operations in its order
 // Twin       src/main/java/onebit/ops/cpu/CpuBitOps.java, xnorConv2d
-// Tests      src/test/java/onebit/ops/BitOpsTest.java
+// Tests      native-tests/xnor_conv2d_test.cpp, src/test/java/onebit/ops/BitOpsTest.java
 // Source     Rastegari et al. 2016, XNOR-Net, arXiv 1603.05279; Tu et al. 2022, AdaBin, arXiv 2208.08084
 // Rungs      1 implicit GEMM from a shared tile with __popc, 2 mma.sync AND m16n8k256
 #include "xnor_tile.cuh"

@@ -12,7 +12,7 @@
 // Limits     K < 2^24 (float32 result); xnor_gemm needs sm_80 to sm_90
 // Exactness  whole numbers: equal to the twin on every device and every run
 // Twin       src/main/java/onebit/ops/cpu/CpuBitOps.java, xnorGemm
-// Tests      src/test/java/onebit/ops/BitOpsTest.java
+// Tests      native-tests/xnor_gemm_test.cpp, src/test/java/onebit/ops/BitOpsTest.java
 // Source     Rastegari et al. 2016, XNOR-Net, arXiv 1603.05279
 // Rungs      1 shared tile with __popc, 2 mma.sync AND m16n8k256
 #include "xnor_tile.cuh"

@@ -7,13 +7,13 @@
 #   --golden    a folder of recorded steps, each file named by its recipe; each is replayed in float32
 #   --perf      also the benchmarks at full size and the PyTorch programs of peers/
 #   --only      some parts: doctor,contracts,kernels,sanitizer,golden,bench,peers (peers only with --perf)
-#   --device    which GPU (default 0); --minutes: for everything together (default 8); --emulated: the same on the emulated device, to test this script
+#   --device    which GPU (default the first); --minutes: for everything together (default 8); --emulated: the same on the emulated device, to test this script
 #
 # Runs from the source tree (native-tests/) and from the self-contained package (check/). Goes on after a part that failed.
 # Exit code 0: all parts passed or were left out for a reason said in the table; 1: a part failed; 2: wrong words; 3: no GPU.
 set -uo pipefail
 here=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")" && pwd)
-out= golden= perf= emulated= index=0 minutes=8 only=doctor,contracts,kernels,sanitizer,golden,bench,peers
+out= golden= perf= emulated= index= minutes=8 only=doctor,contracts,kernels,sanitizer,golden,bench,peers
 words="$*"
 need() { [ $# -ge 2 ] || { echo "gpu-check.sh: $1 wants a value" >&2; exit 2; }; }
 while [ $# -gt 0 ]; do
@@ -29,7 +29,7 @@ while [ $# -gt 0 ]; do
     *) echo "gpu-check.sh: $1 is not known; gpu-check.sh --help says what is" >&2; exit 2 ;;
   esac
 done
-[[ $minutes =~ ^[0-9]+$ && $index =~ ^[0-9]+$ ]] || { echo "gpu-check.sh: --minutes and --device want whole numbers, got $minutes and $index" >&2; exit 2; }
+[[ $minutes =~ ^[0-9]+$ && $index =~ ^[0-9]*$ ]] || { echo "gpu-check.sh: --minutes and --device want whole numbers, got $minutes and $index" >&2; exit 2; }
 for p in ${only//,/ }; do
   case $p in doctor | contracts | kernels | sanitizer | golden | bench | peers) ;; *) echo "gpu-check.sh: --only $p is not known; parts are doctor, contracts, kernels, sanitizer, golden, bench, peers" >&2; exit 2 ;; esac
 done
@@ -63,9 +63,11 @@ if [ -n "$emulated" ]; then
   gpu="the emulated device (a test device, not a GPU)" driver=none device=cuda-emulated
 else
   command -v nvidia-smi >/dev/null && nvidia-smi -L 2>/dev/null | grep -q GPU || { echo "gpu-check.sh: no GPU here (nvidia-smi -L lists none); --emulated needs none" >&2; exit 3; }
+  [ -z "$index" ] || export CUDA_VISIBLE_DEVICES=$index   # everything below sees this GPU as its first
+  index=${index:-$(nvidia-smi -L | sed -n '1s/GPU \([0-9]*\):.*/\1/p')}
   gpu=$(nvidia-smi -i "$index" --query-gpu=name,memory.total,compute_cap --format=csv,noheader) || exit 3
   driver=$(nvidia-smi -i "$index" --query-gpu=driver_version --format=csv,noheader)
-  device=cuda$([ "$index" = 0 ] || echo ":$index")
+  device=cuda
 fi
 echo "$gpu; driver $driver; commit $commit; $layout $root"
 end=$((SECONDS + 60 * minutes)) failed=0 rows=() bad=()
@@ -95,6 +97,7 @@ tests_line() { # JUnit's or Maven's count
   local n; n=$(sed -n 's/^\[ *\([0-9]*\) tests \(successful\|failed\|aborted\) *\]$/\1 \2/p' "$1" | paste -sd, | sed 's/,/, /g')
   if [ -n "$n" ]; then echo "$n"; else grep -E 'Tests run:.*Fail' "$1" || last_line "$1"; fi
 }
+maven_line() { grep -E 'BUILD (SUCCESS|FAILURE)|^\[ERROR\]' "$1" | head -n 1; }
 sanitizer_line() { grep -E 'ERROR SUMMARY|RACECHECK SUMMARY' "$1" || last_line "$1"; }
 device_line() { grep -iE '^(device )?cuda' "$1" | head -n 1 | tr -s ' '; }
 step_line() { grep -E 'images/s' "$1" || last_line "$1"; }
@@ -109,7 +112,7 @@ java_of_source() {
 has_option() { "$onebit" "${@:1:$#-1}" --help 2>/dev/null | grep -q -- "${*: -1}"; }
 
 if [ "$layout" = source ] && [ -n "$only" ]; then
-  part "build" 300 last_line mvn -B -q -f "$root/pom.xml" -DskipTests package || true
+  part "build" 300 maven_line mvn -B -Dstyle.color=never -f "$root/pom.xml" -DskipTests package || true
   export ONEBIT_NO_BUILD=1
 fi
 
@@ -119,13 +122,13 @@ if wanted contracts; then
   select=(--select-package onebit.ops --exclude-package onebit.ops.cpu --exclude-package onebit.ops.cuda)
   classes='onebit.ops.*Test'
   [ -z "$emulated" ] || select=(--select-class onebit.ops.BitOpsTest --select-class onebit.ops.PointOpsTest) classes='BitOpsTest,PointOpsTest'
-  backends=(-Donebit.test.backends="${device%%:*}")
+  backends=(-Donebit.test.backends="$device")
   if [ "$layout" = package ]; then
     part "contract tests of every op" 200 tests_line env -C "$tree" "$root/runtime/bin/java" --add-modules jdk.incubator.vector --enable-native-access=ALL-UNNAMED \
       -Xmx8g "${backends[@]}" -Donebit.home="$tree" -cp "$root/lib/*:$here/onebit-tests.jar:$here/junit-platform-console-standalone.jar" \
       org.junit.platform.console.ConsoleLauncher execute "${select[@]}" --details=summary --fail-if-no-tests --disable-banner
   else
-    part "contract tests of every op" 200 tests_line mvn -B -f "$root/pom.xml" surefire:test "${backends[@]}" "-Dtest=$classes"
+    part "contract tests of every op" 200 tests_line mvn -B -Dstyle.color=never -f "$root/pom.xml" test "${backends[@]}" "-Dtest=$classes"
   fi
 fi
 
@@ -136,7 +139,7 @@ if wanted kernels || wanted sanitizer; then
     program="$root/target/native-tests/kernel_tests" image="$root/target/classes/onebit/kernels.fatbin"
     part "build of the C++ tests" 240 last_line "$here/run.sh" build "$program"
   fi
-  kernels=("$program" "$image" --device "$index")
+  kernels=("$program" "$image")
   if [ -n "$emulated" ]; then
     part "build of the emulated device" 240 last_line "$tree/native-tests/hostcuda/build.sh"
     kernels=("$program" "$tree/target/hostcuda/normal/onebit_kernels_host.module" --driver "$tree/target/hostcuda/normal/libcuda.so.1")
@@ -183,7 +186,7 @@ fi
 if wanted peers && [ -n "$perf" ]; then
   for peer in gemm conv step; do
     if ! command -v "$python" >/dev/null || ! "$python" -c 'import torch' 2>/dev/null; then left_out "peers/$peer.py" "$python has no PyTorch"; continue; fi
-    arguments=(--device "cuda:$index")
+    arguments=()
     [ -z "$emulated" ] || arguments=(--device cpu --quick)
     if part "peers/$peer.py" 240 last_line "$python" "$here/peers/$peer.py" "${arguments[@]}"; then status=pass; else status=FAIL; fi
     while IFS=$'\t' read -r _ what result; do row "$what" "$result" - "$status"; done < <(grep -P '^ROW\t' "$logs/peers_$peer.py.log" 2>/dev/null)

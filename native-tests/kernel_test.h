@@ -5,6 +5,7 @@
 #pragma once
 #include <cuda.h>
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdint>
 #include <cstdio>

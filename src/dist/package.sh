@@ -28,10 +28,10 @@ mkdir -p "$out/bin" "$out/lib" "$out/check"
 modules=java.base,java.desktop,java.logging,java.management,java.naming,java.net.http,java.sql,java.xml,jdk.incubator.vector,jdk.management,jdk.unsupported,jdk.zipfs
 "$jdk/bin/jlink" --add-modules "$modules" --strip-debug --no-header-files --no-man-pages --output "$out/runtime" 2>&1 | { grep -v '^WARNING: Using incubator' || true; }
 
-# jars without compression of their own, so that the archive's works over all of them
+# jars without compression of their own, so that the archive's works over all of them, and without JCuda's run-time compilers, which nothing calls
 store() { # from to
   local folder; folder=$(mktemp -d)
-  (cd "$folder" && "$jdk/bin/jar" --extract --file "$1" && if [ -f META-INF/MANIFEST.MF ]; then
+  (cd "$folder" && "$jdk/bin/jar" --extract --file "$1" && rm -f lib/libJNvPTXCompiler-* lib/libJNvrtc-* && if [ -f META-INF/MANIFEST.MF ]; then
     mv META-INF/MANIFEST.MF "$folder.manifest" && "$jdk/bin/jar" --create --no-compress --file "$2" --manifest "$folder.manifest" . && rm "$folder.manifest"
   else "$jdk/bin/jar" --create --no-compress --no-manifest --file "$2" .; fi)
   rm -r "$folder"
@@ -58,7 +58,8 @@ sed "s/@VERSION@/$version/" "$root/src/dist/README.md" >"$out/README.md"
 
 # what a GPU host needs to check itself
 cp "$root/native-tests/gpu-check.sh" "$root/native-tests/README.md" "$out/check/"
-cp -r "$root/native-tests/peers" "$out/check/peers"
+mkdir "$out/check/peers"
+cp "$root"/native-tests/peers/*.py "$out/check/peers/"
 "$jdk/bin/jar" --create --no-compress --file "$out/check/onebit-tests.jar" -C "$root/target/test-classes" .
 store "$console" "$out/check/junit-platform-console-standalone.jar"
 git -C "$root" rev-parse HEAD >"$out/check/COMMIT" 2>/dev/null || echo unknown >"$out/check/COMMIT"
@@ -70,7 +71,7 @@ if command -v "${CXX:-g++}" >/dev/null; then
   cp "$root/target/native-tests/kernel_tests" "$out/check/"
 else echo "package.sh: g++ is not installed, so this package has no C++ kernel tests" >&2; fi
 
-tar -C "$root/target/dist" --sort=name --owner=0 --group=0 --numeric-owner -cf - "$name" | xz -T0 -7 >"$out.tar.xz"
+tar -C "$root/target/dist" --sort=name --owner=0 --group=0 --numeric-owner -cf - "$name" | xz -T0 -6 >"$out.tar.xz"
 size=$(stat -c %s "$out.tar.xz")
 echo "package.sh: $out.tar.xz, $((size >> 20)) MiB"
 [ "$size" -le "$most" ] || { echo "package.sh: the archive has $size bytes; the limit is $most" >&2; exit 1; }

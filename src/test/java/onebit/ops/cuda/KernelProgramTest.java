@@ -1,0 +1,49 @@
+package onebit.ops.cuda;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.TreeSet;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import org.junit.jupiter.api.Test;
+
+/** The C++ tests of the kernels, on the emulated device. */
+class KernelProgramTest {
+  @Test
+  void everyKernelAgreesWithItsReferenceInCpp() throws Exception {
+    String refusal = EmulatedDriver.refusal();
+    assumeTrue(refusal == null, refusal);
+    Process run = new ProcessBuilder("bash", "native-tests/run.sh", "normal").redirectErrorStream(true).start();
+    String output = new String(run.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+    assertEquals(0, run.waitFor(), output);
+    assertTrue(output.contains(" 0 failed,"), output);
+  }
+
+  @Test
+  void everyEntryOfEveryKernelFileIsLaunchedByACppTest() throws Exception {
+    TreeSet<String> missing = new TreeSet<>();
+    StringBuilder tests = new StringBuilder();
+    try (var files = Files.list(Path.of("native-tests"))) {
+      for (Path file : files.filter(f -> f.toString().endsWith("_test.cpp")).toList()) tests.append(Files.readString(file));
+    }
+    Pattern entry = Pattern.compile("ONEBIT_KERNEL\\(\\d+\\) ([a-z]\\w*)\\(|(?m:^[A-Z0-9_]+\\(([a-z]\\w*), (?:true|false)\\)$)");
+    int found = 0;
+    try (var files = Files.list(Path.of("kernels"))) {
+      for (Path file : files.filter(f -> f.toString().endsWith(".cu")).toList()) {
+        Matcher matcher = entry.matcher(Files.readString(file));
+        while (matcher.find()) {
+          String name = matcher.group(1) != null ? matcher.group(1) : matcher.group(2);
+          found++;
+          if (tests.indexOf("\"" + name + "\"") < 0) missing.add(file + ": " + name);
+        }
+      }
+    }
+    assertTrue(found > 40, found + " entries");
+    assertEquals(new TreeSet<>(), missing);
+  }
+}
