@@ -48,7 +48,7 @@ python=${PYTHON:-python3}
 logs=$(mktemp -d "${TMPDIR:-/tmp}/gpu-check.XXXXXX")
 
 # libraries that the loader may not know: the driver's folder on some hosts, and the CUDA libraries of pip's packages
-if ! ldconfig -p 2>/dev/null | grep -q 'libcuda\.so\.1'; then
+if [[ $(ldconfig -p 2>/dev/null) != *libcuda.so.1* ]]; then
   for folder in /usr/local/nvidia/lib64 /usr/local/nvidia/lib /usr/lib/wsl/lib /usr/lib/x86_64-linux-gnu /usr/lib64; do
     if [ -e "$folder/libcuda.so.1" ]; then export LD_LIBRARY_PATH="${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$folder"; break; fi
   done
@@ -62,7 +62,7 @@ fi
 if [ -n "$emulated" ]; then
   gpu="the emulated device (a test device, not a GPU)" driver=none device=cuda-emulated
 else
-  command -v nvidia-smi >/dev/null && nvidia-smi -L 2>/dev/null | grep -q GPU || { echo "gpu-check.sh: no GPU here (nvidia-smi -L lists none); --emulated needs none" >&2; exit 3; }
+  command -v nvidia-smi >/dev/null && [[ $(nvidia-smi -L 2>/dev/null) == *GPU* ]] || { echo "gpu-check.sh: no GPU here (nvidia-smi -L lists none); --emulated needs none" >&2; exit 3; }
   [ -z "$index" ] || export CUDA_VISIBLE_DEVICES=$index   # everything below sees this GPU as its first
   index=${index:-$(nvidia-smi -L | sed -n '1s/GPU \([0-9]*\):.*/\1/p')}
   gpu=$(nvidia-smi -i "$index" --query-gpu=name,memory.total,compute_cap --format=csv,noheader) || exit 3
@@ -102,14 +102,10 @@ sanitizer_line() { grep -E 'ERROR SUMMARY|RACECHECK SUMMARY' "$1" || last_line "
 device_line() { grep -iE '^(device )?cuda' "$1" | head -n 1 | tr -s ' '; }
 step_line() { grep -E 'images/s' "$1" || last_line "$1"; }
 
-java_of_source() {
-  local home
-  for home in "${ONEBIT_JAVA_HOME:-}" "${JAVA_HOME:-}" /usr/lib/jvm/*; do
-    if [ -x "$home/bin/java" ] && "$home/bin/java" -version 2>&1 | head -n 1 | grep -q '"25[."]'; then echo "$home/bin/java"; return; fi
-  done
-  echo java
+has_option() { # command..., option
+  local help; help=$("$onebit" "${@:1:$#-1}" --help 2>/dev/null)
+  [[ $help == *"${*: -1}"* ]]
 }
-has_option() { "$onebit" "${@:1:$#-1}" --help 2>/dev/null | grep -q -- "${*: -1}"; }
 
 if [ "$layout" = source ] && [ -n "$only" ]; then
   part "build" 300 maven_line mvn -B -Dstyle.color=never -f "$root/pom.xml" -DskipTests package || true

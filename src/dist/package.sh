@@ -16,7 +16,7 @@ most=$((60 << 20))
 find_jlink() {
   local home
   for home in "${ONEBIT_JAVA_HOME:-}" "${JAVA_HOME:-}" "${JDK_HOME:-}" /usr/lib/jvm/* /usr/java/* /opt/java/* /opt/*jdk* "$HOME"/.sdkman/candidates/java/* "$HOME"/.jdks/*; do
-    if [ -x "$home/bin/jlink" ] && "$home/bin/java" -version 2>&1 | head -n 1 | grep -q '"25[."]'; then echo "$home"; return; fi
+    if [ -x "$home/bin/jlink" ] && grep -q '^JAVA_VERSION="25' "$home/release" 2>/dev/null; then echo "$home"; return; fi
   done
   echo "package.sh: no JDK 25 with jlink found; set JAVA_HOME to one" >&2
   exit 1
