@@ -142,7 +142,7 @@ public final class Trainer {
   /**
    * Trains until the last epoch, or until asked to stop.
    *
-   * @throws IOException if data cannot be read, or {@value #MOST_BAD_STEPS} steps in a row were not finite
+   * @throws IOException if data cannot be read, or {@value #MOST_BAD_STEPS} steps in a row or all of an epoch were not finite
    */
   public End run() throws IOException {
     if (state.step == 0 && state.epoch == 0) state.startEpoch(recipe.train().firstEpoch());
@@ -197,7 +197,7 @@ public final class Trainer {
         state.hits += outcome.top1();
         state.images += batch.count();
       } else {
-        skip(outcome.notFinite());
+        skip(outcome.notFinite(), batches);
       }
       progress.step(state.epoch + 1, state.batch, outcome.loss(), batch.count());
       if (checkpointDue()) {
@@ -208,11 +208,12 @@ public final class Trainer {
     return !stopRequested || state.epoch + 1 >= options.stopEpoch();
   }
 
-  private void skip(String what) throws IOException {
+  private void skip(String what, int batches) throws IOException {
     state.skipped++;
     badSteps++;
     log.warn("Step " + state.step + " was skipped: its " + what + " is not finite.");
-    if (badSteps >= MOST_BAD_STEPS) {
+    boolean wholeEpoch = state.images == 0 && state.batch == batches;
+    if (badSteps >= MOST_BAD_STEPS || wholeEpoch) {
       throw new CheckpointException("training stopped at step " + state.step + ": the " + what + " was not finite in " + badSteps
           + " steps in a row; the checkpoints before are kept");
     }

@@ -79,10 +79,18 @@ final class CpuPointOps implements PointOps {
           for (int i = from; i < to; i++) ys[i] = Math.min(Math.max(xs[i], -1), 1);
         }
         case TANH -> {
-          for (int i = from; i < to; i++) ys[i] = (float) Math.tanh(xs[i]);
+          tanh(ys, xs, from, to);
         }
       }
     });
+  }
+
+  private static void tanh(float[] ys, float[] xs, int from, int to) {
+    if (VectorCpu.REFUSAL == null) {
+      VectorMath.tanh(ys, xs, from, to);
+    } else {
+      for (int i = from; i < to; i++) ys[i] = (float) Math.tanh(xs[i]);
+    }
   }
 
   @Override
@@ -99,10 +107,8 @@ final class CpuPointOps implements PointOps {
           for (int i = from; i < to; i++) gxs[i] = gys[i] * Math.signum(Math.max(1 - Math.abs(xs[i]), 0));
         }
         case TANH -> {
-          for (int i = from; i < to; i++) {
-            float t = (float) Math.tanh(xs[i]);
-            gxs[i] = gys[i] * (1 - t * t);
-          }
+          tanh(gxs, xs, from, to);
+          for (int i = from; i < to; i++) gxs[i] = gys[i] * (1 - gxs[i] * gxs[i]);
         }
       }
     });
