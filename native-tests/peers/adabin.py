@@ -1,4 +1,4 @@
-"""AdaBin ResNet-18 for ImageNet as PyTorch modules: the mathematics of Tu et al. 2022 (arXiv 2208.08084) without custom kernels.
+"""AdaBin ResNet-18 for ImageNet and ResNet-20 for CIFAR-10 as PyTorch modules: the mathematics of Tu et al. 2022 (arXiv 2208.08084) without custom kernels.
 
 Weights: centre = mean, distance = biased deviation per filter, value = distance * sign(w_hat) + centre, sign with slope k t (1 - tanh^2(t w_hat)),
 nothing detached. Activations: u = (x - beta) / alpha, value = alpha (sign(u) + beta), slope max(0, 2 - 2 |u|); alpha and beta learned scalars.
@@ -33,7 +33,16 @@ class ActivationSign(torch.autograd.Function):
         return gradient * (2 - 2 * u.abs()).clamp(min=0)
 
 
+def substituted_sign(u):
+    """The same value and slope without a custom function, as the released code writes it: sign forward, a piecewise polynomial backward."""
+    inner = torch.where(u < 0, u * u + 2 * u, 2 * u - u * u)
+    polynomial = torch.where(u.abs() < 1, inner, torch.sign(u))
+    return torch.sign(u).detach() - polynomial.detach() + polynomial
+
+
 class AdaBinConv2d(nn.Module):
+    activation_sign = staticmethod(ActivationSign.apply)
+
     def __init__(self, channels, filters, stride):
         super().__init__()
         self.weight = nn.Parameter(torch.randn(filters, channels, 3, 3) * (2 / (9 * filters)) ** 0.5)
@@ -48,7 +57,7 @@ class AdaBinConv2d(nn.Module):
         distance = (w - centre).square().mean((1, 2, 3), keepdim=True).sqrt()
         w = distance * WeightSign.apply((w - centre) / distance, self.k, self.t) + centre
         alpha, beta = self.alpha.to(x.dtype), self.beta.to(x.dtype)
-        x = alpha * (ActivationSign.apply((x - beta) / alpha) + beta)
+        x = alpha * (self.activation_sign((x - beta) / alpha) + beta)
         return F.conv2d(x, w.to(x.dtype), stride=self.stride, padding=1)
 
 
@@ -87,6 +96,32 @@ class AdaBinResNet18(nn.Module):
                 channels = filters
         self.blocks = nn.Sequential(*layers)
         self.norm, self.linear = nn.BatchNorm1d(512), nn.Linear(512, classes)
+
+    def forward(self, x):
+        return self.linear(self.norm(self.blocks(self.stem(x)).mean((2, 3))))
+
+
+class SubsamplePad(nn.Module):
+    """Shortcut option A: every second pixel, channels centred between zeros."""
+
+    def forward(self, x):
+        return F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, x.shape[1] // 2, x.shape[1] // 2))
+
+
+class AdaBinResNet20(nn.Module):
+    def __init__(self, classes=10):
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 16, 3, 1, 1, bias=False), nn.BatchNorm2d(16), Maxout(16))
+        layers, channels = [], 16
+        for filters in (16, 32, 64):
+            for i in range(3):
+                stride = 2 if i == 0 and filters != 16 else 1
+                layers.append(Block(channels, filters, stride))
+                if stride != 1:
+                    layers[-1].shortcut = SubsamplePad()
+                channels = filters
+        self.blocks = nn.Sequential(*layers)
+        self.norm, self.linear = nn.BatchNorm1d(64), nn.Linear(64, classes)
 
     def forward(self, x):
         return self.linear(self.norm(self.blocks(self.stem(x)).mean((2, 3))))
