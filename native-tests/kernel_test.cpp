@@ -35,15 +35,15 @@ void expect(bool holds, const std::string& sentence) {
   fprintf(stderr, "FAILED %s: %s\n", current.c_str(), sentence.c_str());
 }
 
-void run(const char* kernel, const Launch& l, void** arguments) {
+void run(const std::string& kernel, const Launch& l, void** arguments) {
   static std::map<std::string, CUfunction> known;
   CUfunction& function = known[kernel];
-  if (!function) require(driver.moduleGetFunction(&function, driver.module, kernel), std::string("cuModuleGetFunction ") + kernel);
+  if (!function) require(driver.moduleGetFunction(&function, driver.module, kernel.c_str()), "cuModuleGetFunction " + kernel);
   if (l.sharedBytes > 48u << 10) {
-    require(driver.funcSetAttribute(function, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, int(l.sharedBytes)), std::string("cuFuncSetAttribute ") + kernel);
+    require(driver.funcSetAttribute(function, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, int(l.sharedBytes)), "cuFuncSetAttribute " + kernel);
   }
   require(driver.launchKernel(function, l.gridX, l.gridY, 1, l.blockX, l.blockY, 1, l.sharedBytes, nullptr, arguments, nullptr), kernel);
-  require(driver.ctxSynchronize(), std::string("cuCtxSynchronize after ") + kernel);
+  require(driver.ctxSynchronize(), "cuCtxSynchronize after " + kernel);
 }
 
 template <class F> static void find(void* library, F& function, const char* name) {

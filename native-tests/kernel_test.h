@@ -97,10 +97,10 @@ inline void* argument(const int& v) { return const_cast<int*>(&v); }
 inline void* argument(const unsigned& v) { return const_cast<unsigned*>(&v); }
 inline void* argument(const float& v) { return const_cast<float*>(&v); }
 inline void* argument(const double& v) { return const_cast<double*>(&v); }
-void run(const char* kernel, const Launch& launch, void** arguments);
+void run(const std::string& kernel, const Launch& launch, void** arguments);
 
 /** Runs a kernel and waits for it; the arguments' types are those of its parameters. */
-template <class... A> void run(const char* kernel, const Launch& launch, const A&... a) {
+template <class... A> void run(const std::string& kernel, const Launch& launch, const A&... a) {
   void* list[] = {argument(a)...};
   run(kernel, launch, list);
 }
@@ -133,6 +133,51 @@ struct Random {
   std::mt19937 engine;
 };
 
+/** A bfloat16 as memory holds it. */
+struct Bf16 {
+  uint16_t bits;
+};
+inline float value(float v) { return v; }
+inline float value(Bf16 v) {
+  uint32_t word = uint32_t(v.bits) << 16;
+  float f;
+  std::memcpy(&f, &word, 4);
+  return f;
+}
+
+/** The element nearest to a float, ties to even. */
+template <class E> E element(float v) {
+  if constexpr (sizeof(E) == 4) {
+    return v;
+  } else {
+    uint32_t word;
+    std::memcpy(&word, &v, 4);
+    if (v != v) return {0x7fff};
+    return {uint16_t((word + 0x7fff + (word >> 16 & 1)) >> 16)};
+  }
+}
+template <class E> std::vector<E> elements(const std::vector<float>& values) {
+  std::vector<E> all(values.size());
+  for (size_t i = 0; i < all.size(); i++) all[i] = element<E>(values[i]);
+  return all;
+}
+template <class E> std::vector<float> values(const std::vector<E>& elements) {
+  std::vector<float> all(elements.size());
+  for (size_t i = 0; i < all.size(); i++) all[i] = value(elements[i]);
+  return all;
+}
+/** The values as the elements hold them: what a kernel's reference starts from. */
+template <class E> std::vector<float> rounded(const std::vector<float>& v) { return values(elements<E>(v)); }
+
+/** The entry of that name for elements of type E. */
+template <class E> std::string entry(const char* name) { return std::string(name) + (sizeof(E) == 2 ? "_bf16" : ""); }
+
+/** Runs a test's body on floats and on bfloat16: body(E()). */
+template <class Body> void each_element(Body body) {
+  body(float());
+  body(Bf16());
+}
+
 inline int sign_bit(const std::vector<unsigned>& words, size_t row, unsigned bits, unsigned k) {
   return words[row * ((bits + 31) / 32) + k / 32] >> k % 32 & 1 ? 1 : -1;
 }
@@ -161,6 +206,21 @@ template <class T> void expect_near(const std::string& what, const std::vector<f
   }
   double error = std::sqrt(off / std::max(all, 1e-30));
   expect(error <= tolerance && far <= 100 * tolerance * std::max(most, 1e-15), what + ": relative error " + std::to_string(error) + ", largest difference " + std::to_string(far));
+}
+
+/** Floats as expect_near does; every bfloat16 within half a step of the wanted value, and that tolerance of the largest. */
+template <class E, class T> void expect_elements(const std::string& what, const Array<E>& found, const std::vector<T>& wanted, double tolerance) {
+  std::vector<float> got = values(found.read());
+  if (sizeof(E) == 4) return expect_near(what, got, wanted, tolerance);
+  double most = 0;
+  for (T w : wanted) most = std::max(most, std::fabs(double(w)));
+  for (size_t i = 0; i < wanted.size(); i++) {
+    double w = double(wanted[i]);
+    if (!(std::fabs(got[i] - w) <= std::fabs(w) / 256 + tolerance * most)) {
+      return expect(false, what + "[" + std::to_string(i) + "] in bfloat16 is " + std::to_string(got[i]) + ", wanted " + std::to_string(w));
+    }
+  }
+  expect(got.size() == wanted.size(), what);
 }
 
 /** The slopes of kernels/slope.cuh, written again in double. */

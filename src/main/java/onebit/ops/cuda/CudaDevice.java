@@ -17,6 +17,7 @@ import jcuda.driver.CUmodule;
 import jcuda.driver.CUstream;
 import jcuda.driver.JCudaDriver;
 import onebit.tensor.BitTensor;
+import onebit.tensor.ElementType;
 import onebit.tensor.Tensor;
 
 /** One device with its context, its stream, the kernels' module and the memory asked of it; every op of the backend goes to the one stream. */
@@ -35,6 +36,7 @@ final class CudaDevice implements AutoCloseable {
   private final CUmodule module = new CUmodule();
   private final CUstream stream = new CUstream();
   private final Map<String, Kernel> kernels = new HashMap<>();
+  private final Map<String, Kernel> roundedKernels = new HashMap<>();
   private final List<DeviceMemory> allocations = new ArrayList<>();
   private final Map<Scratch, DeviceMemory> scratch = new EnumMap<>(Scratch.class);
   private final String model;
@@ -121,12 +123,20 @@ final class CudaDevice implements AutoCloseable {
 
   /** A kernel of the module by its entry name. */
   Kernel kernel(String name) {
-    return kernels.computeIfAbsent(name, n -> {
-      enter();
-      CUfunction function = new CUfunction();
-      check("cuModuleGetFunction " + n, JCudaDriver.cuModuleGetFunction(function, module, n));
-      return new Kernel(this, n, function);
-    });
+    return kernels.computeIfAbsent(name, n -> find(n, ElementType.FLOAT32));
+  }
+
+  /** The kernel of that name for elements like those of x: the entry of that name on float32, name_bf16 on bfloat16. */
+  Kernel kernel(String name, Tensor x) {
+    if (x.type() != ElementType.BFLOAT16) return kernel(name);
+    return roundedKernels.computeIfAbsent(name, n -> find(n + "_bf16", ElementType.BFLOAT16));
+  }
+
+  private Kernel find(String entry, ElementType elements) {
+    enter();
+    CUfunction function = new CUfunction();
+    check("cuModuleGetFunction " + entry, JCudaDriver.cuModuleGetFunction(function, module, entry));
+    return new Kernel(this, entry, elements, function);
   }
 
   /** Blocks of 256 threads for n elements, each thread taking several where there are many. */
@@ -182,8 +192,14 @@ final class CudaDevice implements AutoCloseable {
 
   private DeviceMemory own(Object memory, String kind, Object shape) {
     if (memory instanceof DeviceMemory own && own.device() == this) return own;
-    kernels.values().forEach(Kernel::clear);
+    clearArguments();
     throw new IllegalArgumentException("cuda: the " + kind + " " + shape + " do not live on this device; create and write them through this backend");
+  }
+
+  /** Forgets the arguments given to any kernel so far: an op is refused half way. */
+  void clearArguments() {
+    kernels.values().forEach(Kernel::clear);
+    roundedKernels.values().forEach(Kernel::clear);
   }
 
   /** Copies host values to the device; the call returns when the values may change again. */

@@ -92,7 +92,7 @@ final class CudaPointOps implements PointOps {
     Shapes.requireEqual("maxout", "y", y, "x", x);
     Shapes.requirePerChannel("maxout", "positive", positive, x);
     Shapes.requirePerChannel("maxout", "negative", negative, x);
-    device.kernel("maxout").tensor(y).tensor(x).tensor(positive).tensor(negative).integer(x.size()).integer(x.shape().channels()).each(x.size());
+    device.kernel("maxout", x).element(y).element(x).tensor(positive).tensor(negative).integer(x.size()).integer(x.shape().channels()).each(x.size());
   }
 
   @Override
@@ -105,7 +105,7 @@ final class CudaPointOps implements PointOps {
     Shapes.requirePerChannel("maxoutBackward", "gradNegative", gradNegative, x);
     int channels = x.shape().channels(), rows = x.size() / channels;
     DeviceMemory partial = sums.plan(rows, channels, 2);
-    sums.launch(device.kernel("maxout_backward").tensor(gradX).memory(partial).tensor(gradY).tensor(x).tensor(positive).tensor(negative).integer(rows)
+    sums.launch(device.kernel("maxout_backward", x).element(gradX).memory(partial).element(gradY).element(x).tensor(positive).tensor(negative).integer(rows)
         .integer(channels));
     sums.finish(device.memory(gradPositive), device.memory(gradNegative), partial);
   }

@@ -8,6 +8,7 @@ import jcuda.driver.CUfunction;
 import jcuda.driver.CUfunction_attribute;
 import jcuda.driver.JCudaDriver;
 import onebit.tensor.BitTensor;
+import onebit.tensor.ElementType;
 import onebit.tensor.Tensor;
 
 /**
@@ -21,15 +22,18 @@ final class Kernel {
 
   private final CudaDevice device;
   private final String name;
+  private final ElementType elements;
   private final CUfunction function;
   private final MemorySegment values;
   private final Pointer parameters;
   private int used;
   private int allowedShared = FREE_SHARED_BYTES;
 
-  Kernel(CudaDevice device, String name, CUfunction function) {
+  /** elements: what the entry reads and writes where its parameters are of type ELEMENT. */
+  Kernel(CudaDevice device, String name, ElementType elements, CUfunction function) {
     this.device = device;
     this.name = name;
+    this.elements = elements;
     this.function = function;
     MemorySegment room = Arena.ofAuto().allocate(16L * SLOTS, 8);
     values = room.asSlice(0, 8L * SLOTS);
@@ -38,8 +42,21 @@ final class Kernel {
     parameters = Pointer.to(table.asByteBuffer());
   }
 
+  /** A tensor whose type is the same in every entry: parameters, statistics, labels. */
   Kernel tensor(Tensor tensor) {
+    if (tensor.type() == ElementType.BFLOAT16) throw wrongType(tensor, ElementType.FLOAT32);
     return memory(device.memory(tensor));
+  }
+
+  /** A tensor of the kernel's elements: activations and their gradients. */
+  Kernel element(Tensor tensor) {
+    if (tensor.type() != elements) throw wrongType(tensor, elements);
+    return memory(device.memory(tensor));
+  }
+
+  private IllegalArgumentException wrongType(Tensor tensor, ElementType wanted) {
+    device.clearArguments();
+    return new IllegalArgumentException("cuda: " + name + ": the tensor " + tensor.shape() + " is " + tensor.type() + "; it must be " + wanted);
   }
 
   Kernel bits(BitTensor bits) {

@@ -22,9 +22,11 @@ class KernelIndexTest {
     }
   }
 
-  /** Entry points of one kernel file: those written out and those made by a macro of their own. */
-  private static TreeSet<String> entries(String text) {
+  /** Entry points of one kernel file: those written out, once or for both element types, and those made by a macro of their own. */
+  static TreeSet<String> entries(String text) {
     TreeSet<String> names = new TreeSet<>();
+    Matcher both = Pattern.compile("ONEBIT_KERNEL\\(\\d+\\) ENTRY\\((\\w+)\\)\\(").matcher(text);
+    while (both.find()) names.addAll(List.of(both.group(1), both.group(1) + "_bf16"));
     Matcher written = Pattern.compile("ONEBIT_KERNEL\\(\\d+\\) ([a-z]\\w*)\\(").matcher(text);
     while (written.find()) names.add(written.group(1));
     Matcher made = Pattern.compile("(?m)^[A-Z0-9_]+\\(([a-z]\\w*), (?:true|false)\\)$").matcher(text);
@@ -39,7 +41,9 @@ class KernelIndexTest {
     for (Path file : files(KERNELS, ".cu")) {
       String line = index.lines().filter(l -> l.startsWith("| `" + file.getFileName() + "` |")).findFirst().orElse("");
       if (line.isEmpty()) wrong.add(file + " is not in the index");
-      for (String entry : entries(Files.readString(file))) if (!line.contains("`" + entry + "`")) wrong.add(file + ": " + entry + " is not in its line");
+      for (String entry : entries(Files.readString(file))) {
+        if (!line.contains("`" + entry.replaceFirst("_bf16$", "") + "`")) wrong.add(file + ": " + entry + " is not in its line");
+      }
     }
     assertEquals(List.of(), wrong);
   }
@@ -49,10 +53,11 @@ class KernelIndexTest {
     TreeSet<String> made = new TreeSet<>(), launched = new TreeSet<>();
     for (Path file : files(KERNELS, ".cu")) made.addAll(entries(Files.readString(file)));
     for (Path file : files(Path.of("src/main/java/onebit/ops/cuda"), ".java")) {
-      Matcher call = Pattern.compile("kernel\\(\"(\\w+)\"( \\+ suffix)?\\)").matcher(Files.readString(file));
+      Matcher call = Pattern.compile("kernel\\(\"(\\w+)\"( \\+ suffix)?(, \\w+)?\\)").matcher(Files.readString(file));
       while (call.find()) {
         launched.add(call.group(1));
         if (call.group(2) != null) launched.add(call.group(1) + "_popc");
+        if (call.group(3) != null) launched.add(call.group(1) + "_bf16");
       }
     }
     assertTrue(made.size() > 40, made.toString());
