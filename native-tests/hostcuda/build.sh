@@ -3,7 +3,7 @@
 #
 #   build.sh [--variant normal|checked|asan] [--out FOLDER] [--kernels FILE.cu...]
 #
-# Gives in FOLDER (default target/hostcuda/VARIANT of the repository): libcuda.so.1, libcublas.so.12, libcublasLt.so.12, libcudnn.so.8,
+# Gives in FOLDER (default target/hostcuda/VARIANT of the repository): libcuda.so.1, libcublas.so.12, libcublasLt.so.12, libcudnn.so.8, libnccl.so.2,
 # libonebit_kernels_host.so with every kernels/*.cu (or the files named after --kernels) and onebit_kernels_host.module, the image for
 # cuModuleLoadData. normal is -O2; checked looks at every memory access of a kernel; asan is AddressSanitizer and UBSan throughout.
 # Only what is older than its sources is compiled again.
@@ -75,6 +75,7 @@ for s in "${sources[@]}"; do object "$here/$s.cpp"; done
 cudaObjects=("${objects[@]}")
 objects=(); for s in "$here"/cublas.cpp; do [ -e "$s" ] && object "$s"; done; cublasObjects=("${objects[@]}")
 objects=(); for s in "$here"/cudnn*.cpp; do [ -e "$s" ] && object "$s"; done; cudnnObjects=("${objects[@]}")
+objects=(); object "$here/nccl.cpp"; ncclObjects=("${objects[@]}")
 wait_all
 cuda="$out/libcuda.so.1"
 if ! fresh "$cuda" "${cudaObjects[@]}" "$here/symbols/libcuda.txt"; then
@@ -85,7 +86,7 @@ fi
 library() { # file, symbol version, list, status, objects...
   local file=$1 node=$2 list=$3 status=$4; shift 4
   fresh "$out/$file" "$@" "$cuda" ${list:+"$list"} && return
-  printf '%s { global: cu*; local: *; };\n' "$node" >"$out/obj/$node.map"
+  printf '%s { global: cu*; nccl*; local: *; };\n' "$node" >"$out/obj/$node.map"
   local extra=()
   if [ -n "$list" ]; then stubs "$list" "$status" "$node"; extra=("$out/obj/${node}_stubs.o"); fi
   link "$out/$file" -Wl,-soname,"$file" -Wl,--version-script="$out/obj/$node.map" -Wl,-z,defs "$@" "${extra[@]}" "$cuda" -Wl,-rpath,'$ORIGIN' -lpthread
@@ -93,6 +94,7 @@ library() { # file, symbol version, list, status, objects...
 [ ${#cublasObjects[@]} -gt 0 ] && library libcublas.so.12 libcublas.so.12 "$here/symbols/libcublas.txt" 15 "${cublasObjects[@]}"
 [ ${#cublasObjects[@]} -gt 0 ] && library libcublasLt.so.12 libcublasLt.so.12 "" 0
 [ ${#cudnnObjects[@]} -gt 0 ] && library libcudnn.so.8 libcudnn.so.8 "$here/symbols/libcudnn.txt" 9 "${cudnnObjects[@]}"
+library libnccl.so.2 libnccl.so.2 "" 0 "${ncclObjects[@]}"
 
 if [ ${#kernels[@]} -gt 0 ]; then
   scan="$out/obj/scan_kernels"
