@@ -2,12 +2,14 @@ package onebit.ops.cuda;
 
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import onebit.ops.Backend;
 import onebit.ops.BinarizeOps;
 import onebit.ops.BitOps;
 import onebit.ops.ConvOps;
+import onebit.ops.DeviceStreams;
 import onebit.ops.LossOps;
 import onebit.ops.NormOps;
 import onebit.ops.OptimOps;
@@ -19,7 +21,7 @@ import onebit.tensor.Shape;
 import onebit.tensor.Tensor;
 
 /** One CUDA device: values float32 in its memory, bits in 32-bit words, every op a launch on one stream. */
-public final class CudaBackend implements Backend {
+public final class CudaBackend implements Backend, DeviceStreams {
   private final String name;
   private final CudaDevice device;
   private final boolean tensorCores;
@@ -152,6 +154,41 @@ public final class CudaBackend implements Backend {
   @Override
   public void synchronize() {
     device.synchronize();
+  }
+
+  @Override
+  public long address(Tensor tensor) {
+    return device.memory(tensor).address();
+  }
+
+  @Override
+  public long mainStream() {
+    return device.stream().handle();
+  }
+
+  @Override
+  public long sideStream() {
+    return device.side().handle();
+  }
+
+  @Override
+  public void sideAfterMain() {
+    device.sideAfterMain();
+  }
+
+  @Override
+  public void mainAfterSide() {
+    device.mainAfterSide();
+  }
+
+  @Override
+  public void enter() {
+    device.enter();
+  }
+
+  @Override
+  public List<Path> libraryFolders() {
+    return device.libraryFolders();
   }
 
   @Override

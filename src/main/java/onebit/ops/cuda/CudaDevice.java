@@ -3,6 +3,7 @@ package onebit.ops.cuda;
 import java.io.IOException;
 import java.io.InputStream;
 import java.lang.foreign.MemorySegment;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.EnumMap;
 import java.util.HashMap;
@@ -12,6 +13,7 @@ import jcuda.Pointer;
 import jcuda.driver.CUcontext;
 import jcuda.driver.CUdevice;
 import jcuda.driver.CUdevice_attribute;
+import jcuda.driver.CUevent;
 import jcuda.driver.CUfunction;
 import jcuda.driver.CUmodule;
 import jcuda.driver.CUstream;
@@ -25,7 +27,14 @@ final class CudaDevice implements AutoCloseable {
   /** Memory that lives only within one op; two pieces of different use never overlap. */
   enum Scratch { SUMS, CHANNELS, FILTERS, COUNTS, IMAGE, GRADIENT, LIBRARY }
 
-  private static final int STAGING_BYTES = 16 << 20;
+  private static final int STAGING_BYTES = 16 << 20, EVENT_WITHOUT_TIME = 2;
+  /** A stream that tells its handle. */
+  static final class Stream extends CUstream {
+    long handle() {
+      return getNativePointer();
+    }
+  }
+
   private static final ThreadLocal<CudaDevice> CURRENT = new ThreadLocal<>();
   private static volatile boolean realInUse;
 
@@ -34,7 +43,11 @@ final class CudaDevice implements AutoCloseable {
   private final CUdevice handle = new CUdevice();
   private final CUcontext context = new CUcontext();
   private final CUmodule module = new CUmodule();
-  private final CUstream stream = new CUstream();
+  private final Stream stream = new Stream();
+  private final Stream side = new Stream();
+  private final CUevent mainReached = new CUevent();
+  private final CUevent sideReached = new CUevent();
+  private boolean sideMade;
   private final Map<String, Kernel> kernels = new HashMap<>();
   private final Map<String, Kernel> roundedKernels = new HashMap<>();
   private final List<DeviceMemory> allocations = new ArrayList<>();
@@ -75,6 +88,11 @@ final class CudaDevice implements AutoCloseable {
     }
   }
 
+  /** Folders where the libraries of this device are looked for. */
+  List<Path> libraryFolders() {
+    return emulated ? List.of(EmulatedDriver.folder()) : CudaLibraries.find().searched();
+  }
+
   static CudaDevice emulated() throws IOException {
     if (realInUse) throw new IOException("cuda-emulated: this process uses the real CUDA driver; the emulated device needs a process of its own");
     EmulatedDriver driver = EmulatedDriver.open();
@@ -99,8 +117,36 @@ final class CudaDevice implements AutoCloseable {
     return model;
   }
 
-  CUstream stream() {
+  Stream stream() {
     return stream;
+  }
+
+  /** A second stream, made when it is first asked for. */
+  Stream side() {
+    if (!sideMade) {
+      enter();
+      check("cuStreamCreate", JCudaDriver.cuStreamCreate(side, 1));
+      check("cuEventCreate", JCudaDriver.cuEventCreate(mainReached, EVENT_WITHOUT_TIME));
+      check("cuEventCreate", JCudaDriver.cuEventCreate(sideReached, EVENT_WITHOUT_TIME));
+      sideMade = true;
+    }
+    return side;
+  }
+
+  /** Later work of the second stream waits for all work so far of the first. */
+  void sideAfterMain() {
+    order(side(), mainReached, stream);
+  }
+
+  /** Later work of the first stream waits for all work so far of the second. */
+  void mainAfterSide() {
+    order(stream, sideReached, side());
+  }
+
+  private void order(CUstream later, CUevent event, CUstream earlier) {
+    enter();
+    check("cuEventRecord", JCudaDriver.cuEventRecord(event, earlier));
+    check("cuStreamWaitEvent", JCudaDriver.cuStreamWaitEvent(later, event, 0));
   }
 
   private int attribute(int which) {
@@ -262,6 +308,11 @@ final class CudaDevice implements AutoCloseable {
     for (DeviceMemory memory : allocations) JCudaDriver.cuMemFree(memory.pointer());
     if (stagingPointer != null) JCudaDriver.cuMemFreeHost(stagingPointer);
     JCudaDriver.cuModuleUnload(module);
+    if (sideMade) {
+      JCudaDriver.cuEventDestroy(mainReached);
+      JCudaDriver.cuEventDestroy(sideReached);
+      JCudaDriver.cuStreamDestroy(side);
+    }
     JCudaDriver.cuStreamDestroy(stream);
     closed = true;
     CURRENT.remove();

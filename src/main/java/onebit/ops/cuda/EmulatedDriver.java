@@ -21,12 +21,14 @@ public final class EmulatedDriver {
   private static final long LONGEST_ERROR = 1 << 16;
   private static EmulatedDriver opened;
 
+  private final Path folder;
   private final Path image;
   private final NativeLibraries.Loaded libraries;
   private final MethodHandle counter;
   private final MethodHandle lastError;
 
   private EmulatedDriver(Path folder) throws IOException {
+    this.folder = folder;
     Path driver = folder.resolve("libcuda.so.1");
     libraries = NativeLibraries.load(CudaLibraries.in(folder));
     image = folder.resolve("onebit_kernels_host.module");
@@ -75,6 +77,11 @@ public final class EmulatedDriver {
 
   static synchronized boolean isOpen() {
     return opened != null;
+  }
+
+  /** Where the open emulated device's libraries are. */
+  static synchronized Path folder() {
+    return opened.folder;
   }
 
   NativeLibraries.Loaded libraries() {
