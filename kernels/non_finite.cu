@@ -1,15 +1,15 @@
-// non_finite.cu -- how many values are NaN or infinite
+// non_finite.cu -- how many values are NaN or infinite, and what of a step is
 //
 //   non_finite         partial[block] = the count among the block's values
 //   non_finite_finish  count[0] = the sum of the partial counts
 //   non_finite_each    the same for every tensor of a table, a block per piece
-//   non_finite_each_finish  counts[tensor] = the sum over the tensor's pieces
+//   judge              verdict = {0, -1 if the loss result[0] is bad, else 1 + the first tensor that holds a bad value; result; penalty}
 //
-// Shapes     x n values; partial one double per block; count 1 value
-// Launch     block 256, grid of `blocks`; finish block 256, grid 1; _each grid of `pieces`, its finish one block per tensor
+// Shapes     x n values; partial one double per block; count 1 value; verdict 5, result 3, penalty 1 value or null
+// Launch     block 256, grid of `blocks`; finish and judge block 256, grid 1; _each grid of `pieces`
 // Limits     n < 2^31; a count above 2^24 is rounded
 // Exactness  whole numbers: equal to the twin
-// Twin       src/main/java/onebit/ops/cpu/CpuPointOps.java, countNonFinite
+// Twin       src/main/java/onebit/ops/cpu/CpuPointOps.java, countNonFinite; CpuOptimOps.java, judge
 // Tests      native-tests/optimizers_test.cpp, src/test/java/onebit/ops/PointOpsTest.java, src/test/java/onebit/ops/OptimOpsTest.java
 // Source     IEEE 754: an exponent of all ones
 // Rungs      1 a thread per value
@@ -42,10 +42,17 @@ ONEBIT_KERNEL(256) non_finite_each(double* partial, const TensorEntry* table, co
   if (threadIdx.x == 0) partial[blockIdx.x] = bad;
 }
 
-ONEBIT_KERNEL(256) non_finite_each_finish(float* counts, const double* partial, const TensorEntry*, const uint2* pieces, unsigned pieceCount) {
-  __shared__ double shared[33];
-  double bad = 0;
-  for (unsigned i = threadIdx.x; i < pieceCount; i += 256) bad += pieces[i].x == blockIdx.x ? partial[i] : 0;
-  bad = block_sum(bad, shared);
-  if (threadIdx.x == 0) counts[blockIdx.x] = float(bad);
+ONEBIT_KERNEL(256) judge(float* verdict, const float* result, const float* penalty, const double* partial, const TensorEntry*, const uint2* pieces,
+                         unsigned pieceCount) {
+  __shared__ unsigned first;
+  if (threadIdx.x == 0) first = ~0u;
+  __syncthreads();
+  for (unsigned i = threadIdx.x; i < pieceCount; i += 256) {
+    if (partial[i] > 0) atomicMin(&first, pieces[i].x);
+  }
+  __syncthreads();
+  if (threadIdx.x > 0) return;
+  verdict[0] = is_bad(result[0]) > 0 ? -1.0f : first == ~0u ? 0.0f : float(first + 1);
+  for (unsigned v = 0; v < 3; v++) verdict[1 + v] = result[v];
+  verdict[4] = penalty ? penalty[0] : 0.0f;
 }

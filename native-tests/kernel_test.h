@@ -96,6 +96,7 @@ template <class T> void* argument(const Array<T>& a) { return const_cast<CUdevic
 inline void* argument(const int& v) { return const_cast<int*>(&v); }
 inline void* argument(const unsigned& v) { return const_cast<unsigned*>(&v); }
 inline void* argument(const float& v) { return const_cast<float*>(&v); }
+inline void* argument(const long long& v) { return const_cast<long long*>(&v); }
 inline void* argument(const double& v) { return const_cast<double*>(&v); }
 void run(const std::string& kernel, const Launch& launch, void** arguments);
 

@@ -45,7 +45,9 @@ const std::vector<unsigned> kSizes = {1, 33, 4096, 4097, 10000};
 TEST(sgd_updates_every_tensor_with_momentum_and_decay) {
   Table t(kSizes);
   float rate = 0.1f, momentum = 0.9f;
-  run("sgd", blocks(t.pieceCount()), *t.table, *t.pieceList, rate, momentum);
+  Array<float> learningRate(std::vector<float>{rate}), steps(std::vector<float>{6}), go(std::vector<float>{0});
+  run("sgd", blocks(t.pieceCount()), *t.table, *t.pieceList, momentum, learningRate, steps, go);
+  expect_equal("steps", steps.read(), {7});
   for (unsigned i = 0; i < kSizes.size(); i++) {
     std::vector<double> value, moment;
     for (unsigned k = 0; k < kSizes[i]; k++) {
@@ -58,11 +60,27 @@ TEST(sgd_updates_every_tensor_with_momentum_and_decay) {
   }
 }
 
+TEST(adam_rate_holds_the_bias_corrections_of_its_step) {
+  float rate = 0.01f, beta1 = 0.95f, beta2 = 0.999f;
+  for (int rectified : {0, 1}) for (float before : {0.0f, 4.0f, 5.0f, 999.0f}) {
+    Array<float> used(2), steps(std::vector<float>{before}), learningRate(std::vector<float>{rate}), go(std::vector<float>{0});
+    run("adam_rate", blocks(1, 32), used, steps, learningRate, go, beta1, beta2, rectified);
+    double t = before + 1, k1 = std::pow(double(beta1), t), k2 = std::pow(double(beta2), t), longest = 2 / (1 - double(beta2)) - 1;
+    double length = longest - 2 * t * k2 / (1 - k2), wanted = rate / (1 - k1);
+    bool divide = !rectified || length > 5;
+    if (divide) wanted *= std::sqrt(1 - k2) * (rectified ? std::sqrt((length - 4) * (length - 2) * longest / ((longest - 4) * (longest - 2) * length)) : 1);
+    expect_near("rate", {used.read()[0]}, std::vector<double>{wanted}, 1e-6);
+    expect_equal("divide", {used.read()[1]}, {divide ? 1.0f : 0.0f});
+    expect_equal("steps", steps.read(), {before + 1});
+  }
+}
+
 TEST(adam_updates_every_tensor_and_leaves_the_division_out_when_told) {
   for (int divide : {0, 1}) {
     Table t(kSizes);
     float rate = 0.01f, beta1 = 0.9f, beta2 = 0.999f, epsilon = 1e-8f;
-    run("adam", blocks(t.pieceCount()), *t.table, *t.pieceList, rate, beta1, beta2, epsilon, divide);
+    Array<float> used(std::vector<float>{rate, float(divide)}), go(std::vector<float>{0});
+    run("adam", blocks(t.pieceCount()), *t.table, *t.pieceList, used, go, beta1, beta2, epsilon);
     for (unsigned i = 0; i < kSizes.size(); i++) {
       std::vector<double> value, m, v;
       for (unsigned k = 0; k < kSizes[i]; k++) {
@@ -78,6 +96,36 @@ TEST(adam_updates_every_tensor_and_leaves_the_division_out_when_told) {
   }
 }
 
+TEST(a_skipped_update_leaves_everything_as_it_is) {
+  Table t(kSizes);
+  float rate = 0.1f;
+  int rectified = 0;
+  Array<float> learningRate(std::vector<float>{rate}), steps(std::vector<float>{6}), skip(std::vector<float>{-1}), used(std::vector<float>{3, 4});
+  run("sgd", blocks(t.pieceCount()), *t.table, *t.pieceList, rate, learningRate, steps, skip);
+  run("adam_rate", blocks(1, 32), used, steps, learningRate, skip, rate, rate, rectified);
+  run("adam", blocks(t.pieceCount()), *t.table, *t.pieceList, used, skip, rate, rate, rate);
+  expect_equal("steps", steps.read(), {6});
+  expect_equal("used", used.read(), {3, 4});
+  for (unsigned i = 0; i < kSizes.size(); i++) {
+    expect_equal("value of tensor " + std::to_string(i), t.found(i, 0), t.values[i]);
+    expect_equal("first of tensor " + std::to_string(i), t.found(i, 2), t.first[i]);
+    expect_equal("second of tensor " + std::to_string(i), t.found(i, 3), t.second[i]);
+  }
+}
+
+TEST(copy_all_copies_every_tensor_where_the_flag_says_so) {
+  for (float flag : {0.0f, 2.0f}) {
+    Table t(kSizes);
+    Array<float> only(std::vector<float>{flag});
+    run("copy_all", blocks(t.pieceCount()), *t.table, *t.pieceList, only);
+    for (unsigned i = 0; i < kSizes.size(); i++) expect_equal("tensor " + std::to_string(i), t.found(i, 0), flag == 0 ? t.values[i] : t.gradients[i]);
+  }
+  Table t(kSizes);
+  long long none = 0;
+  run("copy_all", blocks(t.pieceCount()), *t.table, *t.pieceList, none);
+  for (unsigned i = 0; i < kSizes.size(); i++) expect_equal("tensor " + std::to_string(i), t.found(i, 0), t.gradients[i]);
+}
+
 TEST(non_finite_counts_nan_and_infinity) {
   for (unsigned n : {1u, 255u, 5000u}) for (unsigned grid : {1u, 3u}) {
     std::vector<float> x = Random(n).normal(n);
@@ -91,17 +139,19 @@ TEST(non_finite_counts_nan_and_infinity) {
   }
 }
 
-TEST(non_finite_each_counts_in_every_tensor_of_a_table) {
-  Table t(kSizes);
-  std::vector<float> wanted(kSizes.size());
-  for (unsigned i = 0; i < kSizes.size(); i++) {
-    std::vector<float> x = t.values[i];
-    for (unsigned k = i; k < x.size(); k += 1000, wanted[i]++) x[k] = k % 2 ? NAN : INFINITY;
-    require(driver.memcpyHtoD(t.entries[i].value, x.data(), x.size() * 4), "cuMemcpyHtoD");
+TEST(judge_names_the_loss_or_the_first_tensor_that_is_not_finite) {
+  for (unsigned bad = 0; bad <= kSizes.size(); bad++) for (bool loss : {false, true}) {
+    Table t(kSizes);
+    for (unsigned i = bad; i < kSizes.size(); i++) {
+      std::vector<float> x = t.values[i];
+      x[x.size() - 1] = i % 2 ? NAN : INFINITY;
+      require(driver.memcpyHtoD(t.entries[i].value, x.data(), x.size() * 4), "cuMemcpyHtoD");
+    }
+    Array<double> partial(t.pieceCount());
+    Array<float> verdict(5), result(std::vector<float>{loss ? NAN : 2.5f, 3, 4}), penalty(std::vector<float>{0.5f});
+    run("non_finite_each", blocks(t.pieceCount()), partial, *t.table, *t.pieceList);
+    run("judge", blocks(1), verdict, result, penalty, partial, *t.table, *t.pieceList, t.pieceCount());
+    float wanted = loss ? -1.0f : bad == kSizes.size() ? 0.0f : float(bad + 1);
+    expect_equal("verdict", verdict.read(), {wanted, loss ? NAN : 2.5f, 3, 4, 0.5f});
   }
-  Array<double> partial(t.pieceCount());
-  Array<float> counts(kSizes.size());
-  run("non_finite_each", blocks(t.pieceCount()), partial, *t.table, *t.pieceList);
-  run("non_finite_each_finish", blocks(unsigned(kSizes.size())), counts, partial, *t.table, *t.pieceList, t.pieceCount());
-  expect_equal("counts", counts.read(), wanted);
 }

@@ -7,7 +7,7 @@ namespace hostcuda {
 
 struct Counters {
   std::atomic<int64_t> launches{0}, allocations{0}, frees{0}, liveBytes{0}, peakBytes{0}, bytesToDevice{0}, bytesToHost{0}, bytesOnDevice{0},
-      copiesToDevice{0}, copiesToHost{0}, synchronisations{0}, graphLaunches{0}, libraryCalls{0};
+      copiesToDevice{0}, copiesToHost{0}, synchronisations{0}, eventWaits{0}, graphLaunches{0}, libraryCalls{0};
 };
 Counters& counters();
 void countLaunch(const char* kernel);
@@ -18,7 +18,7 @@ void countFree(int64_t bytes);
 
 extern "C" {
 /** launches, allocations, frees, live_bytes, peak_bytes, bytes_to_device, bytes_to_host, bytes_on_device, copies_to_device, copies_to_host,
-    synchronisations, graph_launches, library_calls, launches:KERNEL, declared_bytes:KERNEL; -1 for another name. */
+    synchronisations, event_waits, graph_launches, library_calls, launches:KERNEL, declared_bytes:KERNEL; -1 for another name. */
 int64_t hostcuda_counter(const char* name);
 /** Sets every counter to 0 but live_bytes, and peak_bytes to live_bytes. */
 void hostcuda_reset_counters(void);

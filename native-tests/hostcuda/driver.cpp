@@ -63,10 +63,10 @@ template <class T> CUresult fill(const char* call, CUdeviceptr to, T value, size
 
 bool real(CUstream s) { return s && s != CU_STREAM_LEGACY && s != CU_STREAM_PER_THREAD; }
 
-CUresult synchronise(const char* call) {
+CUresult synchronise(const char* call, std::atomic<int64_t>& counter) {
   REQUIRE_LIVE();
   if (capturing()) return complain(CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED, std::string(call) + ": a stream is capturing");
-  counters().synchronisations++;
+  counter++;
   std::string damage = checkFences(true);
   if (!damage.empty()) stick(CUDA_ERROR_ILLEGAL_ADDRESS, std::string(call) + ": " + damage);
   return stuck();
@@ -249,7 +249,7 @@ CUresult cuCtxGetDevice(CUdevice* device) {
 CUresult cuCtxGetFlags(unsigned* flags) { *flags = 0; return CUDA_SUCCESS; }
 CUresult cuCtxGetApiVersion(CUcontext, unsigned* version) { *version = 3020; return CUDA_SUCCESS; }
 CUresult cuCtxGetStreamPriorityRange(int* least, int* greatest) { *least = 0; *greatest = -1; return CUDA_SUCCESS; }
-CUresult cuCtxSynchronize(void) { return synchronise("cuCtxSynchronize"); }
+CUresult cuCtxSynchronize(void) { return synchronise("cuCtxSynchronize", counters().synchronisations); }
 CUresult cuCtxEnablePeerAccess(CUcontext peer, unsigned) {
   REQUIRE_LIVE();
   if (peer->device == currentContext()->device) return CUDA_ERROR_INVALID_DEVICE;
@@ -363,7 +363,7 @@ CUresult cuStreamDestroy(CUstream stream) {
 }
 CUresult cuStreamSynchronize(CUstream stream) {
   if (real(stream) && stream->capture) stream->invalid = true;
-  return synchronise("cuStreamSynchronize");
+  return synchronise("cuStreamSynchronize", counters().synchronisations);
 }
 CUresult cuStreamQuery(CUstream) { REQUIRE_LIVE(); return CUDA_SUCCESS; }
 CUresult cuStreamGetFlags(CUstream stream, unsigned* flags) { *flags = real(stream) ? stream->flags : 0; return CUDA_SUCCESS; }
@@ -412,7 +412,7 @@ CUresult cuEventRecord(CUevent event, CUstream stream) {
   return CUDA_SUCCESS;
 }
 CUresult cuEventRecordWithFlags(CUevent event, CUstream stream, unsigned) { return cuEventRecord(event, stream); }
-CUresult cuEventSynchronize(CUevent) { return synchronise("cuEventSynchronize"); }
+CUresult cuEventSynchronize(CUevent) { return synchronise("cuEventSynchronize", counters().eventWaits); }
 CUresult cuEventQuery(CUevent) { REQUIRE_LIVE(); return CUDA_SUCCESS; }
 CUresult cuEventElapsedTime(float* millis, CUevent start, CUevent end) {
   REQUIRE_LIVE();

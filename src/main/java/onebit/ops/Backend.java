@@ -38,6 +38,15 @@ public interface Backend extends AutoCloseable {
 
   void fill(Tensor to, float value);
 
+  /** Asks for at most {@value #READBACK} values without waiting; each readback is taken before eight more are asked. */
+  Readback readLater(Tensor from);
+
+  /** Most values of a readback. */
+  int READBACK = 64;
+
+  /** A way in for bytes, shaped as the largest batch. */
+  Inlet inlet(Shape shape);
+
   /** Returns when everything asked so far is done. */
   void synchronize();
 

@@ -133,6 +133,26 @@ public final class Shapes {
     }
   }
 
+  public static void requireReadback(String op, Tensor from) {
+    requireType(op, "the tensor", from, ElementType.FLOAT32);
+    if (from.size() > Backend.READBACK) {
+      throw new IllegalArgumentException(op + ": the tensor " + from.shape() + " has " + from.size() + " values; it must have at most " + Backend.READBACK);
+    }
+  }
+
+  /** What an update asks: a rate, a count of updates, and a flag in the first place of its tensor. */
+  public static void requirePace(String op, OptimOps.Pace pace) {
+    requireCount(op, "rate", pace.rate(), 1);
+    requireCount(op, "steps", pace.steps(), 1);
+    requireSome(op, "skip", pace.skip());
+  }
+
+  public static void requireVerdict(String op, Tensor verdict, Tensor result, Tensor penalty) {
+    requireCount(op, "verdict", verdict, OptimOps.VERDICT);
+    requireCount(op, "result", result, 3);
+    if (penalty != null) requireCount(op, "penalty", penalty, 1);
+  }
+
   /** One learned set: alpha, beta and the set's values are single numbers. */
   public static void requireLearnedSet(String op, Tensor alpha, Tensor beta) {
     requireCount(op, "alpha", alpha, 1);

@@ -4,7 +4,9 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.function.ToDoubleFunction;
 import onebit.ops.Backend;
+import onebit.ops.OptimOps;
 import onebit.tensor.Parameter;
+import onebit.tensor.Shape;
 import onebit.tensor.StateTensor;
 import onebit.tensor.Tensor;
 
@@ -17,9 +19,6 @@ import onebit.tensor.Tensor;
  * </pre>
  */
 public final class Adam implements Optimizer {
-  /** Below this length of the simple moving average RAdam takes a plain momentum step. */
-  private static final double SHORTEST_AVERAGE = 5;
-
   private final Backend backend;
   private final float beta1;
   private final float beta2;
@@ -31,7 +30,8 @@ public final class Adam implements Optimizer {
   private final List<Tensor> first;
   private final List<Tensor> second;
   private final float[] decay;
-  private long steps;
+  private final Tensor rate;
+  private final Tensor steps;
 
   public Adam(Backend backend, List<Parameter> parameters, double beta1, double beta2, double epsilon, boolean rectified,
       ToDoubleFunction<Parameter> decay) {
@@ -49,23 +49,18 @@ public final class Adam implements Optimizer {
     this.state = new ArrayList<>(firstState);
     this.state.addAll(secondState);
     this.decay = Optimizer.decays(parameters, decay);
+    this.rate = backend.create(Shape.vector(1));
+    this.steps = backend.create(Shape.vector(1));
   }
 
   @Override
-  public void step(double learningRate) {
-    steps++;
-    double kept1 = Math.pow(beta1, steps), kept2 = Math.pow(beta2, steps), rate = learningRate / (1 - kept1);
-    boolean divide = true;
-    if (!rectified) {
-      rate *= Math.sqrt(1 - kept2);
-    } else {
-      double longest = 2 / (1 - (double) beta2) - 1, length = longest - 2 * steps * kept2 / (1 - kept2);
-      divide = length > SHORTEST_AVERAGE;
-      if (divide) {
-        rate *= Math.sqrt((1 - kept2) * (length - 4) / (longest - 4) * (length - 2) / length * longest / (longest - 2));
-      }
-    }
-    backend.optim().adam(values, gradients, first, second, decay, (float) rate, beta1, beta2, epsilon, divide);
+  public void learningRate(double value) {
+    backend.fill(rate, (float) value);
+  }
+
+  @Override
+  public void step(Tensor skip) {
+    backend.optim().adam(values, gradients, first, second, decay, beta1, beta2, epsilon, rectified, new OptimOps.Pace(rate, steps, skip));
   }
 
   @Override
@@ -75,11 +70,11 @@ public final class Adam implements Optimizer {
 
   @Override
   public long steps() {
-    return steps;
+    return (long) backend.read(steps)[0];
   }
 
   @Override
   public void steps(long done) {
-    steps = done;
+    backend.fill(steps, done);
   }
 }

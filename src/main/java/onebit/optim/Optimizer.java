@@ -5,16 +5,20 @@ import java.util.function.ToDoubleFunction;
 import onebit.ops.Backend;
 import onebit.tensor.Parameter;
 import onebit.tensor.StateTensor;
+import onebit.tensor.Tensor;
 
 /** Turns gradients into new parameters, and keeps what it needs between steps. */
 public interface Optimizer {
-  /** One update with the given learning rate. */
-  void step(double learningRate);
+  /** The learning rate of the updates asked from now on. */
+  void learningRate(double rate);
+
+  /** One update, unless the first value of skip is other than 0 when it is done; a skipped update is not counted. */
+  void step(Tensor skip);
 
   /** Tensors to save, so that a resumed run goes on with the same bits. */
   List<StateTensor> state();
 
-  /** Updates done so far; part of what is saved. */
+  /** Updates done so far, when all work asked is done; part of what is saved. */
   long steps();
 
   /** Takes up the count of a saved run. */

@@ -3,7 +3,9 @@ package onebit.optim;
 import java.util.List;
 import java.util.function.ToDoubleFunction;
 import onebit.ops.Backend;
+import onebit.ops.OptimOps;
 import onebit.tensor.Parameter;
+import onebit.tensor.Shape;
 import onebit.tensor.StateTensor;
 import onebit.tensor.Tensor;
 
@@ -22,7 +24,8 @@ public final class Sgd implements Optimizer {
   private final List<StateTensor> state;
   private final List<Tensor> velocities;
   private final float[] decay;
-  private long steps;
+  private final Tensor rate;
+  private final Tensor steps;
 
   public Sgd(Backend backend, List<Parameter> parameters, double momentum, ToDoubleFunction<Parameter> decay) {
     this.backend = backend;
@@ -32,12 +35,18 @@ public final class Sgd implements Optimizer {
     this.state = Optimizer.tensorsLike(backend, "velocity", parameters);
     this.velocities = state.stream().map(StateTensor::value).toList();
     this.decay = Optimizer.decays(parameters, decay);
+    this.rate = backend.create(Shape.vector(1));
+    this.steps = backend.create(Shape.vector(1));
   }
 
   @Override
-  public void step(double learningRate) {
-    backend.optim().sgd(values, gradients, velocities, decay, (float) learningRate, momentum);
-    steps++;
+  public void learningRate(double value) {
+    backend.fill(rate, (float) value);
+  }
+
+  @Override
+  public void step(Tensor skip) {
+    backend.optim().sgd(values, gradients, velocities, decay, momentum, new OptimOps.Pace(rate, steps, skip));
   }
 
   @Override
@@ -47,11 +56,11 @@ public final class Sgd implements Optimizer {
 
   @Override
   public long steps() {
-    return steps;
+    return (long) backend.read(steps)[0];
   }
 
   @Override
   public void steps(long done) {
-    steps = done;
+    backend.fill(steps, done);
   }
 }

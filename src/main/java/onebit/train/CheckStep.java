@@ -108,7 +108,7 @@ public final class CheckStep {
     all.add(new Comparison("loss0", relative(new float[] {(float) outcome.crossEntropy(), (float) outcome.loss()}, file.tensor("loss0").floats()),
         OUTPUT));
     compareGradients(file, model, backend, all);
-    optimizer.step(recipe.optimizer().learningRate());
+    step.update(recipe.optimizer().learningRate());
     compareUpdated(file, model, backend, all);
     List<Comparison> scaled = all.stream().map(c -> new Comparison(c.name(), c.error(), c.tolerance() * toleranceScale))
         .sorted(Comparator.comparingDouble((Comparison c) -> Double.isNaN(c.error()) ? Double.NEGATIVE_INFINITY : -c.error() / c.tolerance())).toList();

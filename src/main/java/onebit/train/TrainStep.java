@@ -1,10 +1,12 @@
 package onebit.train;
 
-import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
 import onebit.layers.BinaryConv2d;
 import onebit.models.Model;
 import onebit.ops.Backend;
+import onebit.ops.OptimOps;
+import onebit.ops.Readback;
 import onebit.optim.Optimizer;
 import onebit.recipe.Recipe;
 import onebit.tensor.ElementType;
@@ -17,7 +19,7 @@ import onebit.tensor.Tensor;
  * One optimization step: forward, loss, backward, check, update.
  *
  * <p>A step whose loss or gradients are not finite changes nothing: parameters stay, running statistics are put back, and the outcome names
- * the first tensor that was not finite.
+ * the first tensor that was not finite. The device decides that by itself; the host asks for the outcome and may take it a step later.
  */
 public final class TrainStep {
   private final Backend backend;
@@ -28,12 +30,12 @@ public final class TrainStep {
   private final Tensor gradLogits;
   private final Tensor result;
   private final Tensor penalty;
-  private final Tensor badCounts;
-  private final List<Tensor> gradients;
+  private final Tensor verdict;
   private final List<Parameter> parameters;
-  private final List<StateTensor> state;
-  private final List<BinaryConv2d> binaryLayers;
-  private final List<Tensor> kept = new ArrayList<>();
+  private final List<Tensor> gradients;
+  private final List<Tensor> penalties;
+  private final List<Tensor> state;
+  private final List<Tensor> kept;
   private Tensor logits;
 
   /**
@@ -45,6 +47,13 @@ public final class TrainStep {
    */
   public record Outcome(double crossEntropy, double loss, int top1, int top5, String notFinite) {}
 
+  /** A step that was asked for. */
+  @FunctionalInterface
+  public interface Running {
+    /** What it did; waits until it is done, and is asked once. */
+    Outcome outcome();
+  }
+
   public TrainStep(Backend backend, Model model, Optimizer optimizer, int batch, int classes, double smoothing) {
     this.backend = backend;
     this.model = model;
@@ -53,13 +62,13 @@ public final class TrainStep {
     labels = backend.create(Shape.vector(batch), ElementType.INT32);
     gradLogits = backend.create(Shape.matrix(batch, classes));
     result = backend.create(Shape.vector(3));
-    penalty = backend.create(Shape.vector(1));
+    verdict = backend.create(Shape.vector(OptimOps.VERDICT));
     parameters = model.parameters();
     gradients = parameters.stream().map(Parameter::gradient).toList();
-    badCounts = backend.create(Shape.vector(parameters.size()));
-    state = model.state();
-    binaryLayers = model.binaryLayers();
-    for (StateTensor tensor : state) kept.add(backend.create(tensor.value().shape()));
+    penalties = model.binaryLayers().stream().map(BinaryConv2d::penalty).filter(Objects::nonNull).toList();
+    penalty = penalties.isEmpty() ? null : backend.create(Shape.vector(1));
+    state = model.state().stream().map(StateTensor::value).toList();
+    kept = state.stream().map(tensor -> backend.create(tensor.shape())).toList();
   }
 
   /** A step of a recipe with a model and an optimizer of its own. */
@@ -72,65 +81,69 @@ public final class TrainStep {
     return new TrainStep(backend, model, optimizer, batch, data.classes(), recipe.train().labelSmoothing());
   }
 
-  /** One step on x with its labels at the given learning rate. */
+  /** One step on x with its labels at the given learning rate, to its end. */
   public Outcome run(Tensor x, int[] wanted, double learningRate) {
-    keepState();
-    Outcome outcome = gradients(x, wanted);
-    if (outcome.notFinite() == null) optimizer.step(learningRate);
-    else restoreState();
-    return outcome;
+    return start(x, wanted, learningRate).outcome();
+  }
+
+  /** Asks for one step; x and the labels may change as soon as this returns, by work asked later. */
+  public Running start(Tensor x, int[] wanted, double learningRate) {
+    write(wanted, x.shape().d0());
+    optimizer.learningRate(learningRate);
+    pass(x);
+    return running();
+  }
+
+  /** What the device does in a step; nothing here depends on a value that the host would have to read. */
+  private void pass(Tensor x) {
+    backend.optim().copyAll(kept, state, null);
+    forwardBackward(x);
+    backend.optim().judge(verdict, result, penalty, gradients);
+    optimizer.step(verdict);
+    backend.optim().copyAll(state, kept, verdict);
   }
 
   /** Forward, loss and backward without the update. */
   public Outcome gradients(Tensor x, int[] wanted) {
+    write(wanted, x.shape().d0());
+    forwardBackward(x);
+    backend.optim().judge(verdict, result, penalty, gradients);
+    return running().outcome();
+  }
+
+  /** The update by the gradients of the last step, if they were finite. */
+  public void update(double learningRate) {
+    optimizer.learningRate(learningRate);
+    optimizer.step(verdict);
+  }
+
+  private void write(int[] wanted, int n) {
+    backend.write(labels.first(n), wanted);
+  }
+
+  private void forwardBackward(Tensor x) {
     int n = x.shape().d0();
-    Tensor labelsNow = labels.first(n), gradNow = gradLogits.first(n);
-    backend.write(labelsNow, wanted);
+    Tensor gradNow = gradLogits.first(n);
     logits = model.forward(x, true);
-    backend.loss().softmaxCrossEntropy(result, gradNow, logits, labelsNow, smoothing);
+    backend.loss().softmaxCrossEntropy(result, gradNow, logits, labels.first(n), smoothing);
     model.backward(gradNow);
-    boolean penalised = addPenalties();
-    backend.optim().countNonFinite(badCounts, gradients);
-    // the host asks only now, when all the work of forward and backward is under way
-    float[] values = backend.read(result);
-    if (!Float.isFinite(values[0])) return new Outcome(values[0], values[0], 0, 0, "loss");
-    double loss = values[0] + (penalised ? backend.read(penalty)[0] : 0);
-    return new Outcome(values[0], loss, (int) values[1], (int) values[2], firstNotFinite());
+    if (penalty != null) backend.fill(penalty, 0);
+    for (Tensor part : penalties) backend.point().accumulate(penalty, part);
   }
 
-  /** Sums the layers' penalties on the device; false if no layer has one. */
-  private boolean addPenalties() {
-    boolean any = false;
-    for (BinaryConv2d layer : binaryLayers) {
-      if (layer.penalty() == null) continue;
-      if (!any) backend.fill(penalty, 0);
-      any = true;
-      backend.point().accumulate(penalty, layer.penalty());
-    }
-    return any;
+  private Running running() {
+    Readback asked = backend.readLater(verdict);
+    return () -> outcome(asked.values());
   }
 
-  /** How many parameters the step updates; the host reads one number of each. */
-  public int parameterCount() {
-    return parameters.size();
+  private Outcome outcome(float[] told) {
+    if (told[0] < 0) return new Outcome(told[1], told[1], 0, 0, "loss");
+    String notFinite = told[0] > 0 ? "gradient of " + parameters.get((int) told[0] - 1).name() : null;
+    return new Outcome(told[1], (double) told[1] + told[4], (int) told[2], (int) told[3], notFinite);
   }
 
   /** The logits of the last step; valid until the next forward. */
   public Tensor logits() {
     return logits;
-  }
-
-  private String firstNotFinite() {
-    float[] counts = backend.read(badCounts);
-    for (int i = 0; i < counts.length; i++) if (counts[i] > 0) return "gradient of " + parameters.get(i).name();
-    return null;
-  }
-
-  private void keepState() {
-    for (int i = 0; i < kept.size(); i++) backend.point().copy(kept.get(i), state.get(i).value());
-  }
-
-  private void restoreState() {
-    for (int i = 0; i < kept.size(); i++) backend.point().copy(state.get(i).value(), kept.get(i));
   }
 }

@@ -57,6 +57,10 @@ public final class Trainer {
   private volatile boolean stopRequested;
   private long savedNanos;
   private int badSteps;
+  private UnderWay underWay;
+
+  /** A step whose outcome is not yet counted in: its number in the epoch and in the run, and its images. */
+  private record UnderWay(TrainStep.Running running, int batch, long step, int images) {}
 
   /** How a run ended. */
   public enum End { COMPLETE, STOPPED }
@@ -185,36 +189,56 @@ public final class Trainer {
     train.start(state.epoch, state.batch);
     progress.start();
     while (state.batch < batches) {
-      if (stopRequested) return false;
+      if (stopRequested) {
+        settleLast(batches, progress);
+        return false;
+      }
       ImageBatch batch = train.next();
       double rate = schedule.learningRate(state.epoch, state.batch, batches);
-      TrainStep.Outcome outcome = step.run(input.load(batch), batch.labels(), rate);
+      TrainStep.Running running = step.start(input.load(batch), batch.labels(), rate);
       state.batch++;
       state.step++;
-      if (outcome.notFinite() == null) {
-        badSteps = 0;
-        state.lossSum += outcome.loss() * batch.count();
-        state.hits += outcome.top1();
-        state.images += batch.count();
-      } else {
-        skip(outcome.notFinite(), batches);
-      }
-      progress.step(state.epoch + 1, state.batch, outcome.loss(), batch.count());
+      UnderWay before = underWay;
+      underWay = new UnderWay(running, state.batch, state.step, batch.count());
+      settle(before, batches, progress);
       if (checkpointDue()) {
+        settleLast(batches, progress);
+        if (badSteps > 0) continue;
         save();
         progress.start();
       }
     }
+    settleLast(batches, progress);
     return !stopRequested || state.epoch + 1 >= options.stopEpoch();
   }
 
-  private void skip(String what, int batches) throws IOException {
+  private void settleLast(int batches, ProgressLine progress) throws IOException {
+    UnderWay last = underWay;
+    underWay = null;
+    settle(last, batches, progress);
+  }
+
+  /** Counts a step in, once its outcome is there; the host does so one step behind the device. */
+  private void settle(UnderWay done, int batches, ProgressLine progress) throws IOException {
+    if (done == null) return;
+    TrainStep.Outcome outcome = done.running.outcome();
+    if (outcome.notFinite() == null) {
+      badSteps = 0;
+      state.lossSum += outcome.loss() * done.images;
+      state.hits += outcome.top1();
+      state.images += done.images;
+    } else {
+      skip(outcome.notFinite(), done.step, done.batch == batches);
+    }
+    progress.step(state.epoch + 1, done.batch, outcome.loss(), done.images);
+  }
+
+  private void skip(String what, long step, boolean lastOfEpoch) throws IOException {
     state.skipped++;
     badSteps++;
-    log.warn("Step " + state.step + " was skipped: its " + what + " is not finite.");
-    boolean wholeEpoch = state.images == 0 && state.batch == batches;
-    if (badSteps >= MOST_BAD_STEPS || wholeEpoch) {
-      throw new CheckpointException("training stopped at step " + state.step + ": the " + what + " was not finite in " + badSteps
+    log.warn("Step " + step + " was skipped: its " + what + " is not finite.");
+    if (badSteps >= MOST_BAD_STEPS || (lastOfEpoch && state.images == 0)) {
+      throw new CheckpointException("training stopped at step " + step + ": the " + what + " was not finite in " + badSteps
           + " steps in a row; the checkpoints before are kept");
     }
   }
@@ -223,7 +247,7 @@ public final class Trainer {
     var due = recipe.checkpoint();
     boolean bySteps = due.everySteps() > 0 && state.step % due.everySteps() == 0;
     boolean byTime = due.everyMinutes() > 0 && System.nanoTime() - savedNanos >= due.everyMinutes() * 60e9;
-    return badSteps == 0 && (bySteps || byTime);
+    return bySteps || byTime;
   }
 
   private void finishEpoch(Loader train, Loader test, ProgressLine progress, MetricsLog metrics, TensorBoardEvents events) throws IOException {

@@ -40,14 +40,21 @@ class OptimOpsTest {
     }
   }
 
+  /** A rate that is written anew for each step, a count, and a flag that says go. */
+  private static OptimOps.Pace pace(Fresh fresh) {
+    return new OptimOps.Pace(fresh.vector(0), fresh.vector(0), fresh.vector(0));
+  }
+
   @OnEveryBackend
   void sgdFollowsTheScalarRuleOverManySteps(Backend backend) {
     Fresh fresh = new Fresh(backend, 1);
     Group w = new Group(fresh, true), g = new Group(fresh, false), v = new Group(fresh, false);
+    OptimOps.Pace pace = pace(fresh);
     for (int step = 0; step < 40; step++) {
       float rate = 0.1f / (1 + step), momentum = 0.9f;
       g.draw(backend);
-      backend.optim().sgd(w.tensors, g.tensors, v.tensors, DECAY, rate, momentum);
+      backend.fill(pace.rate(), rate);
+      backend.optim().sgd(w.tensors, g.tensors, v.tensors, DECAY, momentum, pace);
       for (int i = 0; i < SIZES.length; i++) {
         double[] ws = w.exact.get(i), vs = v.exact.get(i);
         for (int k = 0; k < ws.length; k++) {
@@ -65,10 +72,12 @@ class OptimOpsTest {
     Fresh fresh = new Fresh(backend, 2);
     Group w = new Group(fresh, true), g = new Group(fresh, false), m = new Group(fresh, false), v = new Group(fresh, false);
     double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;
+    OptimOps.Pace pace = pace(fresh);
+    backend.fill(pace.rate(), 1e-2f);
     for (int step = 1; step <= 40; step++) {
       double rate = 1e-2 * Math.sqrt(1 - Math.pow(beta2, step)) / (1 - Math.pow(beta1, step));
       g.draw(backend);
-      backend.optim().adam(w.tensors, g.tensors, m.tensors, v.tensors, DECAY, (float) rate, (float) beta1, (float) beta2, (float) epsilon, true);
+      backend.optim().adam(w.tensors, g.tensors, m.tensors, v.tensors, DECAY, (float) beta1, (float) beta2, (float) epsilon, false, pace);
       for (int i = 0; i < SIZES.length; i++) {
         for (int k = 0; k < SIZES[i]; k++) {
           double grad = g.exact.get(i)[k] + DECAY[i] * w.exact.get(i)[k];
@@ -89,6 +98,8 @@ class OptimOpsTest {
     Group w = new Group(fresh, true), g = new Group(fresh, false), m = new Group(fresh, false), v = new Group(fresh, false);
     double beta1 = 0.95, beta2 = 0.999, epsilon = 1e-5, longest = 2 / (1 - beta2) - 1;
     int plain = 0, rectified = 0;
+    OptimOps.Pace pace = pace(fresh);
+    backend.fill(pace.rate(), 2e-3f);
     for (int step = 1; step <= 20; step++) {
       double power = Math.pow(beta2, step), length = longest - 2 * step * power / (1 - power);
       boolean divide = length > 5;
@@ -100,7 +111,7 @@ class OptimOpsTest {
         plain++;
       }
       g.draw(backend);
-      backend.optim().adam(w.tensors, g.tensors, m.tensors, v.tensors, DECAY, (float) rate, (float) beta1, (float) beta2, (float) epsilon, divide);
+      backend.optim().adam(w.tensors, g.tensors, m.tensors, v.tensors, DECAY, (float) beta1, (float) beta2, (float) epsilon, true, pace);
       for (int i = 0; i < SIZES.length; i++) {
         for (int k = 0; k < SIZES[i]; k++) {
           double grad = g.exact.get(i)[k] + DECAY[i] * w.exact.get(i)[k];
@@ -118,20 +129,61 @@ class OptimOpsTest {
   void oneStepFromZeroIsExactlyTheRule(Backend backend) {
     Fresh fresh = new Fresh(backend, 4);
     Tensor w = fresh.vector(2), v = fresh.vector(0);
-    backend.optim().sgd(List.of(w), List.of(fresh.vector(1)), List.of(v), new float[] {0.5f}, 0.25f, 0.9f);
+    OptimOps.Pace pace = new OptimOps.Pace(fresh.vector(0.25f), fresh.vector(41), fresh.vector(0));
+    backend.optim().sgd(List.of(w), List.of(fresh.vector(1)), List.of(v), new float[] {0.5f}, 0.9f, pace);
+    fresh.assertExactly("steps", new float[] {42}, pace.steps());
     fresh.assertExactly("v", new float[] {2}, v);
     fresh.assertExactly("w", new float[] {1.5f}, w);
   }
 
   @OnEveryBackend
-  void nonFiniteValuesAreCountedPerTensor(Backend backend) {
+  void aSkippedUpdateChangesNothingAndIsNotCounted(Backend backend) {
+    Fresh fresh = new Fresh(backend, 7);
+    float[] start = fresh.normal(5000), bad = fresh.normal(5000);
+    bad[4321] = Float.NaN;
+    for (float flag : new float[] {-1, 3}) {
+      Tensor w = fresh.vector(start), m = fresh.vector(start), v = fresh.vector(start), g = fresh.vector(bad);
+      OptimOps.Pace pace = new OptimOps.Pace(fresh.vector(0.25f), fresh.vector(41), fresh.vector(flag, 7, 8));
+      backend.optim().sgd(List.of(w), List.of(g), List.of(m), new float[] {0.5f}, 0.9f, pace);
+      backend.optim().adam(List.of(w), List.of(g), List.of(m), List.of(v), new float[] {0.5f}, 0.9f, 0.99f, 1e-8f, false, pace);
+      for (Tensor same : List.of(w, m, v)) fresh.assertExactly("tensor", start, same);
+      fresh.assertExactly("steps", new float[] {41}, pace.steps());
+    }
+  }
+
+  @OnEveryBackend
+  void aVerdictNamesTheLossOrTheFirstTensorThatIsNotFinite(Backend backend) {
     Fresh fresh = new Fresh(backend, 6);
-    float[] long1 = fresh.normal(9000), whole = fresh.normal(4097);
-    for (int i : new int[] {0, 4095, 4096, 8191, 8999}) long1[i] = i % 2 == 0 ? Float.NaN : Float.NEGATIVE_INFINITY;
-    Tensor counts = fresh.garbage(3);
-    backend.optim().countNonFinite(counts, List.of(fresh.vector(long1), fresh.vector(whole), fresh.vector(Float.POSITIVE_INFINITY)));
-    fresh.assertExactly("counts", new float[] {5, 0, 1}, counts);
-    assertRefused("countNonFinite: counts has 3 values; it must have 1", () -> backend.optim().countNonFinite(counts, List.of(counts)));
+    Tensor verdict = fresh.garbage(5), whole = fresh.vector(fresh.normal(4097)), infinite = fresh.vector(Float.POSITIVE_INFINITY);
+    for (int at : new int[] {0, 4095, 4096, 8999}) {
+      float[] values = fresh.normal(9000);
+      values[at] = at % 2 == 0 ? Float.NaN : Float.NEGATIVE_INFINITY;
+      backend.optim().judge(verdict, fresh.vector(0.5f, 3, 4), fresh.vector(0.25f), List.of(whole, fresh.vector(values), infinite));
+      fresh.assertExactly("bad at " + at, new float[] {2, 0.5f, 3, 4, 0.25f}, verdict);
+    }
+    backend.optim().judge(verdict, fresh.vector(0.5f, 3, 4), null, List.of(whole, infinite));
+    fresh.assertExactly("no penalty", new float[] {2, 0.5f, 3, 4, 0}, verdict);
+    backend.optim().judge(verdict, fresh.vector(0.5f, 3, 4), null, List.of(whole));
+    fresh.assertExactly("all is well", new float[] {0, 0.5f, 3, 4, 0}, verdict);
+    backend.optim().judge(verdict, fresh.vector(Float.POSITIVE_INFINITY, 3, 4), null, List.of(infinite));
+    fresh.assertExactly("the loss comes first", new float[] {-1, Float.POSITIVE_INFINITY, 3, 4, 0}, verdict);
+    assertRefused("judge: verdict has 1 values; it must have 5", () -> backend.optim().judge(infinite, verdict, null, List.of()));
+  }
+
+  @OnEveryBackend
+  void manyTensorsAreCopiedWhereTheFlagSaysSo(Backend backend) {
+    Fresh fresh = new Fresh(backend, 8);
+    float[] small = fresh.normal(3), large = fresh.normal(8193);
+    List<Tensor> from = List.of(fresh.vector(small), fresh.vector(large));
+    for (Tensor flag : new Tensor[] {null, fresh.vector(-1, 0), fresh.vector(0, 1)}) {
+      boolean copies = flag == null || backend.read(flag)[0] != 0;
+      List<Tensor> to = List.of(fresh.vector(new float[3]), fresh.vector(new float[8193]));
+      backend.optim().copyAll(to, from, flag);
+      fresh.assertExactly("small", copies ? small : new float[3], to.get(0));
+      fresh.assertExactly("large", copies ? large : new float[8193], to.get(1));
+    }
+    backend.optim().copyAll(List.of(), List.of(), null);
+    assertRefused("copyAll: 0 values, 2 from; they must be equal", () -> backend.optim().copyAll(List.of(), from, null));
   }
 
   @OnEveryBackend
@@ -139,11 +191,13 @@ class OptimOpsTest {
     Fresh fresh = new Fresh(backend, 5);
     List<Tensor> one = List.of(fresh.garbage(4)), two = List.of(fresh.garbage(4), fresh.garbage(4)), other = List.of(fresh.garbage(Shape.vector(3)));
     OptimOps ops = backend.optim();
-    assertRefused("sgd: 1 values, 2 gradients; they must be equal", () -> ops.sgd(one, two, one, new float[1], 1, 0));
-    assertRefused("sgd: velocities 0 [3] has 3 values, value [4] has 4; they must be equal", () -> ops.sgd(one, one, other, new float[1], 1, 0));
-    assertRefused("sgd: 1 values, 2 decays; they must be equal", () -> ops.sgd(one, one, one, new float[2], 1, 0));
+    OptimOps.Pace pace = pace(fresh), wide = new OptimOps.Pace(pace.rate(), fresh.garbage(2), pace.skip());
+    assertRefused("sgd: steps has 2 values; it must have 1", () -> ops.sgd(one, one, one, new float[1], 0, wide));
+    assertRefused("sgd: 1 values, 2 gradients; they must be equal", () -> ops.sgd(one, two, one, new float[1], 0, pace));
+    assertRefused("sgd: velocities 0 [3] has 3 values, value [4] has 4; they must be equal", () -> ops.sgd(one, one, other, new float[1], 0, pace));
+    assertRefused("sgd: 1 values, 2 decays; they must be equal", () -> ops.sgd(one, one, one, new float[2], 0, pace));
     assertRefused("adam: first 0 [3] has 3 values, value [4] has 4; they must be equal",
-        () -> ops.adam(one, one, other, one, new float[1], 1, 0, 0, 0, true));
-    assertRefused("adam: 1 values, 2 second; they must be equal", () -> ops.adam(one, one, one, two, new float[1], 1, 0, 0, 0, true));
+        () -> ops.adam(one, one, other, one, new float[1], 0, 0, 0, true, pace));
+    assertRefused("adam: 1 values, 2 second; they must be equal", () -> ops.adam(one, one, one, two, new float[1], 0, 0, 0, true, pace));
   }
 }

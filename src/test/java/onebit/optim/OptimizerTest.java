@@ -8,6 +8,7 @@ import onebit.ops.cpu.CpuBackend;
 import onebit.tensor.FileLayout;
 import onebit.tensor.Parameter;
 import onebit.tensor.Shape;
+import onebit.tensor.Tensor;
 import org.junit.jupiter.api.Test;
 
 /** Whole optimizers against scalar recurrences in double, and taken up again in the middle. */
@@ -27,10 +28,13 @@ class OptimizerTest {
   }
 
   private double run(Optimizer optimizer, Parameter p, int from, int to) {
+    optimizer.learningRate(0.05);
+    Tensor never = backend.create(Shape.vector(1));
     for (int t = from; t <= to; t++) {
       backend.fill(p.gradient(), (float) gradient(t));
-      optimizer.step(0.05);
+      optimizer.step(never);
     }
+    assertEquals(to, optimizer.steps());
     return backend.read(p.value())[0];
   }
 

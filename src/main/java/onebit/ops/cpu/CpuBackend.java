@@ -6,11 +6,14 @@ import onebit.ops.Backend;
 import onebit.ops.BinarizeOps;
 import onebit.ops.BitOps;
 import onebit.ops.ConvOps;
+import onebit.ops.Inlet;
 import onebit.ops.LossOps;
 import onebit.ops.NormOps;
 import onebit.ops.OptimOps;
 import onebit.ops.PointOps;
 import onebit.ops.PoolOps;
+import onebit.ops.Readback;
+import onebit.ops.Shapes;
 import onebit.tensor.BitTensor;
 import onebit.tensor.ElementType;
 import onebit.tensor.Shape;
@@ -75,6 +78,23 @@ public final class CpuBackend implements Backend {
   @Override
   public long[] read(BitTensor from) {
     return Arrays.copyOf(from.longs(), from.rows() * from.words());
+  }
+
+  @Override
+  public Readback readLater(Tensor from) {
+    Shapes.requireReadback("readLater", from);
+    float[] values = read(from);
+    return () -> values;
+  }
+
+  @Override
+  public Inlet inlet(Shape shape) {
+    Tensor room = create(shape, ElementType.UINT8);
+    return (values, n) -> {
+      Tensor to = room.first(n);
+      write(to, values);
+      return to;
+    };
   }
 
   @Override

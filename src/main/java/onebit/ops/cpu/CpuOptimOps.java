@@ -10,10 +10,14 @@ final class CpuOptimOps implements OptimOps {
   private static final int GRAIN = 1 << 14;
 
   @Override
-  public void sgd(List<Tensor> values, List<Tensor> gradients, List<Tensor> velocities, float[] decay, float rate, float momentum) {
+  public void sgd(List<Tensor> values, List<Tensor> gradients, List<Tensor> velocities, float[] decay, float momentum, Pace pace) {
     Shapes.requireUpdate("sgd", values, "gradients", gradients);
     Shapes.requireUpdate("sgd", values, "velocities", velocities);
     Shapes.requireDecay("sgd", values, decay);
+    Shapes.requirePace("sgd", pace);
+    if (pace.skip().floats()[0] != 0) return;
+    pace.steps().floats()[0]++;
+    float rate = pace.rate().floats()[0];
     for (int i = 0; i < values.size(); i++) {
       float[] w = values.get(i).floats(), g = gradients.get(i).floats(), v = velocities.get(i).floats();
       float d = decay[i];
@@ -27,12 +31,20 @@ final class CpuOptimOps implements OptimOps {
   }
 
   @Override
-  public void adam(List<Tensor> values, List<Tensor> gradients, List<Tensor> first, List<Tensor> second, float[] decay, float rate, float beta1,
-      float beta2, float epsilon, boolean divide) {
+  public void adam(List<Tensor> values, List<Tensor> gradients, List<Tensor> first, List<Tensor> second, float[] decay, float beta1, float beta2,
+      float epsilon, boolean rectified, Pace pace) {
     Shapes.requireUpdate("adam", values, "gradients", gradients);
     Shapes.requireUpdate("adam", values, "first", first);
     Shapes.requireUpdate("adam", values, "second", second);
     Shapes.requireDecay("adam", values, decay);
+    Shapes.requirePace("adam", pace);
+    if (pace.skip().floats()[0] != 0) return;
+    double steps = ++pace.steps().floats()[0], kept1 = Math.pow(beta1, steps), kept2 = Math.pow(beta2, steps);
+    double corrected = pace.rate().floats()[0] / (1 - kept1), longest = 2 / (1 - (double) beta2) - 1, length = longest - 2 * steps * kept2 / (1 - kept2);
+    boolean divide = !rectified || length > SHORTEST_AVERAGE;
+    if (!rectified) corrected *= Math.sqrt(1 - kept2);
+    else if (divide) corrected *= Math.sqrt((1 - kept2) * (length - 4) / (longest - 4) * (length - 2) / length * longest / (longest - 2));
+    float rate = (float) corrected;
     for (int i = 0; i < values.size(); i++) {
       float[] w = values.get(i).floats(), g = gradients.get(i).floats(), m = first.get(i).floats(), v = second.get(i).floats();
       float d = decay[i];
@@ -48,8 +60,20 @@ final class CpuOptimOps implements OptimOps {
   }
 
   @Override
-  public void countNonFinite(Tensor counts, List<Tensor> tensors) {
-    Shapes.requireCount("countNonFinite", "counts", counts, tensors.size());
-    for (int i = 0; i < tensors.size(); i++) counts.floats()[i] = CpuPointOps.nonFinite(tensors.get(i));
+  public void judge(Tensor verdict, Tensor result, Tensor penalty, List<Tensor> tensors) {
+    Shapes.requireVerdict("judge", verdict, result, penalty);
+    float[] v = verdict.floats();
+    System.arraycopy(result.floats(), 0, v, 1, 3);
+    v[4] = penalty == null ? 0 : penalty.floats()[0];
+    v[0] = Float.isFinite(v[1]) ? 0 : -1;
+    for (int i = 0; i < tensors.size() && v[0] == 0; i++) if (CpuPointOps.nonFinite(tensors.get(i)) > 0) v[0] = i + 1;
+  }
+
+  @Override
+  public void copyAll(List<Tensor> to, List<Tensor> from, Tensor flag) {
+    Shapes.requireUpdate("copyAll", to, "from", from);
+    if (flag != null) Shapes.requireSome("copyAll", "flag", flag);
+    if (flag != null && flag.floats()[0] == 0) return;
+    for (int i = 0; i < to.size(); i++) System.arraycopy(from.get(i).floats(), 0, to.get(i).floats(), 0, to.get(i).size());
   }
 }

@@ -10,11 +10,14 @@ import onebit.ops.BinarizeOps;
 import onebit.ops.BitOps;
 import onebit.ops.ConvOps;
 import onebit.ops.DeviceStreams;
+import onebit.ops.Inlet;
 import onebit.ops.LossOps;
 import onebit.ops.NormOps;
 import onebit.ops.OptimOps;
 import onebit.ops.PointOps;
 import onebit.ops.PoolOps;
+import onebit.ops.Readback;
+import onebit.ops.Shapes;
 import onebit.tensor.BitTensor;
 import onebit.tensor.ElementType;
 import onebit.tensor.Shape;
@@ -143,6 +146,17 @@ public final class CudaBackend implements Backend, DeviceStreams {
       for (int k = 0; k < words; k++) values[row * wide + k / 2] |= (packed[row * words + k] & 0xffffffffL) << 32 * (k % 2);
     }
     return values;
+  }
+
+  @Override
+  public Readback readLater(Tensor from) {
+    Shapes.requireReadback("readLater", from);
+    return device.readLater(device.memory(from), from.size());
+  }
+
+  @Override
+  public Inlet inlet(Shape shape) {
+    return new CudaInlet(device, shape);
   }
 
   @Override

@@ -9,7 +9,6 @@ import java.util.EnumMap;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import jcuda.Pointer;
 import jcuda.driver.CUcontext;
 import jcuda.driver.CUdevice;
 import jcuda.driver.CUdevice_attribute;
@@ -18,6 +17,8 @@ import jcuda.driver.CUfunction;
 import jcuda.driver.CUmodule;
 import jcuda.driver.CUstream;
 import jcuda.driver.JCudaDriver;
+import onebit.ops.Backend;
+import onebit.ops.Readback;
 import onebit.tensor.BitTensor;
 import onebit.tensor.ElementType;
 import onebit.tensor.Tensor;
@@ -27,7 +28,12 @@ final class CudaDevice implements AutoCloseable {
   /** Memory that lives only within one op; two pieces of different use never overlap. */
   enum Scratch { SUMS, CHANNELS, FILTERS, COUNTS, IMAGE, GRADIENT, LIBRARY }
 
-  private static final int STAGING_BYTES = 16 << 20, EVENT_WITHOUT_TIME = 2;
+  private static final int NON_BLOCKING = 1;
+  private static final int NO_TIMING = 2;
+  private static final int SLOTS = 4;
+  private static final int SLOT_BYTES = 4 << 20;
+  private static final int READBACKS = 8;
+
   /** A stream that tells its handle. */
   static final class Stream extends CUstream {
     long handle() {
@@ -55,9 +61,11 @@ final class CudaDevice implements AutoCloseable {
   private final String model;
   private final int capability;
   private final int multiprocessors;
-  private Pointer stagingPointer;
-  private MemorySegment staging;
-  private boolean stagingBusy;
+  private final List<Staging> stagings = new ArrayList<>();
+  private final List<CUevent> events = new ArrayList<>();
+  private final Staging staging = staging(SLOTS, SLOT_BYTES);
+  private final Staging results = staging(READBACKS, 4L * Backend.READBACK);
+  private CUstream copyStream;
   private volatile boolean closed;
 
   private CudaDevice(int index, boolean emulated, NativeLibraries.Loaded libraries, byte[] image) {
@@ -74,7 +82,7 @@ final class CudaDevice implements AutoCloseable {
     check("cuDevicePrimaryCtxRetain", JCudaDriver.cuDevicePrimaryCtxRetain(context, handle));
     enter();
     check("cuModuleLoadData", JCudaDriver.cuModuleLoadData(module, image));
-    check("cuStreamCreate", JCudaDriver.cuStreamCreate(stream, 1));
+    check("cuStreamCreate", JCudaDriver.cuStreamCreate(stream, NON_BLOCKING));
   }
 
   /** The device of that index of the real driver. */
@@ -126,8 +134,8 @@ final class CudaDevice implements AutoCloseable {
     if (!sideMade) {
       enter();
       check("cuStreamCreate", JCudaDriver.cuStreamCreate(side, 1));
-      check("cuEventCreate", JCudaDriver.cuEventCreate(mainReached, EVENT_WITHOUT_TIME));
-      check("cuEventCreate", JCudaDriver.cuEventCreate(sideReached, EVENT_WITHOUT_TIME));
+      check("cuEventCreate", JCudaDriver.cuEventCreate(mainReached, NO_TIMING));
+      check("cuEventCreate", JCudaDriver.cuEventCreate(sideReached, NO_TIMING));
       sideMade = true;
     }
     return side;
@@ -250,38 +258,59 @@ final class CudaDevice implements AutoCloseable {
 
   /** Copies host values to the device; the call returns when the values may change again. */
   void upload(DeviceMemory to, MemorySegment from) {
-    enter();
-    for (long at = 0; at < from.byteSize(); at += STAGING_BYTES) {
-      long bytes = Math.min(STAGING_BYTES, from.byteSize() - at);
-      MemorySegment room = staging();
-      MemorySegment.copy(from, at, room, 0, bytes);
-      check("cuMemcpyHtoDAsync", JCudaDriver.cuMemcpyHtoDAsync(at == 0 ? to.pointer() : to.pointer().withByteOffset(at), stagingPointer, bytes, stream));
-      stagingBusy = true;
+    for (long at = 0; at < from.byteSize(); at += staging.slotBytes()) {
+      staging.slot().send(to, at, from.asSlice(at, Math.min(staging.slotBytes(), from.byteSize() - at)), stream);
     }
   }
 
   /** Copies device values to the host when all earlier work is done. */
   void download(MemorySegment to, DeviceMemory from) {
-    enter();
-    for (long at = 0; at < to.byteSize(); at += STAGING_BYTES) {
-      long bytes = Math.min(STAGING_BYTES, to.byteSize() - at);
-      MemorySegment room = staging();
-      check("cuMemcpyDtoHAsync", JCudaDriver.cuMemcpyDtoHAsync(stagingPointer, at == 0 ? from.pointer() : from.pointer().withByteOffset(at), bytes, stream));
-      synchronize();
-      MemorySegment.copy(room, 0, to, at, bytes);
+    for (long at = 0; at < to.byteSize(); at += staging.slotBytes()) {
+      long bytes = Math.min(staging.slotBytes(), to.byteSize() - at);
+      Staging.Slot slot = staging.slot();
+      slot.ask(from, at, bytes, stream);
+      slot.await();
+      MemorySegment.copy(slot.memory(), 0, to, at, bytes);
     }
   }
 
-  /** Page-locked host memory that no copy uses any more. */
-  private MemorySegment staging() {
-    if (staging == null) {
-      Pointer pointer = new Pointer();
-      check("cuMemHostAlloc", JCudaDriver.cuMemHostAlloc(pointer, STAGING_BYTES, 0));
-      stagingPointer = pointer;
-      staging = MemorySegment.ofBuffer(pointer.getByteBuffer(0, STAGING_BYTES));
+  /** Asks for n floats of the device without waiting for them. */
+  Readback readLater(DeviceMemory from, int n) {
+    Staging.Slot slot = results.reserve();
+    slot.ask(from, 0, 4L * n, stream);
+    return () -> slot.take(n);
+  }
+
+  /** Page-locked memory for copies to and from this device, freed with it. */
+  Staging staging(int slots, long slotBytes) {
+    Staging made = new Staging(this, slots, slotBytes);
+    stagings.add(made);
+    return made;
+  }
+
+  /** The stream of copies that go beside the work of the other one. */
+  CUstream copyStream() {
+    if (copyStream == null) {
+      enter();
+      CUstream made = new CUstream();
+      check("cuStreamCreate", JCudaDriver.cuStreamCreate(made, NON_BLOCKING));
+      copyStream = made;
     }
-    if (stagingBusy) synchronize();
-    return staging;
+    return copyStream;
+  }
+
+  /** A new event without a time, destroyed with the device. */
+  CUevent event() {
+    enter();
+    CUevent event = new CUevent();
+    check("cuEventCreate", JCudaDriver.cuEventCreate(event, NO_TIMING));
+    events.add(event);
+    return event;
+  }
+
+  void record(CUevent event, CUstream behind) {
+    enter();
+    check("cuEventRecord", JCudaDriver.cuEventRecord(event, behind));
   }
 
   void copy(DeviceMemory to, DeviceMemory from, long bytes) {
@@ -297,7 +326,6 @@ final class CudaDevice implements AutoCloseable {
   void synchronize() {
     enter();
     check("cuStreamSynchronize", JCudaDriver.cuStreamSynchronize(stream));
-    stagingBusy = false;
   }
 
   @Override
@@ -305,8 +333,11 @@ final class CudaDevice implements AutoCloseable {
     if (closed) return;
     enter();
     JCudaDriver.cuStreamSynchronize(stream);
+    if (copyStream != null) JCudaDriver.cuStreamSynchronize(copyStream);
     for (DeviceMemory memory : allocations) JCudaDriver.cuMemFree(memory.pointer());
-    if (stagingPointer != null) JCudaDriver.cuMemFreeHost(stagingPointer);
+    stagings.forEach(Staging::close);
+    events.forEach(JCudaDriver::cuEventDestroy);
+    if (copyStream != null) JCudaDriver.cuStreamDestroy(copyStream);
     JCudaDriver.cuModuleUnload(module);
     if (sideMade) {
       JCudaDriver.cuEventDestroy(mainReached);

@@ -6,50 +6,73 @@ import onebit.ops.Shapes;
 import onebit.tensor.Tensor;
 
 /**
- * Optimizer updates on the device, all tensors in one launch.
+ * What ends a step on the device, all tensors in one launch.
  *
  * <pre>
- * Twin  kernels/sgd.cu, kernels/adam.cu, kernels/non_finite.cu
+ * Twin  kernels/sgd.cu, kernels/adam.cu, kernels/non_finite.cu, kernels/copy_all.cu
  * </pre>
  */
 final class CudaOptimOps implements OptimOps {
   private final CudaDevice device;
-  private final TensorTable table;
+  private final TensorTable updated;
   private final TensorTable watched;
+  private final TensorTable copied;
+  private final TensorTable copiedIf;
 
   CudaOptimOps(CudaDevice device) {
     this.device = device;
-    table = new TensorTable(device);
+    updated = new TensorTable(device);
     watched = new TensorTable(device);
+    copied = new TensorTable(device);
+    copiedIf = new TensorTable(device);
   }
 
   @Override
-  public void sgd(List<Tensor> values, List<Tensor> gradients, List<Tensor> velocities, float[] decay, float rate, float momentum) {
+  public void sgd(List<Tensor> values, List<Tensor> gradients, List<Tensor> velocities, float[] decay, float momentum, Pace pace) {
     Shapes.requireUpdate("sgd", values, "gradients", gradients);
     Shapes.requireUpdate("sgd", values, "velocities", velocities);
     Shapes.requireDecay("sgd", values, decay);
-    table.show(values, gradients, velocities, null, decay);
-    table.launch(table.arguments(device.kernel("sgd")).real(rate).real(momentum));
+    Shapes.requirePace("sgd", pace);
+    updated.show(values, gradients, velocities, null, decay);
+    updated.launch(updated.arguments(device.kernel("sgd")).real(momentum).tensor(pace.rate()).tensor(pace.steps()).tensor(pace.skip()));
   }
 
   @Override
-  public void adam(List<Tensor> values, List<Tensor> gradients, List<Tensor> first, List<Tensor> second, float[] decay, float rate, float beta1,
-      float beta2, float epsilon, boolean divide) {
+  public void adam(List<Tensor> values, List<Tensor> gradients, List<Tensor> first, List<Tensor> second, float[] decay, float beta1, float beta2,
+      float epsilon, boolean rectified, Pace pace) {
     Shapes.requireUpdate("adam", values, "gradients", gradients);
     Shapes.requireUpdate("adam", values, "first", first);
     Shapes.requireUpdate("adam", values, "second", second);
     Shapes.requireDecay("adam", values, decay);
-    table.show(values, gradients, first, second, decay);
-    table.launch(table.arguments(device.kernel("adam")).real(rate).real(beta1).real(beta2).real(epsilon).integer(divide ? 1 : 0));
+    Shapes.requirePace("adam", pace);
+    updated.show(values, gradients, first, second, decay);
+    DeviceMemory used = device.scratch(CudaDevice.Scratch.SUMS, 8);
+    device.kernel("adam_rate").memory(used).tensor(pace.steps()).tensor(pace.rate()).tensor(pace.skip()).real(beta1).real(beta2).integer(rectified ? 1 : 0)
+        .blocks(1, 32);
+    updated.launch(updated.arguments(device.kernel("adam")).memory(used).tensor(pace.skip()).real(beta1).real(beta2).real(epsilon));
   }
 
   @Override
-  public void countNonFinite(Tensor counts, List<Tensor> tensors) {
-    Shapes.requireCount("countNonFinite", "counts", counts, tensors.size());
+  public void judge(Tensor verdict, Tensor result, Tensor penalty, List<Tensor> tensors) {
+    Shapes.requireVerdict("judge", verdict, result, penalty);
     watched.show(tensors, null, null, null, null);
     int pieces = watched.pieceCount();
     DeviceMemory partial = device.scratch(CudaDevice.Scratch.SUMS, 8L * pieces);
     watched.launch(watched.arguments(device.kernel("non_finite_each").memory(partial)));
-    watched.arguments(device.kernel("non_finite_each_finish").tensor(counts).memory(partial)).integer(pieces).blocks(tensors.size(), 256);
+    Kernel judge = device.kernel("judge").tensor(verdict).tensor(result);
+    if (penalty == null) judge.address(0);
+    else judge.tensor(penalty);
+    watched.arguments(judge.memory(partial)).integer(pieces).blocks(1, 256);
+  }
+
+  @Override
+  public void copyAll(List<Tensor> to, List<Tensor> from, Tensor flag) {
+    Shapes.requireUpdate("copyAll", to, "from", from);
+    if (flag != null) Shapes.requireSome("copyAll", "flag", flag);
+    if (to.isEmpty()) return;
+    TensorTable table = flag == null ? copied : copiedIf;
+    table.show(to, from, null, null, null);
+    Kernel kernel = table.arguments(device.kernel("copy_all"));
+    table.launch(flag == null ? kernel.address(0) : kernel.tensor(flag));
   }
 }
