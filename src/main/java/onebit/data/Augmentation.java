@@ -16,6 +16,11 @@ public sealed interface Augmentation {
     return false;
   }
 
+  /** The part of an image that {@link #apply} will look at, drawn from the same random numbers. */
+  default Box needs(int height, int width, CounterRandom random) {
+    return Box.whole(height, width);
+  }
+
   /** Side of the square image the step makes, or 0 where it keeps the size. */
   default int side() {
     return 0;
@@ -111,7 +116,12 @@ public sealed interface Augmentation {
 
     @Override public void apply(Augmenter.Bench bench, CounterRandom random) {
       Picture x = bench.image();
-      double area = (double) x.height() * x.width();
+      bench.resize().apply(x, needs(x.imageHeight(), x.imageWidth(), random), side, side, bench.spare(side, side, x.channels()));
+      bench.swap();
+    }
+
+    @Override public Box needs(int height, int width, CounterRandom random) {
+      double area = (double) height * width;
       double low = StrictMath.log(minAspect);
       double high = StrictMath.log(maxAspect);
       for (int attempt = 0; attempt < 10; attempt++) {
@@ -119,23 +129,14 @@ public sealed interface Augmentation {
         double aspect = StrictMath.exp(random.nextDouble(low, high));
         int w = (int) Math.rint(Math.sqrt(target * aspect));
         int h = (int) Math.rint(Math.sqrt(target / aspect));
-        if (w > 0 && w <= x.width() && h > 0 && h <= x.height()) {
-          cut(bench, random.nextInt(x.height() - h + 1), random.nextInt(x.width() - w + 1), h, w);
-          return;
-        }
+        if (w > 0 && w <= width && h > 0 && h <= height) return new Box(random.nextInt(height - h + 1), random.nextInt(width - w + 1), h, w);
       }
-      double aspect = (double) x.width() / x.height();
-      int w = x.width();
-      int h = x.height();
+      double aspect = (double) width / height;
+      int w = width;
+      int h = height;
       if (aspect < minAspect) h = Math.clamp((int) Math.rint(w / minAspect), 1, h);
       else if (aspect > maxAspect) w = Math.clamp((int) Math.rint(h * maxAspect), 1, w);
-      cut(bench, (x.height() - h) / 2, (x.width() - w) / 2, h, w);
-    }
-
-    private void cut(Augmenter.Bench bench, int top, int left, int h, int w) {
-      Picture x = bench.image();
-      bench.resize().apply(x, top, left, h, w, side, side, bench.spare(side, side, x.channels()));
-      bench.swap();
+      return new Box((height - h) / 2, (width - w) / 2, h, w);
     }
   }
 
@@ -155,6 +156,10 @@ public sealed interface Augmentation {
       Picture x = bench.image();
       centre(x, shortSide, side, bench.resize(), bench.spare(side, side, x.channels()));
       bench.swap();
+    }
+
+    @Override public Box needs(int height, int width, CounterRandom random) {
+      return centreSource(height, width, shortSide, side);
     }
   }
 
@@ -219,11 +224,19 @@ public sealed interface Augmentation {
 
   /** The centre of side x side after the shorter side of {@code from} became {@code shortSide}. */
   static void centre(Picture from, int shortSide, int side, Resize resize, Picture into) {
-    int h = from.height();
-    int w = from.width();
-    int newH = h <= w ? shortSide : Resize.longSide(h, w, shortSide);
-    int newW = h <= w ? Resize.longSide(w, h, shortSide) : shortSide;
-    resize.window(from, newH, newW, (int) Math.rint((newH - side) / 2.0), (int) Math.rint((newW - side) / 2.0), side, side, into);
+    int h = newHeight(from.imageHeight(), from.imageWidth(), shortSide), w = newHeight(from.imageWidth(), from.imageHeight(), shortSide);
+    resize.window(from, h, w, (int) Math.rint((h - side) / 2.0), (int) Math.rint((w - side) / 2.0), side, side, into);
+  }
+
+  /** The part of an image that {@link #centre} looks at. */
+  static Box centreSource(int height, int width, int shortSide, int side) {
+    int h = newHeight(height, width, shortSide), w = newHeight(width, height, shortSide);
+    return Resize.windowSource(height, width, h, w, (int) Math.rint((h - side) / 2.0), (int) Math.rint((w - side) / 2.0), side, side);
+  }
+
+  /** The height after the shorter side became {@code shortSide}; with both swapped, the width. */
+  private static int newHeight(int height, int width, int shortSide) {
+    return height <= width ? shortSide : Resize.longSide(height, width, shortSide);
   }
 
   private static void requireColour(String step, Picture x) {

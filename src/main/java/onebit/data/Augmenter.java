@@ -73,15 +73,19 @@ public final class Augmenter {
       return;
     }
     if (ownSize) {
-      dataset.decode(index, bench.image);
+      dataset.decode(index, (height, width) -> steps.getFirst().needs(height, width, random.reset(seed, epoch, index, stream(0))), bench.image);
     } else {
       bench.image.resize(dataset.height(), dataset.width(), dataset.channels());
       dataset.read(index, bench.image.pixels(), 0);
     }
     for (int i = 0; i < steps.size(); i++) {
-      random.reset(seed, epoch, index, CounterRandom.AUGMENT | (i + 1) << 8);
+      random.reset(seed, epoch, index, stream(i));
       steps.get(i).apply(bench, random);
     }
     System.arraycopy(bench.image.pixels(), 0, into, offset, bench.image.bytes());
+  }
+
+  private static int stream(int step) {
+    return CounterRandom.AUGMENT | (step + 1) << 8;
   }
 }

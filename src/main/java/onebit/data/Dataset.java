@@ -28,8 +28,8 @@ public interface Dataset {
   /** Writes height x width x channels bytes of one image at {@code into[offset]}. */
   void read(int index, byte[] into, int offset) throws IOException;
 
-  /** Writes one image in its own size, which for image folders is the size of the file. */
-  default void decode(int index, Picture into) throws IOException {
+  /** Writes one image in its own size, or at least the chosen box of it; for image folders that is the size of the file. */
+  default void decode(int index, Box.Choice choice, Picture into) throws IOException {
     into.resize(height(), width(), channels());
     read(index, into.pixels(), 0);
   }

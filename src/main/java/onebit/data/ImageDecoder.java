@@ -1,13 +1,16 @@
 package onebit.data;
 
+import static java.lang.foreign.ValueLayout.JAVA_BYTE;
+
 import java.awt.image.BufferedImage;
 import java.awt.image.DataBuffer;
 import java.awt.image.IndexColorModel;
 import java.awt.image.Raster;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
+import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
-import java.nio.file.Files;
+import java.nio.channels.FileChannel;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Iterator;
@@ -19,57 +22,134 @@ import javax.imageio.ImageReader;
 import javax.imageio.stream.ImageInputStream;
 
 /**
- * The pixels of a JPEG or PNG file as RGB levels; a damaged file is refused, never returned half grey.
+ * The pixels of a JPEG or PNG file as RGB levels, or of the box of them that is wanted; a damaged file is refused, never returned half grey.
  *
- * <p>The JDK's decoders return an image for a file cut in half: JPEG's warnings about data are errors here, and PNG's chunks
- * and their CRCs are checked before decoding.
- * Grey images are repeated over the three channels; a turn asked for by EXIF is not made, as in PIL.
+ * <pre>
+ * Kind      told by the first bytes, whatever the name says
+ * Size      read before anything is decoded; more than 64,000,000 pixels are refused
+ * Grey      repeated over the three channels
+ * CMYK      inverted inks as Adobe writes them, white minus ink
+ * EXIF      a turn asked for is not made, as in PIL and torchvision
+ * Damage    any warning about data, a JPEG without its end marker, a PNG chunk with another CRC or without its end
+ * Decoder   libjpeg-turbo where it is installed ({@link JpegLibraries}), else the JDK's
+ * </pre>
  */
 final class ImageDecoder {
   private static final long MAX_PIXELS = 64_000_000;
+  /** Files are read whole; a larger one is no photo. */
+  static final int MAX_BYTES = 64 << 20;
   private static final List<String> DAMAGE = List.of("truncated", "premature", "corrupt", "missing eoi");
   /** Bytes between segments that are skipped: the picture is whole, and every decoder reads it. */
-  private static final String HARMLESS = "extraneous bytes before marker";
+  static final String HARMLESS = "extraneous bytes before marker";
 
   static {
     ImageIO.setUseCache(false);
   }
 
   private int[] line = new int[0];
+  private ByteBuffer room = ByteBuffer.allocateDirect(1 << 18);
+  private final TurboJpeg whole = TurboJpeg.available() ? new TurboJpeg() : null;
+  private final JpegBox box = TurboJpeg.available() && JpegBox.available() ? new JpegBox() : null;
+
+  /** A buffer for so many bytes of a file, from its position to its limit; what is put there is decoded next. */
+  ByteBuffer room(String name, long bytes) throws IOException {
+    if (bytes > MAX_BYTES) throw new BadImageException(name + ": has " + bytes + " bytes; at most " + MAX_BYTES + " are read");
+    if (room.capacity() < bytes) room = ByteBuffer.allocateDirect(Math.toIntExact(Math.min(MAX_BYTES, bytes * 3 / 2)));
+    return room.clear().limit((int) bytes);
+  }
+
+  void decode(Path file, Box.Choice choice, Picture into) throws IOException {
+    try (FileChannel channel = FileChannel.open(file)) {
+      ByteBuffer bytes = room(file.toString(), channel.size());
+      while (bytes.hasRemaining() && channel.read(bytes) >= 0) { }
+    }
+    decode(file.toString(), choice, into);
+  }
 
   void decode(Path file, Picture into) throws IOException {
-    decode(file.toString(), Files.readAllBytes(file), into);
+    decode(file, Box.Choice.WHOLE, into);
   }
 
   void decode(String name, byte[] encoded, Picture into) throws IOException {
-    if (!isJpeg(encoded) && !isPng(encoded)) throw new IOException(name + ": is neither a JPEG nor a PNG file");
-    if (isPng(encoded)) requireWholePng(name, encoded);
+    room(name, encoded.length).put(encoded);
+    decode(name, Box.Choice.WHOLE, into);
+  }
+
+  /** Decodes what was put into the room, up to its position; the picture holds at least the box that is chosen. */
+  void decode(String name, Box.Choice choice, Picture into) throws IOException {
+    int size = room.flip().limit();
+    MemorySegment data = MemorySegment.ofBuffer(room);
+    if (JpegHeader.isJpeg(data, size)) {
+      JpegHeader header = JpegHeader.read(name, data, size);
+      requirePixels(name, header.width(), header.height());
+      if (!header.ends(data, size)) throw new BadImageException(name + ": the image is damaged: the JPEG file is cut short");
+      if (whole == null) {
+        decodeByJdk(name, data.toArray(JAVA_BYTE), header, into);
+      } else {
+        Box wanted = choice.of(header.height(), header.width());
+        if (box != null && header.plain()) box.decode(name, data, size, header, wanted, into);
+        else if (whole.decode(name, data, size, header, wanted, into) == null) decodeByJdk(name, data.toArray(JAVA_BYTE), header, into);
+      }
+    } else {
+      byte[] encoded = data.toArray(JAVA_BYTE);
+      if (!isPng(encoded)) throw new BadImageException(name + ": is neither a JPEG nor a PNG file");
+      requireWholePng(name, encoded);
+      decodeByJdk(name, encoded, null, into);
+    }
+  }
+
+  private static void requirePixels(String name, long width, long height) throws BadImageException {
+    if (width * height > MAX_PIXELS) throw new BadImageException(name + ": has " + width * height + " pixels; at most " + MAX_PIXELS + " are read");
+  }
+
+  private void decodeByJdk(String name, byte[] encoded, JpegHeader header, Picture into) throws IOException {
     List<String> warnings = new ArrayList<>();
     try (ImageInputStream stream = ImageIO.createImageInputStream(new ByteArrayInputStream(encoded))) {
       Iterator<ImageReader> readers = ImageIO.getImageReaders(stream);
-      if (!readers.hasNext()) throw new IOException(name + ": no decoder for this image");
+      if (!readers.hasNext()) throw new BadImageException(name + ": no decoder for this image");
       ImageReader reader = readers.next();
       try {
         reader.addIIOReadWarningListener((source, warning) -> warnings.add(warning));
         reader.setInput(stream, true, true);
-        long pixels = (long) reader.getWidth(0) * reader.getHeight(0);
-        if (pixels > MAX_PIXELS) throw new IOException(name + ": has " + pixels + " pixels; at most " + MAX_PIXELS + " are read");
-        BufferedImage image = reader.read(0);
+        requirePixels(name, reader.getWidth(0), reader.getHeight(0));
+        if (header != null && header.components() == 4) copyInks(reader.readRaster(0, null), header.ycck(), into);
+        else copy(reader.read(0), into);
         for (String warning : warnings) {
           String words = warning.toLowerCase(Locale.ROOT);
           if (!words.contains(HARMLESS) && DAMAGE.stream().anyMatch(words::contains)) {
-            throw new IOException(name + ": the image is damaged: " + warning);
+            throw new BadImageException(name + ": the image is damaged: " + warning);
           }
         }
-        copy(image, into);
       } finally {
         reader.dispose();
       }
-    } catch (IOException e) {
-      if (e.getMessage() != null && e.getMessage().startsWith(name)) throw e;
-      throw new IOException(name + ": the image cannot be decoded: " + e.getMessage(), e);
-    } catch (RuntimeException e) {
-      throw new IOException(name + ": the image cannot be decoded: " + e, e);
+    } catch (BadImageException e) {
+      throw e;
+    } catch (IOException | RuntimeException e) {
+      throw new BadImageException(name + ": the image cannot be decoded: " + (e instanceof IOException ? e.getMessage() : e), e);
+    }
+  }
+
+  /** The JDK gives the four inks of a file as they are stored; YCCK is turned into CMYK here. */
+  private static void copyInks(Raster raster, boolean ycck, Picture into) {
+    int width = raster.getWidth();
+    into.resize(raster.getHeight(), width, 3);
+    int[] inks = new int[width * 4];
+    byte[] cmyk = new byte[4];
+    for (int h = 0; h < raster.getHeight(); h++) {
+      raster.getPixels(0, h, width, 1, inks);
+      for (int w = 0; w < width; w++) {
+        double y = inks[4 * w], cb = inks[4 * w + 1] - 128, cr = inks[4 * w + 2] - 128;
+        if (ycck) {
+          cmyk[0] = (byte) (255 - Math.clamp(Math.round(y + 1.402 * cr), 0, 255));
+          cmyk[1] = (byte) (255 - Math.clamp(Math.round(y - 0.344136 * cb - 0.714136 * cr), 0, 255));
+          cmyk[2] = (byte) (255 - Math.clamp(Math.round(y + 1.772 * cb), 0, 255));
+        } else {
+          for (int i = 0; i < 3; i++) cmyk[i] = (byte) inks[4 * w + i];
+        }
+        cmyk[3] = (byte) inks[4 * w + 3];
+        TurboJpeg.inksToRgb(cmyk, into.pixels(), (h * width + w) * 3);
+      }
     }
   }
 
@@ -105,7 +185,7 @@ final class ImageDecoder {
   }
 
   /** Refuses a PNG whose chunks do not reach IEND or have another CRC. */
-  private static void requireWholePng(String name, byte[] b) throws IOException {
+  private static void requireWholePng(String name, byte[] b) throws BadImageException {
     ByteBuffer chunks = ByteBuffer.wrap(b).position(8);
     while (chunks.remaining() >= 12) {
       int length = chunks.getInt();
@@ -115,14 +195,10 @@ final class ImageDecoder {
       crc.update(b, start, 4 + length);
       boolean last = chunks.getInt() == 0x49454E44;
       chunks.position(start + 4 + length);
-      if (chunks.getInt() != (int) crc.getValue()) throw new IOException(name + ": the image is damaged: a PNG chunk has a wrong CRC");
+      if (chunks.getInt() != (int) crc.getValue()) throw new BadImageException(name + ": the image is damaged: a PNG chunk has a wrong CRC");
       if (last) return;
     }
-    throw new IOException(name + ": the image is damaged: the PNG file is cut short");
-  }
-
-  private static boolean isJpeg(byte[] b) {
-    return b.length > 3 && (b[0] & 255) == 0xFF && (b[1] & 255) == 0xD8 && (b[2] & 255) == 0xFF;
+    throw new BadImageException(name + ": the image is damaged: the PNG file is cut short");
   }
 
   private static boolean isPng(byte[] b) {

@@ -75,14 +75,15 @@ public final class ImageFolderDataset implements Dataset {
     }
   }
 
-  @Override public void decode(int index, Picture into) throws IOException {
-    workspace.get().decoder.decode(files.get(index), into);
+  @Override public void decode(int index, Box.Choice choice, Picture into) throws IOException {
+    workspace.get().decoder.decode(files.get(index), choice, into);
   }
 
   @Override public void read(int index, byte[] into, int offset) throws IOException {
     Workspace w = workspace.get();
-    decode(index, w.whole);
-    Augmentation.centre(w.whole, (side * 256 + 112) / 224, side, w.resize, w.small);
+    int shortSide = (side * 256 + 112) / 224;
+    decode(index, (height, width) -> Augmentation.centreSource(height, width, shortSide, side), w.whole);
+    Augmentation.centre(w.whole, shortSide, side, w.resize, w.small);
     System.arraycopy(w.small.pixels(), 0, into, offset, imageBytes());
   }
 

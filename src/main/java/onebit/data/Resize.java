@@ -8,70 +8,49 @@ package onebit.data;
  *
  * <pre>
  * Shapes   source H,W,C; destination P,Q,C
+ * Twin     {@link VectorResize} does the same sums on 512-bit processors
  * Source   Pillow, src/libImaging/Resample.c (ImagingResample, BILINEAR, 8 bits per channel)
  * </pre>
  */
 public final class Resize {
-  private static final int PRECISION_BITS = 32 - 8 - 2;
+  private final ResizeTaps columns = new ResizeTaps();
+  private final ResizeTaps rows = new ResizeTaps();
+  private final VectorResize vector;
+  private byte[] between = new byte[0];
 
-  /** Weights of every output position along one axis. */
-  private static final class Taps {
-    int[] first = new int[0];
-    int[] count = new int[0];
-    int[] weights = new int[0];
-    int stride;
-
-    double[] row = new double[0];
-    int size;
-
-    /** Weights of outputs [begin, begin + size) when {@code in} values become {@code out}. */
-    void compute(int in, int out, int begin, int size) {
-      this.size = size;
-      double scale = (double) in / out;
-      double support = Math.max(scale, 1);
-      stride = (int) Math.ceil(support) * 2 + 1;
-      if (first.length < size) {
-        first = new int[size];
-        count = new int[size];
-      }
-      if (weights.length < size * stride) weights = new int[size * stride];
-      if (row.length < stride) row = new double[stride];
-      for (int o = 0; o < size; o++) {
-        double centre = (begin + o + 0.5) * scale;
-        int low = Math.max(0, (int) (centre - support + 0.5));
-        int taps = Math.min(in, (int) (centre + support + 0.5)) - low;
-        double sum = 0;
-        for (int t = 0; t < taps; t++) {
-          row[t] = Math.max(0, 1 - Math.abs((t + low - centre + 0.5) * (1 / support)));
-          sum += row[t];
-        }
-        for (int t = 0; t < taps; t++) {
-          weights[o * stride + t] = (int) (0.5 + row[t] * (1 / sum) * (1 << PRECISION_BITS));
-        }
-        first[o] = low;
-        count[o] = taps;
-      }
-    }
+  public Resize() {
+    this(VectorResize.REFUSAL == null);
   }
 
-  private final Taps columns = new Taps();
-  private final Taps rows = new Taps();
-  private byte[] between = new byte[0];
+  /** In plain Java if not on vectors. */
+  Resize(boolean onVectors) {
+    vector = onVectors ? new VectorResize() : null;
+  }
 
   /** Resizes a whole picture. */
   public void apply(Picture from, int outHeight, int outWidth, Picture into) {
-    apply(from, 0, 0, from.height(), from.width(), outHeight, outWidth, into);
+    apply(from, Box.whole(from.imageHeight(), from.imageWidth()), outHeight, outWidth, into);
   }
 
-  /** Cuts a box out of a picture and resizes it; pixels outside the box have no part in the result. */
-  public void apply(Picture from, int top, int left, int height, int width, int outHeight, int outWidth, Picture into) {
-    if (top < 0 || left < 0 || height < 1 || width < 1 || top + height > from.height() || left + width > from.width()) {
-      throw new IllegalArgumentException("Resize: box " + height + "x" + width + " at (" + top + ", " + left
-          + ") must lie inside the picture of " + from.height() + "x" + from.width());
-    }
-    rows.compute(height, outHeight, 0, outHeight);
-    columns.compute(width, outWidth, 0, outWidth);
-    filter(from, top, left, into);
+  /** Cuts a box out of an image and resizes it; pixels outside the box have no part in the result. */
+  public void apply(Picture from, Box box, int outHeight, int outWidth, Picture into) {
+    box.requireInside(from.imageHeight(), from.imageWidth());
+    rows.compute(box.height(), outHeight, 0, outHeight);
+    columns.compute(box.width(), outWidth, 0, outWidth);
+    filter(from, box.top(), box.left(), into);
+  }
+
+  /** The part of an image of {@code height} x {@code width} that {@link #window} looks at. */
+  static Box windowSource(int height, int width, int outHeight, int outWidth, int top, int left, int windowHeight, int windowWidth) {
+    int firstRow = reach(height, outHeight, top, -1), firstColumn = reach(width, outWidth, left, -1);
+    return new Box(firstRow, firstColumn, reach(height, outHeight, top + windowHeight - 1, 1) - firstRow,
+        reach(width, outWidth, left + windowWidth - 1, 1) - firstColumn);
+  }
+
+  /** The first input position that an output looks at (side -1), or one past the last (side 1). */
+  private static int reach(int in, int out, int output, int side) {
+    double scale = (double) in / out, edge = (output + 0.5) * scale + side * Math.max(scale, 1) + 0.5;
+    return Math.clamp((int) edge, 0, in);
   }
 
   /** The window of {@code height x width} at (top, left) of the whole picture resized; only what the window needs is computed. */
@@ -80,46 +59,61 @@ public final class Resize {
       throw new IllegalArgumentException("Resize: window " + height + "x" + width + " at (" + top + ", " + left
           + ") must lie inside the resized picture of " + outHeight + "x" + outWidth);
     }
-    rows.compute(from.height(), outHeight, top, height);
-    columns.compute(from.width(), outWidth, left, width);
+    rows.compute(from.imageHeight(), outHeight, top, height);
+    columns.compute(from.imageWidth(), outWidth, left, width);
     filter(from, 0, 0, into);
   }
 
+  /** Filters the box that begins at (top, left) of the image; the picture must hold every pixel that has a weight. */
   private void filter(Picture from, int top, int left, Picture into) {
     if (from == into) throw new IllegalArgumentException("Resize: source and destination must be different pictures");
+    top -= from.top();
+    left -= from.left();
+    if (top + rows.first[0] < 0 || left + columns.first[0] < 0 || top + rows.end() > from.height() || left + columns.end() > from.width()) {
+      throw new IllegalArgumentException("Resize: rows " + (top + rows.first[0]) + " to " + (top + rows.end()) + " and columns " + (left + columns.first[0]) + " to "
+          + (left + columns.end()) + " are wanted of a picture that holds " + from.height() + "x" + from.width());
+    }
     int c = from.channels();
     int outHeight = rows.size;
     int outWidth = columns.size;
     into.resize(outHeight, outWidth, c);
     int firstRow = rows.first[0];
-    int lastRow = rows.first[outHeight - 1] + rows.count[outHeight - 1];
+    int lastRow = rows.end();
     int line = outWidth * c;
-    int betweenBytes = Math.multiplyExact(lastRow - firstRow, line);
-    if (between.length < betweenBytes) between = new byte[betweenBytes];
+    int pitch = Math.addExact(line, Picture.SLACK - 1) & -Picture.SLACK;
+    int betweenBytes = Math.multiplyExact(lastRow - firstRow, pitch);
+    if (between.length < betweenBytes + Picture.SLACK) between = new byte[betweenBytes + Picture.SLACK];
     byte[] x = from.pixels();
-    for (int h = firstRow; h < lastRow; h++) {
-      int row = ((top + h) * from.width() + left) * c;
-      for (int q = 0; q < outWidth; q++) {
-        weigh(x, row + columns.first[q] * c, c, columns, q, between, (h - firstRow) * line + q * c, c);
+    boolean wide = vector != null && vector.takes(columns, c);
+    int stride = from.width() * c;
+    for (int h = firstRow; h < lastRow; h += wide ? 4 : 1) {
+      int row = (top + h) * stride + left * c, to = (h - firstRow) * pitch;
+      if (wide) {
+        vector.columns(x, row, stride, Math.min(4, lastRow - h), between, to, pitch);
+      } else {
+        for (int q = 0; q < outWidth; q++) weigh(x, row + columns.first[q] * c, c, columns, q, between, to + q * c, c);
       }
     }
     byte[] y = into.pixels();
     for (int p = 0; p < outHeight; p++) {
-      for (int q = 0; q < outWidth; q++) {
-        weigh(between, (rows.first[p] - firstRow) * line + q * c, line, rows, p, y, p * line + q * c, c);
+      int at = (rows.first[p] - firstRow) * pitch;
+      if (vector != null) {
+        vector.rows(between, at, pitch, line, rows, p, y, p * line);
+      } else {
+        for (int q = 0; q < outWidth; q++) weigh(between, at + q * c, pitch, rows, p, y, p * line + q * c, c);
       }
     }
   }
 
-  private static void weigh(byte[] x, int at, int step, Taps taps, int output, byte[] y, int to, int channels) {
+  private static void weigh(byte[] x, int at, int step, ResizeTaps taps, int output, byte[] y, int to, int channels) {
     int[] weights = taps.weights;
     int begin = output * taps.stride;
     int end = begin + taps.count[output];
     for (int c = 0; c < channels; c++) {
-      int sum = 1 << (PRECISION_BITS - 1);
+      int sum = 1 << (ResizeTaps.PRECISION_BITS - 1);
       int from = at + c;
       for (int w = begin; w < end; w++, from += step) sum += (x[from] & 255) * weights[w];
-      y[to + c] = (byte) Math.min(255, sum >> PRECISION_BITS);
+      y[to + c] = (byte) Math.min(255, sum >> ResizeTaps.PRECISION_BITS);
     }
   }
 

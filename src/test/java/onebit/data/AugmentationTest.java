@@ -139,9 +139,9 @@ class AugmentationTest {
   void whatNeverFitsBecomesTheLargestCentredBox(int height, int width, int top, int left, int boxH, int boxW) throws IOException {
     Single image = gradient(height, width);
     Picture whole = new Picture();
-    image.decode(0, whole);
+    image.decode(0, Box.Choice.WHOLE, whole);
     Picture expected = new Picture();
-    new Resize().apply(whole, top, left, boxH, boxW, 8, 8, expected);
+    new Resize().apply(whole, new Box(top, left, boxH, boxW), 8, 8, expected);
     byte[] y = augmented(image, 5, 0, new Augmentation.RandomResizedCrop(8, 4, 5, 0.75, 4.0 / 3));
     assertArrayEquals(Arrays.copyOf(expected.pixels(), 192), y);
   }

@@ -41,17 +41,17 @@ class ImageFolderDatasetTest {
     assertEquals(1, ImageFolderDataset.open(dir, Split.TEST, 14).size());
 
     Picture own = new Picture();
-    train.decode(2, own);
+    train.decode(2, Box.Choice.WHOLE, own);
     assertEquals(30, own.height());
     assertEquals(40, own.width());
     assertArrayEquals(new byte[] {(byte) 90, (byte) 100, (byte) 30}, Arrays.copyOfRange(own.pixels(), (20 * 40 + 10) * 3, (20 * 40 + 10) * 3 + 3));
-    train.decode(0, own);
+    train.decode(0, Box.Choice.WHOLE, own);
     assertArrayEquals(new byte[] {81, 81, 81}, Arrays.copyOfRange(own.pixels(), 27, 30), "grey levels are copied unchanged");
 
     byte[] fixed = new byte[train.imageBytes()];
     train.read(2, fixed, 0);
     Picture expected = new Picture();
-    train.decode(2, own);
+    train.decode(2, Box.Choice.WHOLE, own);
     Augmentation.centre(own, 16, 14, new Resize(), expected);
     assertArrayEquals(Arrays.copyOf(expected.pixels(), fixed.length), fixed);
   }

@@ -26,7 +26,7 @@ class ResizeTest {
     "45, 60, 3, 224, 224, 0, 0, 45, 60, 23195b07"})
   void everyLevelIsPillows(int h, int w, int c, int outH, int outW, int top, int left, int boxH, int boxW, String crc) {
     Picture y = new Picture();
-    new Resize().apply(pattern(h, w, c), top, left, boxH, boxW, outH, outW, y);
+    new Resize().apply(pattern(h, w, c), new Box(top, left, boxH, boxW), outH, outW, y);
     CRC32 found = new CRC32();
     found.update(y.pixels(), 0, y.bytes());
     assertEquals(crc, Long.toHexString(found.getValue()));
@@ -45,6 +45,22 @@ class ResizeTest {
     }
   }
 
+  @Test void theVectorTwinGivesTheLevelsOfThePlainOne() {
+    assumeTrue(VectorResize.REFUSAL == null, "needs 512-bit vectors: " + VectorResize.REFUSAL);
+    java.util.Random random = new java.util.Random(3);
+    Picture plain = new Picture(), fast = new Picture();
+    Resize one = new Resize(false), two = new Resize(true);
+    for (int i = 0; i < 300; i++) {
+      int h = 1 + random.nextInt(90), w = 1 + random.nextInt(i % 10 == 0 ? 900 : 90), channels = i % 3 == 0 ? 1 : 3;
+      Picture x = pattern(h, w, channels);
+      int top = random.nextInt(h), left = random.nextInt(w), outH = 1 + random.nextInt(70), outW = 1 + random.nextInt(70);
+      Box box = new Box(top, left, 1 + random.nextInt(h - top), 1 + random.nextInt(w - left));
+      one.apply(x, box, outH, outW, plain);
+      two.apply(x, box, outH, outW, fast);
+      assertTrue(Arrays.equals(plain.pixels(), 0, plain.bytes(), fast.pixels(), 0, plain.bytes()), h + "x" + w + "x" + channels + " " + box + " to " + outH + "x" + outW);
+    }
+  }
+
   @Test void theSameSizeIsTheSamePicture() {
     Picture x = pattern(20, 30, 3);
     Picture y = new Picture();
@@ -54,7 +70,7 @@ class ResizeTest {
 
   @Test void boxesOutsideThePictureAreRefused() {
     Picture x = pattern(20, 30, 3);
-    assertThrows(IllegalArgumentException.class, () -> new Resize().apply(x, 1, 0, 20, 30, 5, 5, new Picture()));
+    assertThrows(IllegalArgumentException.class, () -> new Resize().apply(x, new Box(1, 0, 20, 30), 5, 5, new Picture()));
     assertThrows(IllegalArgumentException.class, () -> new Resize().window(x, 10, 10, 5, 0, 6, 10, new Picture()));
     assertThrows(IllegalArgumentException.class, () -> new Resize().apply(x, 5, 5, x));
   }
@@ -90,7 +106,7 @@ class ResizeTest {
   private static void box(JsonNode ltrb, Picture x, Picture y, Resize resize) {
     int left = ltrb.get(0).asInt();
     int top = ltrb.get(1).asInt();
-    resize.apply(x, top, left, ltrb.get(3).asInt() - top, ltrb.get(2).asInt() - left, 224, 224, y);
+    resize.apply(x, new Box(top, left, ltrb.get(3).asInt() - top, ltrb.get(2).asInt() - left), 224, 224, y);
   }
 
   private static void compare(Path golden, Picture y) throws IOException {

@@ -1,0 +1,157 @@
+package onebit.data;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import java.awt.image.BufferedImage;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Random;
+import java.util.stream.Stream;
+import javax.imageio.ImageIO;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+
+/** Boxes of JPEG files against the whole decode of the same files, and what damage does to either. */
+class JpegBoxTest {
+  private static final Path PHOTOS = Path.of("../shared/data/imagenet-full-size");
+
+  @BeforeEach void needsTheLibraries() {
+    assumeTrue(TurboJpeg.available() && JpegBox.available(), "needs libjpeg-turbo: " + JpegLibraries.findings());
+  }
+
+  /** Drawn pictures of odd sizes, coded by the JDK (colour at half resolution) and by libturbojpeg, in colour and grey. */
+  private static List<byte[]> drawn() throws IOException {
+    List<byte[]> all = new ArrayList<>();
+    for (int[] size : new int[][] {{1, 1}, {7, 5}, {16, 16}, {37, 61}, {97, 33}, {130, 129}}) {
+      Picture x = new Picture();
+      x.resize(size[0], size[1], 3);
+      BufferedImage grey = new BufferedImage(size[1], size[0], BufferedImage.TYPE_BYTE_GRAY), colour = new BufferedImage(size[1], size[0], BufferedImage.TYPE_INT_RGB);
+      Random random = new Random(size[0]);
+      for (int i = 0; i < x.bytes(); i++) x.pixels()[i] = (byte) (i * 37 / (1 + i % 5) + random.nextInt(90));
+      for (int i = 0; i < size[0] * size[1]; i++) {
+        byte[] p = x.pixels();
+        colour.setRGB(i % size[1], i / size[1], (p[3 * i] & 255) << 16 | (p[3 * i + 1] & 255) << 8 | p[3 * i + 2] & 255);
+        grey.getRaster().setSample(i % size[1], i / size[1], 0, p[3 * i] & 255);
+      }
+      all.add(TurboJpeg.encode(x, 88));
+      for (BufferedImage image : List.of(grey, colour)) {
+        ByteArrayOutputStream out = new ByteArrayOutputStream();
+        ImageIO.write(image, "jpg", out);
+        all.add(out.toByteArray());
+      }
+    }
+    return all;
+  }
+
+  private static List<byte[]> photos(int most) throws IOException {
+    List<byte[]> all = new ArrayList<>();
+    if (!Files.isDirectory(PHOTOS)) return all;
+    try (Stream<Path> files = Files.list(PHOTOS)) {
+      for (Path file : files.sorted().limit(most).toList()) all.add(Files.readAllBytes(file));
+    }
+    return all;
+  }
+
+  @Test void aBoxHasThePixelsOfTheWholeDecode() throws IOException {
+    Random random = new Random(4);
+    List<byte[]> files = drawn();
+    files.addAll(photos(60));
+    Picture whole = new Picture(), part = new Picture();
+    TurboJpeg turbo = new TurboJpeg();
+    JpegBox box = new JpegBox();
+    int plain = 0;
+    try (Arena arena = Arena.ofConfined()) {
+      for (byte[] file : files) {
+        MemorySegment data = arena.allocateFrom(ValueLayout.JAVA_BYTE, file);
+        JpegHeader header = JpegHeader.read("x", data, file.length);
+        int height = header.height(), width = header.width();
+        turbo.decode("x", data, file.length, header, Box.whole(height, width), whole);
+        if (!header.plain()) continue;
+        plain++;
+        for (int i = 0; i < 8; i++) {
+          int top = random.nextInt(height), left = random.nextInt(width);
+          Box wanted = i == 0 ? Box.whole(height, width) : new Box(top, left, 1 + random.nextInt(height - top), 1 + random.nextInt(width - left));
+          box.decode("x", data, file.length, header, wanted, part);
+          assertEquals(wanted.top(), part.top());
+          assertEquals(width, part.imageWidth());
+          for (int h = 0; h < wanted.height(); h++) {
+            int from = ((wanted.top() + h) * width + wanted.left()) * 3, row = wanted.width() * 3;
+            assertTrue(Arrays.equals(whole.pixels(), from, from + row, part.pixels(), h * row, (h + 1) * row), header + " " + wanted + " row " + h);
+          }
+        }
+      }
+    }
+    assertTrue(plain >= files.size() - 1, plain + " of " + files.size() + " files are plain");
+  }
+
+  @Test void everyKindOfDamageIsRefusedOrGivesAPicture() throws IOException {
+    ImageDecoder decoder = new ImageDecoder();
+    Picture x = new Picture();
+    Random random = new Random(8);
+    List<byte[]> files = drawn();
+    files.addAll(photos(10));
+    int refused = 0, flips = 0;
+    for (byte[] file : files) {
+      decoder.decode("whole", file, x);
+      for (int cut : new int[] {0, 1, 2, 3, 4, 20, file.length / 3, file.length - 2, file.length - 1}) {
+        assertThrows(BadImageException.class, () -> decoder.decode("cut", Arrays.copyOf(file, cut), x));
+      }
+      for (int i = 0; i < 60; i++, flips++) {
+        byte[] flipped = file.clone();
+        int at = i < 30 ? random.nextInt(Math.min(file.length, 700)) : random.nextInt(file.length);
+        flipped[at] ^= (byte) (1 << random.nextInt(8));
+        try {
+          decoder.decode("flipped", flipped, x);
+        } catch (BadImageException e) {
+          assertTrue(e.getMessage().startsWith("flipped: "), e.getMessage());
+          refused++;
+        }
+      }
+    }
+    assertTrue(refused > flips / 10, refused + " of " + flips + " flipped bits were noticed");
+  }
+
+  /** A header is plain only if libjpeg has no fatal error with it: each of these has one, or is decoded another way. */
+  @Test void headersThatLibjpegWouldRefuseAreNotPlain() throws IOException {
+    byte[] file = drawn().get(9);
+    int dqt = find(file, 0xDB), dht = find(file, 0xC4), sof = find(file, 0xC0), sos = find(file, 0xDA);
+    assertTrue(plain(file));
+    int[][] changes = {{dqt + 4, 4}, {dqt + 4, 0x20}, {dht + 4, 0x14}, {dht + 4, 0x20}, {dht + 5, 3}, {dht + 5, 255}, {sof + 1, 0xC2}, {sof + 1, 0xC9}, {sof + 4, 12},
+        {sof + 9, 2}, {sof + 11, 0x41}, {sof + 12, 3}, {sof + 14, 0x21}, {sos + 4, 2}, {sos + 5, 77}, {sos + 6, 0x22}, {sos + 11, 1}, {sos + 12, 62}, {sos + 13, 1}};
+    for (int[] change : changes) {
+      byte[] other = file.clone();
+      other[change[0]] = (byte) change[1];
+      try {
+        assertFalse(plain(other), Arrays.toString(change) + " of dqt " + dqt + " dht " + dht + " sof " + sof + " sos " + sos);
+      } catch (BadImageException refused) {
+        assertTrue(refused.getMessage().contains("damaged"));
+      }
+    }
+  }
+
+  private static int find(byte[] file, int marker) {
+    for (int i = 2; i + 3 < file.length; ) {
+      if ((file[i + 1] & 255) == marker) return i;
+      i += 2 + ((file[i + 2] & 255) << 8 | file[i + 3] & 255);
+    }
+    throw new AssertionError("no marker " + marker);
+  }
+
+  private static boolean plain(byte[] file) throws IOException {
+    try (Arena arena = Arena.ofConfined()) {
+      return JpegHeader.read("x", arena.allocateFrom(ValueLayout.JAVA_BYTE, file), file.length).plain();
+    }
+  }
+}
