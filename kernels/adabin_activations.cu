@@ -8,34 +8,17 @@
 //   learned_set_backward_finish  the two sums
 //
 // Shapes     x, gradQ, gradX n values; partial [blocks][2] double; alpha, beta, gradAlpha, gradBeta 1 value
+//            x, gradX, gradQ are float, or bfloat16 in learned_set_backward_bf16; the rest is float
 // Launch     block 256, any grid; finish block 256, grid 1. The forward is pack_learned in pack.cu
 // Limits     n < 2^31
-// Exactness  gradX equal to the twin; sums are double in a tree, in an order of their own
+// Exactness  gradX equal to the twin, in bfloat16 its nearest; sums are double in a tree, in an order of their own
 // Twin       src/main/java/onebit/ops/cpu/CpuBinarizeOps.java, learnedSetBackward
 // Tests      native-tests/adabin_activations_test.cpp, src/test/java/onebit/ops/BinarizeActivationsTest.java
 // Source     Tu et al. 2022, AdaBin, arXiv 2208.08084; code binarylib.py lines 41-69
-// Rungs      1 gradient and partial sums in one pass
+// Rungs      1 gradient and partial sums in one pass, 2 neighbours in 16 bytes
+#ifndef ELEMENT
+#include "element.cuh"
 #include "slope.cuh"
-
-ONEBIT_KERNEL(256) learned_set_backward(float* gradX, double* partial, const float* gradQ, const float* x, const float* alpha,
-                                        const float* beta, int kind, float slopeA, float slopeB, int codeForm, unsigned n) {
-  __shared__ double shared[33];
-  Slope f{kind, slopeA, slopeB};
-  float a = alpha[0], b = beta[0], inverse = 1 / a, weight = codeForm ? a : 1.0f, added = codeForm ? b : 0.0f;
-  double sumAlpha = 0, sumBeta = 0;
-  FOR_EACH(i, n) {
-    float u = (x[i] - b) * inverse, g = gradQ[i], p = f.slope(u);
-    gradX[i] = g * p;
-    sumAlpha += g * (copysignf(1.0f, u + 0.0f) + added - u * p);
-    sumBeta += g * (weight - p);
-  }
-  sumAlpha = block_sum(sumAlpha, shared);
-  sumBeta = block_sum(sumBeta, shared);
-  if (threadIdx.x == 0) {
-    partial[2 * blockIdx.x] = sumAlpha;
-    partial[2 * blockIdx.x + 1] = sumBeta;
-  }
-}
 
 ONEBIT_KERNEL(256) learned_set_backward_finish(float* gradAlpha, float* gradBeta, const double* partial, unsigned blocks) {
   __shared__ double shared[33];
@@ -51,3 +34,36 @@ ONEBIT_KERNEL(256) learned_set_backward_finish(float* gradAlpha, float* gradBeta
     gradBeta[0] = float(sumBeta);
   }
 }
+
+#define ELEMENT_FILE "adabin_activations.cu"
+#include "each_element.cuh"
+#else
+
+ONEBIT_KERNEL(256) ENTRY(learned_set_backward)(ELEMENT* gradX, double* partial, const ELEMENT* gradQ, const ELEMENT* x, const float* alpha,
+                                               const float* beta, int kind, float slopeA, float slopeB, int codeForm, unsigned n) {
+  __shared__ double shared[33];
+  Slope f{kind, slopeA, slopeB};
+  float a = alpha[0], b = beta[0], inverse = 1 / a, weight = codeForm ? a : 1.0f, added = codeForm ? b : 0.0f;
+  double sumAlpha = 0, sumBeta = 0;
+  for_each_vector<kWide<ELEMENT>>(n, aligned(gradX, gradQ, x), [&](unsigned i, auto width) {
+    constexpr unsigned W = width.value;
+    float v[W], g[W];
+    load_vector(x + i, v);
+    load_vector(gradQ + i, g);
+#pragma unroll
+    for (unsigned k = 0; k < W; k++) {
+      float u = (v[k] - b) * inverse, p = f.slope(u);
+      sumAlpha += g[k] * (copysignf(1.0f, u + 0.0f) + added - u * p);
+      sumBeta += g[k] * (weight - p);
+      g[k] *= p;
+    }
+    store_vector(gradX + i, g);
+  });
+  sumAlpha = block_sum(sumAlpha, shared);
+  sumBeta = block_sum(sumBeta, shared);
+  if (threadIdx.x == 0) {
+    partial[2 * blockIdx.x] = sumAlpha;
+    partial[2 * blockIdx.x + 1] = sumBeta;
+  }
+}
+#endif

@@ -8,79 +8,20 @@
 //   batch_norm_backward_apply    gradX = gamma inverse (g - mean(g) - xhat mean(g xhat))
 //
 // Shapes     x, y, gradX, gradY rows of C values; partial [splits][2][C]; the rest C values
+//            y, x, gradX, gradY are float, or bfloat16 in the entries named _bf16; the rest is float
 // Launch     block 256, any grid; _sums as channel_sums in common.cuh; _finish and _inverse grid ceil(C / 256)
 // Limits     rows * C < 2^31
-// Exactness  sums are double, of differences from the first row, so a large common offset costs no digits
+// Exactness  sums are double, of differences from the first row, so a large common offset costs no digits; y and gradX are rounded once
 // Twin       src/main/java/onebit/ops/cpu/CpuNormOps.java, batchNorm, batchNormInference, batchNormBackward
 // Tests      native-tests/batch_norm_test.cpp, src/test/java/onebit/ops/NormOpsTest.java
 // Source     Ioffe and Szegedy 2015, arXiv 1502.03167
-// Rungs      1 sums, finish, apply as three launches
-#include "common.cuh"
-
-ONEBIT_KERNEL(256) batch_norm_sums(double* partial, const float* x, unsigned rows, unsigned channels) {
-  __shared__ double tile[512];
-  unsigned c = blockIdx.x * blockDim.x + threadIdx.x, lane = threadIdx.y * blockDim.x + threadIdx.x;
-  double sum = 0, squares = 0;
-  if (c < channels) {
-    double first = x[c];
-    for (unsigned row = blockIdx.y * blockDim.y + threadIdx.y; row < rows; row += gridDim.y * blockDim.y) {
-      double d = x[row * channels + c] - first;
-      sum += d;
-      squares += d * d;
-    }
-  }
-  tile[lane] = sum;
-  tile[256 + lane] = squares;
-  __syncthreads();
-  for (unsigned half = blockDim.y / 2; half > 0; half /= 2) {
-    if (threadIdx.y < half) {
-      tile[lane] += tile[lane + half * blockDim.x];
-      tile[256 + lane] += tile[256 + lane + half * blockDim.x];
-    }
-    __syncthreads();
-  }
-  if (threadIdx.y == 0 && c < channels) {
-    partial[(blockIdx.y * 2) * channels + c] = tile[lane];
-    partial[(blockIdx.y * 2 + 1) * channels + c] = tile[256 + lane];
-  }
-}
-
-ONEBIT_KERNEL(256) batch_norm_finish(float* mean, float* inverse, float* runningMean, float* runningVar, const float* x,
-                                     const double* partial, unsigned splits, unsigned rows, unsigned channels, float momentum,
-                                     float epsilon, int unbiased) {
-  unsigned c = blockIdx.x * 256 + threadIdx.x;
-  if (c >= channels) return;
-  double shift = channel_total(partial, splits, 2, 0, channels, c) / rows;
-  double var = channel_total(partial, splits, 2, 1, channels, c) / rows - shift * shift;
-  if (var < 0) var = 0;
-  float m = float(x[c] + shift);
-  mean[c] = m;
-  inverse[c] = float(1 / sqrt(var + epsilon));
-  double kept = unbiased && rows > 1 ? var * rows / (rows - 1) : var;
-  runningMean[c] += momentum * (m - runningMean[c]);
-  runningVar[c] += momentum * (float(kept) - runningVar[c]);
-}
+// Rungs      1 sums, finish, apply as three launches, 2 neighbours in 16 bytes
+#ifndef ELEMENT
+#include "element.cuh"
 
 ONEBIT_KERNEL(256) batch_norm_inverse(float* inverse, const float* var, float epsilon, unsigned channels) {
   unsigned c = blockIdx.x * 256 + threadIdx.x;
   if (c < channels) inverse[c] = float(1 / sqrt(double(var[c]) + epsilon));
-}
-
-ONEBIT_KERNEL(256) batch_norm_apply(float* y, const float* x, const float* gamma, const float* beta, const float* mean,
-                                    const float* inverse, unsigned n, unsigned channels) {
-  FOR_EACH(i, n) {
-    unsigned c = i % channels;
-    y[i] = (x[i] - mean[c]) * (gamma[c] * inverse[c]) + beta[c];
-  }
-}
-
-ONEBIT_KERNEL(256) batch_norm_backward_sums(double* partial, const float* gradY, const float* x, const float* mean, const float* inverse,
-                                            unsigned rows, unsigned channels) {
-  __shared__ double tile[512];
-  channel_sums<2>(partial, rows, channels, tile, [=](unsigned i, unsigned c, float* each) {
-    each[0] = gradY[i];
-    each[1] = gradY[i] * ((x[i] - mean[c]) * inverse[c]);
-  });
 }
 
 ONEBIT_KERNEL(256) batch_norm_backward_finish(float* gradGamma, float* gradBeta, float* meanG, float* meanGx, const double* partial,
@@ -94,10 +35,96 @@ ONEBIT_KERNEL(256) batch_norm_backward_finish(float* gradGamma, float* gradBeta,
   meanGx[c] = float(gx / rows) * inverse[c];
 }
 
-ONEBIT_KERNEL(256) batch_norm_backward_apply(float* gradX, const float* gradY, const float* x, const float* gamma, const float* mean,
-                                             const float* inverse, const float* meanG, const float* meanGx, unsigned n, unsigned channels) {
-  FOR_EACH(i, n) {
-    unsigned c = i % channels;
-    gradX[i] = gamma[c] * inverse[c] * (gradY[i] - meanG[c] - (x[i] - mean[c]) * meanGx[c]);
-  }
+#define ELEMENT_FILE "batch_norm.cu"
+#include "each_element.cuh"
+#else
+
+ONEBIT_KERNEL(256) ENTRY(batch_norm_sums)(double* partial, const ELEMENT* x, unsigned rows, unsigned channels) {
+  __shared__ double tile[2 * kSumTile];
+  channel_sums<2>(partial, rows, channels, tile, [=](unsigned i, unsigned c, auto width, auto& each) {
+    constexpr unsigned W = width.value;
+    float v[W], first[W];
+    load_vector(x + i, v);
+    load_vector(x + c, first);
+#pragma unroll
+    for (unsigned k = 0; k < W; k++) {
+      double d = double(v[k]) - double(first[k]);
+      each[0][k] = d;
+      each[1][k] = d * d;
+    }
+  });
 }
+
+ONEBIT_KERNEL(256) ENTRY(batch_norm_finish)(float* mean, float* inverse, float* runningMean, float* runningVar, const ELEMENT* x,
+                                            const double* partial, unsigned splits, unsigned rows, unsigned channels, float momentum,
+                                            float epsilon, int unbiased) {
+  unsigned c = blockIdx.x * 256 + threadIdx.x;
+  if (c >= channels) return;
+  double shift = channel_total(partial, splits, 2, 0, channels, c) / rows;
+  double var = channel_total(partial, splits, 2, 1, channels, c) / rows - shift * shift;
+  if (var < 0) var = 0;
+  float m = float(load(x + c) + shift);
+  mean[c] = m;
+  inverse[c] = float(1 / sqrt(var + epsilon));
+  double kept = unbiased && rows > 1 ? var * rows / (rows - 1) : var;
+  runningMean[c] += momentum * (m - runningMean[c]);
+  runningVar[c] += momentum * (float(kept) - runningVar[c]);
+}
+
+ONEBIT_KERNEL(256) ENTRY(batch_norm_apply)(ELEMENT* y, const ELEMENT* x, const float* gamma, const float* beta, const float* mean,
+                                           const float* inverse, unsigned n, unsigned channels) {
+  bool whole = channels % kWide<ELEMENT> == 0 && aligned(y, x, gamma, beta, mean, inverse);
+  for_each_vector<kWide<ELEMENT>>(n, whole, [=](unsigned i, auto width) {
+    constexpr unsigned W = width.value;
+    unsigned c = i % channels;
+    float v[W], m[W], scale[W], share[W], shift[W];
+    load_vector(x + i, v);
+    load_vector(mean + c, m);
+    load_vector(gamma + c, scale);
+    load_vector(inverse + c, share);
+    load_vector(beta + c, shift);
+#pragma unroll
+    for (unsigned k = 0; k < W; k++) v[k] = (v[k] - m[k]) * (scale[k] * share[k]) + shift[k];
+    store_vector(y + i, v);
+  });
+}
+
+ONEBIT_KERNEL(256) ENTRY(batch_norm_backward_sums)(double* partial, const ELEMENT* gradY, const ELEMENT* x, const float* mean,
+                                                   const float* inverse, unsigned rows, unsigned channels) {
+  __shared__ double tile[2 * kSumTile];
+  channel_sums<2>(partial, rows, channels, tile, [=](unsigned i, unsigned c, auto width, auto& each) {
+    constexpr unsigned W = width.value;
+    float v[W], g[W], m[W], share[W];
+    load_vector(x + i, v);
+    load_vector(gradY + i, g);
+    load_vector(mean + c, m);
+    load_vector(inverse + c, share);
+#pragma unroll
+    for (unsigned k = 0; k < W; k++) {
+      each[0][k] = g[k];
+      each[1][k] = g[k] * ((v[k] - m[k]) * share[k]);
+    }
+  });
+}
+
+ONEBIT_KERNEL(256) ENTRY(batch_norm_backward_apply)(ELEMENT* gradX, const ELEMENT* gradY, const ELEMENT* x, const float* gamma,
+                                                    const float* mean, const float* inverse, const float* meanG, const float* meanGx,
+                                                    unsigned n, unsigned channels) {
+  bool whole = channels % kWide<ELEMENT> == 0 && aligned(gradX, gradY, x, gamma, mean, inverse, meanG, meanGx);
+  for_each_vector<kWide<ELEMENT>>(n, whole, [=](unsigned i, auto width) {
+    constexpr unsigned W = width.value;
+    unsigned c = i % channels;
+    float v[W], g[W], m[W], scale[W], share[W], ofG[W], ofGx[W];
+    load_vector(x + i, v);
+    load_vector(gradY + i, g);
+    load_vector(mean + c, m);
+    load_vector(gamma + c, scale);
+    load_vector(inverse + c, share);
+    load_vector(meanG + c, ofG);
+    load_vector(meanGx + c, ofGx);
+#pragma unroll
+    for (unsigned k = 0; k < W; k++) v[k] = scale[k] * share[k] * (g[k] - ofG[k] - (v[k] - m[k]) * ofGx[k]);
+    store_vector(gradX + i, v);
+  });
+}
+#endif

@@ -30,34 +30,53 @@ __device__ __forceinline__ double block_sum(double value, double* shared) {
   return sum;
 }
 
-/**
- * partial[split][v][c] = the sum of term(row, c) over the rows of one split.
- *
- * Launch: block (x, y) of 256 threads, x channels at a time and y rows; grid (ceil(C / x), splits); tile holds 256 * VALUES doubles.
- */
-template <int VALUES, class Term>
-__device__ __forceinline__ void channel_sums(double* partial, unsigned rows, unsigned channels, double* tile, Term term) {
-  unsigned c = blockIdx.x * blockDim.x + threadIdx.x, lane = threadIdx.y * blockDim.x + threadIdx.x;
-  double sum[VALUES] = {};
+/** A number of elements that is known when the kernel is compiled. */
+template <unsigned N> struct Width {
+  static constexpr unsigned value = N;
+};
+
+/** Channels that one thread of channel_sums adds up where their number is a multiple. */
+constexpr unsigned kSumChannels = 4;
+
+template <int VALUES, unsigned W, class Term>
+__device__ __forceinline__ void sum_channels(double* partial, unsigned rows, unsigned channels, double* tile, Term term) {
+  unsigned c = (blockIdx.x * blockDim.x + threadIdx.x) * W, lane = threadIdx.y * blockDim.x + threadIdx.x;
+  double sum[VALUES * W] = {};
   if (c < channels) {
     for (unsigned row = blockIdx.y * blockDim.y + threadIdx.y; row < rows; row += gridDim.y * blockDim.y) {
-      float each[VALUES];
-      term(row * channels + c, c, each);
-      for (int v = 0; v < VALUES; v++) sum[v] += each[v];
+      double each[VALUES][W];
+      term(row * channels + c, c, Width<W>{}, each);
+#pragma unroll
+      for (unsigned v = 0; v < VALUES * W; v++) sum[v] += each[v / W][v % W];
     }
   }
-  for (int v = 0; v < VALUES; v++) tile[v * 256 + lane] = sum[v];
+#pragma unroll
+  for (unsigned v = 0; v < VALUES * W; v++) tile[v * 256 + lane] = sum[v];
   __syncthreads();
   for (unsigned half = blockDim.y / 2; half > 0; half /= 2) {
     if (threadIdx.y < half) {
-      for (int v = 0; v < VALUES; v++) tile[v * 256 + lane] += tile[v * 256 + lane + half * blockDim.x];
+      for (unsigned v = 0; v < VALUES * W; v++) tile[v * 256 + lane] += tile[v * 256 + lane + half * blockDim.x];
     }
     __syncthreads();
   }
   if (threadIdx.y == 0 && c < channels) {
-    for (int v = 0; v < VALUES; v++) partial[(blockIdx.y * VALUES + v) * channels + c] = tile[v * 256 + lane];
+    for (unsigned v = 0; v < VALUES * W; v++) partial[(blockIdx.y * VALUES + v / W) * channels + c + v % W] = tile[v * 256 + lane];
   }
 }
+
+/**
+ * partial[split][v][c] = the sum over the rows of one split of each[v][k], which term(index, c, width, each) gives for `width` channels c + k.
+ *
+ * Launch: block (x, y) of 256 threads, x lanes at a time and y rows; grid (ceil(lanes / x), splits), a lane being kSumChannels channels
+ * where C is a multiple of that, else one; tile holds kSumTile * VALUES doubles. Addresses are multiples of 16 bytes.
+ */
+template <int VALUES, class Term>
+__device__ __forceinline__ void channel_sums(double* partial, unsigned rows, unsigned channels, double* tile, Term term) {
+  if (channels % kSumChannels == 0) sum_channels<VALUES, kSumChannels>(partial, rows, channels, tile, term);
+  else sum_channels<VALUES, 1>(partial, rows, channels, tile, term);
+}
+
+constexpr unsigned kSumTile = 256 * kSumChannels;
 
 /** The sum over the splits of channel c of value v, in their order. */
 __device__ __forceinline__ double channel_total(const double* partial, unsigned splits, unsigned values, unsigned v, unsigned channels, unsigned c) {

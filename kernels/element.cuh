@@ -2,7 +2,7 @@
 //
 //   load(p), store(p, v)                     one element; storing rounds to the nearest bfloat16, ties to even, NaN to NaN
 //   load_vector(p, v), store_vector(p, v)    1, 2, 4 or 8 neighbours, at an address that is a multiple of theirs (or of 16 bytes)
-//   for_each_vector(n, whole, f)             f(i, width): 16 bytes of ELEMENT at a time where whole holds, the rest one by one
+//   for_each_vector<W>(n, whole, f)          f(i, width): W elements at a time where whole holds, the rest one by one
 //
 // A file whose entries exist on both types is written once, over ELEMENT and ENTRY, and includes itself by each_element.cuh:
 //
@@ -96,11 +96,6 @@ template <unsigned N> __device__ __forceinline__ void store_vector(__nv_bfloat16
 /** Elements of a type in 16 bytes, the widest load of a thread: 4 floats, 8 bfloat16. */
 template <class T> constexpr unsigned kWide = 16 / sizeof(T);
 
-/** A number of elements that is known when the kernel is compiled. */
-template <unsigned N> struct Width {
-  static constexpr unsigned value = N;
-};
-
 /** Whether all addresses are multiples of 16 bytes. */
 template <class... T> __device__ __forceinline__ bool aligned(const T*... p) { return ((reinterpret_cast<uintptr_t>(p) | ...) & 15) == 0; }
 
@@ -109,4 +104,11 @@ template <unsigned W, class F> __device__ __forceinline__ void for_each_vector(u
   unsigned vectors = whole ? n / W : 0;
   FOR_EACH(i, vectors) f(i * W, Width<W>{});
   FOR_EACH(i, n - vectors * W) f(vectors * W + i, Width<1>{});
+}
+
+/** The same over the elements of one block's own array. */
+template <unsigned W, class F> __device__ __forceinline__ void for_each_of_block(unsigned n, bool whole, F f) {
+  unsigned vectors = whole ? n / W : 0;
+  for (unsigned i = threadIdx.x; i < vectors; i += blockDim.x) f(i * W, Width<W>{});
+  for (unsigned i = vectors * W + threadIdx.x; i < n; i += blockDim.x) f(i, Width<1>{});
 }

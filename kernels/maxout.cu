@@ -12,7 +12,7 @@
 // Twin       src/main/java/onebit/ops/cpu/CpuPointOps.java, maxout, maxoutBackward
 // Tests      native-tests/maxout_test.cpp, src/test/java/onebit/ops/PointOpsTest.java
 // Source     Tu et al. 2022, AdaBin, arXiv 2208.08084
-// Rungs      1 one pass forward, gradient and sums in one pass, 2 forward by 16 bytes a thread
+// Rungs      1 one pass forward, gradient and sums in one pass, 2 neighbours in 16 bytes
 #ifndef ELEMENT
 #include "element.cuh"
 #define ELEMENT_FILE "maxout.cu"
@@ -38,12 +38,21 @@ ONEBIT_KERNEL(256) ENTRY(maxout)(ELEMENT* y, const ELEMENT* x, const float* posi
 
 ONEBIT_KERNEL(256) ENTRY(maxout_backward)(ELEMENT* gradX, double* partial, const ELEMENT* gradY, const ELEMENT* x, const float* positive,
                                           const float* negative, unsigned rows, unsigned channels) {
-  __shared__ double tile[512];
-  channel_sums<2>(partial, rows, channels, tile, [=](unsigned i, unsigned c, float* each) {
-    float v = load(x + i), g = load(gradY + i);
-    each[0] = g * (v > 0 ? v : 0.0f);
-    each[1] = g * (v < 0 ? v : 0.0f);
-    store(gradX + i, g * (v > 0 ? positive[c] : v < 0 ? negative[c] : 0.0f));
+  __shared__ double tile[2 * kSumTile];
+  channel_sums<2>(partial, rows, channels, tile, [=](unsigned i, unsigned c, auto width, auto& each) {
+    constexpr unsigned W = width.value;
+    float v[W], g[W], above[W], below[W];
+    load_vector(x + i, v);
+    load_vector(gradY + i, g);
+    load_vector(positive + c, above);
+    load_vector(negative + c, below);
+#pragma unroll
+    for (unsigned k = 0; k < W; k++) {
+      each[0][k] = g[k] * (v[k] > 0 ? v[k] : 0.0f);
+      each[1][k] = g[k] * (v[k] < 0 ? v[k] : 0.0f);
+      g[k] *= v[k] > 0 ? above[k] : v[k] < 0 ? below[k] : 0.0f;
+    }
+    store_vector(gradX + i, g);
   });
 }
 #endif

@@ -6,15 +6,16 @@
 //   reduce_pad         y = the window's sum / window^2 in the middle channels, 0 in the others (window 1: subsampling)
 //
 // Shapes     x, gradX N,H,W,C; y, gradY N,P,Q,C, or N,P,Q,D for reduce_pad, D - C zero channels around; n values of the destination
-// Launch     block 256, any grid; one thread per value of the destination
+//            all are float, or bfloat16 in the entries named _bf16
+// Launch     block 256, any grid; a thread per value of the destination, or per 16 bytes of them
 // Limits     n < 2^31
-// Exactness  gradients are gathered in row order of the windows: equal to the twin
+// Exactness  gradients are gathered in row order of the windows: equal to the twin, in bfloat16 its nearest
 // Twin       src/main/java/onebit/ops/cpu/CpuPoolOps.java, maxPool, averagePool, subsamplePad, poolPad and their backwards
 // Tests      native-tests/pool_test.cpp, src/test/java/onebit/ops/PoolOpsTest.java
 // Source     He et al. 2016, shortcut option A, for reduce_pad with window 1
-// Rungs      1 one thread per value of the destination, gradients gathered
-#include "common.cuh"
-
+// Rungs      1 one thread per value of the destination, gradients gathered, 2 neighbouring channels in 16 bytes
+#ifndef ELEMENT
+#include "element.cuh"
 
 struct Place {
   int n, h, w, c;
@@ -31,104 +32,157 @@ __device__ __forceinline__ void windows_over(int h, int window, int stride, int 
   to = min((h + pad) / stride + 1, count);
 }
 
-ONEBIT_KERNEL(256) max_pool(float* y, const float* x, unsigned n, int h, int w, int c, int p, int q, int window, int stride, int pad) {
-  FOR_EACH(i, n) {
+#define ELEMENT_FILE "pool.cu"
+#include "each_element.cuh"
+#else
+
+ONEBIT_KERNEL(256) ENTRY(max_pool)(ELEMENT* y, const ELEMENT* x, unsigned n, int h, int w, int c, int p, int q, int window, int stride,
+                                   int pad) {
+  for_each_vector<kWide<ELEMENT>>(n, c % kWide<ELEMENT> == 0 && aligned(y, x), [=](unsigned i, auto width) {
+    constexpr unsigned W = width.value;
     Place at = place(i, p, q, c);
     int h0 = max(0, at.h * stride - pad), h1 = min(h, at.h * stride - pad + window);
     int w0 = max(0, at.w * stride - pad), w1 = min(w, at.w * stride - pad + window);
-    float best = __int_as_float(0xff800000);
+    float best[W];
+#pragma unroll
+    for (unsigned k = 0; k < W; k++) best[k] = __int_as_float(0xff800000);
     for (int hh = h0; hh < h1; hh++) {
       for (int ww = w0; ww < w1; ww++) {
-        float v = x[((at.n * h + hh) * w + ww) * c + at.c];
-        if (v > best || v != v) best = v;
+        float v[W];
+        load_vector(x + ((at.n * h + hh) * w + ww) * c + at.c, v);
+#pragma unroll
+        for (unsigned k = 0; k < W; k++) {
+          if (v[k] > best[k] || v[k] != v[k]) best[k] = v[k];
+        }
       }
     }
-    y[i] = best;
-  }
+    store_vector(y + i, best);
+  });
 }
 
-ONEBIT_KERNEL(256) max_pool_backward(float* gradX, const float* gradY, const float* x, unsigned n, int h, int w, int c, int p, int q,
-                                     int window, int stride, int pad) {
-  FOR_EACH(i, n) {
+ONEBIT_KERNEL(256) ENTRY(max_pool_backward)(ELEMENT* gradX, const ELEMENT* gradY, const ELEMENT* x, unsigned n, int h, int w, int c, int p,
+                                            int q, int window, int stride, int pad) {
+  for_each_vector<kWide<ELEMENT>>(n, c % kWide<ELEMENT> == 0 && aligned(gradX, gradY, x), [=](unsigned i, auto width) {
+    constexpr unsigned W = width.value;
     Place at = place(i, h, w, c);
     int p0, p1, q0, q1;
     windows_over(at.h, window, stride, pad, p, p0, p1);
     windows_over(at.w, window, stride, pad, q, q0, q1);
-    float sum = 0;
+    float sum[W] = {};
     for (int pp = p0; pp < p1; pp++) {
       for (int qq = q0; qq < q1; qq++) {
         int h0 = max(0, pp * stride - pad), h1 = min(h, pp * stride - pad + window);
         int w0 = max(0, qq * stride - pad), w1 = min(w, qq * stride - pad + window);
-        unsigned best = ((at.n * h + h0) * w + w0) * c + at.c;
+        float best[W], g[W];
+        bool own[W];
+        load_vector(x + ((at.n * h + h0) * w + w0) * c + at.c, best);
+#pragma unroll
+        for (unsigned k = 0; k < W; k++) own[k] = h0 == at.h && w0 == at.w;
         for (int hh = h0; hh < h1; hh++) {
           for (int ww = w0; ww < w1; ww++) {
-            unsigned other = ((at.n * h + hh) * w + ww) * c + at.c;
-            if (x[other] > x[best]) best = other;
+            float v[W];
+            load_vector(x + ((at.n * h + hh) * w + ww) * c + at.c, v);
+            bool here = hh == at.h && ww == at.w;
+#pragma unroll
+            for (unsigned k = 0; k < W; k++) {
+              own[k] = v[k] > best[k] ? here : own[k];
+              best[k] = v[k] > best[k] ? v[k] : best[k];
+            }
           }
         }
-        if (best == i) sum += gradY[((at.n * p + pp) * q + qq) * c + at.c];
+        load_vector(gradY + ((at.n * p + pp) * q + qq) * c + at.c, g);
+#pragma unroll
+        for (unsigned k = 0; k < W; k++) sum[k] += own[k] ? g[k] : 0.0f;
       }
     }
-    gradX[i] = sum;
-  }
+    store_vector(gradX + i, sum);
+  });
 }
 
-ONEBIT_KERNEL(256) average_pool(float* y, const float* x, unsigned n, int h, int w, int c, int p, int q, int window, int stride) {
-  FOR_EACH(i, n) {
+ONEBIT_KERNEL(256) ENTRY(average_pool)(ELEMENT* y, const ELEMENT* x, unsigned n, int h, int w, int c, int p, int q, int window, int stride) {
+  for_each_vector<kWide<ELEMENT>>(n, c % kWide<ELEMENT> == 0 && aligned(y, x), [=](unsigned i, auto width) {
+    constexpr unsigned W = width.value;
     Place at = place(i, p, q, c);
     int h0 = at.h * stride, h1 = min(h, h0 + window), w0 = at.w * stride, w1 = min(w, w0 + window);
-    float sum = 0;
+    float sum[W] = {};
     for (int hh = h0; hh < h1; hh++) {
-      for (int ww = w0; ww < w1; ww++) sum += x[((at.n * h + hh) * w + ww) * c + at.c];
+      for (int ww = w0; ww < w1; ww++) {
+        float v[W];
+        load_vector(x + ((at.n * h + hh) * w + ww) * c + at.c, v);
+#pragma unroll
+        for (unsigned k = 0; k < W; k++) sum[k] += v[k];
+      }
     }
-    y[i] = sum * (1.0f / ((h1 - h0) * (w1 - w0)));
-  }
+#pragma unroll
+    for (unsigned k = 0; k < W; k++) sum[k] *= 1.0f / ((h1 - h0) * (w1 - w0));
+    store_vector(y + i, sum);
+  });
 }
 
-ONEBIT_KERNEL(256) average_pool_backward(float* gradX, const float* gradY, unsigned n, int h, int w, int c, int p, int q, int window,
-                                         int stride) {
-  FOR_EACH(i, n) {
+ONEBIT_KERNEL(256) ENTRY(average_pool_backward)(ELEMENT* gradX, const ELEMENT* gradY, unsigned n, int h, int w, int c, int p, int q,
+                                                int window, int stride) {
+  for_each_vector<kWide<ELEMENT>>(n, c % kWide<ELEMENT> == 0 && aligned(gradX, gradY), [=](unsigned i, auto width) {
+    constexpr unsigned W = width.value;
     Place at = place(i, h, w, c);
     int p0, p1, q0, q1;
     windows_over(at.h, window, stride, 0, p, p0, p1);
     windows_over(at.w, window, stride, 0, q, q0, q1);
-    float sum = 0;
+    float sum[W] = {};
     for (int pp = p0; pp < p1; pp++) {
       for (int qq = q0; qq < q1; qq++) {
         int rows = min(h, pp * stride + window) - pp * stride, columns = min(w, qq * stride + window) - qq * stride;
-        sum += 1.0f / (rows * columns) * gradY[((at.n * p + pp) * q + qq) * c + at.c];
+        float g[W], share = __frcp_rn(float(rows * columns));
+        load_vector(gradY + ((at.n * p + pp) * q + qq) * c + at.c, g);
+#pragma unroll
+        for (unsigned k = 0; k < W; k++) sum[k] += share * g[k];
       }
     }
-    gradX[i] = sum;
-  }
+    store_vector(gradX + i, sum);
+  });
 }
 
-ONEBIT_KERNEL(256) reduce_pad(float* y, const float* x, unsigned n, int h, int w, int c, int p, int q, int d, int window, int stride) {
-  FOR_EACH(i, n) {
+ONEBIT_KERNEL(256) ENTRY(reduce_pad)(ELEMENT* y, const ELEMENT* x, unsigned n, int h, int w, int c, int p, int q, int d, int window,
+                                     int stride) {
+  bool whole = c % kWide<ELEMENT> == 0 && (d - c) / 2 % kWide<ELEMENT> == 0 && aligned(y, x);
+  for_each_vector<kWide<ELEMENT>>(n, whole, [=](unsigned i, auto width) {
+    constexpr unsigned W = width.value;
     Place at = place(i, p, q, d);
     int from = at.c - (d - c) / 2;
-    float sum = 0, factor = 1.0f / (window * window);
+    float sum[W] = {}, factor = 1.0f / (window * window);
     if (from >= 0 && from < c) {
       int h0 = at.h * stride, h1 = min(h, h0 + window), w0 = at.w * stride, w1 = min(w, w0 + window);
       for (int hh = h0; hh < h1; hh++) {
-        for (int ww = w0; ww < w1; ww++) sum += factor * x[((at.n * h + hh) * w + ww) * c + from];
+        for (int ww = w0; ww < w1; ww++) {
+          float v[W];
+          load_vector(x + ((at.n * h + hh) * w + ww) * c + from, v);
+#pragma unroll
+          for (unsigned k = 0; k < W; k++) sum[k] += factor * v[k];
+        }
       }
     }
-    y[i] = sum;
-  }
+    store_vector(y + i, sum);
+  });
 }
 
-ONEBIT_KERNEL(256) reduce_pad_backward(float* gradX, const float* gradY, unsigned n, int h, int w, int c, int p, int q, int d, int window,
-                                       int stride) {
-  FOR_EACH(i, n) {
+ONEBIT_KERNEL(256) ENTRY(reduce_pad_backward)(ELEMENT* gradX, const ELEMENT* gradY, unsigned n, int h, int w, int c, int p, int q, int d,
+                                              int window, int stride) {
+  bool whole = c % kWide<ELEMENT> == 0 && (d - c) / 2 % kWide<ELEMENT> == 0 && aligned(gradX, gradY);
+  for_each_vector<kWide<ELEMENT>>(n, whole, [=](unsigned i, auto width) {
+    constexpr unsigned W = width.value;
     Place at = place(i, h, w, c);
     int p0, p1, q0, q1;
     windows_over(at.h, window, stride, 0, p, p0, p1);
     windows_over(at.w, window, stride, 0, q, q0, q1);
-    float sum = 0, factor = 1.0f / (window * window);
+    float sum[W] = {}, factor = 1.0f / (window * window);
     for (int pp = p0; pp < p1; pp++) {
-      for (int qq = q0; qq < q1; qq++) sum += factor * gradY[((at.n * p + pp) * q + qq) * d + (d - c) / 2 + at.c];
+      for (int qq = q0; qq < q1; qq++) {
+        float g[W];
+        load_vector(gradY + ((at.n * p + pp) * q + qq) * d + (d - c) / 2 + at.c, g);
+#pragma unroll
+        for (unsigned k = 0; k < W; k++) sum[k] += factor * g[k];
+      }
     }
-    gradX[i] = sum;
-  }
+    store_vector(gradX + i, sum);
+  });
 }
+#endif

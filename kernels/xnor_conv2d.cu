@@ -8,15 +8,19 @@
 //
 // Shapes     x N*H*W rows of C bits; w O rows of R*S*C bits, taps O rows of R*S*ceil(C/32) words, ones [O][R*S]; y N,P,Q,O
 //            xCentre, xDistance 1 value; wCentre, wDistance 1 value (each 0) or O values (each 1)
+//            y is float, or bfloat16 in the entries named _bf16; the sets are float
 // Encoding   bit 1 = centre + distance, bit 0 = centre - distance; channel k is bit k % 32 of word k / 32; bits past C are 0
 // Padding    zeroRule 1: outside taps leave every sum; 0: they are bit 0 of x
 // Launch     block 128, grid (ceil(N P Q / 64), ceil(O / 64)); xnor_conv2d_filters block 256, any grid
 // Limits     R*S*C < 2^24; xnor_conv2d needs sm_80 to sm_90
-// Exactness  counts are whole numbers; with centres 0 and distances 1 equal to the twin, else a few float32 operations in its order
+// Exactness  counts are whole numbers; with centres 0 and distances 1 equal to the twin, else a few float32 operations in its order;
+//            bfloat16 rounds the result once
 // Twin       src/main/java/onebit/ops/cpu/CpuBitOps.java, xnorConv2d
 // Tests      native-tests/xnor_conv2d_test.cpp, src/test/java/onebit/ops/BitOpsTest.java
 // Source     Rastegari et al. 2016, XNOR-Net, arXiv 1603.05279; Tu et al. 2022, AdaBin, arXiv 2208.08084
 // Rungs      1 implicit GEMM from a shared tile with __popc, 2 mma.sync AND m16n8k256
+#ifndef ELEMENT
+#include "element.cuh"
 #include "xnor_tile.cuh"
 
 ONEBIT_KERNEL(256) xnor_conv2d_filters(unsigned* taps, int* ones, const unsigned* w, unsigned filters, unsigned tapCount, unsigned channels) {
@@ -59,8 +63,8 @@ __device__ __forceinline__ int inside_taps(int origin, int extent, int taps, int
   return max(from, to);
 }
 
-template <bool TENSOR>
-__device__ __forceinline__ void conv(ConvRoom& room, float* y, const unsigned* x, const unsigned* taps, const int* tapOnes,
+template <bool TENSOR, class T>
+__device__ __forceinline__ void conv(ConvRoom& room, T* y, const unsigned* x, const unsigned* taps, const int* tapOnes,
                                      const float* xCentre, const float* xDistance, const float* wCentre, const float* wDistance, int each,
                                      const Conv g, float offset) {
   int tapWords = (g.c + 31) / 32, pixels = g.n * g.p * g.q, tapCount = g.r * g.s, row0 = blockIdx.x * kTile, column0 = blockIdx.y * kTile;
@@ -115,17 +119,22 @@ __device__ __forceinline__ void conv(ConvRoom& room, float* y, const unsigned* x
         float cw = wCentre[filter * each], dw = wDistance[filter * each];
         int sumX = 2 * onesX - valid, sumW = 2 * onesW - valid, dot = valid - 2 * onesX - 2 * onesW + 4 * common;
         float rest = cx * dw * float(sumW) + cx * cw * float(valid) + offset;
-        y[size_t(pixel) * g.o + filter] = dx * dw * float(dot) + (dx * cw * float(sumX) + rest);
+        store(y + size_t(pixel) * g.o + filter, dx * dw * float(dot) + (dx * cw * float(sumX) + rest));
       });
 }
 
 #define XNOR_CONV2D(NAME, TENSOR)                                                                                                           \
-  ONEBIT_KERNEL(128) NAME(float* y, const unsigned* x, const unsigned* taps, const int* tapOnes, const float* xCentre,                       \
-                          const float* xDistance, const float* wCentre, const float* wDistance, int each, int n, int h, int w, int c,       \
-                          int o, int r, int s, int stride, int pad, int dilation, int p, int q, int zeroRule, float offset) {               \
-    __shared__ ConvRoom room;                                                                                                                 \
-    conv<TENSOR>(room, y, x, taps, tapOnes, xCentre, xDistance, wCentre, wDistance, each,                                                    \
+  ONEBIT_KERNEL(128) ENTRY(NAME)(ELEMENT* y, const unsigned* x, const unsigned* taps, const int* tapOnes, const float* xCentre,             \
+                                 const float* xDistance, const float* wCentre, const float* wDistance, int each, int n, int h, int w,       \
+                                 int c, int o, int r, int s, int stride, int pad, int dilation, int p, int q, int zeroRule, float offset) { \
+    __shared__ ConvRoom room;                                                                                                               \
+    conv<TENSOR>(room, y, x, taps, tapOnes, xCentre, xDistance, wCentre, wDistance, each,                                                   \
                  Conv{n, h, w, c, o, r, s, stride, pad, dilation, p, q, zeroRule}, offset);                                                 \
   }
+#define ELEMENT_FILE "xnor_conv2d.cu"
+#include "each_element.cuh"
+#else
+
 XNOR_CONV2D(xnor_conv2d, true)
 XNOR_CONV2D(xnor_conv2d_popc, false)
+#endif

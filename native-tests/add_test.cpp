@@ -2,30 +2,34 @@
 #include "kernel_test.h"
 
 TEST(add_and_its_kin_sum_element_by_element) {
-  for (unsigned rows : {1u, 37u, 300u}) for (unsigned channels : {1u, 5u, 64u}) {
-    unsigned n = rows * channels, splits = 3;
-    Random random(n);
-    std::vector<float> a = random.normal(n), b = random.normal(n), bias = random.normal(channels), sum(n), scaled(n), biased(n);
-    std::vector<double> gradBias(channels);
-    float factor = 0.3f;
-    for (unsigned i = 0; i < n; i++) {
-      sum[i] = a[i] + b[i];
-      scaled[i] = a[i] + factor * b[i];
-      biased[i] = a[i] + bias[i % channels];
-      gradBias[i % channels] += a[i];
+  each_element([&](auto zero) {
+    using E = decltype(zero);
+    for (unsigned rows : {1u, 37u, 300u}) for (unsigned channels : {1u, 5u, 64u}) {
+      unsigned n = rows * channels, splits = 3;
+      Random random(n);
+      std::vector<float> a = rounded<E>(random.normal(n)), b = rounded<E>(random.normal(n)), bias = random.normal(channels), sum(n), scaled(n), biased(n);
+      std::vector<double> gradBias(channels);
+      float factor = 0.3f;
+      for (unsigned i = 0; i < n; i++) {
+        sum[i] = a[i] + b[i];
+        scaled[i] = a[i] + factor * b[i];
+        biased[i] = a[i] + bias[i % channels];
+        gradBias[i % channels] += a[i];
+      }
+      Array<E> deviceA(elements<E>(a)), deviceB(elements<E>(b)), y(n), total(elements<E>(a)), z(n);
+      Array<float> deviceBias(bias), out(channels), unused(1);
+      Array<double> partial(splits * channels);
+      run(entry<E>("add"), blocks(2), y, deviceA, deviceB, n);
+      run(entry<E>("accumulate_scaled"), blocks(2), total, deviceB, factor, n);
+      run(entry<E>("add_bias"), blocks(1), z, deviceA, deviceBias, n, channels);
+      run(entry<E>("bias_backward"), sums(channels, 8, splits), partial, deviceA, rows, channels);
+      run("channel_sums_finish", blocks((channels + 255) / 256), out, unused, partial, splits, 1u, channels);
+      expect_equal("sum", values(y.read()), rounded<E>(sum));
+      expect_elements("scaled sum", total, scaled, 1e-6);
+      expect_equal("biased", values(z.read()), rounded<E>(biased));
+      double size = 0;
+      for (float v : a) size += std::fabs(v);
+      for (unsigned c = 0; c < channels; c++) expect(std::fabs(out.read()[c] - gradBias[c]) <= 1e-6 * size, "gradient of bias " + std::to_string(c) + " is off");
     }
-    Array<float> deviceA(a), deviceB(b), deviceBias(bias), y(n), total(a), z(n), out(channels), unused(1);
-    Array<double> partial(splits * channels);
-    run("add", blocks(2), y, deviceA, deviceB, n);
-    run("accumulate_scaled", blocks(2), total, deviceB, factor, n);
-    run("add_bias", blocks(1), z, deviceA, deviceBias, n, channels);
-    run("bias_backward", sums(channels, 8, splits), partial, deviceA, rows, channels);
-    run("channel_sums_finish", blocks((channels + 255) / 256), out, unused, partial, splits, 1u, channels);
-    expect_equal("sum", y.read(), sum);
-    expect_near("scaled sum", total.read(), scaled, 1e-6);
-    expect_equal("biased", z.read(), biased);
-    double size = 0;
-    for (float v : a) size += std::fabs(v);
-    for (unsigned c = 0; c < channels; c++) expect(std::fabs(out.read()[c] - gradBias[c]) <= 1e-6 * size, "gradient of bias " + std::to_string(c) + " is off");
-  }
+  });
 }

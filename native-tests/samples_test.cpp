@@ -14,41 +14,48 @@ Moments moments(const float* x, unsigned size) {
 }  // namespace
 
 TEST(sample_scale_backward_goes_through_the_deviation_of_its_sample) {
-  for (Slope f : slopes()) for (unsigned size : {5u, 70u, 1500u}) {
-    unsigned samples = 3;
-    float epsilon = 1e-5f;
-    std::vector<float> x = Random(size).normal(samples * size, 0.1f, 2), g = Random(size + 1).normal(samples * size);
-    std::vector<double> wanted;
-    for (unsigned s = 0; s < samples; s++) {
-      Moments m = moments(&x[s * size], size);
-      double r = std::sqrt(m.variance + epsilon), hx = 0;
-      auto h = [&](unsigned i) { return g[i] * f.slope(double(x[i] * float(1 / r))); };
-      for (unsigned i = s * size; i < (s + 1) * size; i++) hx += h(i) * x[i];
-      for (unsigned i = s * size; i < (s + 1) * size; i++) wanted.push_back(h(i) / r - (x[i] - m.mean) * hx / ((size - 1) * r * r * r));
+  each_element([&](auto zero) {
+    using E = decltype(zero);
+    for (Slope f : slopes()) for (unsigned size : {5u, 70u, 1504u}) {
+      unsigned samples = 3;
+      float epsilon = 1e-5f;
+      std::vector<float> x = rounded<E>(Random(size).normal(samples * size, 0.1f, 2)), g = rounded<E>(Random(size + 1).normal(samples * size));
+      std::vector<double> wanted;
+      for (unsigned s = 0; s < samples; s++) {
+        Moments m = moments(&x[s * size], size);
+        double r = std::sqrt(m.variance + epsilon), hx = 0;
+        auto h = [&](unsigned i) { return g[i] * f.slope(double(x[i] * float(1 / r))); };
+        for (unsigned i = s * size; i < (s + 1) * size; i++) hx += h(i) * x[i];
+        for (unsigned i = s * size; i < (s + 1) * size; i++) wanted.push_back(h(i) / r - (x[i] - m.mean) * hx / ((size - 1) * r * r * r));
+      }
+      Array<E> deviceX(elements<E>(x)), deviceG(elements<E>(g)), gradX(x.size());
+      run(entry<E>("sample_scale_backward"), blocks(samples, 512), gradX, deviceG, deviceX, f.kind, f.a, f.b, epsilon, size);
+      expect_elements("gradX of slope kind " + std::to_string(f.kind) + " size " + std::to_string(size), gradX, wanted, 5e-5);
     }
-    Array<float> deviceX(x), deviceG(g), gradX(x.size());
-    run("sample_scale_backward", blocks(samples, 512), gradX, deviceG, deviceX, f.kind, f.a, f.b, epsilon, size);
-    expect_near("gradX of slope kind " + std::to_string(f.kind) + " size " + std::to_string(size), gradX.read(), wanted, 5e-5);
-  }
+  });
 }
 
 TEST(sample_standard_gives_the_moments_and_goes_through_them) {
-  for (Slope f : slopes()) for (unsigned size : {5u, 70u, 1500u}) {
-    unsigned samples = 3;
-    std::vector<float> x = Random(size).normal(samples * size, 0.4f, 2), g = Random(size + 1).normal(samples * size);
-    std::vector<double> wanted, statistics;
-    for (unsigned s = 0; s < samples; s++) {
-      Moments m = moments(&x[s * size], size);
-      double inverse = 1 / std::sqrt(m.variance), sum = 0, dot = 0;
-      statistics.insert(statistics.end(), {m.mean, inverse});
-      auto u = [&](unsigned i) { return double((x[i] - float(m.mean)) * float(inverse)); };
-      for (unsigned i = s * size; i < (s + 1) * size; i++) sum += g[i] * f.slope(u(i)), dot += g[i] * f.slope(u(i)) * u(i);
-      for (unsigned i = s * size; i < (s + 1) * size; i++) wanted.push_back((g[i] * f.slope(u(i)) - sum / size - u(i) * dot / (size - 1)) * inverse);
+  each_element([&](auto zero) {
+    using E = decltype(zero);
+    for (Slope f : slopes()) for (unsigned size : {5u, 70u, 1504u}) {
+      unsigned samples = 3;
+      std::vector<float> x = rounded<E>(Random(size).normal(samples * size, 0.4f, 2)), g = rounded<E>(Random(size + 1).normal(samples * size));
+      std::vector<double> wanted, statistics;
+      for (unsigned s = 0; s < samples; s++) {
+        Moments m = moments(&x[s * size], size);
+        double inverse = 1 / std::sqrt(m.variance), sum = 0, dot = 0;
+        statistics.insert(statistics.end(), {m.mean, inverse});
+        auto u = [&](unsigned i) { return double((x[i] - float(m.mean)) * float(inverse)); };
+        for (unsigned i = s * size; i < (s + 1) * size; i++) sum += g[i] * f.slope(u(i)), dot += g[i] * f.slope(u(i)) * u(i);
+        for (unsigned i = s * size; i < (s + 1) * size; i++) wanted.push_back((g[i] * f.slope(u(i)) - sum / size - u(i) * dot / (size - 1)) * inverse);
+      }
+      Array<E> deviceX(elements<E>(x)), deviceG(elements<E>(g)), gradX(x.size());
+      Array<float> deviceStatistics(2 * samples);
+      run(entry<E>("sample_standard"), blocks(samples, 512), deviceStatistics, deviceX, size);
+      run(entry<E>("sample_standard_backward"), blocks(samples, 512), gradX, deviceG, deviceX, deviceStatistics, f.kind, f.a, f.b, size);
+      expect_near("statistics of size " + std::to_string(size), deviceStatistics.read(), statistics, 1e-5);
+      expect_elements("gradX of slope kind " + std::to_string(f.kind) + " size " + std::to_string(size), gradX, wanted, 5e-5);
     }
-    Array<float> deviceX(x), deviceG(g), deviceStatistics(2 * samples), gradX(x.size());
-    run("sample_standard", blocks(samples, 512), deviceStatistics, deviceX, size);
-    run("sample_standard_backward", blocks(samples, 512), gradX, deviceG, deviceX, deviceStatistics, f.kind, f.a, f.b, size);
-    expect_near("statistics of size " + std::to_string(size), deviceStatistics.read(), statistics, 1e-5);
-    expect_near("gradX of slope kind " + std::to_string(f.kind) + " size " + std::to_string(size), gradX.read(), wanted, 5e-5);
-  }
+  });
 }

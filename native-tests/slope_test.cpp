@@ -2,20 +2,24 @@
 #include "kernel_test.h"
 
 TEST(level_and_slope_are_those_of_the_binarizer) {
-  for (Slope f : slopes()) {
-    unsigned n = 3000;
-    std::vector<float> x = Random(31).normal(n), g = Random(32).normal(n);
-    std::vector<double> level, slope;
-    for (unsigned i = 0; i < n; i++) {
-      level.push_back(f.level(x[i]));
-      slope.push_back(g[i] * f.slope(x[i]));
+  each_element([&](auto zero) {
+    using E = decltype(zero);
+    for (Slope f : slopes()) {
+      unsigned n = 3000;
+      std::vector<float> x = rounded<E>(Random(31).normal(n)), g = rounded<E>(Random(32).normal(n));
+      std::vector<double> level, slope;
+      for (unsigned i = 0; i < n; i++) {
+        level.push_back(f.level(x[i]));
+        slope.push_back(g[i] * f.slope(x[i]));
+      }
+      Array<float> floatX(x), y(n);
+      Array<E> deviceX(elements<E>(x)), deviceG(elements<E>(g)), gradX(n);
+      run("level", blocks(2), y, floatX, f.kind, f.a, f.b, n);
+      run(entry<E>("slope"), blocks(2), gradX, deviceG, deviceX, f.kind, f.a, f.b, n);
+      expect_near("level of kind " + std::to_string(f.kind), y.read(), level, 1e-6);
+      expect_elements("slope of kind " + std::to_string(f.kind), gradX, slope, 1e-5);
     }
-    Array<float> deviceX(x), deviceG(g), y(n), gradX(n);
-    run("level", blocks(2), y, deviceX, f.kind, f.a, f.b, n);
-    run("slope", blocks(2), gradX, deviceG, deviceX, f.kind, f.a, f.b, n);
-    expect_near("level of kind " + std::to_string(f.kind), y.read(), level, 1e-6);
-    expect_near("slope of kind " + std::to_string(f.kind), gradX.read(), slope, 1e-5);
-  }
+  });
 }
 
 TEST(scale_filters_multiplies_each_filter_by_its_scale) {

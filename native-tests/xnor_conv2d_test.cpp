@@ -8,7 +8,7 @@ struct Case {
 const Case kCases[] = {{1, 5, 5, 1, 1, 3, 3, 1, 1, 1}, {2, 7, 6, 31, 5, 3, 3, 1, 1, 1}, {1, 8, 8, 32, 64, 3, 3, 1, 1, 1}, {1, 9, 8, 33, 65, 3, 3, 2, 1, 1},
                        {2, 5, 5, 64, 70, 1, 1, 2, 0, 1}, {1, 6, 7, 100, 3, 3, 3, 1, 2, 2}, {1, 9, 9, 20, 8, 5, 3, 2, 2, 1}, {3, 4, 4, 128, 16, 3, 3, 1, 1, 1}};
 
-void convolutions(const char* kernel, int least, int most) {
+template <class E> void convolutions(const std::string& kernel, int least, int most) {
   if (driver.capability < least || driver.capability > most) return;
   Random random(3);
   for (const Case& g : kCases) {
@@ -39,19 +39,24 @@ void convolutions(const char* kernel, int least, int most) {
         unsigned tapWords = unsigned((g.c + 31) / 32);
         Array<unsigned> deviceX(x), deviceW(w), filters(size_t(g.o * taps) * tapWords);
         Array<int> ones(size_t(g.o * taps));
-        Array<float> y(wanted.size()), xCentre(xc), xDistance(xd), wCentre(wc), wDistance(wd);
+        Array<E> y(wanted.size());
+        Array<float> xCentre(xc), xDistance(xd), wCentre(wc), wDistance(wd);
         run("xnor_conv2d_filters", blocks(2), filters, ones, deviceW, unsigned(g.o), unsigned(taps), unsigned(g.c));
         run(kernel, {unsigned(g.n * p * q + 63) / 64, unsigned(g.o + 63) / 64, 128, 1, 0}, y, deviceX, filters, ones, xCentre, xDistance, wCentre, wDistance,
             each, g.n, g.h, g.w, g.c, g.o, g.r, g.s, g.stride, g.pad, g.dilation, p, q, zeroRule, offset);
         std::string what = "y of C " + std::to_string(g.c) + " O " + std::to_string(g.o) + (zeroRule ? " zero rule" : " -1 rule") + (each ? " sets" : " signs");
-        if (plain) expect_equal(what, y.read(), std::vector<float>(wanted.begin(), wanted.end()));
-        else expect_near(what, y.read(), wanted, 1e-5);
+        if (plain) expect_equal(what, values(y.read()), rounded<E>(std::vector<float>(wanted.begin(), wanted.end())));
+        else expect_elements(what, y, wanted, 1e-5);
       }
     }
   }
 }
 }  // namespace
 
-TEST(xnor_conv2d_on_tensor_cores_is_the_convolution_of_the_unpacked_values) { convolutions("xnor_conv2d", 80, 90); }
+TEST(xnor_conv2d_on_tensor_cores_is_the_convolution_of_the_unpacked_values) {
+  each_element([](auto zero) { convolutions<decltype(zero)>(entry<decltype(zero)>("xnor_conv2d"), 80, 90); });
+}
 
-TEST(xnor_conv2d_popc_is_the_convolution_of_the_unpacked_values) { convolutions("xnor_conv2d_popc", 0, 1000); }
+TEST(xnor_conv2d_popc_is_the_convolution_of_the_unpacked_values) {
+  each_element([](auto zero) { convolutions<decltype(zero)>(entry<decltype(zero)>("xnor_conv2d_popc"), 0, 1000); });
+}

@@ -60,7 +60,7 @@ final class BenchStep implements Callable<Integer> {
       float[] images = new float[shape.size()];
       for (int i = 0; i < images.length; i++) images[i] = (float) random.nextGaussian();
       int[] labels = random.ints(batch, 0, data.classes()).toArray();
-      Tensor x = backend.create(shape);
+      Tensor x = backend.create(shape, backend.activations());
       backend.write(x, images);
       for (int i = -warmup; i < steps; i++) {
         long begin = System.nanoTime();

@@ -16,6 +16,7 @@ import onebit.recipe.DataRecipe;
 import onebit.recipe.Recipe;
 import onebit.recipe.Recipes;
 import onebit.recipe.RecordBinder;
+import onebit.tensor.ElementType;
 
 /** What commands share: recipes with all registered methods and networks, backends by name, and where data lies. */
 final class Workplace {
@@ -35,8 +36,8 @@ final class Workplace {
   static Backend open(String device) {
     if (device.equals("cpu")) return new CpuBackend();
     try {
-      if (device.equals("cuda")) return CudaBackend.open(0);
-      if (device.matches("cuda:\\d{1,3}")) return CudaBackend.open(Integer.parseInt(device.substring(5)));
+      if (device.equals("cuda")) return CudaBackend.open(0, ElementType.FLOAT32);
+      if (device.matches("cuda:\\d{1,3}")) return CudaBackend.open(Integer.parseInt(device.substring(5)), ElementType.FLOAT32);
       if (device.equals("cuda-emulated")) return CudaBackend.emulated(true);
     } catch (IOException e) {
       throw new UncheckedIOException(e.getMessage(), e);

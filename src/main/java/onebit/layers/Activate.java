@@ -20,8 +20,8 @@ public final class Activate implements Layer {
   @Override
   public Shape build(BuildContext context, Shape input) {
     backend = context.backend();
-    y = backend.create(input);
-    gradX = backend.create(input);
+    y = context.activations(input);
+    gradX = context.activations(input);
     return input;
   }
 

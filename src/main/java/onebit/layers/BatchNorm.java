@@ -60,8 +60,8 @@ public final class BatchNorm implements Layer {
     backend.fill(runningVar.value(), 1);
     mean = backend.create(channels);
     inverse = backend.create(channels);
-    y = backend.create(input);
-    gradX = backend.create(input);
+    y = context.activations(input);
+    gradX = context.activations(input);
     return input;
   }
 

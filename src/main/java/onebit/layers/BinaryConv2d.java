@@ -71,8 +71,8 @@ public final class BinaryConv2d implements Layer {
     activations.build(backend, name, input);
     use(method.at(0, 1));
     bits = backend.createBits(input.d0() * input.d1() * input.d2(), input.d3());
-    y = backend.create(geometry.y());
-    gradX = backend.create(input);
+    y = context.activations(geometry.y());
+    gradX = context.activations(input);
     offset = method.offset(geometry.taps());
     border = method.padding() == Padding.MINUS_ONE ? -1 : 0;
     scratch.reserve(Scratch.Use.ACTIVATIONS, input.size());

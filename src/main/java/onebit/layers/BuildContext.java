@@ -21,6 +21,11 @@ public record BuildContext(Backend backend, Scratch scratch, long seed) {
     return new SplittableRandom(seed * 0x9e3779b97f4a7c15L ^ hash);
   }
 
+  /** A tensor for activations or their gradients, of the backend's type for them. */
+  public Tensor activations(Shape shape) {
+    return backend.create(shape, backend.activations());
+  }
+
   /** A parameter as in memory. */
   public Parameter parameter(String name, Shape shape, Parameter.Kind kind, float start) {
     Tensor value = backend.create(shape);

@@ -21,9 +21,9 @@ public final class Concat implements Layer {
   public Shape build(BuildContext context, Shape input) {
     backend = context.backend();
     Shape added = body.build(context, input), out = Shape.image(input.d0(), input.d1(), input.d2(), input.d3() + added.d3());
-    y = backend.create(out);
-    gradX = backend.create(input);
-    gradBody = backend.create(added);
+    y = context.activations(out);
+    gradX = context.activations(input);
+    gradBody = context.activations(added);
     return out;
   }
 

@@ -59,8 +59,8 @@ public final class Conv2d implements Layer {
     geometry = new ConvGeometry(input.d0(), input.d1(), input.d2(), input.d3(), filters, taps, taps, stride, pad, 1, groups);
     weight = context.filters(name + ".weight", geometry.filters(), Parameter.Kind.REAL_WEIGHT, init);
     if (withBias) bias = context.parameter(name + ".bias", Shape.vector(filters), Parameter.Kind.BIAS, 0);
-    y = backend.create(geometry.y());
-    if (!first) gradX = backend.create(input);
+    y = context.activations(geometry.y());
+    if (!first) gradX = context.activations(input);
     return geometry.y();
   }
 

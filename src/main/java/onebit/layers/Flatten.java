@@ -13,8 +13,8 @@ public final class Flatten implements Layer {
   @Override
   public Shape build(BuildContext context, Shape input) {
     backend = context.backend();
-    y = backend.create(Shape.image(input.d0(), 1, 1, input.rowSize()));
-    gradX = backend.create(input);
+    y = context.activations(Shape.image(input.d0(), 1, 1, input.rowSize()));
+    gradX = context.activations(input);
     return y.shape();
   }
 

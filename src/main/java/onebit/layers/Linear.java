@@ -8,7 +8,7 @@ import onebit.tensor.Shape;
 import onebit.tensor.Tensor;
 
 /**
- * y = x w^T + b, real-valued; the input is flattened as it lies in memory.
+ * y = x w^T + b, real-valued; the input is flattened as it lies in memory, the output is float32: logits.
  *
  * <pre>
  * Shapes  x N rows of I values; w [O][I]; b O; y [N][O]
@@ -47,7 +47,7 @@ public final class Linear implements Layer {
       backend.write(bias.value(), rows);
     }
     y = backend.create(Shape.matrix(input.d0(), outputs));
-    gradX = backend.create(input);
+    gradX = context.activations(input);
     return y.shape();
   }
 

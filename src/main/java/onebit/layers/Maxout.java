@@ -32,8 +32,8 @@ public final class Maxout implements Layer {
     Shape channels = Shape.vector(input.channels());
     positive = context.parameter(name + ".pos_scale", channels, Parameter.Kind.NONLINEARITY, 1);
     negative = context.parameter(name + ".neg_scale", channels, Parameter.Kind.NONLINEARITY, 0.25f);
-    y = backend.create(input);
-    gradX = backend.create(input);
+    y = context.activations(input);
+    gradX = context.activations(input);
     return input;
   }
 

@@ -73,8 +73,8 @@ public final class Pool implements Layer {
       throw new IllegalArgumentException("Pool: cannot pad " + input.d3() + " channels evenly to " + channels);
     }
     if (p < 1 || q < 1) throw new IllegalArgumentException("Pool: a window of " + windowOf(input) + " does not fit " + input);
-    y = backend.create(Shape.image(input.d0(), p, q, channels == 0 ? input.d3() : channels));
-    gradX = backend.create(input);
+    y = context.activations(Shape.image(input.d0(), p, q, channels == 0 ? input.d3() : channels));
+    gradX = context.activations(input);
     return y.shape();
   }
 

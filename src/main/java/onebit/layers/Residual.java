@@ -27,8 +27,8 @@ public final class Residual implements Layer {
     backend = context.backend();
     Shape out = body.build(context, input), side = shortcut == null ? input : shortcut.build(context, input);
     if (!out.equals(side)) throw new IllegalArgumentException("Residual: body gives " + out + ", shortcut " + side + "; they must be equal");
-    y = backend.create(out);
-    gradX = backend.create(input);
+    y = context.activations(out);
+    gradX = context.activations(input);
     return out;
   }
 

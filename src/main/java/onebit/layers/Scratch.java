@@ -28,17 +28,22 @@ public final class Scratch {
     sizes.merge(use, size, Math::max);
   }
 
+  /** Gradients of weights are float32; what stands beside activations in a convolution is of their type. */
+  private ElementType type(Use use) {
+    return use == Use.WEIGHT_GRADIENT ? ElementType.FLOAT32 : backend.activations();
+  }
+
   /** The scratch of this use seen in the given shape; its old content is undefined. */
   public Tensor take(Use use, Shape shape) {
     Map<Shape, Tensor> known = views.get(use);
     if (known == null) {
-      memory.put(use, backend.create(Shape.vector(sizes.get(use))).memory());
+      memory.put(use, backend.create(Shape.vector(sizes.get(use)), type(use)).memory());
       known = new HashMap<>();
       views.put(use, known);
     }
     Tensor view = known.get(shape);
     if (view == null) {
-      view = new Tensor(shape, ElementType.FLOAT32, memory.get(use));
+      view = new Tensor(shape, type(use), memory.get(use));
       known.put(shape, view);
     }
     return view;

@@ -20,10 +20,13 @@ public interface Backend extends AutoCloseable {
     return create(shape, ElementType.FLOAT32);
   }
 
+  /** What activations and their gradients are stored as; everything else is FLOAT32. */
+  ElementType activations();
+
   /** New bits, all 0. */
   BitTensor createBits(int rows, int bits);
 
-  /** Copies host values into the tensor; values must be at least as many. */
+  /** Copies host values into the tensor, rounded to the nearest where it is BFLOAT16; values must be at least as many. */
   void write(Tensor to, float[] values);
 
   void write(Tensor to, int[] values);

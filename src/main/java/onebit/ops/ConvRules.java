@@ -51,6 +51,13 @@ public final class ConvRules {
     }
   }
 
+  /** @throws IllegalArgumentException unless both tensors hold elements of one type */
+  public static void requireSameType(String op, String name, Tensor tensor, String otherName, Tensor other) {
+    if (tensor.type() != other.type()) {
+      throw new IllegalArgumentException(op + ": " + name + " is " + tensor.type() + ", " + otherName + " is " + other.type() + "; they must be equal");
+    }
+  }
+
   public static void requireConv2d(String op, Tensor x, Tensor w, Tensor y, ConvGeometry g) {
     if (x != null) requireSize(op, "x", x, g.x());
     if (w != null) requireSize(op, "w", w, g.filters());

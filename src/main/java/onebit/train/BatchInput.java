@@ -20,7 +20,7 @@ final class BatchInput {
     this.backend = backend;
     Shape shape = Shape.image(batch, data.height(), data.width(), data.channels());
     pixels = backend.inlet(shape);
-    x = backend.create(shape);
+    x = backend.create(shape, backend.activations());
     mean = Floats.toArray(data.mean());
     deviation = Floats.toArray(data.std());
   }

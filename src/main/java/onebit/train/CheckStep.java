@@ -97,7 +97,7 @@ public final class CheckStep {
     TrainStep step = new TrainStep(backend, model, optimizer, n, recipe.data().classes(), recipe.train().labelSmoothing());
     if (rotates(file.metadata())) model.startEpoch(0);
 
-    Tensor x = backend.create(input), planar = backend.create(input);
+    Tensor x = backend.create(input, backend.activations()), planar = backend.create(input, backend.activations());
     backend.write(planar, images.floats());
     backend.point().fromPlanar(x, planar);
     long[] labels = file.tensor("y0").longs();

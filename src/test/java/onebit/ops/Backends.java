@@ -9,6 +9,7 @@ import onebit.ops.cpu.CpuBitOps;
 import onebit.ops.cpu.CpuConvOps;
 import onebit.ops.cuda.CudaBackend;
 import onebit.ops.cuda.EmulatedDriver;
+import onebit.tensor.ElementType;
 
 /**
  * The implementations every contract test runs on: those named in the system property {@code onebit.test.backends}, of cpu, cuda and
@@ -48,7 +49,7 @@ public final class Backends {
   /** The GPU where one was asked for, else the emulated device, with both kinds of bit products or one. */
   private static List<Backend> devices(boolean both) {
     try {
-      if (ASKED.contains("cuda")) return List.of(CudaBackend.open(0));
+      if (ASKED.contains("cuda")) return List.of(CudaBackend.open(0, ElementType.FLOAT32));
       if (!ASKED.contains("cuda-emulated")) return List.of();
       String refusal = EmulatedDriver.refusal();
       if (refusal == null) return both ? List.of(CudaBackend.emulated(true), CudaBackend.emulated(false)) : List.of(CudaBackend.emulated(true));

@@ -41,12 +41,17 @@ public final class CpuBackend implements Backend {
   }
 
   @Override
+  public ElementType activations() {
+    return ElementType.FLOAT32;
+  }
+
+  @Override
   public Tensor create(Shape shape, ElementType type) {
     return new Tensor(shape, type, switch (type) {
       case FLOAT32 -> new float[shape.size()];
       case INT32 -> new int[shape.size()];
       case UINT8 -> new byte[shape.size()];
-      case BFLOAT16, INT16 -> throw new IllegalArgumentException("cpu: tensors of " + type + " are not used on the CPU");
+      case BFLOAT16, INT16 -> throw new IllegalArgumentException("cpu: tensors of " + type + " are not used on the CPU, whose values are FLOAT32");
     });
   }
 

@@ -9,11 +9,13 @@ package onebit.ops.cuda;
  */
 final class ChannelSums {
   private static final int MOST_SPLITS = 128;
+  private static final int CHANNELS_PER_LANE = 4;
 
   private final CudaDevice device;
   private final Kernel finish;
   private int channels;
   private int values;
+  private int lanes;
   private int width;
   private int splits;
 
@@ -26,14 +28,15 @@ final class ChannelSums {
   DeviceMemory plan(int rows, int channels, int values) {
     this.channels = channels;
     this.values = values;
-    width = Math.min(32, Integer.highestOneBit(Math.max(1, 2 * channels - 1)));
+    lanes = channels % CHANNELS_PER_LANE == 0 ? channels / CHANNELS_PER_LANE : channels;
+    width = Math.min(32, Integer.highestOneBit(Math.max(1, 2 * lanes - 1)));
     int height = 256 / width, across = blocksAcross(), busy = Math.max(1, 4 * device.multiprocessors() / across);
     splits = Math.clamp((rows + 8L * height - 1) / (8 * height), 1, Math.min(MOST_SPLITS, busy));
     return device.scratch(CudaDevice.Scratch.SUMS, 8L * splits * values * channels);
   }
 
   private int blocksAcross() {
-    return (channels + width - 1) / width;
+    return (lanes + width - 1) / width;
   }
 
   int splits() {

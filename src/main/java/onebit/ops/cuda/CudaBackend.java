@@ -18,16 +18,20 @@ import onebit.ops.PointOps;
 import onebit.ops.PoolOps;
 import onebit.ops.Readback;
 import onebit.ops.Shapes;
+import onebit.tensor.Bfloat16;
 import onebit.tensor.BitTensor;
 import onebit.tensor.ElementType;
 import onebit.tensor.Shape;
 import onebit.tensor.Tensor;
 
-/** One CUDA device: values float32 in its memory, bits in 32-bit words, every op a launch on one stream. */
+/** One CUDA device: activations bfloat16 or float32 in its memory, other values float32, bits in 32-bit words, every op a launch on one stream. */
 public final class CudaBackend implements Backend, DeviceStreams {
+  private static final int FIRST_BFLOAT16 = 80;
+
   private final String name;
   private final CudaDevice device;
   private final boolean tensorCores;
+  private final ElementType activations;
   private final CudaBitOps bits;
   private final CudaConvOps conv;
   private final CudaNormOps norm;
@@ -37,10 +41,11 @@ public final class CudaBackend implements Backend, DeviceStreams {
   private final CudaLossOps loss;
   private final CudaOptimOps optim;
 
-  private CudaBackend(String name, CudaDevice device, boolean tensorCores) {
+  private CudaBackend(String name, CudaDevice device, boolean tensorCores, ElementType activations) {
     this.name = name;
     this.device = device;
     this.tensorCores = tensorCores;
+    this.activations = activations;
     ChannelSums sums = new ChannelSums(device);
     bits = new CudaBitOps(device, tensorCores);
     conv = new CudaConvOps(device);
@@ -53,22 +58,34 @@ public final class CudaBackend implements Backend, DeviceStreams {
   }
 
   /**
-   * The GPU of that index.
+   * The GPU of that index, with activations of that type.
    *
-   * @throws IOException if there is no driver, no such device or no kernels in this build
+   * @throws IOException if there is no driver, no such device, no kernels in this build, or no bfloat16 on the device
    */
-  public static CudaBackend open(int index) throws IOException {
+  public static CudaBackend open(int index, ElementType activations) throws IOException {
     CudaDevice device = CudaDevice.real(index);
-    return new CudaBackend(index == 0 ? "cuda" : "cuda:" + index, device, CudaBitOps.hasBitTensorCores(device.capability()));
+    if (activations == ElementType.BFLOAT16 && device.capability() < FIRST_BFLOAT16) {
+      String model = device.model();
+      int capability = device.capability();
+      device.close();
+      throw new IOException("cuda: " + model + " (compute capability " + capability / 10 + "." + capability % 10
+          + ") has no bfloat16 convolutions, they need 8.0; --precision fp32 works");
+    }
+    return new CudaBackend(index == 0 ? "cuda" : "cuda:" + index, device, CudaBitOps.hasBitTensorCores(device.capability()), activations);
+  }
+
+  /** The emulated device with float32 activations. */
+  public static CudaBackend emulated(boolean tensorCores) throws IOException {
+    return emulated(tensorCores, ElementType.FLOAT32);
   }
 
   /**
-   * The emulated device of the source tree; its bit products by the tensor-core kernels or by the population-count ones.
+   * The emulated device of the source tree, with activations of that type; its bit products by the tensor-core kernels or by the population-count ones.
    *
    * @throws IOException if it cannot be built here
    */
-  public static CudaBackend emulated(boolean tensorCores) throws IOException {
-    return new CudaBackend(tensorCores ? "cuda-emulated" : "cuda-emulated-popcount", CudaDevice.emulated(), tensorCores);
+  public static CudaBackend emulated(boolean tensorCores, ElementType activations) throws IOException {
+    return new CudaBackend(tensorCores ? "cuda-emulated" : "cuda-emulated-popcount", CudaDevice.emulated(), tensorCores, activations);
   }
 
   @Override
@@ -86,6 +103,7 @@ public final class CudaBackend implements Backend, DeviceStreams {
     List<String> lines = new ArrayList<>();
     lines.add(device.isEmulated() ? "emulated CUDA device for tests, on the host: not a GPU"
         : device.model() + ", compute capability " + device.capability() / 10 + "." + device.capability() % 10);
+    lines.add(activations == ElementType.BFLOAT16 ? "activations and their gradients bfloat16; weights, statistics and sums float32" : "all values float32");
     lines.add("bit products: " + (tensorCores ? "tensor cores, mma.sync AND m16n8k256" : "population counts"));
     lines.add("cuBLAS: " + (device.libraries().cublas() ? "loaded" : "missing, linear layers cannot run"));
     lines.add("cuDNN: " + (device.libraries().cudnn() ? "loaded" : "missing, real-valued convolutions cannot run"));
@@ -95,10 +113,13 @@ public final class CudaBackend implements Backend, DeviceStreams {
 
   @Override
   public Tensor create(Shape shape, ElementType type) {
-    if (type == ElementType.BFLOAT16 || type == ElementType.INT16) {
-      throw new IllegalArgumentException("cuda: tensors of " + type + " are not used; values are FLOAT32 (--precision fp32)");
-    }
+    if (type == ElementType.INT16) throw new IllegalArgumentException("cuda: tensors of INT16 are not used; values are FLOAT32 or BFLOAT16");
     return new Tensor(shape, type, device.allocate((long) shape.size() * type.bytes()));
+  }
+
+  @Override
+  public ElementType activations() {
+    return activations;
   }
 
   @Override
@@ -108,7 +129,13 @@ public final class CudaBackend implements Backend, DeviceStreams {
 
   @Override
   public void write(Tensor to, float[] values) {
-    upload(to, ElementType.FLOAT32, values.length, MemorySegment.ofArray(values));
+    if (to.type() != ElementType.BFLOAT16) {
+      upload(to, ElementType.FLOAT32, values.length, MemorySegment.ofArray(values));
+      return;
+    }
+    short[] rounded = new short[Math.min(values.length, to.size())];
+    for (int i = 0; i < rounded.length; i++) rounded[i] = Bfloat16.of(values[i]);
+    upload(to, ElementType.BFLOAT16, values.length, MemorySegment.ofArray(rounded));
   }
 
   @Override
@@ -130,8 +157,14 @@ public final class CudaBackend implements Backend, DeviceStreams {
 
   @Override
   public float[] read(Tensor from) {
-    if (from.type() != ElementType.FLOAT32) throw new IllegalArgumentException("read: the tensor " + from.shape() + " is " + from.type() + ", not FLOAT32");
     float[] values = new float[from.size()];
+    if (from.type() == ElementType.BFLOAT16) {
+      short[] rounded = new short[values.length];
+      device.download(MemorySegment.ofArray(rounded), device.memory(from));
+      for (int i = 0; i < values.length; i++) values[i] = Bfloat16.value(rounded[i]);
+      return values;
+    }
+    if (from.type() != ElementType.FLOAT32) throw new IllegalArgumentException("read: the tensor " + from.shape() + " is " + from.type() + ", not real values");
     device.download(MemorySegment.ofArray(values), device.memory(from));
     return values;
   }
@@ -161,8 +194,13 @@ public final class CudaBackend implements Backend, DeviceStreams {
 
   @Override
   public void fill(Tensor to, float value) {
-    if (to.type() != ElementType.FLOAT32) throw new IllegalArgumentException("fill: the tensor " + to.shape() + " is " + to.type() + ", not FLOAT32");
-    if (to.size() > 0) device.fill(device.memory(to), Float.floatToRawIntBits(value), to.size());
+    boolean rounded = to.type() == ElementType.BFLOAT16;
+    if (!rounded && to.type() != ElementType.FLOAT32) {
+      throw new IllegalArgumentException("fill: the tensor " + to.shape() + " is " + to.type() + ", not real values");
+    }
+    if (to.size() == 0) return;
+    if (rounded) device.fill(device.memory(to), Bfloat16.of(value), to.size());
+    else device.fill(device.memory(to), Float.floatToRawIntBits(value), to.size());
   }
 
   @Override

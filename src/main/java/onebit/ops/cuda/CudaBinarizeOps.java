@@ -32,7 +32,7 @@ final class CudaBinarizeOps implements BinarizeOps {
   public void sign(BitTensor bits, Tensor x, Binarizer f) {
     Shapes.requireBits("sign", bits, x);
     SlopeCode slope = SlopeCode.of(f);
-    device.kernel("pack_level").bits(bits).tensor(x).slope(slope).integer(bits.rows()).integer(bits.bits())
+    device.kernel("pack_level", x).bits(bits).element(x).slope(slope).integer(bits.rows()).integer(bits.bits())
         .blocks(CudaBitOps.packBlocks(device, bits), 256);
   }
 
@@ -55,7 +55,7 @@ final class CudaBinarizeOps implements BinarizeOps {
     Shapes.requireEqual("slope", "gradX", gradX, "x", x);
     Shapes.requireEqual("slope", "gradQ", gradQ, "x", x);
     SlopeCode slope = SlopeCode.of(f);
-    device.kernel("slope").tensor(gradX).tensor(gradQ).tensor(x).slope(slope).integer(x.size()).each(x.size());
+    device.kernel("slope", x).element(gradX).element(gradQ).element(x).slope(slope).integer(x.size()).each(x.size());
   }
 
   @Override
@@ -63,7 +63,7 @@ final class CudaBinarizeOps implements BinarizeOps {
     Shapes.requireBits("learnedSet", bits, x);
     Shapes.requireLearnedSet("learnedSet", alpha, beta);
     Shapes.requireCount("learnedSet", "the set's centre", set.centre(), 1);
-    device.kernel("pack_learned").bits(bits).tensor(set.centre()).tensor(set.distance()).tensor(x).tensor(alpha).tensor(beta)
+    device.kernel("pack_learned", x).bits(bits).tensor(set.centre()).tensor(set.distance()).element(x).tensor(alpha).tensor(beta)
         .integer(codeForm ? 1 : 0).integer(bits.rows()).integer(bits.bits()).blocks(CudaBitOps.packBlocks(device, bits), 256);
   }
 
@@ -77,7 +77,7 @@ final class CudaBinarizeOps implements BinarizeOps {
     SlopeCode slope = SlopeCode.of(f);
     int blocks = sumBlocks(x);
     DeviceMemory partial = device.scratch(CudaDevice.Scratch.SUMS, 16L * blocks);
-    device.kernel("learned_set_backward").tensor(gradX).memory(partial).tensor(gradQ).tensor(x).tensor(alpha).tensor(beta).slope(slope)
+    device.kernel("learned_set_backward", x).element(gradX).memory(partial).element(gradQ).element(x).tensor(alpha).tensor(beta).slope(slope)
         .integer(codeForm ? 1 : 0).integer(x.size()).blocks(blocks, 256);
     device.kernel("learned_set_backward_finish").tensor(gradAlpha).tensor(gradBeta).memory(partial).integer(blocks).blocks(1, 256);
   }
@@ -92,7 +92,7 @@ final class CudaBinarizeOps implements BinarizeOps {
     Shapes.requireEqual("sampleScaleBackward", "gradX", gradX, "x", x);
     Shapes.requireEqual("sampleScaleBackward", "gradQ", gradQ, "x", x);
     SlopeCode slope = SlopeCode.of(f);
-    device.kernel("sample_scale_backward").tensor(gradX).tensor(gradQ).tensor(x).slope(slope).real(epsilon).integer(x.shape().rowSize())
+    device.kernel("sample_scale_backward", x).element(gradX).element(gradQ).element(x).slope(slope).real(epsilon).integer(x.shape().rowSize())
         .blocks(x.shape().d0(), SAMPLE);
   }
 
@@ -101,12 +101,12 @@ final class CudaBinarizeOps implements BinarizeOps {
     Shapes.requireSampleBits("sampleStandard", bits, x);
     Shapes.requireCount("sampleStandard", "statistics", statistics, 2 * x.shape().d0());
     int rowsPerSample = bits.rows() / x.shape().d0();
-    device.kernel("sample_standard").tensor(statistics).tensor(x).integer(x.shape().rowSize()).blocks(x.shape().d0(), SAMPLE);
+    device.kernel("sample_standard", x).tensor(statistics).element(x).integer(x.shape().rowSize()).blocks(x.shape().d0(), SAMPLE);
     packRows(bits, x, statistics, rowsPerSample, 2);
   }
 
   private void packRows(BitTensor bits, Tensor x, Tensor thresholds, int rowsEach, int step) {
-    device.kernel("pack_rows").bits(bits).tensor(x).tensor(thresholds).integer(rowsEach).integer(step).integer(bits.rows()).integer(bits.bits())
+    device.kernel("pack_rows", x).bits(bits).element(x).tensor(thresholds).integer(rowsEach).integer(step).integer(bits.rows()).integer(bits.bits())
         .blocks(CudaBitOps.packBlocks(device, bits), 256);
   }
 
@@ -116,7 +116,7 @@ final class CudaBinarizeOps implements BinarizeOps {
     Shapes.requireEqual("sampleStandardBackward", "gradQ", gradQ, "x", x);
     Shapes.requireCount("sampleStandardBackward", "statistics", statistics, 2 * x.shape().d0());
     SlopeCode slope = SlopeCode.of(f);
-    device.kernel("sample_standard_backward").tensor(gradX).tensor(gradQ).tensor(x).tensor(statistics).slope(slope).integer(x.shape().rowSize())
+    device.kernel("sample_standard_backward", x).element(gradX).element(gradQ).element(x).tensor(statistics).slope(slope).integer(x.shape().rowSize())
         .blocks(x.shape().d0(), SAMPLE);
   }
 

@@ -45,14 +45,14 @@ final class CudaBitOps implements BitOps {
   @Override
   public void pack(BitTensor bits, Tensor x, float threshold) {
     ConvRules.requirePack("pack", bits, x);
-    device.kernel("pack").bits(bits).tensor(x).real(threshold).integer(bits.rows()).integer(bits.bits()).blocks(packBlocks(device, bits), 256);
+    device.kernel("pack", x).bits(bits).element(x).real(threshold).integer(bits.rows()).integer(bits.bits()).blocks(packBlocks(device, bits), 256);
   }
 
   @Override
   public void unpack(Tensor x, BitTensor bits, BinarySet set) {
     ConvRules.requirePack("unpack", bits, x);
     ConvRules.requireSet("unpack", "set", set, bits.rows());
-    device.kernel("unpack").tensor(x).bits(bits).tensor(set.centre()).tensor(set.distance()).integer(set.count() == 1 ? 0 : 1).integer(x.size())
+    device.kernel("unpack", x).element(x).bits(bits).tensor(set.centre()).tensor(set.distance()).integer(set.count() == 1 ? 0 : 1).integer(x.size())
         .integer(bits.bits()).each(x.size());
   }
 
@@ -73,7 +73,7 @@ final class CudaBitOps implements BitOps {
     DeviceMemory taps = device.scratch(CudaDevice.Scratch.FILTERS, 4L * g.o() * tapCount * words(g.c()));
     DeviceMemory ones = device.scratch(CudaDevice.Scratch.COUNTS, 4L * g.o() * tapCount);
     device.kernel("xnor_conv2d_filters").memory(taps).memory(ones).bits(w).integer(g.o()).integer(tapCount).integer(g.c()).each(g.o() * tapCount);
-    device.kernel("xnor_conv2d" + suffix).tensor(y).bits(x).memory(taps).memory(ones).tensor(xSet.centre()).tensor(xSet.distance())
+    device.kernel("xnor_conv2d" + suffix, y).element(y).bits(x).memory(taps).memory(ones).tensor(xSet.centre()).tensor(xSet.distance())
         .tensor(wSet.centre()).tensor(wSet.distance()).integer(wSet.count() == 1 ? 0 : 1).integer(g.n()).integer(g.h()).integer(g.w()).integer(g.c())
         .integer(g.o()).integer(g.r()).integer(g.s()).integer(g.stride()).integer(g.pad()).integer(g.dilation()).integer(g.p()).integer(g.q())
         .integer(padding == Padding.ZERO ? 1 : 0).real(offset).launch((pixels + TILE - 1) / TILE, (g.o() + TILE - 1) / TILE, 128, 1, 0);

@@ -1,13 +1,17 @@
 package onebit.ops.cuda;
 
 import jcuda.Pointer;
+import jcuda.cudaDataType;
 import jcuda.jcublas.JCublas2;
+import jcuda.jcublas.cublasComputeType;
+import jcuda.jcublas.cublasGemmAlgo;
 import jcuda.jcublas.cublasHandle;
 import jcuda.jcublas.cublasOperation;
 import jcuda.jcublas.cublasStatus;
 import jcuda.runtime.cudaStream_t;
+import onebit.tensor.ElementType;
 
-/** cuBLAS on the device's stream, in float32 without TF32, with a workspace of its own so that results repeat. */
+/** cuBLAS on the device's stream, float32 without TF32 and bfloat16, with a workspace of its own so that results repeat. */
 final class CudaBlas implements AutoCloseable {
   private static final long WORKSPACE_BYTES = 32 << 20;
 
@@ -33,12 +37,24 @@ final class CudaBlas implements AutoCloseable {
     if (status != 0) throw new CudaException(call + ": " + cublasStatus.stringFor(status) + " (code " + status + "); `onebit doctor` shows the libraries in use", status);
   }
 
-  /** Row major c [m][n] = op(a) op(b): for cuBLAS, which counts columns first, the transposed product of swapped factors. */
-  void gemm(DeviceMemory c, DeviceMemory a, boolean transposeA, DeviceMemory b, boolean transposeB, int m, int n, int k) {
+  /**
+   * Row major c [m][n] = op(a) op(b), sums in float32: for cuBLAS, which counts columns first, the transposed product of swapped factors.
+   *
+   * <p>Factors of float32 give float32; factors of bfloat16 give either type.
+   */
+  void gemm(DeviceMemory c, ElementType result, DeviceMemory a, boolean transposeA, DeviceMemory b, boolean transposeB, ElementType factors, int m, int n,
+      int k) {
     device.enter();
-    int status = JCublas2.cublasSgemm(handle, operation(transposeB), operation(transposeA), n, m, k, one, b.pointer(), transposeB ? k : n, a.pointer(),
-        transposeA ? m : k, zero, c.pointer(), n);
-    check("cublasSgemm of " + m + "x" + k + " by " + k + "x" + n, status);
+    int rowB = transposeB ? k : n, rowA = transposeA ? m : k, status;
+    if (factors == ElementType.FLOAT32) {
+      status = JCublas2.cublasSgemm(handle, operation(transposeB), operation(transposeA), n, m, k, one, b.pointer(), rowB, a.pointer(), rowA, zero,
+          c.pointer(), n);
+    } else {
+      status = JCublas2.cublasGemmEx_new(handle, operation(transposeB), operation(transposeA), n, m, k, one, b.pointer(), cudaDataType.CUDA_R_16BF, rowB,
+          a.pointer(), cudaDataType.CUDA_R_16BF, rowA, zero, c.pointer(), result == ElementType.FLOAT32 ? cudaDataType.CUDA_R_32F : cudaDataType.CUDA_R_16BF,
+          n, cublasComputeType.CUBLAS_COMPUTE_32F, cublasGemmAlgo.CUBLAS_GEMM_DEFAULT);
+    }
+    if (status != 0) check((factors == ElementType.FLOAT32 ? "cublasSgemm of " : "cublasGemmEx of ") + m + "x" + k + " by " + k + "x" + n, status);
   }
 
   private static int operation(boolean transposed) {

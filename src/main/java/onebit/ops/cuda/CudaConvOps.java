@@ -3,13 +3,15 @@ package onebit.ops.cuda;
 import onebit.ops.ConvGeometry;
 import onebit.ops.ConvOps;
 import onebit.ops.ConvRules;
+import onebit.ops.Shapes;
+import onebit.tensor.ElementType;
 import onebit.tensor.Tensor;
 
 /**
  * Real-valued convolution by cuDNN, matrix products by cuBLAS; a border that is not 0 is written around a copy of x first.
  *
  * <pre>
- * Twin  kernels/pad_border.cu
+ * Twin  kernels/pad_border.cu, convert.cu
  * </pre>
  */
 final class CudaConvOps implements ConvOps, AutoCloseable {
@@ -34,29 +36,54 @@ final class CudaConvOps implements ConvOps, AutoCloseable {
   @Override
   public void conv2d(Tensor y, Tensor x, Tensor w, ConvGeometry g, float border) {
     ConvRules.requireConv2d("conv2d", x, w, y, g);
+    ConvRules.requireSameType("conv2d", "x", x, "y", y);
     if (g.n() == 0) return;
-    dnn().forward(device.memory(y), bordered(x, g, border), device.memory(w), bordered(g, border));
+    dnn().forward(device.memory(y), bordered(x, g, border), as(x.type(), w, CudaDevice.Scratch.RIGHT), bordered(g, border), x.type());
   }
 
   @Override
   public void conv2dGradX(Tensor gradX, Tensor gradY, Tensor w, ConvGeometry g) {
     ConvRules.requireConv2d("conv2dGradX", gradX, w, gradY, g);
-    if (g.n() > 0) dnn().gradX(device.memory(gradX), device.memory(gradY), device.memory(w), g);
+    ConvRules.requireSameType("conv2dGradX", "gradX", gradX, "gradY", gradY);
+    if (g.n() == 0) return;
+    dnn().gradX(device.memory(gradX), device.memory(gradY), as(gradX.type(), w, CudaDevice.Scratch.RIGHT), g, gradX.type());
   }
 
   @Override
   public void conv2dGradW(Tensor gradW, Tensor gradY, Tensor x, ConvGeometry g, float border) {
     ConvRules.requireConv2d("conv2dGradW", x, gradW, gradY, g);
-    if (g.n() == 0) device.fill(device.memory(gradW), 0, gradW.size());
-    else dnn().gradW(device.memory(gradW), device.memory(gradY), bordered(x, g, border), bordered(g, border));
+    ConvRules.requireSameType("conv2dGradW", "x", x, "gradY", gradY);
+    Shapes.requireType("conv2dGradW", "gradW", gradW, ElementType.FLOAT32);
+    if (g.n() == 0) {
+      device.fill(device.memory(gradW), 0, gradW.size());
+    } else if (x.type() == ElementType.FLOAT32) {
+      dnn().gradW(device.memory(gradW), device.memory(gradY), bordered(x, g, border), bordered(g, border), ElementType.FLOAT32);
+    } else {
+      // cuDNN gives the gradient of bfloat16 filters in bfloat16, from sums in float32
+      DeviceMemory rounded = device.scratch(CudaDevice.Scratch.LEFT, 2L * gradW.size());
+      dnn().gradW(rounded, device.memory(gradY), bordered(x, g, border), bordered(g, border), ElementType.BFLOAT16);
+      device.kernel("to_float32").tensor(gradW).memory(rounded).integer(gradW.size()).each(gradW.size());
+    }
+  }
+
+  /** The tensor's own memory, or a copy of it rounded to bfloat16. */
+  private DeviceMemory as(ElementType type, Tensor tensor, CudaDevice.Scratch room) {
+    if (tensor.type() == type) return device.memory(tensor);
+    if (type != ElementType.BFLOAT16) {
+      throw new IllegalArgumentException("cuda: the tensor " + tensor.shape() + " is " + tensor.type() + " beside tensors of " + type + "; it must be " + type);
+    }
+    DeviceMemory rounded = device.scratch(room, 2L * tensor.size());
+    device.kernel("to_bfloat16").memory(rounded).tensor(tensor).integer(tensor.size()).each(tensor.size());
+    return rounded;
   }
 
   /** x itself, or a copy that holds the border. */
   private DeviceMemory bordered(Tensor x, ConvGeometry g, float border) {
     if (border == 0 || g.pad() == 0) return device.memory(x);
     int n = Math.multiplyExact(Math.multiplyExact(g.n() * g.c(), g.h() + 2 * g.pad()), g.w() + 2 * g.pad());
-    DeviceMemory padded = device.scratch(CudaDevice.Scratch.IMAGE, 4L * n);
-    device.kernel("pad_border").memory(padded).tensor(x).real(border).integer(n).integer(g.h()).integer(g.w()).integer(g.c()).integer(g.pad()).each(n);
+    DeviceMemory padded = device.scratch(CudaDevice.Scratch.IMAGE, (long) x.type().bytes() * n);
+    device.kernel("pad_border", x).memory(padded).element(x).real(border).integer(n).integer(g.h()).integer(g.w()).integer(g.c()).integer(g.pad())
+        .each(n);
     return padded;
   }
 
@@ -86,8 +113,14 @@ final class CudaConvOps implements ConvOps, AutoCloseable {
   @Override
   public void gemm(Tensor c, Tensor a, boolean transposeA, Tensor b, boolean transposeB, int m, int n, int k) {
     ConvRules.requireGemm(c, a, b, m, n, k);
-    if (k == 0) device.fill(device.memory(c), 0, c.size());
-    else if (m > 0 && n > 0) blas().gemm(device.memory(c), device.memory(a), transposeA, device.memory(b), transposeB, m, n, k);
+    if (k == 0) {
+      device.fill(device.memory(c), 0, (long) c.size() * c.type().bytes() / 4);
+    } else if (m > 0 && n > 0) {
+      ElementType factors = a.type() == b.type() ? a.type() : ElementType.BFLOAT16;
+      if (factors == ElementType.FLOAT32) Shapes.requireType("gemm", "c", c, ElementType.FLOAT32);
+      blas().gemm(device.memory(c), c.type(), as(factors, a, CudaDevice.Scratch.LEFT), transposeA, as(factors, b, CudaDevice.Scratch.RIGHT), transposeB,
+          factors, m, n, k);
+    }
   }
 
   @Override

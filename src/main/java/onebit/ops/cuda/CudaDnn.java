@@ -19,8 +19,12 @@ import jcuda.jcudnn.cudnnTensorDescriptor;
 import jcuda.jcudnn.cudnnTensorFormat;
 import jcuda.runtime.cudaStream_t;
 import onebit.ops.ConvGeometry;
+import onebit.tensor.ElementType;
 
-/** cuDNN's convolutions on the device's stream: channels last, float32 without TF32, deterministic algorithms, planned once per geometry. */
+/**
+ * cuDNN's convolutions on the device's stream: channels last, float32 without TF32 or bfloat16 with sums in float32, deterministic algorithms,
+ * planned once per geometry and type.
+ */
 final class CudaDnn implements AutoCloseable {
   private static final int MOST_ALGORITHMS = 16;
 
@@ -41,6 +45,7 @@ final class CudaDnn implements AutoCloseable {
   private final CudaDevice device;
   private final cudnnHandle handle = new cudnnHandle();
   private final Map<ConvGeometry, Plan> plans = new HashMap<>();
+  private final Map<ConvGeometry, Plan> roundedPlans = new HashMap<>();
   private final Pointer one = Pointer.to(new float[] {1});
   private final Pointer zero = Pointer.to(new float[] {0});
 
@@ -63,8 +68,8 @@ final class CudaDnn implements AutoCloseable {
     }
   }
 
-  void forward(DeviceMemory y, DeviceMemory x, DeviceMemory w, ConvGeometry g) {
-    Plan plan = plan(g);
+  void forward(DeviceMemory y, DeviceMemory x, DeviceMemory w, ConvGeometry g, ElementType type) {
+    Plan plan = plan(g, type);
     if (plan.forward < 0) {
       cudnnConvolutionFwdAlgoPerf[] found = new cudnnConvolutionFwdAlgoPerf[MOST_ALGORITHMS];
       for (int i = 0; i < found.length; i++) found[i] = new cudnnConvolutionFwdAlgoPerf();
@@ -75,15 +80,15 @@ final class CudaDnn implements AutoCloseable {
         if (usable(found[i].status, found[i].determinism, found[i].mathType) && JCudnn.cudnnGetConvolutionForwardWorkspaceSize(handle, plan.x, plan.w,
             plan.convolution, plan.y, found[i].algo, plan.forwardBytes) == 0) plan.forward = found[i].algo;
       }
-      requireFound(plan.forward, "forward", g);
+      requireFound(plan.forward, "forward", g, type);
     }
     DeviceMemory room = room(plan.forwardBytes);
     check("cudnnConvolutionForward", JCudnn.cudnnConvolutionForward(handle, one, plan.x, x.pointer(), plan.w, w.pointer(), plan.convolution,
         plan.forward, room.pointer(), plan.forwardBytes[0], zero, plan.y, y.pointer()), g);
   }
 
-  void gradX(DeviceMemory gradX, DeviceMemory gradY, DeviceMemory w, ConvGeometry g) {
-    Plan plan = plan(g);
+  void gradX(DeviceMemory gradX, DeviceMemory gradY, DeviceMemory w, ConvGeometry g, ElementType type) {
+    Plan plan = plan(g, type);
     if (plan.gradX < 0) {
       cudnnConvolutionBwdDataAlgoPerf[] found = new cudnnConvolutionBwdDataAlgoPerf[MOST_ALGORITHMS];
       for (int i = 0; i < found.length; i++) found[i] = new cudnnConvolutionBwdDataAlgoPerf();
@@ -94,15 +99,15 @@ final class CudaDnn implements AutoCloseable {
         if (usable(found[i].status, found[i].determinism, found[i].mathType) && JCudnn.cudnnGetConvolutionBackwardDataWorkspaceSize(handle, plan.w,
             plan.y, plan.convolution, plan.x, found[i].algo, plan.gradXBytes) == 0) plan.gradX = found[i].algo;
       }
-      requireFound(plan.gradX, "gradient of x", g);
+      requireFound(plan.gradX, "gradient of x", g, type);
     }
     DeviceMemory room = room(plan.gradXBytes);
     check("cudnnConvolutionBackwardData", JCudnn.cudnnConvolutionBackwardData(handle, one, plan.w, w.pointer(), plan.y, gradY.pointer(),
         plan.convolution, plan.gradX, room.pointer(), plan.gradXBytes[0], zero, plan.x, gradX.pointer()), g);
   }
 
-  void gradW(DeviceMemory gradW, DeviceMemory gradY, DeviceMemory x, ConvGeometry g) {
-    Plan plan = plan(g);
+  void gradW(DeviceMemory gradW, DeviceMemory gradY, DeviceMemory x, ConvGeometry g, ElementType type) {
+    Plan plan = plan(g, type);
     if (plan.gradW < 0) {
       cudnnConvolutionBwdFilterAlgoPerf[] found = new cudnnConvolutionBwdFilterAlgoPerf[MOST_ALGORITHMS];
       for (int i = 0; i < found.length; i++) found[i] = new cudnnConvolutionBwdFilterAlgoPerf();
@@ -113,7 +118,7 @@ final class CudaDnn implements AutoCloseable {
         if (usable(found[i].status, found[i].determinism, found[i].mathType) && JCudnn.cudnnGetConvolutionBackwardFilterWorkspaceSize(handle, plan.x,
             plan.y, plan.convolution, plan.w, found[i].algo, plan.gradWBytes) == 0) plan.gradW = found[i].algo;
       }
-      requireFound(plan.gradW, "gradient of w", g);
+      requireFound(plan.gradW, "gradient of w", g, type);
     }
     DeviceMemory room = room(plan.gradWBytes);
     check("cudnnConvolutionBackwardFilter", JCudnn.cudnnConvolutionBackwardFilter(handle, one, plan.x, x.pointer(), plan.y, gradY.pointer(),
@@ -124,20 +129,21 @@ final class CudaDnn implements AutoCloseable {
     return status == 0 && determinism == cudnnDeterminism.CUDNN_DETERMINISTIC && mathType != cudnnMathType.CUDNN_TENSOR_OP_MATH_ALLOW_CONVERSION;
   }
 
-  private static void requireFound(int algorithm, String direction, ConvGeometry g) {
-    if (algorithm < 0) throw new CudaException("cuDNN: no deterministic float32 algorithm for the " + direction + " of " + g, 0);
+  private static void requireFound(int algorithm, String direction, ConvGeometry g, ElementType type) {
+    if (algorithm < 0) throw new CudaException("cuDNN: no deterministic " + type + " algorithm for the " + direction + " of " + g, 0);
   }
 
   private DeviceMemory room(long[] bytes) {
     return device.scratch(CudaDevice.Scratch.LIBRARY, bytes[0]);
   }
 
-  private Plan plan(ConvGeometry g) {
+  private Plan plan(ConvGeometry g, ElementType type) {
     device.enter();
-    Plan known = plans.get(g);
+    boolean rounded = type == ElementType.BFLOAT16;
+    Plan known = (rounded ? roundedPlans : plans).get(g);
     if (known != null) return known;
     Plan plan = new Plan();
-    int last = cudnnTensorFormat.CUDNN_TENSOR_NHWC, real = cudnnDataType.CUDNN_DATA_FLOAT;
+    int last = cudnnTensorFormat.CUDNN_TENSOR_NHWC, real = rounded ? cudnnDataType.CUDNN_DATA_BFLOAT16 : cudnnDataType.CUDNN_DATA_FLOAT;
     check("cudnnCreateTensorDescriptor", JCudnn.cudnnCreateTensorDescriptor(plan.x), g);
     check("cudnnCreateTensorDescriptor", JCudnn.cudnnCreateTensorDescriptor(plan.y), g);
     check("cudnnCreateFilterDescriptor", JCudnn.cudnnCreateFilterDescriptor(plan.w), g);
@@ -146,21 +152,25 @@ final class CudaDnn implements AutoCloseable {
     check("cudnnSetTensor4dDescriptor", JCudnn.cudnnSetTensor4dDescriptor(plan.y, last, real, g.n(), g.o(), g.p(), g.q()), g);
     check("cudnnSetFilter4dDescriptor", JCudnn.cudnnSetFilter4dDescriptor(plan.w, real, last, g.o(), g.c() / g.groups(), g.r(), g.s()), g);
     check("cudnnSetConvolution2dDescriptor", JCudnn.cudnnSetConvolution2dDescriptor(plan.convolution, g.pad(), g.pad(), g.stride(), g.stride(),
-        g.dilation(), g.dilation(), cudnnConvolutionMode.CUDNN_CROSS_CORRELATION, real), g);
+        g.dilation(), g.dilation(), cudnnConvolutionMode.CUDNN_CROSS_CORRELATION, cudnnDataType.CUDNN_DATA_FLOAT), g);
     check("cudnnSetConvolutionGroupCount", JCudnn.cudnnSetConvolutionGroupCount(plan.convolution, g.groups()), g);
-    check("cudnnSetConvolutionMathType", JCudnn.cudnnSetConvolutionMathType(plan.convolution, cudnnMathType.CUDNN_FMA_MATH), g);
-    plans.put(g, plan);
+    check("cudnnSetConvolutionMathType", JCudnn.cudnnSetConvolutionMathType(plan.convolution,
+        rounded ? cudnnMathType.CUDNN_TENSOR_OP_MATH : cudnnMathType.CUDNN_FMA_MATH), g);
+    (rounded ? roundedPlans : plans).put(g, plan);
     return plan;
   }
 
   @Override
   public void close() {
-    for (Plan plan : plans.values()) {
-      JCudnn.cudnnDestroyTensorDescriptor(plan.x);
-      JCudnn.cudnnDestroyTensorDescriptor(plan.y);
-      JCudnn.cudnnDestroyFilterDescriptor(plan.w);
-      JCudnn.cudnnDestroyConvolutionDescriptor(plan.convolution);
-    }
+    plans.values().forEach(CudaDnn::destroy);
+    roundedPlans.values().forEach(CudaDnn::destroy);
     JCudnn.cudnnDestroy(handle);
+  }
+
+  private static void destroy(Plan plan) {
+    JCudnn.cudnnDestroyTensorDescriptor(plan.x);
+    JCudnn.cudnnDestroyTensorDescriptor(plan.y);
+    JCudnn.cudnnDestroyFilterDescriptor(plan.w);
+    JCudnn.cudnnDestroyConvolutionDescriptor(plan.convolution);
   }
 }

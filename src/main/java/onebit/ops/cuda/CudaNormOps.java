@@ -28,8 +28,8 @@ final class CudaNormOps implements NormOps {
     Shapes.requirePerChannel("batchNorm", "inverse", inverse, x);
     int channels = x.shape().channels(), rows = x.size() / channels;
     DeviceMemory partial = sums.plan(rows, channels, 2);
-    sums.launch(device.kernel("batch_norm_sums").memory(partial).tensor(x).integer(rows).integer(channels));
-    device.kernel("batch_norm_finish").tensor(mean).tensor(inverse).tensor(runningMean).tensor(runningVar).tensor(x).memory(partial)
+    sums.launch(device.kernel("batch_norm_sums", x).memory(partial).element(x).integer(rows).integer(channels));
+    device.kernel("batch_norm_finish", x).tensor(mean).tensor(inverse).tensor(runningMean).tensor(runningVar).element(x).memory(partial)
         .integer(sums.splits()).integer(rows).integer(channels).real(momentum).real(epsilon).integer(unbiased ? 1 : 0).blocks((channels + 255) / 256, 256);
     apply(y, x, gamma, beta, mean, device.memory(inverse));
   }
@@ -44,7 +44,7 @@ final class CudaNormOps implements NormOps {
   }
 
   private void apply(Tensor y, Tensor x, Tensor gamma, Tensor beta, Tensor mean, DeviceMemory inverse) {
-    device.kernel("batch_norm_apply").tensor(y).tensor(x).tensor(gamma).tensor(beta).tensor(mean).memory(inverse).integer(x.size())
+    device.kernel("batch_norm_apply", x).element(y).element(x).tensor(gamma).tensor(beta).tensor(mean).memory(inverse).integer(x.size())
         .integer(x.shape().channels()).each(x.size());
   }
 
@@ -57,11 +57,11 @@ final class CudaNormOps implements NormOps {
     int channels = x.shape().channels(), rows = x.size() / channels;
     DeviceMemory partial = sums.plan(rows, channels, 2), means = device.scratch(CudaDevice.Scratch.CHANNELS, 8L * channels);
     long meanG = means.address(), meanGx = meanG + 4L * channels;
-    sums.launch(device.kernel("batch_norm_backward_sums").memory(partial).tensor(gradY).tensor(x).tensor(mean).tensor(inverse).integer(rows)
+    sums.launch(device.kernel("batch_norm_backward_sums", x).memory(partial).element(gradY).element(x).tensor(mean).tensor(inverse).integer(rows)
         .integer(channels));
     device.kernel("batch_norm_backward_finish").tensor(gradGamma).tensor(gradBeta).address(meanG).address(meanGx).memory(partial).tensor(inverse)
         .integer(sums.splits()).integer(rows).integer(channels).blocks((channels + 255) / 256, 256);
-    device.kernel("batch_norm_backward_apply").tensor(gradX).tensor(gradY).tensor(x).tensor(gamma).tensor(mean).tensor(inverse).address(meanG)
+    device.kernel("batch_norm_backward_apply", x).element(gradX).element(gradY).element(x).tensor(gamma).tensor(mean).tensor(inverse).address(meanG)
         .address(meanGx).integer(x.size()).integer(channels).each(x.size());
   }
 }

@@ -11,7 +11,7 @@ import onebit.tensor.Tensor;
  * Element-wise ops on the device, one launch each; sums over rows take two.
  *
  * <pre>
- * Twin  kernels/add.cu, activate.cu, maxout.cu, concat.cu, planar.cu, normalize.cu, non_finite.cu
+ * Twin  kernels/add.cu, activate.cu, maxout.cu, concat.cu, convert.cu, planar.cu, normalize.cu, non_finite.cu
  * </pre>
  */
 final class CudaPointOps implements PointOps {
@@ -28,14 +28,16 @@ final class CudaPointOps implements PointOps {
   @Override
   public void copy(Tensor y, Tensor x) {
     Shapes.requireEqual("copy", "y", y, "x", x);
-    device.copy(device.memory(y), device.memory(x), (long) x.size() * x.type().bytes());
+    if (y.type() == x.type()) device.copy(device.memory(y), device.memory(x), (long) x.size() * x.type().bytes());
+    else if (y.type() == ElementType.BFLOAT16) device.kernel("to_bfloat16").memory(device.memory(y)).tensor(x).integer(x.size()).each(x.size());
+    else device.kernel("to_float32").tensor(y).memory(device.memory(x)).integer(x.size()).each(x.size());
   }
 
   @Override
   public void add(Tensor y, Tensor a, Tensor b) {
     Shapes.requireEqual("add", "a", a, "y", y);
     Shapes.requireEqual("add", "b", b, "y", y);
-    device.kernel("add").tensor(y).tensor(a).tensor(b).integer(y.size()).each(y.size());
+    device.kernel("add", y).element(y).element(a).element(b).integer(y.size()).each(y.size());
   }
 
   @Override
@@ -47,14 +49,14 @@ final class CudaPointOps implements PointOps {
   @Override
   public void accumulateScaled(Tensor y, Tensor x, float factor) {
     Shapes.requireEqual("accumulateScaled", "x", x, "y", y);
-    device.kernel("accumulate_scaled").tensor(y).tensor(x).real(factor).integer(y.size()).each(y.size());
+    device.kernel("accumulate_scaled", y).element(y).element(x).real(factor).integer(y.size()).each(y.size());
   }
 
   @Override
   public void addBias(Tensor y, Tensor x, Tensor bias) {
     Shapes.requireEqual("addBias", "y", y, "x", x);
     Shapes.requirePerChannel("addBias", "bias", bias, x);
-    device.kernel("add_bias").tensor(y).tensor(x).tensor(bias).integer(x.size()).integer(x.shape().channels()).each(x.size());
+    device.kernel("add_bias", x).element(y).element(x).tensor(bias).integer(x.size()).integer(x.shape().channels()).each(x.size());
   }
 
   @Override
@@ -62,21 +64,21 @@ final class CudaPointOps implements PointOps {
     Shapes.requirePerChannel("biasBackward", "gradBias", gradBias, gradY);
     int channels = gradY.shape().channels(), rows = gradY.size() / channels;
     DeviceMemory partial = sums.plan(rows, channels, 1), out = device.memory(gradBias);
-    sums.launch(device.kernel("bias_backward").memory(partial).tensor(gradY).integer(rows).integer(channels));
+    sums.launch(device.kernel("bias_backward", gradY).memory(partial).element(gradY).integer(rows).integer(channels));
     sums.finish(out, out, partial);
   }
 
   @Override
   public void activate(Tensor y, Tensor x, Activation f) {
     Shapes.requireEqual("activate", "y", y, "x", x);
-    device.kernel("activate").tensor(y).tensor(x).integer(kind(f)).integer(x.size()).each(x.size());
+    device.kernel("activate", x).element(y).element(x).integer(kind(f)).integer(x.size()).each(x.size());
   }
 
   @Override
   public void activateBackward(Tensor gradX, Tensor gradY, Tensor x, Activation f) {
     Shapes.requireEqual("activateBackward", "gradX", gradX, "x", x);
     Shapes.requireEqual("activateBackward", "gradY", gradY, "x", x);
-    device.kernel("activate_backward").tensor(gradX).tensor(gradY).tensor(x).integer(kind(f)).integer(x.size()).each(x.size());
+    device.kernel("activate_backward", x).element(gradX).element(gradY).element(x).integer(kind(f)).integer(x.size()).each(x.size());
   }
 
   private static int kind(Activation f) {
@@ -114,26 +116,26 @@ final class CudaPointOps implements PointOps {
   public void concat(Tensor y, Tensor a, Tensor b) {
     Shapes.requireConcat("concat", y, a, b);
     int n = a.size() + b.size();
-    device.kernel("concat").tensor(y).tensor(a).tensor(b).integer(n).integer(a.shape().channels()).integer(b.shape().channels()).each(n);
+    device.kernel("concat", y).element(y).element(a).element(b).integer(n).integer(a.shape().channels()).integer(b.shape().channels()).each(n);
   }
 
   @Override
   public void split(Tensor gradA, Tensor gradB, Tensor gradY) {
     Shapes.requireConcat("split", gradY, gradA, gradB);
     int n = gradA.size() + gradB.size();
-    device.kernel("split").tensor(gradA).tensor(gradB).tensor(gradY).integer(n).integer(gradA.shape().channels()).integer(gradB.shape().channels()).each(n);
+    device.kernel("split", gradY).element(gradA).element(gradB).element(gradY).integer(n).integer(gradA.shape().channels()).integer(gradB.shape().channels()).each(n);
   }
 
   @Override
   public void toPlanar(Tensor y, Tensor x) {
     Shapes.requireEqual("toPlanar", "y", y, "x", x);
-    planar(device.kernel("to_planar").tensor(y).tensor(x), x);
+    planar(device.kernel("to_planar", x).element(y).element(x), x);
   }
 
   @Override
   public void fromPlanar(Tensor y, Tensor x) {
     Shapes.requireEqual("fromPlanar", "y", y, "x", x);
-    planar(device.kernel("from_planar").tensor(y).tensor(x), y);
+    planar(device.kernel("from_planar", x).element(y).element(x), y);
   }
 
   private static void planar(Kernel kernel, Tensor image) {
@@ -151,7 +153,7 @@ final class CudaPointOps implements PointOps {
           + deviation.length + "; they must be equal");
     }
     keep(mean, deviation);
-    device.kernel("normalize").tensor(y).tensor(pixels).memory(statisticsMemory).integer(y.size()).integer(channels).each(y.size());
+    device.kernel("normalize", y).element(y).tensor(pixels).memory(statisticsMemory).integer(y.size()).integer(channels).each(y.size());
   }
 
   /** Sends the statistics to the device where they are not there yet. */

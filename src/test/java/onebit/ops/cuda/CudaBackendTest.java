@@ -96,7 +96,6 @@ class CudaBackendTest {
       assertThrows(IllegalArgumentException.class, () -> backend.write(labels, new float[2]));
       assertThrows(IllegalArgumentException.class, () -> backend.write(labels, new int[1]));
       assertThrows(IllegalArgumentException.class, () -> backend.read(labels));
-      assertThrows(IllegalArgumentException.class, () -> backend.create(Shape.vector(2), ElementType.BFLOAT16));
     }
   }
 

@@ -25,12 +25,15 @@ class KernelIndexTest {
   /** Entry points of one kernel file: those written out, once or for both element types, and those made by a macro of their own. */
   static TreeSet<String> entries(String text) {
     TreeSet<String> names = new TreeSet<>();
-    Matcher both = Pattern.compile("ONEBIT_KERNEL\\(\\d+\\) ENTRY\\((\\w+)\\)\\(").matcher(text);
+    Matcher both = Pattern.compile("ONEBIT_KERNEL\\(\\d+\\) ENTRY\\(([a-z]\\w*)\\)\\(").matcher(text);
     while (both.find()) names.addAll(List.of(both.group(1), both.group(1) + "_bf16"));
     Matcher written = Pattern.compile("ONEBIT_KERNEL\\(\\d+\\) ([a-z]\\w*)\\(").matcher(text);
     while (written.find()) names.add(written.group(1));
     Matcher made = Pattern.compile("(?m)^[A-Z0-9_]+\\(([a-z]\\w*), (?:true|false)\\)$").matcher(text);
-    while (made.find()) names.add(made.group(1));
+    while (made.find()) {
+      names.add(made.group(1));
+      if (text.contains("ENTRY(NAME)")) names.add(made.group(1) + "_bf16");
+    }
     return names;
   }
 
@@ -55,9 +58,10 @@ class KernelIndexTest {
     for (Path file : files(Path.of("src/main/java/onebit/ops/cuda"), ".java")) {
       Matcher call = Pattern.compile("kernel\\(\"(\\w+)\"( \\+ suffix)?(, \\w+)?\\)").matcher(Files.readString(file));
       while (call.find()) {
-        launched.add(call.group(1));
-        if (call.group(2) != null) launched.add(call.group(1) + "_popc");
-        if (call.group(3) != null) launched.add(call.group(1) + "_bf16");
+        for (String kind : call.group(2) == null ? List.of("") : List.of("", "_popc")) {
+          launched.add(call.group(1) + kind);
+          if (call.group(3) != null) launched.add(call.group(1) + kind + "_bf16");
+        }
       }
     }
     assertTrue(made.size() > 40, made.toString());
