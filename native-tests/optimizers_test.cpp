@@ -70,7 +70,7 @@ TEST(adam_rate_holds_the_bias_corrections_of_its_step) {
     bool divide = !rectified || length > 5;
     if (divide) wanted *= std::sqrt(1 - k2) * (rectified ? std::sqrt((length - 4) * (length - 2) * longest / ((longest - 4) * (longest - 2) * length)) : 1);
     expect_near("rate", {used.read()[0]}, std::vector<double>{wanted}, 1e-6);
-    expect_equal("divide", {used.read()[1]}, {divide ? 1.0f : 0.0f});
+    expect_equal("divide", std::vector<float>{used.read()[1]}, {divide ? 1.0f : 0.0f});
     expect_equal("steps", steps.read(), {before + 1});
   }
 }
