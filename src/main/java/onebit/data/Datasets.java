@@ -29,7 +29,7 @@ public final class Datasets {
       new Entry("mnist", "handwritten digits, 28x28 grey, 60,000 / 10,000, 10 classes", true, true),
       new Entry("fashion-mnist", "articles of clothing, 28x28 grey, 60,000 / 10,000, 10 classes", true, true),
       new Entry("cifar10", "small photos, 32x32 RGB, 50,000 / 10,000, 10 classes", true, true),
-      new Entry("folder", "JPEG or PNG files in train/CLASS and val/CLASS, such as ImageNet", true, false),
+      new Entry("folder", "ImageNet and your own: WebDataset tar shards, or JPEG and PNG files in train/CLASS and val/CLASS", true, false),
       new Entry("generated", "random images of any shape, for dry runs", false, false),
       new Entry("glyphs", "digits drawn by the program, 28x28 grey, 60,000 / 10,000, 10 classes", false, false));
 
@@ -63,7 +63,10 @@ public final class Datasets {
     return switch (name) {
       case "mnist", "fashion-mnist" -> IdxDataset.open(name, dir, split);
       case "cifar10" -> Cifar10Dataset.open(dir, split);
-      case "folder" -> ImageFolderDataset.open(dir, split, square(spec));
+      case "folder" -> {
+        ShardDataset shards = ShardDataset.find(dir, split, square(spec));
+        yield shards != null ? shards : ImageFolderDataset.open(dir, split, square(spec));
+      }
       case "generated" -> new GeneratedDataset("generated", spec.size(), spec.height(), spec.width(), spec.channels(),
           spec.classes(), split == Split.TRAIN ? spec.seed() : ~spec.seed());
       default -> new GlyphDataset(spec.seed(), split);

@@ -1,20 +1,26 @@
 package onebit.data;
 
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.stream.Stream;
 
 /**
- * Images in one folder per class: the sorted folder names are the classes, the sorted files in them the samples.
+ * Images in one folder per class: the sorted folder names are the classes, the sorted files in them the samples. Tiny ImageNet's layout, with a
+ * folder of images in each class and a table for validation, is read too.
  *
  * <p>{@link #read} gives a fixed size: shorter side to {@code side * 256 / 224}, then the centre of {@code side}; {@link
  * #decode} gives the file's own size for crops. Each thread that reads keeps its own decoder and buffers.
  */
 public final class ImageFolderDataset implements Dataset {
+  private static final int MOST_ANNOTATION_BYTES = 64 << 20;
+
   private final String name;
   private final List<String> classNames;
   private final List<Path> files;
@@ -37,35 +43,89 @@ public final class ImageFolderDataset implements Dataset {
     this.side = side;
   }
 
-  /** Lists DIR/train for training and DIR/val or DIR/test for testing; images become {@code side} x {@code side}. */
+  /**
+   * Lists DIR/train for training and DIR/val or DIR/test for testing; images become {@code side} x {@code side}. Both must have the same classes.
+   */
   public static ImageFolderDataset open(Path dir, Split split, int side) throws IOException {
+    Path train = dir.resolve("train");
     for (String part : split == Split.TRAIN ? List.of("train") : List.of("val", "test")) {
-      if (Files.isDirectory(dir.resolve(part))) return list("folder", dir.resolve(part), side);
+      Path root = dir.resolve(part);
+      if (!Files.isDirectory(root)) continue;
+      Path annotations = root.resolve("val_annotations.txt");
+      List<String> trained = split == Split.TEST && Files.isDirectory(train) ? classes(train) : null;
+      if (Files.isRegularFile(annotations)) return annotated(root, annotations, trained, side);
+      if (trained != null) requireSameClasses(train, trained, root, classes(root));
+      return list("folder", root, side);
     }
     throw Datasets.missing("folder", dir, split == Split.TRAIN ? "train/CLASS/IMAGE" : "val/CLASS/IMAGE");
   }
 
-  /** Lists one folder of class folders; an empty class or a file that is not an image is refused by name. */
+  private static void requireSameClasses(Path train, List<String> trained, Path root, List<String> tested) throws IOException {
+    for (String name : trained) if (!tested.contains(name)) throw new IOException(root + ": has no folder of the class " + name + ", which " + train + " has");
+    for (String name : tested) if (!trained.contains(name)) throw new IOException(root + ": has a folder of the class " + name + ", which " + train + " has not");
+  }
+
+  /** The sorted names of the class folders. */
+  private static List<String> classes(Path root) throws IOException {
+    List<String> names = new ArrayList<>();
+    for (Path entry : sorted(root)) {
+      if (Files.isSymbolicLink(entry) && !Files.exists(entry)) throw new IOException(entry + ": is a link that leads nowhere or in a circle");
+      if (Files.isDirectory(entry)) names.add(entry.getFileName().toString());
+    }
+    return names;
+  }
+
+  /** Lists one folder of class folders, or of class folders with a folder {@code images} each; an empty class or a file that is not an image is refused. */
   public static ImageFolderDataset list(String name, Path root, int side) throws IOException {
     if (side < 1) throw new IllegalArgumentException(name + ": side " + side + " must be >= 1");
-    List<Path> classes = sorted(root).stream().filter(Files::isDirectory).toList();
+    List<String> classes = classes(root);
     if (classes.isEmpty()) throw new IOException(root + ": has no class folders");
     List<Path> files = new ArrayList<>();
-    List<Integer> labels = new ArrayList<>();
+    int[] counts = new int[classes.size()];
     for (int c = 0; c < classes.size(); c++) {
-      int before = files.size();
-      for (Path file : sorted(classes.get(c))) {
-        String lower = file.getFileName().toString().toLowerCase(Locale.ROOT);
-        if (!lower.endsWith(".jpg") && !lower.endsWith(".jpeg") && !lower.endsWith(".png")) {
-          throw new IOException(file + ": is not named as a JPEG or PNG file");
-        }
+      Path folder = root.resolve(classes.get(c)), inside = folder.resolve("images");
+      for (Path file : sorted(Files.isDirectory(inside) ? inside : folder)) {
+        if (!isImage(file.getFileName().toString())) throw new IOException(file + ": is not named as a JPEG or PNG file");
         files.add(file);
-        labels.add(c);
+        counts[c]++;
       }
-      if (files.size() == before) throw new IOException(classes.get(c) + ": the class folder has no images");
+      if (counts[c] == 0) throw new IOException(folder + ": the class folder has no images");
     }
-    List<String> names = classes.stream().map(c -> c.getFileName().toString()).toList();
-    return new ImageFolderDataset(name, names, files, labels.stream().mapToInt(Integer::intValue).toArray(), side);
+    int[] labels = new int[files.size()];
+    for (int c = 0, i = 0; c < counts.length; c++) for (int n = 0; n < counts[c]; n++) labels[i++] = c;
+    return new ImageFolderDataset(name, classes, files, labels, side);
+  }
+
+  private static boolean isImage(String name) {
+    String lower = name.toLowerCase(Locale.ROOT);
+    return lower.endsWith(".jpg") || lower.endsWith(".jpeg") || lower.endsWith(".png");
+  }
+
+  /** Tiny ImageNet's validation: images in one folder, their classes in a table of name, class and a box, separated by tabs. */
+  private static ImageFolderDataset annotated(Path root, Path annotations, List<String> trained, int side) throws IOException {
+    if (trained == null) throw new IOException(annotations + ": names classes; their numbers come from the folder train, which is not there");
+    Map<String, Integer> numbers = new HashMap<>();
+    for (int c = 0; c < trained.size(); c++) numbers.put(trained.get(c), c);
+    List<Path> files = new ArrayList<>();
+    List<Integer> labels = new ArrayList<>();
+    int line = 0;
+    for (String text : annotations(annotations)) {
+      String[] words = text.split("\t");
+      line++;
+      Integer label = words.length < 2 ? null : numbers.get(words[1]);
+      if (label == null || !isImage(words[0]) || words[0].indexOf('/') >= 0) {
+        throw new IOException(annotations + ": line " + line + " must be an image, a tab and a class of the folder train");
+      }
+      files.add(root.resolve("images").resolve(words[0]));
+      labels.add(label);
+    }
+    if (files.isEmpty()) throw new IOException(annotations + ": names no images");
+    return new ImageFolderDataset("folder", trained, files, labels.stream().mapToInt(Integer::intValue).toArray(), side);
+  }
+
+  private static List<String> annotations(Path file) throws IOException {
+    if (Files.size(file) > MOST_ANNOTATION_BYTES) throw new IOException(file + ": has more than " + MOST_ANNOTATION_BYTES + " bytes");
+    return Files.readString(file, StandardCharsets.ISO_8859_1).lines().filter(l -> !l.isBlank()).toList();
   }
 
   private static List<Path> sorted(Path folder) throws IOException {

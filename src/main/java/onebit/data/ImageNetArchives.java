@@ -1,0 +1,267 @@
+package onebit.data;
+
+import java.io.IOException;
+import java.nio.channels.FileChannel;
+import java.nio.channels.FileLock;
+import java.nio.channels.OverlappingFileLockException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Set;
+import java.util.TreeMap;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicLong;
+
+/**
+ * The two official archives of ILSVRC 2012 made into WebDataset shards with an index, without unpacking them to files.
+ *
+ * <p>One training shard per class, validation shards of 1,000 images in the order of their names. Shards are made in parallel; each is whole or
+ * absent, so a run that was killed goes on where it was, and the result has the same bytes. The indexes {@code train.index} and {@code val.index}
+ * are written last, when the counts are right.
+ *
+ * <pre>
+ * train.tar := CLASS.tar*              CLASS.tar := CLASS_NUMBER.JPEG*          val.tar := ILSVRC2012_val_NUMBER.JPEG*
+ * Encoding  of a re-encoded image: shorter side as asked by {@link Resize}, JPEG quality 90, colour at half resolution; an image that is not larger,
+ *           or cannot be decoded, is copied as it is
+ * </pre>
+ */
+public final class ImageNetArchives {
+  /** Images of the whole set. */
+  public static final int TRAIN_IMAGES = 1_281_167, VALIDATION_IMAGES = 50_000;
+
+  private static final int QUALITY = 90, VALIDATION_SHARD = 1000;
+
+  /**
+   * What to make of what.
+   *
+   * <pre>
+   * Units  shortSide in pixels, 0 copies the files' bytes; trainImages and validationImages are the counts that are expected
+   * </pre>
+   */
+  public record Plan(Path train, Path validation, Path labels, Path out, int shortSide, int trainImages, int validationImages, int threads) {
+    public Plan {
+      if (shortSide != 0 && (shortSide < 32 || shortSide > 4096)) throw new IllegalArgumentException("short side " + shortSide + " must be 0 or in [32, 4096]");
+      if (trainImages < 1 || validationImages < 1) throw new IllegalArgumentException("expected counts must be >= 1");
+      if (threads < 1) throw new IllegalArgumentException("threads must be >= 1, got " + threads);
+    }
+  }
+
+  /** What was made; kept counts images that could not be decoded and were copied as they are. */
+  public record Result(int train, int validation, int classes, long bytes, int kept) {}
+
+  /** Told now and then how many bytes of the archives are done. */
+  public interface Progress {
+    void at(long bytes, long total);
+  }
+
+  /** An image to be put into a shard: where it is in its archive. */
+  private record Source(String name, long at, long size) {}
+
+  /** What one thread works with. */
+  private static final class Workspace {
+    final ImageDecoder decoder = new ImageDecoder();
+    final Resize resize = new Resize();
+    final Picture whole = new Picture();
+    final Picture small = new Picture();
+  }
+
+  /** A shard to be made: where its images are. */
+  private record Piece(String shard, Path archive, long at, long size, List<Source> images, int label) {}
+
+  private final Plan plan;
+  private final Progress progress;
+  private final String made;
+  private final AtomicLong done = new AtomicLong();
+  private final AtomicInteger kept = new AtomicInteger();
+  private long total;
+
+  private ImageNetArchives(Plan plan, Progress progress) {
+    this.plan = plan;
+    this.progress = progress;
+    made = plan.shortSide() == 0 ? "original bytes" : "short side " + plan.shortSide() + ", JPEG quality " + QUALITY + " 4:2:0 by "
+        + (TurboJpeg.available() ? "libjpeg-turbo" : "the JDK");
+  }
+
+  /**
+   * Makes the shards and their indexes.
+   *
+   * @throws IOException if an archive is damaged or holds something else, or the counts are wrong; nothing is left half made
+   */
+  public static Result prepare(Plan plan, Progress progress) throws IOException {
+    Files.createDirectories(plan.out());
+    try (FileChannel lock = FileChannel.open(plan.out().resolve(".lock"), StandardOpenOption.CREATE, StandardOpenOption.WRITE)) {
+      requireAlone(lock, plan.out());
+      return new ImageNetArchives(plan, progress).prepare();
+    }
+  }
+
+  private static void requireAlone(FileChannel channel, Path out) throws IOException {
+    try {
+      FileLock lock = channel.tryLock();
+      if (lock != null) return;
+    } catch (OverlappingFileLockException e) {
+      // told below
+    }
+    throw new IOException(out + ": is being written by another data prepare");
+  }
+
+  private Result prepare() throws IOException {
+    total = Files.size(plan.train()) + Files.size(plan.validation());
+    TreeMap<String, Source> classArchives = new TreeMap<>();
+    for (Source entry : list(plan.train())) {
+      String base = base(entry.name());
+      if (!base.endsWith(".tar") || base.length() < 5) throw new IOException(plan.train() + ": holds " + entry.name() + "; the training archive holds one tar per class");
+      if (classArchives.put(base.substring(0, base.length() - 4), entry) != null) throw new IOException(plan.train() + ": holds " + base + " twice");
+    }
+    List<String> classes = List.copyOf(classArchives.keySet());
+    if (plan.trainImages() == TRAIN_IMAGES && classes.size() != 1000) {
+      throw new IOException(plan.train() + ": holds " + classes.size() + " classes; ILSVRC 2012 has 1000");
+    }
+    List<Piece> train = new ArrayList<>(), validation = new ArrayList<>();
+    for (int c = 0; c < classes.size(); c++) {
+      Source tar = classArchives.get(classes.get(c));
+      train.add(new Piece("train-" + classes.get(c) + ".tar", plan.train(), tar.at(), tar.size(), null, c));
+    }
+    TreeMap<String, Source> images = new TreeMap<>();
+    for (Source entry : list(plan.validation())) {
+      if (images.put(base(entry.name()), entry) != null) throw new IOException(plan.validation() + ": holds " + entry.name() + " twice");
+    }
+    requireCount(plan.validation(), images.size(), plan.validationImages());
+    int[] labels = ValidationLabels.read(plan.labels(), classes, images.size());
+    List<Source> sorted = List.copyOf(images.values());
+    for (int from = 0; from < sorted.size(); from += VALIDATION_SHARD) {
+      validation.add(new Piece(String.format("val-%05d.tar", from / VALIDATION_SHARD), plan.validation(), 0, 0,
+          sorted.subList(from, Math.min(sorted.size(), from + VALIDATION_SHARD)), -1));
+    }
+    List<Piece> all = new ArrayList<>(train);
+    all.addAll(validation);
+    List<ShardIndex> made = makeAll(all, classes, labels);
+    ShardIndex trained = ShardIndex.joined(made.subList(0, train.size())), validated = ShardIndex.joined(made.subList(train.size(), made.size()));
+    requireCount(plan.train(), trained.size(), plan.trainImages());
+    trained.write(plan.out().resolve("train.index"));
+    validated.write(plan.out().resolve("val.index"));
+    long bytes = 0;
+    for (ShardIndex index : List.of(trained, validated)) for (ShardIndex.Shard shard : index.shards) bytes += shard.bytes();
+    return new Result(trained.size(), validated.size(), classes.size(), bytes, kept.get());
+  }
+
+  private static void requireCount(Path archive, int found, int expected) throws IOException {
+    if (found != expected) {
+      throw new IOException(String.format(java.util.Locale.ROOT, "%s: holds %,d images; %,d are expected%s", archive, found, expected,
+          expected == TRAIN_IMAGES || expected == VALIDATION_IMAGES ? " of ILSVRC 2012 (is the download whole? datasets/imagenet/README.md has its MD5)" : ""));
+    }
+  }
+
+  private static String base(String name) {
+    return name.substring(name.lastIndexOf('/') + 1);
+  }
+
+  private static List<Source> list(Path archive) throws IOException {
+    List<Source> all = new ArrayList<>();
+    try (FileChannel file = FileChannel.open(archive)) {
+      TarReader tar = TarReader.of(archive.toString(), file, 0, file.size());
+      for (TarReader.Entry entry = tar.next(); entry != null; entry = tar.next()) {
+        if (!entry.file()) continue;
+        if (entry.size() > file.size() - entry.at()) throw new IOException(archive + ": the archive is cut short inside " + entry.name());
+        all.add(new Source(entry.name(), entry.at(), entry.size()));
+      }
+    }
+    return all;
+  }
+
+  /** Makes the shards that are not there yet, several at a time; the first failure ends the rest. */
+  private List<ShardIndex> makeAll(List<Piece> pieces, List<String> classes, int[] labels) throws IOException {
+    List<ShardIndex> made = new ArrayList<>();
+    ExecutorService threads = Executors.newFixedThreadPool(plan.threads(), Thread.ofPlatform().daemon().name("onebit-prepare-", 0).factory());
+    try {
+      List<Future<ShardIndex>> futures = new ArrayList<>();
+      for (Piece piece : pieces) futures.add(threads.submit(() -> make(piece, classes, labels)));
+      for (Future<ShardIndex> future : futures) made.add(future.get());
+      return made;
+    } catch (ExecutionException e) {
+      if (e.getCause() instanceof IOException io) throw new IOException(io.getMessage(), io);
+      throw new IllegalStateException(e.getCause().getMessage(), e.getCause());
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw new IOException("data prepare was interrupted; run the command again to go on");
+    } finally {
+      threads.shutdownNow();
+    }
+  }
+
+  private ShardIndex make(Piece piece, List<String> classes, int[] labels) throws IOException {
+    Path file = plan.out().resolve(piece.shard());
+    long bytes = piece.images() == null ? piece.size() : piece.images().stream().mapToLong(Source::size).sum();
+    ShardIndex there = ShardWriter.whole(file);
+    if (there != null) {
+      if (!there.made.equals(made) || !there.classes.equals(classes)) {
+        throw new IOException(file + ": was made with " + there.made + " and " + there.classes.size() + " classes, now it would be " + made + " and "
+            + classes.size() + "; give another --out or delete that one");
+      }
+      progress.at(done.addAndGet(bytes), total);
+      return there;
+    }
+    Workspace work = new Workspace();
+    try (FileChannel archive = FileChannel.open(piece.archive()); ShardWriter shard = new ShardWriter(file, made, classes)) {
+      if (piece.images() == null) {
+        String name = piece.archive() + ":" + classes.get(piece.label()) + ".tar";
+        TarReader tar = TarReader.of(name, archive, piece.at(), piece.size());
+        Set<String> keys = new HashSet<>();
+        for (TarReader.Entry entry = tar.next(); entry != null; entry = tar.next()) {
+          if (!entry.file()) continue;
+          if (!keys.add(key(name, entry.name()))) throw new IOException(name + ": holds " + entry.name() + " twice");
+          add(shard, work, name, entry.name(), tar.contents(entry, ImageDecoder.MAX_BYTES), piece.label());
+        }
+        if (keys.isEmpty()) throw new IOException(name + ": holds no images");
+      } else {
+        for (Source image : piece.images()) {
+          TarReader tar = TarReader.of(piece.archive().toString(), archive, image.at() - 512, image.size() + 512);
+          String digits = base(image.name()).replaceAll("\\.[A-Za-z]+$", "").replaceAll(".*[^0-9]", "");
+          int number = digits.isEmpty() || digits.length() > 9 ? 0 : Integer.parseInt(digits);
+          if (number < 1 || number > labels.length) throw new IOException(piece.archive() + ": " + image.name() + " is not numbered 1 to " + labels.length);
+          add(shard, work, piece.archive().toString(), image.name(), tar.contents(tar.next(), ImageDecoder.MAX_BYTES), labels[number - 1]);
+        }
+      }
+      return shard.finish();
+    }
+  }
+
+  private static String key(String archive, String name) throws IOException {
+    String base = base(name);
+    int dot = base.lastIndexOf('.');
+    String key = dot < 0 ? base : base.substring(0, dot), ending = dot < 0 ? "" : base.substring(dot + 1).toLowerCase(java.util.Locale.ROOT);
+    if (!ending.equals("jpeg") && !ending.equals("jpg") && !ending.equals("png") || key.isEmpty() || key.indexOf('.') >= 0) {
+      throw new IOException(archive + ": holds " + name + ", which is not named as an image");
+    }
+    return key;
+  }
+
+  private void add(ShardWriter shard, Workspace work, String archive, String name, byte[] image, int label) throws IOException {
+    shard.add(key(archive, name), plan.shortSide() == 0 ? image : smaller(work, name, image), label);
+    progress.at(done.addAndGet(image.length), total);
+  }
+
+  /** The image with its shorter side as asked, or its own bytes where it is not larger or cannot be decoded. */
+  private byte[] smaller(Workspace work, String name, byte[] image) throws IOException {
+    Picture whole = work.whole;
+    try {
+      work.decoder.decode(name, image, whole);
+    } catch (BadImageException e) {
+      kept.incrementAndGet();
+      return image;
+    }
+    int shorter = Math.min(whole.height(), whole.width());
+    if (shorter <= plan.shortSide()) return image;
+    int h = whole.height() == shorter ? plan.shortSide() : Resize.longSide(whole.height(), shorter, plan.shortSide());
+    int w = whole.width() == shorter ? plan.shortSide() : Resize.longSide(whole.width(), shorter, plan.shortSide());
+    work.resize.apply(whole, h, w, work.small);
+    return JpegEncoder.encode(work.small, QUALITY);
+  }
+}
