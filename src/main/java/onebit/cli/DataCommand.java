@@ -1,14 +1,18 @@
 package onebit.cli;
 
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.Callable;
 import onebit.data.Datasets;
 import onebit.data.Fetch;
+import onebit.data.ImageNetArchives;
 import onebit.report.Json;
+import onebit.report.ProgressLine;
 import onebit.report.Screen;
 import onebit.report.SummaryTable;
 import picocli.CommandLine;
@@ -23,7 +27,7 @@ import picocli.CommandLine.Spec;
     name = "data",
     mixinStandardHelpOptions = true,
     synopsisSubcommandLabel = "COMMAND",
-    description = "Lists data sets and fetches those that can be fetched.",
+    description = "Lists data sets, fetches those that can be fetched, and prepares ImageNet.",
     subcommands = {DataCommand.Listing.class, DataCommand.Prepare.class})
 final class DataCommand implements Runnable {
   @Spec private CommandSpec spec;
@@ -55,31 +59,102 @@ final class DataCommand implements Runnable {
   }
 
   /** {@code onebit data prepare}. */
-  @Command(name = "prepare", mixinStandardHelpOptions = true,
-      description = "Fetches a data set from its official address, resumes a partial download, and refuses a file with a wrong checksum.")
+  @Command(name = "prepare", mixinStandardHelpOptions = true, sortOptions = false,
+      description = {"Makes a data set ready for training.",
+          "mnist, fashion-mnist, cifar10: fetched from their official addresses; a cut download goes on, a file with a wrong checksum is refused.",
+          "imagenet: the two official archives, which are yours to get, become tar shards with an index; a killed run goes on."},
+      footer = {"", "Example: onebit data prepare imagenet --train ILSVRC2012_img_train.tar --val ILSVRC2012_img_val.tar --short-side 384"})
   static final class Prepare implements Callable<Integer> {
-    @Parameters(index = "0", paramLabel = "NAME", description = "A name from 'onebit data list'.")
+    private static final String IMAGENET = "imagenet", DEVKIT = "ILSVRC2012_devkit_t12.tar.gz", ORIGINAL = "original";
+
+    @Parameters(index = "0", paramLabel = "NAME", description = "A name from 'onebit data list', or imagenet.")
     private String name;
 
     @Option(names = "--out", paramLabel = "DIR", description = "Where to put the files (default: data/NAME).")
     private Path out;
 
+    @Option(names = "--train", paramLabel = "TAR", description = "imagenet: ILSVRC2012_img_train.tar.")
+    private Path train;
+
+    @Option(names = "--val", paramLabel = "TAR", description = "imagenet: ILSVRC2012_img_val.tar.")
+    private Path validation;
+
+    @Option(names = "--labels", paramLabel = "FILE", description = "imagenet: classes of the validation images: " + DEVKIT
+        + ", or a text of one WNID a line, or of image and class (default: " + DEVKIT + " beside --val).")
+    private Path labels;
+
+    @Option(names = "--short-side", paramLabel = "256|384|original", defaultValue = ORIGINAL,
+        description = "imagenet: shorter side of the stored images in pixels, or the files' own bytes (default: ${DEFAULT-VALUE}).")
+    private String shortSide;
+
+    @Option(names = "--expect-train", paramLabel = "N", description = "imagenet, for rehearsals: how many training images there are (default: 1281167).")
+    private Integer expectTrain;
+
+    @Option(names = "--expect-val", paramLabel = "N", description = "imagenet, for rehearsals: how many validation images there are (default: 50000).")
+    private Integer expectValidation;
+
+    @Option(names = "--threads", paramLabel = "N", description = "imagenet: shards made at once (default: one per core).")
+    private Integer threads;
+
     @Option(names = "--json", description = "Print the result as one JSON object on the last line.")
     private boolean json;
+
+    private final long begin = System.nanoTime();
+    private long toldNanos;
 
     @Override
     public Integer call() throws IOException {
       Path folder = out == null ? Path.of("data", name) : out;
       Screen screen = json ? Screen.of(System.err, false) : Screen.standard(System.out);
+      Map<String, Object> members = new LinkedHashMap<>();
+      members.put("name", name);
+      members.put("folder", folder.toString());
+      String what = name.equals(IMAGENET) ? imagenet(folder, screen, members) : fetched(folder, screen);
+      screen.clearStatus();
+      if (json) System.out.println(Json.object(members));
+      else System.out.println(name + " is ready in " + folder + what);
+      return 0;
+    }
+
+    private String fetched(Path folder, Screen screen) throws IOException {
+      if (train != null || validation != null || labels != null || expectTrain != null || expectValidation != null || threads != null || !shortSide.equals(ORIGINAL)) {
+        throw new IllegalArgumentException("--train, --val, --labels, --short-side, --expect-train, --expect-val and --threads are for imagenet, not for " + name);
+      }
       Fetch.prepare(name, folder, (file, bytes, total) -> {
         String text = String.format(Locale.ROOT, "%s  %.1f of %.1f MiB", file, bytes / 1048576.0, total / 1048576.0);
         if (bytes == total) screen.line(text);
         else screen.status(text);
       });
-      screen.clearStatus();
-      if (json) System.out.println(Json.object(Map.of("name", name, "folder", folder.toString())));
-      else System.out.println(name + " is ready in " + folder);
-      return 0;
+      return "";
+    }
+
+    private String imagenet(Path folder, Screen screen, Map<String, Object> members) throws IOException {
+      if (train == null || validation == null) {
+        throw new IllegalArgumentException("imagenet needs --train ILSVRC2012_img_train.tar and --val ILSVRC2012_img_val.tar, which are yours to get from image-net.org");
+      }
+      for (Path archive : List.of(train, validation)) if (!Files.isRegularFile(archive)) throw new IOException(archive + " does not exist");
+      int side = shortSide.equals(ORIGINAL) ? 0 : shortSide.matches("\\d{1,4}") ? Integer.parseInt(shortSide) : -1;
+      if (side < 0) throw new IllegalArgumentException("--short-side is '" + shortSide + "'; it must be a number of pixels, such as 256 or 384, or " + ORIGINAL);
+      Path list = labels != null ? labels : validation.toAbsolutePath().resolveSibling(DEVKIT);
+      ImageNetArchives.Result result = ImageNetArchives.prepare(new ImageNetArchives.Plan(train, validation, list, folder, side,
+          expectTrain == null ? ImageNetArchives.TRAIN_IMAGES : expectTrain, expectValidation == null ? ImageNetArchives.VALIDATION_IMAGES : expectValidation,
+          threads == null ? Runtime.getRuntime().availableProcessors() : threads), (bytes, total) -> tell(screen, bytes, total));
+      members.put("trainImages", result.train());
+      members.put("validationImages", result.validation());
+      members.put("classes", result.classes());
+      members.put("bytes", result.bytes());
+      members.put("notDecoded", result.kept());
+      return String.format(Locale.ROOT, ": %,d training and %,d validation images of %,d classes, %.1f GiB%s", result.train(), result.validation(), result.classes(),
+          result.bytes() / 1073741824.0, result.kept() == 0 ? "" : "; " + result.kept() + " that could not be decoded were copied as they are");
+    }
+
+    private synchronized void tell(Screen screen, long bytes, long total) {
+      long now = System.nanoTime();
+      if (now - toldNanos < 500_000_000L && bytes < total) return;
+      toldNanos = now;
+      double left = (now - begin) / 1e9 * (total - bytes) / Math.max(1, bytes);
+      screen.status(String.format(Locale.ROOT, "imagenet  %.2f of %.2f GiB  %.1f %%  ETA %s", bytes / 1073741824.0, total / 1073741824.0, 100.0 * bytes / total,
+          ProgressLine.duration(left)));
     }
   }
 }

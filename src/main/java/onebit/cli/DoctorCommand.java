@@ -4,6 +4,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Callable;
+import onebit.data.JpegLibraries;
 import onebit.ops.Backend;
 import onebit.ops.cuda.CudaDoctor;
 import onebit.report.Environment;
@@ -28,6 +29,7 @@ final class DoctorCommand implements Callable<Integer> {
     try (Backend backend = Workplace.open("cpu")) {
       findings.put("device cpu", List.copyOf(backend.describe()));
     }
+    findings.put("JPEG", JpegLibraries.findings());
     findings.put("CUDA", CudaDoctor.findings());
     if (json) {
       System.out.println(Json.object(findings));

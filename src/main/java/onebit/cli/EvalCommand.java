@@ -10,6 +10,7 @@ import java.util.Map;
 import java.util.concurrent.Callable;
 import onebit.data.Dataset;
 import onebit.data.Loader;
+import onebit.data.LoaderWatch;
 import onebit.data.Split;
 import onebit.models.Model;
 import onebit.ops.Backend;
@@ -59,7 +60,7 @@ final class EvalCommand implements Callable<Integer> {
     Dataset dataset = InputPipeline.open(described, folder, Split.TEST, recipe.train().seed());
     Screen screen = json ? Screen.of(System.err, false) : Screen.standard(System.out);
     int batch = described.evalBatch();
-    try (Backend backend = Workplace.open(device); Loader loader = InputPipeline.evaluation(described, dataset, batch)) {
+    try (Backend backend = Workplace.open(device); Loader loader = InputPipeline.evaluation(described, dataset, batch, LoaderWatch.STRICT)) {
       Model model = new Model(recipe.network(), recipe.method(), Shape.image(batch, described.height(), described.width(), described.channels()),
           described.classes(), backend, recipe.train().seed());
       model.load(tensors, weights.toString());

@@ -13,6 +13,7 @@ import java.util.concurrent.Callable;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import onebit.checkpoint.RunLock;
+import onebit.data.JpegLibraries;
 import onebit.ops.Backend;
 import onebit.recipe.DataRecipe;
 import onebit.recipe.Recipe;
@@ -141,6 +142,9 @@ final class TrainCommand implements Callable<Integer> {
     TrainOptions options = new TrainOptions(title(), folder, run.path(), stop, devRun ? DRY_STEPS : Integer.MAX_VALUE);
     log.line("Onebit " + Environment.version() + ", recipe " + title() + ", run folder " + run.path());
     log.line("Device " + backend.name() + ": " + String.join("; ", backend.describe()));
+    if (recipe.data().name() == DataRecipe.Source.FOLDER || recipe.data().name() == DataRecipe.Source.IMAGENET) {
+      log.line("JPEG: " + String.join("; ", JpegLibraries.findings()));
+    }
     Trainer trainer = new Trainer(recipe, backend, options, screen, log, () -> report(recipe, yaml, run, log));
     boolean resumed = trainer.resume();
     if (resumed && trainer.isComplete()) {

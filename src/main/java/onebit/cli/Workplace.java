@@ -58,7 +58,7 @@ final class Workplace {
     Path usual = Path.of("data", name);
     if (Files.isDirectory(usual)) return usual;
     throw new IllegalArgumentException("data set " + name + " needs its folder: give --data DIR, or put it in " + usual
-        + (source == DataRecipe.Source.FOLDER || source == DataRecipe.Source.IMAGENET ? " (datasets/imagenet/README.md says how)"
-            : " with: onebit data prepare " + name + " --out " + usual));
+        + (source == DataRecipe.Source.FOLDER ? " (datasets/imagenet/README.md says how)"
+            : source == DataRecipe.Source.IMAGENET ? " with: onebit data prepare imagenet --train ILSVRC2012_img_train.tar --val ILSVRC2012_img_val.tar" : " with: onebit data prepare " + name + " --out " + usual));
   }
 }

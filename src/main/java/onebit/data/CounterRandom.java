@@ -18,6 +18,7 @@ public final class CounterRandom {
   public static final int GENERATED = 3;
   public static final int GLYPH_TRAIN = 4;
   public static final int GLYPH_TEST = 5;
+  public static final int REPLACEMENT = 6;
 
   private static final long MULTIPLIER_0 = 0xD2511F53L;
   private static final long MULTIPLIER_1 = 0xCD9E8D57L;

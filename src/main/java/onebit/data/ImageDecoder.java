@@ -48,8 +48,18 @@ final class ImageDecoder {
 
   private int[] line = new int[0];
   private ByteBuffer room = ByteBuffer.allocateDirect(1 << 18);
-  private final TurboJpeg whole = TurboJpeg.available() ? new TurboJpeg() : null;
-  private final JpegBox box = TurboJpeg.available() && JpegBox.available() ? new JpegBox() : null;
+  private final TurboJpeg whole;
+  private final JpegBox box;
+
+  ImageDecoder() {
+    this(TurboJpeg.available());
+  }
+
+  /** With libjpeg-turbo or with the JDK's decoder. */
+  ImageDecoder(boolean onTurbo) {
+    whole = onTurbo ? new TurboJpeg() : null;
+    box = onTurbo && JpegBox.available() ? new JpegBox() : null;
+  }
 
   /** A buffer for so many bytes of a file, from its position to its limit; what is put there is decoded next. */
   ByteBuffer room(String name, long bytes) throws IOException {

@@ -96,6 +96,13 @@ public final class ImageFolderDataset implements Dataset {
     return new ImageFolderDataset(name, classes, files, labels, side);
   }
 
+  /** The image files of one folder, all of one class. */
+  public static ImageFolderDataset flat(Path folder, int side) throws IOException {
+    List<Path> files = sorted(folder).stream().filter(f -> isImage(f.getFileName().toString())).toList();
+    if (files.isEmpty()) throw new IOException(folder + ": has no JPEG or PNG files");
+    return new ImageFolderDataset(folder.toString(), List.of("all"), files, new int[files.size()], side);
+  }
+
   private static boolean isImage(String name) {
     String lower = name.toLowerCase(Locale.ROOT);
     return lower.endsWith(".jpg") || lower.endsWith(".jpeg") || lower.endsWith(".png");
@@ -149,6 +156,11 @@ public final class ImageFolderDataset implements Dataset {
 
   @Override public String describe(int index) {
     return files.get(index).toString();
+  }
+
+  /** The file of one image. */
+  public Path file(int index) {
+    return files.get(index);
   }
 
   /** The folder name of each class. */

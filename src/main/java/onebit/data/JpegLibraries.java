@@ -14,7 +14,7 @@ import java.util.List;
  */
 public final class JpegLibraries {
   private static final String FOLDER = System.getenv("ONEBIT_JPEG_LIB");
-  private static final String INSTALL = "install it with: apt-get install libturbojpeg0 libjpeg62-turbo";
+  private static final String INSTALL = "install it with: apt-get install libturbojpeg0 libjpeg62-turbo (Ubuntu: libturbojpeg)";
 
   private JpegLibraries() {}
 

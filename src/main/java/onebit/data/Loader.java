@@ -12,14 +12,21 @@ import java.util.List;
  * only, not on threads. One consumer thread; a batch is valid until the following call of {@code next}, {@code start} or
  * {@code close}.
  *
+ * <p>An image that cannot be decoded is told to the watch and, in a shuffled epoch, replaced by another, a function of (seed, epoch, image); in an
+ * ordered one it is black, so that every image counts. A read that fails is tried three times.
+ *
  * <pre>
- * Units   stall time in nanoseconds during which {@code next} waited for a batch
+ * Units   stall time in nanoseconds during which {@code next} waited for a batch; its share is of the time since {@code start}
  * Cost    memory: (threads + 2) batches
  * </pre>
  */
 public final class Loader implements AutoCloseable {
+  private static final int READS = 3, REPLACEMENTS = 20;
+  private static final long PAUSE_MILLIS = 50, SLOW_MILLIS = 30_000;
+
   private final Dataset dataset;
   private final Sampler sampler;
+  private final LoaderWatch watch;
   private final List<Augmentation> steps;
   private final ImageBatch[] ring;
   private final Throwable[] failures;
@@ -35,13 +42,23 @@ public final class Loader implements AutoCloseable {
   private boolean closed;
   private boolean failed;
   private long stallNanos;
+  private long startNanos;
+  private long startStallNanos;
+  private long handedNanos;
+  private boolean toldSlow;
+  private boolean toldRetry;
+
+  /** A loader that has not started an epoch and refuses bad images. */
+  public Loader(Dataset dataset, Sampler sampler, List<Augmentation> steps, int threads) {
+    this(dataset, sampler, steps, threads, LoaderWatch.STRICT);
+  }
 
   /**
    * A loader that has not started an epoch.
    *
    * @throws IllegalArgumentException if the sampler is for another number of images, or threads is not positive
    */
-  public Loader(Dataset dataset, Sampler sampler, List<Augmentation> steps, int threads) {
+  public Loader(Dataset dataset, Sampler sampler, List<Augmentation> steps, int threads, LoaderWatch watch) {
     if (sampler.size() != dataset.size()) {
       throw new IllegalArgumentException("Loader: the sampler is for " + sampler.size() + " images, " + dataset.name()
           + " has " + dataset.size());
@@ -50,6 +67,7 @@ public final class Loader implements AutoCloseable {
     this.dataset = dataset;
     this.sampler = sampler;
     this.steps = List.copyOf(steps);
+    this.watch = watch;
     ring = new ImageBatch[threads + 2];
     failures = new Throwable[ring.length];
     holds = new int[ring.length];
@@ -79,7 +97,7 @@ public final class Loader implements AutoCloseable {
     }
     nextToFill = sampler.batches();
     boolean interrupted = false;
-    while (filling > 0) interrupted |= pause();
+    while (filling > 0) interrupted |= pause(0);
     order = sampler.order(epoch);
     this.epoch = epoch;
     java.util.Arrays.fill(holds, -1);
@@ -87,6 +105,9 @@ public final class Loader implements AutoCloseable {
     nextToFill = fromBatch;
     nextToHand = fromBatch;
     failed = false;
+    startNanos = System.nanoTime();
+    handedNanos = startNanos;
+    startStallNanos = stallNanos;
     notifyAll();
     if (interrupted) Thread.currentThread().interrupt();
   }
@@ -109,7 +130,10 @@ public final class Loader implements AutoCloseable {
     if (holds[at] != nextToHand) {
       long begin = System.nanoTime();
       boolean interrupted = false;
-      while (holds[at] != nextToHand && !closed) interrupted |= pause();
+      while (holds[at] != nextToHand && !closed) {
+        interrupted |= pause(toldSlow ? 0 : SLOW_MILLIS);
+        if (!toldSlow && System.nanoTime() - begin > SLOW_MILLIS * 1_000_000) tellSlow();
+      }
       stallNanos += System.nanoTime() - begin;
       if (interrupted) Thread.currentThread().interrupt();
       requireOpen();
@@ -122,7 +146,13 @@ public final class Loader implements AutoCloseable {
       throw new IllegalStateException(failure.getMessage(), failure);
     }
     nextToHand++;
+    handedNanos = System.nanoTime();
     return ring[at];
+  }
+
+  private void tellSlow() {
+    toldSlow = true;
+    watch.notice("No batch of " + dataset.name() + " for " + SLOW_MILLIS / 1000 + " seconds: the disk is slow or does not answer; training waits (said once)");
   }
 
   /** Batches of one epoch. */
@@ -138,6 +168,11 @@ public final class Loader implements AutoCloseable {
   /** Nanoseconds that {@link #next} has waited since the loader was made. */
   public synchronized long stallNanos() {
     return stallNanos;
+  }
+
+  /** The part of the time from the last {@link #start} to the last batch that {@link #next} has waited, in 0..1. */
+  public synchronized double stallShare() {
+    return handedNanos == startNanos ? 0 : (double) (stallNanos - startStallNanos) / (handedNanos - startNanos);
   }
 
   /** Stops the threads and waits until they are gone; a second call does nothing. */
@@ -168,7 +203,7 @@ public final class Loader implements AutoCloseable {
       synchronized (this) {
         while (!closed && (nextToFill >= sampler.batches() || nextToFill >= nextToHand + ring.length
             || holds[nextToFill % ring.length] >= 0)) {
-          pause();
+          pause(0);
         }
         if (closed) return;
         batch = nextToFill++;
@@ -195,9 +230,9 @@ public final class Loader implements AutoCloseable {
       int index = epochOrder[position];
       int image = position - from;
       try {
-        into.labels()[image] = dataset.label(index);
-        into.sampleIds()[image] = index;
-        augmenter.read(dataset, index, batchEpoch, into.pixels(), image * bytes);
+        int shown = show(augmenter, index, batchEpoch, into.pixels(), image * bytes, bytes);
+        into.labels()[image] = dataset.label(shown);
+        into.sampleIds()[image] = shown;
       } catch (IOException e) {
         return new IOException(named(index, batchEpoch, e), e);
       } catch (RuntimeException | Error e) {
@@ -208,16 +243,67 @@ public final class Loader implements AutoCloseable {
     return null;
   }
 
+  /** Writes an image or what stands for it, and returns the index of what was written. */
+  private int show(Augmenter augmenter, int index, int batchEpoch, byte[] into, int offset, int bytes) throws IOException {
+    try {
+      read(augmenter, index, batchEpoch, into, offset);
+      return index;
+    } catch (BadImageException bad) {
+      if (!sampler.shuffle()) {
+        watch.bad(dataset, batchEpoch, index, LoaderWatch.BLACK, named(index, batchEpoch, bad));
+        java.util.Arrays.fill(into, offset, offset + bytes, (byte) 0);
+        return index;
+      }
+      CounterRandom random = new CounterRandom().reset(sampler.seed(), batchEpoch, index, CounterRandom.REPLACEMENT);
+      for (int i = 0; i < REPLACEMENTS; i++) {
+        int other = random.nextInt(dataset.size());
+        watch.bad(dataset, batchEpoch, index, other, named(index, batchEpoch, bad));
+        try {
+          read(augmenter, other, batchEpoch, into, offset);
+          return other;
+        } catch (BadImageException alsoBad) {
+          bad = alsoBad;
+          index = other;
+        }
+      }
+      throw bad;
+    }
+  }
+
+  /** Reads an image; a disk that fails is asked again, {@value #READS} times in all. */
+  private void read(Augmenter augmenter, int index, int batchEpoch, byte[] into, int offset) throws IOException {
+    for (int attempt = 1; ; attempt++) {
+      try {
+        augmenter.read(dataset, index, batchEpoch, into, offset);
+        return;
+      } catch (BadImageException e) {
+        throw e;
+      } catch (IOException e) {
+        if (attempt == READS) throw e;
+        tellRetry(named(index, batchEpoch, e));
+        java.util.concurrent.locks.LockSupport.parkNanos(attempt * PAUSE_MILLIS * 1_000_000);
+      }
+    }
+  }
+
+  private void tellRetry(String what) {
+    synchronized (this) {
+      if (toldRetry) return;
+      toldRetry = true;
+    }
+    watch.notice("Reading again after: " + what + " (said once; a read is tried " + READS + " times)");
+  }
+
   private String named(int index, int batchEpoch, Throwable e) {
     String what = dataset.describe(index);
     String why = e.getMessage() == null ? e.toString() : e.getMessage();
-    return (why.startsWith(what) ? why : what + ": " + why) + " (sample " + index + " of epoch " + batchEpoch + ")";
+    return (why.contains(what) ? why : what + ": " + why) + " (sample " + index + " of epoch " + batchEpoch + ")";
   }
 
-  /** Waits for a notice; true if the thread was interrupted meanwhile. */
-  private boolean pause() {
+  /** Waits for a notice, so many milliseconds where they are not 0; true if the thread was interrupted meanwhile. */
+  private boolean pause(long millis) {
     try {
-      wait();
+      wait(millis);
       return false;
     } catch (InterruptedException e) {
       return true;

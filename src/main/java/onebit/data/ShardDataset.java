@@ -215,6 +215,11 @@ public final class ShardDataset implements Dataset {
     return shard + ":" + index.at[image];
   }
 
+  /** Whether these are shards with the index of {@code data prepare}, which counted them. */
+  public boolean prepared() {
+    return checksums;
+  }
+
   /** The name of each class, or an empty list where the shards have numbers only. */
   public List<String> classNames() {
     return index.classes;

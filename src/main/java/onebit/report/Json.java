@@ -91,7 +91,7 @@ public final class Json {
    *
    * @throws IllegalArgumentException {@code line} is not exactly one such object
    */
-  static Map<String, Object> flat(String line) {
+  public static Map<String, Object> flat(String line) {
     Map<String, Object> members = new LinkedHashMap<>();
     try (JsonParser in = FACTORY.createParser(ObjectReadContext.empty(), line)) {
       if (in.nextToken() != JsonToken.START_OBJECT) {

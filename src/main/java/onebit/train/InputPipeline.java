@@ -4,11 +4,15 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import onebit.data.Augmentation;
 import onebit.data.Dataset;
 import onebit.data.Datasets;
+import onebit.data.ImageNetArchives;
 import onebit.data.Loader;
+import onebit.data.LoaderWatch;
 import onebit.data.Sampler;
+import onebit.data.ShardDataset;
 import onebit.data.Split;
 import onebit.recipe.AugmentRecipe;
 import onebit.recipe.DataRecipe;
@@ -44,20 +48,31 @@ public final class InputPipeline {
       throw new IllegalArgumentException("data: " + dataset.name() + " has " + dataset.channels() + " channels and " + dataset.classes()
           + " classes, the recipe says " + data.channels() + " and " + data.classes());
     }
+    if (data.name() == DataRecipe.Source.IMAGENET && data.classes() == 1000) requireWhole(dataset, folder, split);
     return dataset;
   }
 
+  /** Refuses a copy of ImageNet that lacks images; one that {@code data prepare} made has been counted there. */
+  private static void requireWhole(Dataset dataset, Path folder, Split split) throws IOException {
+    int all = split == Split.TRAIN ? ImageNetArchives.TRAIN_IMAGES : ImageNetArchives.VALIDATION_IMAGES;
+    boolean counted = dataset instanceof ShardDataset shards && shards.prepared();
+    if (!counted && dataset.size() != all) {
+      throw new IOException(String.format(Locale.ROOT, "%s: holds %,d %s images; ImageNet has %,d. Mend the copy, or say --set data.name=folder for a set of your own",
+          folder, dataset.size(), split == Split.TRAIN ? "training" : "validation", all));
+    }
+  }
+
   /** Shuffled, augmented batches. */
-  public static Loader training(DataRecipe data, Dataset dataset, int batch, long seed) {
+  public static Loader training(DataRecipe data, Dataset dataset, int batch, long seed, LoaderWatch watch) {
     Sampler sampler = new Sampler(seed, dataset.size(), batch, true, data.dropLast() && dataset.size() >= batch, 0, 1);
-    return new Loader(dataset, sampler, steps(data.augment(), data.height()), workers(data));
+    return new Loader(dataset, sampler, steps(data.augment(), data.height()), workers(data), watch);
   }
 
   /** Every image once, in order. */
-  public static Loader evaluation(DataRecipe data, Dataset dataset, int batch) {
+  public static Loader evaluation(DataRecipe data, Dataset dataset, int batch, LoaderWatch watch) {
     List<Augmentation> steps = data.evalCrop() == 0 ? List.of()
         : Augmentation.evaluation(data.evalResize() > 0 ? data.evalResize() : data.evalCrop(), data.evalCrop());
-    return Loader.evaluation(dataset, batch, steps, workers(data));
+    return new Loader(dataset, Sampler.evaluation(dataset.size(), batch), steps, workers(data), watch);
   }
 
   private static List<Augmentation> steps(AugmentRecipe augment, int side) {

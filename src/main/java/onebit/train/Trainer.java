@@ -154,8 +154,9 @@ public final class Trainer {
     long seed = recipe.train().seed();
     Dataset trainSet = InputPipeline.open(data, options.data(), Split.TRAIN, seed);
     Dataset testSet = InputPipeline.open(data, options.data(), Split.TEST, seed);
-    try (Loader train = InputPipeline.training(data, trainSet, data.batch(), seed);
-        Loader test = InputPipeline.evaluation(data, testSet, data.evalBatch());
+    BadImageLedger ledger = BadImageLedger.open(options.run(), log::warn);
+    try (Loader train = InputPipeline.training(data, trainSet, data.batch(), seed, ledger.of(Split.TRAIN));
+        Loader test = InputPipeline.evaluation(data, testSet, data.evalBatch(), ledger.of(Split.TEST));
         MetricsLog metrics = MetricsLog.open(options.run(), state.step, log::warn);
         TensorBoardEvents events = TensorBoardEvents.open(options.run(), state.step, log::warn)) {
       int batches = Math.min(train.batches(), options.steps());
@@ -264,7 +265,7 @@ public final class Trainer {
     Schedule schedule = recipe.schedule().over(recipe.train().epochs(), recipe.optimizer().learningRate());
     record.put("learningRate", schedule.learningRate(state.epoch, Math.max(0, state.batch - 1), Math.max(1, state.batch)));
     record.put("imagesPerSecond", progress.imagesPerSecond());
-    record.put("stallMillis", train.stallNanos() / 1_000_000);
+    record.put("loaderStallShare", train.stallShare());
     record.put("skippedSteps", state.skipped);
     record.putAll(surrogates().values());
     flips.measure(record);

@@ -38,7 +38,11 @@ class ImageFolderDatasetTest {
     assertEquals(List.of("apple", "pear"), train.classNames());
     assertArrayEquals(new int[] {0, 1, 1}, new int[] {train.label(0), train.label(1), train.label(2)});
     assertTrue(train.describe(1).endsWith("a.png"));
-    assertEquals(1, ImageFolderDataset.open(dir, Split.TEST, 14).size());
+    assertTrue(assertThrows(IOException.class, () -> ImageFolderDataset.open(dir, Split.TEST, 14)).getMessage().contains("no folder of the class pear"));
+    png(dir.resolve("val/pear/a.png"), 28, 28, BufferedImage.TYPE_3BYTE_BGR);
+    assertEquals(2, ImageFolderDataset.open(dir, Split.TEST, 14).size());
+    png(dir.resolve("val/plum/a.png"), 28, 28, BufferedImage.TYPE_3BYTE_BGR);
+    assertTrue(assertThrows(IOException.class, () -> ImageFolderDataset.open(dir, Split.TEST, 14)).getMessage().contains("class plum, which"));
 
     Picture own = new Picture();
     train.decode(2, Box.Choice.WHOLE, own);
@@ -77,10 +81,34 @@ class ImageFolderDatasetTest {
     assertTrue(refused(dir).contains("no images"));
     Files.writeString(dir.resolve("train/a/notes.txt"), "x");
     assertTrue(refused(dir).contains("notes.txt"));
+    Files.createSymbolicLink(dir.resolve("train/b"), dir.resolve("train/c"));
+    Files.createSymbolicLink(dir.resolve("train/c"), dir.resolve("train/b"));
+    assertTrue(refused(dir).contains("in a circle"));
   }
 
   private static String refused(Path dir) {
     return assertThrows(IOException.class, () -> ImageFolderDataset.open(dir, Split.TRAIN, 8)).getMessage();
+  }
+
+  @Test void tinyImageNetsLayoutIsRead(@TempDir Path dir) throws IOException {
+    png(dir.resolve("train/n02/images/n02_0.JPEG"), 64, 64, BufferedImage.TYPE_3BYTE_BGR);
+    png(dir.resolve("train/n01/images/n01_0.JPEG"), 64, 64, BufferedImage.TYPE_3BYTE_BGR);
+    png(dir.resolve("train/n01/images/n01_1.JPEG"), 64, 64, BufferedImage.TYPE_3BYTE_BGR);
+    Files.writeString(dir.resolve("train/n01/n01_boxes.txt"), "n01_0.JPEG\t0\t0\t10\t10\n");
+    png(dir.resolve("val/images/val_0.JPEG"), 64, 64, BufferedImage.TYPE_3BYTE_BGR);
+    png(dir.resolve("val/images/val_1.JPEG"), 64, 64, BufferedImage.TYPE_3BYTE_BGR);
+    Path table = dir.resolve("val/val_annotations.txt");
+    Files.writeString(table, "val_0.JPEG\tn02\t0\t32\t44\t62\nval_1.JPEG\tn01\t52\t55\t57\t59\n");
+    ImageFolderDataset train = ImageFolderDataset.open(dir, Split.TRAIN, 56), test = ImageFolderDataset.open(dir, Split.TEST, 56);
+    assertEquals(3, train.size());
+    assertArrayEquals(new int[] {0, 0, 1}, new int[] {train.label(0), train.label(1), train.label(2)});
+    assertArrayEquals(new int[] {1, 0}, new int[] {test.label(0), test.label(1)});
+    test.read(1, new byte[test.imageBytes()], 0);
+    for (String wrong : List.of("val_0.JPEG\tn03\t0\n", "val_0.JPEG n01\n", "../x.JPEG\tn01\n", "\n")) {
+      Files.writeString(table, wrong);
+      String message = assertThrows(IOException.class, () -> ImageFolderDataset.open(dir, Split.TEST, 56)).getMessage();
+      assertTrue(message.startsWith(table.toString()), message);
+    }
   }
 
   @Test void damagedImagesAreRefusedByName(@TempDir Path dir) throws IOException {

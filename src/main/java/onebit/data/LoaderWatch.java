@@ -1,0 +1,28 @@
+package onebit.data;
+
+import java.io.IOException;
+
+/** Told by the threads of a {@link Loader} what is wrong with images and disks while the epoch goes on. */
+public interface LoaderWatch {
+  /** In place of {@link #bad}'s replacement: the image is shown black. */
+  int BLACK = -1;
+
+  /** Refuses every bad image and says nothing. */
+  LoaderWatch STRICT = new LoaderWatch() {
+    @Override public void bad(Dataset dataset, int epoch, int index, int replacement, String why) throws BadImageException {
+      throw new BadImageException(why);
+    }
+
+    @Override public void notice(String sentence) {}
+  };
+
+  /**
+   * An image cannot be decoded and another takes its place in this epoch, or {@link #BLACK}.
+   *
+   * @throws IOException if the epoch shall end
+   */
+  void bad(Dataset dataset, int epoch, int index, int replacement, String why) throws IOException;
+
+  /** One sentence about a disk that is slow or had to be asked again. */
+  void notice(String sentence);
+}

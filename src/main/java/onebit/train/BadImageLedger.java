@@ -1,0 +1,98 @@
+package onebit.train;
+
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.util.EnumMap;
+import java.util.HashSet;
+import java.util.LinkedHashMap;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Set;
+import java.util.function.Consumer;
+import onebit.data.Dataset;
+import onebit.data.LoaderWatch;
+import onebit.data.Split;
+import onebit.report.Json;
+
+/**
+ * The images of a run that could not be decoded, one line each in {@code bad-images.jsonl}; more than one in a thousand of a set ends the run.
+ *
+ * <pre>
+ * line := {"split": train | test, "sample": index, "epoch": first epoch that met it, "shown": index of the replacement or -1 for black, "why": text}
+ * </pre>
+ */
+final class BadImageLedger {
+  static final String FILE = "bad-images.jsonl";
+  private static final int ONE_IN = 1000;
+
+  private final Path file;
+  private final Consumer<String> warn;
+  private final Map<Split, Set<Long>> known = new EnumMap<>(Split.class);
+  private boolean told;
+
+  private BadImageLedger(Path file, Consumer<String> warn) {
+    this.file = file;
+    this.warn = warn;
+    for (Split split : Split.values()) known.put(split, new HashSet<>());
+  }
+
+  /** The ledger of a run folder, with what an earlier part of the run has met. */
+  static BadImageLedger open(Path run, Consumer<String> warn) throws IOException {
+    BadImageLedger ledger = new BadImageLedger(run.resolve(FILE), warn);
+    if (!Files.exists(ledger.file)) return ledger;
+    for (String line : Files.readAllLines(ledger.file, StandardCharsets.ISO_8859_1)) {
+      try {
+        Map<String, Object> record = Json.flat(line);
+        if (record.get("sample") instanceof Number sample) {
+          ledger.known.get(Split.valueOf(String.valueOf(record.get("split")).toUpperCase(Locale.ROOT))).add(sample.longValue());
+        }
+      } catch (IllegalArgumentException torn) {
+        // a line that a kill cut short: its image will be met again
+      }
+    }
+    return ledger;
+  }
+
+  /** What the loader of a split tells its troubles to. */
+  LoaderWatch of(Split split) {
+    return new LoaderWatch() {
+      @Override public void bad(Dataset dataset, int epoch, int index, int replacement, String why) throws IOException {
+        note(split, dataset, epoch, index, replacement, why);
+      }
+
+      @Override public void notice(String sentence) {
+        warn.accept(sentence);
+      }
+    };
+  }
+
+  private synchronized void note(Split split, Dataset dataset, int epoch, int index, int replacement, String why) throws IOException {
+    Set<Long> bad = known.get(split);
+    if (bad.add((long) index)) {
+      Map<String, Object> record = new LinkedHashMap<>();
+      record.put("split", split.name().toLowerCase(Locale.ROOT));
+      record.put("sample", index);
+      record.put("epoch", epoch + 1);
+      record.put("shown", replacement);
+      record.put("why", why);
+      write(Json.object(record) + "\n");
+      warn.accept("Bad image: " + why + (replacement == LoaderWatch.BLACK ? "; it is shown black and counted" : "; image " + replacement + " takes its place"));
+    }
+    if ((long) bad.size() * ONE_IN > dataset.size()) {
+      throw new IOException(String.format(Locale.ROOT, "%d of the %,d %s images cannot be decoded, more than 1 in %d: the run stops; %s names them, the last is %s",
+          bad.size(), dataset.size(), split == Split.TRAIN ? "training" : "test", ONE_IN, file, why));
+    }
+  }
+
+  private void write(String line) {
+    try {
+      Files.writeString(file, line, StandardOpenOption.CREATE, StandardOpenOption.APPEND);
+    } catch (IOException e) {
+      if (!told) warn.accept(FILE + " cannot be written (" + e.getMessage() + "); the run goes on without it");
+      told = true;
+    }
+  }
+}
