@@ -181,8 +181,8 @@ final class TarReader {
   private void requireHeader() throws IOException {
     int sum = 0;
     for (int i = 0; i < BLOCK; i++) sum += i >= 148 && i < 156 ? ' ' : header[i] & 255;
-    long written = octal(148, 8);
-    if (written != sum) throw new IOException(archive + ": the checksum of a header at byte " + (at - BLOCK) + " is wrong");
+    String written = field(148, 8).strip();
+    if (!written.matches("[0-7]{1,8}") || Integer.parseInt(written, 8) != sum) throw new IOException(archive + ": the checksum of a header at byte " + (at - BLOCK) + " is wrong");
   }
 
   private boolean isZero() {

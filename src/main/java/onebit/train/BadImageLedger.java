@@ -43,7 +43,9 @@ final class BadImageLedger {
   static BadImageLedger open(Path run, Consumer<String> warn) throws IOException {
     BadImageLedger ledger = new BadImageLedger(run.resolve(FILE), warn);
     if (!Files.exists(ledger.file)) return ledger;
-    for (String line : Files.readAllLines(ledger.file, StandardCharsets.ISO_8859_1)) {
+    String text = Files.readString(ledger.file, StandardCharsets.ISO_8859_1);
+    if (!text.isEmpty() && !text.endsWith("\n")) ledger.write("\n");
+    for (String line : text.lines().toList()) {
       try {
         Map<String, Object> record = Json.flat(line);
         if (record.get("sample") instanceof Number sample) {

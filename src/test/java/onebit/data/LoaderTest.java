@@ -28,6 +28,8 @@ class LoaderTest {
     volatile int broken = -1;
     volatile RuntimeException bug;
     volatile long delayNanos;
+    final Set<Integer> bad = new HashSet<>();
+    final AtomicInteger failures = new AtomicInteger();
 
     Probe(int size) {
       images = new GeneratedDataset("probe", size, 8, 8, 3, 10, 1);
@@ -65,6 +67,8 @@ class LoaderTest {
       reads.incrementAndGet();
       if (delayNanos > 0) java.util.concurrent.locks.LockSupport.parkNanos(delayNanos);
       if (index == broken && bug != null) throw bug;
+      if (bad.contains(index)) throw new BadImageException(describe(index) + ": the image is damaged");
+      if (failures.get() > 0 && failures.getAndDecrement() > 0) throw new IOException("input/output error");
       if (index == broken) throw new IOException("the disk is on fire");
       images.read(index, into, offset);
     }
@@ -201,5 +205,126 @@ class LoaderTest {
       assertEquals(5, batch.width());
     }
     assertThrows(IllegalArgumentException.class, () -> new Loader(new Probe(10), Sampler.training(0, 11, 5), List.of(), 1));
+  }
+
+  /** Keeps what it is told, in order of telling. */
+  private static final class Heard implements LoaderWatch {
+    final List<String> lines = new ArrayList<>();
+
+    @Override public synchronized void bad(Dataset dataset, int epoch, int index, int replacement, String why) {
+      lines.add(epoch + ": " + index + " -> " + replacement);
+    }
+
+    @Override public synchronized void notice(String sentence) {
+      lines.add(sentence);
+    }
+  }
+
+  @Test void aBadImageIsReplacedByTheSameOtherForAnyThreadsAndResumption() {
+    Probe probe = new Probe(60);
+    probe.bad.addAll(List.of(7, 8, 30));
+    Sampler sampler = Sampler.training(11, 60, 6);
+    Heard one = new Heard(), four = new Heard();
+    try (Loader first = new Loader(probe, sampler, Augmentation.cifar(), 1, one); Loader second = new Loader(probe, sampler, Augmentation.cifar(), 4, four)) {
+      List<String> batches = epoch(first, 3, 0);
+      assertEquals(batches, epoch(second, 3, 0));
+      assertEquals(batches.subList(4, 10), epoch(second, 3, 4));
+      first.start(3, 0);
+      Set<Long> shown = new HashSet<>();
+      for (ImageBatch b = first.next(); b != null; b = first.next()) {
+        for (int i = 0; i < b.count(); i++) {
+          assertEquals(probe.label((int) b.sampleIds()[i]), b.labels()[i], "the label is that of the image shown");
+          shown.add(b.sampleIds()[i]);
+        }
+      }
+      assertTrue(shown.stream().noneMatch(id -> probe.bad.contains((int) (long) id)));
+      assertTrue(shown.size() >= 54 && shown.size() <= 57, shown.size() + " different images of 57 good ones");
+      assertFalse(epoch(second, 4, 0).equals(batches));
+    }
+    assertTrue(one.lines.stream().anyMatch(l -> l.startsWith("3: 7 -> ")) && one.lines.stream().anyMatch(l -> l.startsWith("3: 30 -> ")), one.lines.toString());
+    assertTrue(four.lines.containsAll(one.lines));
+  }
+
+  @Test void aBadImageOfAnOrderedEpochIsBlackAndCounts() {
+    Probe probe = new Probe(20);
+    probe.bad.add(13);
+    Heard heard = new Heard();
+    try (Loader loader = new Loader(probe, Sampler.evaluation(20, 8), List.of(), 2, heard)) {
+      loader.start(0, 0);
+      int seen = 0;
+      for (ImageBatch b = loader.next(); b != null; b = loader.next()) {
+        for (int i = 0; i < b.count(); i++, seen++) {
+          assertEquals(seen, b.sampleIds()[i]);
+          boolean black = true;
+          for (int k = 0; k < 192; k++) black &= b.pixels()[i * 192 + k] == 0;
+          assertEquals(seen == 13, black);
+        }
+      }
+      assertEquals(20, seen);
+    }
+    assertEquals(List.of("0: 13 -> -1"), heard.lines);
+  }
+
+  @Test void aDiskThatFailsTwiceIsAskedAgainAndSaidOnce() {
+    Probe probe = new Probe(40);
+    Heard heard = new Heard();
+    try (Loader loader = new Loader(probe, Sampler.training(1, 40, 8), List.of(), 1, heard)) {
+      List<String> undisturbed = epoch(loader, 0, 0);
+      probe.failures.set(2);
+      assertEquals(undisturbed, epoch(loader, 0, 0));
+      probe.failures.set(2);
+      assertEquals(undisturbed, epoch(loader, 0, 0));
+      assertEquals(1, heard.lines.size(), heard.lines.toString());
+      assertTrue(heard.lines.getFirst().startsWith("Reading again after: probe: sample"), heard.lines.getFirst());
+      probe.failures.set(3);
+      loader.start(0, 0);
+      UncheckedIOException e = assertThrows(UncheckedIOException.class, loader::next);
+      assertTrue(e.getMessage().contains("input/output error"), e.getMessage());
+    }
+  }
+
+  /** The log of a run that is killed in the middle of epochs and resumed: every id exactly once an epoch, for any number of ranks. */
+  @Test void eachIdIsShownExactlyOnceAnEpochAcrossResumptionsAndRanks() {
+    int size = 157;
+    java.util.Random random = new java.util.Random(6);
+    for (int world : new int[] {1, 3}) {
+      for (int epoch = 0; epoch < 3; epoch++) {
+        List<Long> log = new ArrayList<>();
+        for (int rank = 0; rank < world; rank++) {
+          Sampler sampler = new Sampler(5, size, 12, true, false, rank, world);
+          int from = 0;
+          while (from < sampler.batches()) {
+            int until = Math.min(sampler.batches(), from + 1 + random.nextInt(6));
+            try (Loader loader = new Loader(new Probe(size), sampler, Augmentation.cifar(), 2)) {
+              loader.start(epoch, from);
+              for (; from < until; from++) {
+                ImageBatch batch = loader.next();
+                for (int i = 0; i < batch.count(); i++) log.add(batch.sampleIds()[i]);
+              }
+              assertEquals(from, loader.position(), "what a checkpoint keeps, though more was prepared");
+            }
+          }
+        }
+        assertEquals(size, log.size());
+        assertEquals(size, new HashSet<>(log).size());
+      }
+    }
+  }
+
+  @Test void theStallShareIsThatOfTheEpochInProgress() throws InterruptedException {
+    Probe probe = new Probe(64);
+    probe.delayNanos = 2_000_000;
+    try (Loader loader = new Loader(probe, Sampler.training(0, 64, 8), List.of(), 1)) {
+      epoch(loader, 0, 0);
+      double slow = loader.stallShare();
+      assertTrue(slow > 0.5 && slow <= 1, slow + " of the time is waiting for a disk that takes 16 ms a batch");
+      probe.delayNanos = 0;
+      loader.start(1, 0);
+      for (int i = 0; i < 8; i++) {
+        Thread.sleep(20);
+        loader.next();
+      }
+      assertTrue(loader.stallShare() < slow / 2, loader.stallShare() + " of an epoch whose batches wait");
+    }
   }
 }

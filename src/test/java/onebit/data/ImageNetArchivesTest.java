@@ -1,0 +1,274 @@
+package onebit.data;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import java.util.TreeMap;
+import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
+import java.util.zip.CRC32C;
+import java.util.zip.DeflaterOutputStream;
+import java.util.zip.GZIPOutputStream;
+import onebit.cli.Main;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** Small archives laid out as the official ones, prepared, killed and resumed. */
+class ImageNetArchivesTest {
+  /** Sorted WNIDs, and the ID that the development kit gives each: not in that order. */
+  private static final List<String> WNIDS = List.of("n01440764", "n02119789", "n03445777", "n04067472");
+  private static final int[] IDS = {3, 1, 4, 2};
+  private static final int VALIDATION = 23;
+
+  private static final Path PHOTOS = Path.of("../shared/data/imagenet-full-size");
+
+  /** Real photos where the shared folder is there, else drawn ones. */
+  private static List<byte[]> images() throws IOException {
+    if (!Files.isDirectory(PHOTOS)) return Stream.iterate(0, i -> i + 1).limit(20).map(i -> {
+      try {
+        return ShardTest.jpeg(i);
+      } catch (IOException e) {
+        throw new java.io.UncheckedIOException(e);
+      }
+    }).toList();
+    try (Stream<Path> files = Files.list(PHOTOS)) {
+      return files.sorted().limit(20).map(f -> {
+        try {
+          return Files.readAllBytes(f);
+        } catch (IOException e) {
+          throw new java.io.UncheckedIOException(e);
+        }
+      }).toList();
+    }
+  }
+
+  private static byte[] classTar(int c, int count, List<byte[]> images) {
+    TarFile tar = new TarFile();
+    for (int i = 0; i < count; i++) tar.add(WNIDS.get(c) + "_" + (1000 + i) + ".JPEG", images.get((c * 7 + i) % images.size()));
+    return tar.end();
+  }
+
+  /** train.tar of 4 classes with 10, 11, 12 and 13 images, val.tar of 23 and the development kit. */
+  private static void archives(Path dir) throws IOException {
+    List<byte[]> images = images();
+    TarFile train = new TarFile();
+    for (int c : new int[] {2, 0, 3, 1}) train.add(WNIDS.get(c) + ".tar", classTar(c, 10 + c, images));
+    Files.write(dir.resolve("train.tar"), train.end());
+    TarFile validation = new TarFile();
+    StringBuilder truth = new StringBuilder();
+    for (int i = 1; i <= VALIDATION; i++) {
+      validation.add(String.format("ILSVRC2012_val_%08d.JPEG", i), images.get((i * 3) % images.size()));
+      truth.append(IDS[label(i)]).append('\n');
+    }
+    Files.write(dir.resolve("val.tar"), validation.end());
+    ByteArrayOutputStream kit = new ByteArrayOutputStream();
+    try (GZIPOutputStream zip = new GZIPOutputStream(kit)) {
+      zip.write(new TarFile().add("ILSVRC2012_devkit_t12/readme.txt", "x").add("ILSVRC2012_devkit_t12/data/meta.mat", meta(true))
+          .add("ILSVRC2012_devkit_t12/data/ILSVRC2012_validation_ground_truth.txt", truth.toString()).end());
+    }
+    Files.write(dir.resolve("ILSVRC2012_devkit_t12.tar.gz"), kit.toByteArray());
+  }
+
+  private static int label(int image) {
+    return image * 7 / 3 % 4;
+  }
+
+  /** The synsets structure of meta.mat: IDs 1 to 4 and a fifth that is no leaf. */
+  static byte[] meta(boolean compressed) throws IOException {
+    ByteArrayOutputStream fields = new ByteArrayOutputStream();
+    fields.writeBytes(element(6, ints(2, 0)));
+    fields.writeBytes(element(5, ints(5, 1)));
+    fields.writeBytes(element(1, "synsets".getBytes()));
+    fields.writeBytes(small(5, ints(20)));
+    byte[] names = new byte[60];
+    for (int f = 0; f < 3; f++) System.arraycopy(List.of("ILSVRC2012_ID", "WNID", "words").get(f).getBytes(), 0, names, 20 * f, List.of(13, 4, 5).get(f));
+    fields.writeBytes(element(1, names));
+    for (int id = 1; id <= 5; id++) {
+      int at = 4;
+      for (int c = 0; c < 4; c++) if (IDS[c] == id) at = c;
+      fields.writeBytes(element(14, matrix(6, small(2, new byte[] {(byte) id}), 1)));
+      byte[] wnid = at < 4 ? WNIDS.get(at).getBytes(StandardCharsets.UTF_16LE) : "n00000001".getBytes(StandardCharsets.UTF_16LE);
+      fields.writeBytes(element(14, matrix(4, element(4, wnid), 9)));
+      fields.writeBytes(element(14, matrix(4, element(16, "kit fox, Vulpes".getBytes()), 15)));
+    }
+    byte[] whole = element(14, fields.toByteArray());
+    if (compressed) {
+      ByteArrayOutputStream zipped = new ByteArrayOutputStream();
+      try (DeflaterOutputStream zip = new DeflaterOutputStream(zipped)) {
+        zip.write(whole);
+      }
+      whole = ByteBuffer.allocate(8 + zipped.size()).order(ByteOrder.LITTLE_ENDIAN).putInt(15).putInt(zipped.size()).put(zipped.toByteArray()).array();
+    }
+    ByteBuffer file = ByteBuffer.allocate(128 + whole.length).order(ByteOrder.LITTLE_ENDIAN);
+    file.put("MATLAB 5.0 MAT-file".getBytes()).position(124).putShort((short) 0x0100).put((byte) 'I').put((byte) 'M').put(whole);
+    return file.array();
+  }
+
+  private static byte[] matrix(int kind, byte[] values, int columns) {
+    byte[] head = element(6, ints(kind, 0)), dimensions = element(5, ints(1, columns)), name = element(1, new byte[0]);
+    return ByteBuffer.allocate(head.length + dimensions.length + name.length + values.length).put(head).put(dimensions).put(name).put(values).array();
+  }
+
+  private static byte[] ints(int... values) {
+    ByteBuffer bytes = ByteBuffer.allocate(4 * values.length).order(ByteOrder.LITTLE_ENDIAN);
+    for (int v : values) bytes.putInt(v);
+    return bytes.array();
+  }
+
+  private static byte[] element(int type, byte[] data) {
+    return ByteBuffer.allocate(8 + (data.length + 7) / 8 * 8).order(ByteOrder.LITTLE_ENDIAN).putInt(type).putInt(data.length).put(data).array();
+  }
+
+  private static byte[] small(int type, byte[] data) {
+    return ByteBuffer.allocate(8).order(ByteOrder.LITTLE_ENDIAN).putInt(data.length << 16 | type).put(data).array();
+  }
+
+  private static ImageNetArchives.Result prepare(Path dir, String out, int shortSide) throws IOException {
+    return prepare(dir, out, shortSide, 46, VALIDATION, dir.resolve("ILSVRC2012_devkit_t12.tar.gz"));
+  }
+
+  private static ImageNetArchives.Result prepare(Path dir, String out, int shortSide, int train, int validation, Path labels) throws IOException {
+    return ImageNetArchives.prepare(new ImageNetArchives.Plan(dir.resolve("train.tar"), dir.resolve("val.tar"), labels, dir.resolve(out), shortSide, train, validation, 2), (done, all) -> { });
+  }
+
+  /** Checksum of every file of a folder but the lock. */
+  private static Map<String, Long> sums(Path folder) throws IOException {
+    Map<String, Long> all = new TreeMap<>();
+    try (Stream<Path> files = Files.list(folder)) {
+      for (Path file : files.toList()) {
+        CRC32C crc = new CRC32C();
+        crc.update(Files.readAllBytes(file));
+        if (!file.getFileName().toString().equals(".lock")) all.put(file.getFileName().toString(), crc.getValue());
+      }
+    }
+    return all;
+  }
+
+  @Test void everyImageGetsItsClass(@TempDir Path dir) throws IOException {
+    archives(dir);
+    ImageNetArchives.Result result = prepare(dir, "original", 0);
+    assertEquals(new ImageNetArchives.Result(46, VALIDATION, 4, result.bytes(), 0), result);
+    ShardDataset train = ShardDataset.find(dir.resolve("original"), Split.TRAIN, 64), test = ShardDataset.find(dir.resolve("original"), Split.TEST, 64);
+    assertEquals(46, train.size());
+    assertEquals(WNIDS, train.classNames());
+    assertEquals(VALIDATION, test.size());
+    for (int i = 0; i < 46; i++) assertTrue(train.describe(i).contains(WNIDS.get(train.label(i)) + "_"), train.describe(i));
+    for (int i = 0; i < VALIDATION; i++) {
+      assertEquals(label(i + 1), test.label(i), "image " + (i + 1));
+      assertTrue(test.describe(i).endsWith(String.format("%08d.jpg", i + 1)));
+    }
+    byte[] one = new byte[train.imageBytes()];
+    train.read(45, one, 0);
+    prepare(dir, "small", 48);
+    ShardDataset small = ShardDataset.find(dir.resolve("small"), Split.TRAIN, 32);
+    Picture x = new Picture();
+    for (int i = 0; i < 46; i++) {
+      small.decode(i, Box.Choice.WHOLE, x);
+      assertTrue(Math.min(x.height(), x.width()) <= 48, x.height() + "x" + x.width());
+    }
+    assertEquals(sums(dir.resolve("small")), sums(Files.createDirectories(dir.resolve("small"))));
+    String message = assertThrows(IOException.class, () -> prepare(dir, "small", 40)).getMessage();
+    assertTrue(message.contains("short side 48") && message.contains("another --out"), message);
+  }
+
+  @Test void theThreeFormsOfLabelsAgree(@TempDir Path dir) throws IOException {
+    archives(dir);
+    StringBuilder wnids = new StringBuilder(), named = new StringBuilder("ImageId,PredictionString\n"), numbers = new StringBuilder(), ids = new StringBuilder();
+    for (int i = 1; i <= VALIDATION; i++) {
+      wnids.append(WNIDS.get(label(i))).append('\n');
+      numbers.append(String.format("ILSVRC2012_val_%08d.JPEG %d\n", i, label(i)));
+      ids.append(IDS[label(i)]).append('\n');
+    }
+    for (int i = VALIDATION; i >= 1; i--) named.append(String.format("ILSVRC2012_val_%08d,%s 85 131 499 254\n", i, WNIDS.get(label(i))));
+    int[] expected = ValidationLabels.read(dir.resolve("ILSVRC2012_devkit_t12.tar.gz"), WNIDS, VALIDATION);
+    for (int i = 0; i < VALIDATION; i++) assertEquals(label(i + 1), expected[i]);
+    Path list = dir.resolve("labels.txt");
+    for (StringBuilder text : List.of(wnids, named, numbers)) {
+      Files.writeString(list, text);
+      assertArrayEquals(expected, ValidationLabels.read(list, WNIDS, VALIDATION));
+      assertTrue(assertThrows(IOException.class, () -> ValidationLabels.read(list, WNIDS, VALIDATION + 1)).getMessage().startsWith(list.toString()));
+      assertThrows(IOException.class, () -> ValidationLabels.read(list, WNIDS.subList(1, 4), VALIDATION));
+    }
+    Files.writeString(list, ids);
+    assertTrue(assertThrows(IOException.class, () -> ValidationLabels.read(list, WNIDS, VALIDATION)).getMessage().contains("meta.mat"));
+    Files.writeString(list, numbers + "ILSVRC2012_val_00000001.JPEG 2\n");
+    assertTrue(assertThrows(IOException.class, () -> ValidationLabels.read(list, WNIDS, VALIDATION)).getMessage().contains("second class"));
+    assertTrue(assertThrows(IOException.class, () -> ValidationLabels.read(dir.resolve("none"), WNIDS, VALIDATION)).getMessage().contains("does not exist"));
+    assertEquals(MatStructs.read("m", meta(true), "ILSVRC2012_ID", "WNID"), MatStructs.read("m", meta(false), "ILSVRC2012_ID", "WNID"));
+  }
+
+  @Test void wrongCountsAndForeignFilesAreRefusedByName(@TempDir Path dir) throws IOException {
+    archives(dir);
+    Path kit = dir.resolve("ILSVRC2012_devkit_t12.tar.gz");
+    assertTrue(assertThrows(IOException.class, () -> prepare(dir, "o", 0, 47, VALIDATION, kit)).getMessage().contains("holds 46 images; 47 are expected"));
+    assertFalse(Files.exists(dir.resolve("o/train.index")), "no index of a set that is not whole");
+    assertTrue(assertThrows(IOException.class, () -> prepare(dir, "o", 0, 46, 50_000, kit)).getMessage().contains("50,000 are expected of ILSVRC 2012"));
+    assertTrue(assertThrows(IOException.class, () -> prepare(dir, "o", 0, ImageNetArchives.TRAIN_IMAGES, VALIDATION, kit)).getMessage().contains("4 classes"));
+    byte[] good = Files.readAllBytes(dir.resolve("train.tar"));
+    Files.write(dir.resolve("train.tar"), java.util.Arrays.copyOf(good, good.length * 2 / 3));
+    assertTrue(assertThrows(IOException.class, () -> prepare(dir, "p", 0)).getMessage().contains("cut short"));
+    for (TarFile wrong : List.of(new TarFile().add("readme.txt", "x"), new TarFile().add("n01.tar", new TarFile().add("x.txt", "y").end()), new TarFile().add("n01.tar", new TarFile().end()),
+        new TarFile().add("n01.tar", "junk".repeat(200)), new TarFile().add("n01.tar", new byte[0]).add("n01.tar", new byte[0]))) {
+      Files.write(dir.resolve("train.tar"), wrong.end());
+      Files.writeString(dir.resolve("labels.txt"), "n01\n".repeat(VALIDATION));
+      String message = assertThrows(IOException.class, () -> prepare(dir, "q", 0, 1, VALIDATION, dir.resolve("labels.txt"))).getMessage();
+      assertTrue(message.contains("train.tar"), message);
+    }
+  }
+
+  @Test void aBadImageIsCopiedAsItIsAndCounted(@TempDir Path dir) throws IOException {
+    archives(dir);
+    byte[] bad = "no image".getBytes();
+    Files.write(dir.resolve("train.tar"), new TarFile().add("n01440764.tar", new TarFile().add("n01440764_1.JPEG", ShardTest.jpeg(1)).add("n01440764_2.JPEG", bad).end()).end());
+    Files.writeString(dir.resolve("labels.txt"), "n01440764\n".repeat(VALIDATION));
+    assertEquals(1, prepare(dir, "o", 32, 2, VALIDATION, dir.resolve("labels.txt")).kept());
+    ShardDataset train = ShardDataset.find(dir.resolve("o"), Split.TRAIN, 32);
+    train.decode(0, Box.Choice.WHOLE, new Picture());
+    assertThrows(BadImageException.class, () -> train.decode(1, Box.Choice.WHOLE, new Picture()));
+  }
+
+  @Test void aKilledRunGoesOnToTheSameBytes(@TempDir Path dir) throws Exception {
+    archives(dir);
+    prepare(dir, "whole", 200);
+    Map<String, Long> expected = sums(dir.resolve("whole"));
+    Random random = new Random(2);
+    int killed = 0;
+    for (int round = 0; round < 3; round++) {
+      Path out = dir.resolve("killed" + round);
+      for (int attempt = 0; attempt < 3; attempt++) {
+        Process child = child(dir, out);
+        if (!child.waitFor(250 + random.nextInt(900), TimeUnit.MILLISECONDS)) {
+          child.destroyForcibly().waitFor();
+          killed++;
+        }
+      }
+      Process last = child(dir, out);
+      assertTrue(last.waitFor(120, TimeUnit.SECONDS));
+      assertEquals(0, last.exitValue());
+      Map<String, Long> found = sums(out);
+      found.keySet().removeIf(name -> name.endsWith(".part"));
+      assertEquals(expected, found);
+    }
+    assertTrue(killed > 0, "no run was killed");
+  }
+
+  private static Process child(Path dir, Path out) throws IOException {
+    return new ProcessBuilder(ProcessHandle.current().info().command().orElseThrow(), "--add-modules", "jdk.incubator.vector", "--enable-native-access=ALL-UNNAMED", "-Xmx512m",
+        "-cp", System.getProperty("java.class.path"), Main.class.getName(), "data", "prepare", "imagenet", "--train", dir.resolve("train.tar").toString(), "--val",
+        dir.resolve("val.tar").toString(), "--out", out.toString(), "--short-side", "200", "--expect-train", "46", "--expect-val", Integer.toString(VALIDATION), "--threads", "2")
+        .redirectErrorStream(true).redirectOutput(dir.resolve("child.log").toFile()).start();
+  }
+}

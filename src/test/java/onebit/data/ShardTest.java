@@ -1,0 +1,174 @@
+package onebit.data;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Random;
+import java.util.zip.CRC32C;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** Tar shards with and without an index. */
+class ShardTest {
+  /** A picture that differs for every seed. */
+  static byte[] jpeg(int seed) throws IOException {
+    Picture x = new Picture();
+    x.resize(40 + seed % 7, 50 + seed % 5, 3);
+    for (int i = 0; i < x.bytes(); i++) x.pixels()[i] = (byte) (seed * 31 + i / 9);
+    return JpegEncoder.encode(x, 85);
+  }
+
+  private static ShardIndex write(Path dir, String name, int from, int count) throws IOException {
+    try (ShardWriter shard = new ShardWriter(dir.resolve(name), "original bytes", List.of("cat", "dog", "owl"))) {
+      for (int i = from; i < from + count; i++) shard.add("image_" + i, jpeg(i), i % 3);
+      return shard.finish();
+    }
+  }
+
+  private static byte[] shown(Dataset dataset, int index) throws IOException {
+    byte[] image = new byte[dataset.imageBytes()];
+    dataset.read(index, image, 0);
+    return image;
+  }
+
+  @Test void shardsGiveTheImagesThatWereWritten(@TempDir Path dir) throws IOException {
+    ShardIndex.joined(List.of(write(dir, "train-0.tar", 0, 5), write(dir, "train-1.tar", 5, 4))).write(dir.resolve("train.index"));
+    ShardDataset shards = ShardDataset.find(dir, Split.TRAIN, 32);
+    assertEquals(9, shards.size());
+    assertEquals(List.of("cat", "dog", "owl"), shards.classNames());
+    Path folder = Files.createDirectories(dir.resolve("files/all"));
+    for (int i = 0; i < 9; i++) Files.write(folder.resolve("image_" + i + ".jpg"), jpeg(i));
+    ImageFolderDataset files = ImageFolderDataset.list("files", dir.resolve("files"), 32);
+    for (int i = 0; i < 9; i++) {
+      assertEquals(i % 3, shards.label(i));
+      assertTrue(shards.describe(i).endsWith("image_" + i + ".jpg"), shards.describe(i));
+      assertArrayEquals(shown(files, i), shown(shards, i));
+    }
+    ShardDataset scanned = ShardDataset.scanned(dir, List.of(dir.resolve("train-0.tar"), dir.resolve("train-1.tar")), 32);
+    for (int i = 0; i < 9; i++) {
+      assertEquals(i % 3, scanned.label(i));
+      assertArrayEquals(shown(shards, i), shown(scanned, i), "the same shards without their index");
+    }
+  }
+
+  @Test void aChangedByteOfAnImageIsNoticedEachTimeItIsRead(@TempDir Path dir) throws IOException {
+    ShardIndex index = write(dir, "train-0.tar", 0, 6);
+    index.write(dir.resolve("train.index"));
+    Path tar = dir.resolve("train-0.tar");
+    byte[] content = Files.readAllBytes(tar);
+    Random random = new Random(5);
+    for (int i = 0; i < 60; i++) {
+      int image = random.nextInt(6);
+      byte[] changed = content.clone();
+      changed[(int) index.at[image] + random.nextInt(index.length[image])] ^= (byte) (1 << random.nextInt(8));
+      Files.write(tar, changed);
+      ShardDataset shards = ShardDataset.find(dir, Split.TRAIN, 32);
+      String message = assertThrows(BadImageException.class, () -> shown(shards, image)).getMessage();
+      assertTrue(message.contains("train-0.tar:image_" + image + ".jpg") && message.contains("CRC"), message);
+      shown(shards, (image + 1) % 6);
+    }
+    Files.write(tar, Arrays.copyOf(content, content.length - 512));
+    String message = assertThrows(IOException.class, () -> ShardDataset.find(dir, Split.TRAIN, 32)).getMessage();
+    assertTrue(message.contains("train-0.tar") && message.contains("bytes"), message);
+    Files.delete(tar);
+    assertTrue(assertThrows(IOException.class, () -> ShardDataset.find(dir, Split.TRAIN, 32)).getMessage().contains("is missing"));
+  }
+
+  @Test void everyChangedByteOfAnIndexIsNoticed(@TempDir Path dir) throws IOException {
+    write(dir, "train-0.tar", 0, 3).write(dir.resolve("train.index"));
+    byte[] content = Files.readAllBytes(dir.resolve("train.index"));
+    ShardIndex.parse("train.index", content);
+    for (int i = 0; i < content.length; i++) {
+      byte[] changed = content.clone();
+      changed[i] ^= (byte) (1 << i % 8);
+      int at = i;
+      assertTrue(assertThrows(IOException.class, () -> ShardIndex.parse("train.index", changed), "byte " + i).getMessage().startsWith("train.index: "));
+      assertThrows(IOException.class, () -> ShardIndex.parse("train.index", Arrays.copyOf(content, at)), "cut at " + i);
+    }
+  }
+
+  /** An index whose checksum is right may still say what cannot be. */
+  @Test void indexesThatCannotBeAreRefused(@TempDir Path dir) throws IOException {
+    write(dir, "train-0.tar", 0, 3).write(dir.resolve("train.index"));
+    byte[] content = Files.readAllBytes(dir.resolve("train.index"));
+    int head = 16 + 2 + "original bytes".length(), name = head + 12, image = content.length - 4 - 3 * 20;
+    int[][] changes = {{head, -1}, {head, 1_000_000_000}, {head + 4, 0}, {head + 8, 4}, {head + 8, -1}, {image, 1 << 30}, {image + 4, 0}, {image + 8, -5}, {image + 8, 1 << 30}, {image + 12, 3},
+        {image + 12, -1}};
+    for (int[] change : changes) refused(content, change[0], change[1]);
+    byte[] path = content.clone();
+    path[name + 2] = '/';
+    assertTrue(assertThrows(IOException.class, () -> ShardIndex.parse("i", checked(path))).getMessage().contains("plain file name"));
+    byte[] longer = Arrays.copyOf(content, content.length + 20);
+    assertThrows(IOException.class, () -> ShardIndex.parse("i", checked(longer)));
+  }
+
+  private static void refused(byte[] content, int at, int value) {
+    byte[] changed = content.clone();
+    ByteBuffer.wrap(changed).putInt(at, value);
+    assertTrue(assertThrows(IOException.class, () -> ShardIndex.parse("i", checked(changed)), at + " = " + value).getMessage().startsWith("i: the index "));
+  }
+
+  private static byte[] checked(byte[] content) {
+    CRC32C crc = new CRC32C();
+    crc.update(content, 0, content.length - 4);
+    ByteBuffer.wrap(content).putInt(content.length - 4, (int) crc.getValue());
+    return content;
+  }
+
+  @Test void shardsMadeElsewhereAreReadOrRefusedByName(@TempDir Path dir) throws IOException {
+    Path tar = dir.resolve("train-000.tar");
+    Files.write(tar, new TarFile().add("a/x.jpg", jpeg(1)).add("a/x.cls", "7\n").add("b/x.jpeg", jpeg(2)).add("b/x.json", "{\"label\": 3, \"note\": [1]}").add("b/x.txt", "caption")
+        .add("c.seg.png", new byte[3]).add("y.json", "{\"cls\": 0}").add("y.jpg", jpeg(3)).add("/z.cls", "1").add("/z.jpg", jpeg(4)).end());
+    ShardDataset shards = ShardDataset.find(dir, Split.TRAIN, 32);
+    assertEquals(4, shards.size());
+    assertEquals(8, shards.classes());
+    assertArrayEquals(new int[] {7, 3, 0, 1}, new int[] {shards.label(0), shards.label(1), shards.label(2), shards.label(3)});
+    shown(shards, 3);
+    assertNull(ShardDataset.find(dir, Split.TEST, 32));
+    Files.move(tar, Files.createDirectories(dir.resolve("val")).resolve("0.tar"));
+    assertEquals(4, ShardDataset.find(dir, Split.TEST, 32).size());
+    Object[][] wrong = {{new TarFile().add("x.jpg", jpeg(1)).end(), "no class"}, {new TarFile().add("x.jpg", jpeg(1)).add("x.cls", "cat").end(), "class number"},
+        {new TarFile().add("x.jpg", jpeg(1)).add("x.cls", "-1").end(), "class number"}, {new TarFile().add("x.jpg", jpeg(1)).add("x.json", "{").end(), "not JSON"},
+        {new TarFile().add("x.jpg", jpeg(1)).add("x.jpeg", jpeg(1)).add("x.cls", "1").end(), "two images"}, {new TarFile().end(), "no images"},
+        {new TarFile().raw(TarFile.header("x.jpg", 100_000_000, '0')).bytes(), "cut short"}, {new byte[700], "no images"}, {"junk".repeat(300).getBytes(), "checksum"}};
+    for (Object[] one : wrong) {
+      Files.write(tar, (byte[]) one[0]);
+      String message = assertThrows(IOException.class, () -> ShardDataset.find(dir, Split.TRAIN, 32), one[1].toString()).getMessage();
+      assertTrue(message.startsWith(dir.toString()) && message.contains(one[1].toString()), message);
+    }
+  }
+
+  @Test void anIndexOfImageNetsSizeIsReadInSecondsAndLittleMemory(@TempDir Path dir) throws IOException {
+    List<ShardIndex> parts = new ArrayList<>();
+    List<String> classes = new ArrayList<>();
+    for (int c = 0; c < 1000; c++) classes.add(String.format("n%08d", c));
+    for (int c = 0; c < 1000; c++) {
+      List<ShardIndex.Image> images = new ArrayList<>();
+      for (int i = 0; i < 1281; i++) images.add(new ShardIndex.Image(512 + i * 120_000L, 110_000, c, i));
+      parts.add(ShardIndex.of("original bytes", "train-" + classes.get(c) + ".tar", 1281 * 120_000L + 1024, classes, images));
+    }
+    Path file = dir.resolve("train.index");
+    ShardIndex.joined(parts).write(file);
+    parts.clear();
+    long begin = System.nanoTime();
+    ShardIndex index = ShardIndex.read(file);
+    int[] order = new Sampler(1, index.size(), 256, true, true, 0, 1).order(0);
+    double seconds = (System.nanoTime() - begin) / 1e9;
+    assertEquals(1_281_000, index.size());
+    assertEquals(1_281_000, order.length);
+    assertEquals(999, index.shardOf(index.size() - 1));
+    assertEquals(1, index.shardOf(1281));
+    assertTrue(seconds < 10, seconds + " s");
+    assertTrue(Files.size(file) < 30_000_000, Files.size(file) + " bytes, and about as many in memory");
+  }
+}

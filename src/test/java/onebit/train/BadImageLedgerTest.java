@@ -1,0 +1,61 @@
+package onebit.train;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.util.ArrayList;
+import java.util.List;
+import onebit.data.Dataset;
+import onebit.data.Datasets;
+import onebit.data.LoaderWatch;
+import onebit.data.Split;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class BadImageLedgerTest {
+  private static Dataset images(int size) throws IOException {
+    return Datasets.open("generated", null, Split.TRAIN, new Datasets.Spec(4, 4, 3, 10, size, 1));
+  }
+
+  @Test void anImageIsNotedOnceAndTheThirdOfTwoThousandEndsTheRunAlsoAfterAResumption(@TempDir Path run) throws IOException {
+    List<String> warnings = new ArrayList<>();
+    Dataset set = images(2000);
+    LoaderWatch watch = BadImageLedger.open(run, warnings::add).of(Split.TRAIN);
+    watch.bad(set, 0, 17, 400, "a.jpg: the image is damaged");
+    watch.bad(set, 1, 17, 30, "a.jpg: the image is damaged");
+    watch.bad(set, 1, 99, LoaderWatch.BLACK, "b.jpg: is \"neither\"");
+    assertEquals(2, warnings.size(), warnings.toString());
+    assertTrue(warnings.get(0).contains("image 400 takes its place") && warnings.get(1).contains("shown black"), warnings.toString());
+    List<String> lines = Files.readAllLines(run.resolve("bad-images.jsonl"));
+    assertEquals("{\"split\":\"train\",\"sample\":17,\"epoch\":1,\"shown\":400,\"why\":\"a.jpg: the image is damaged\"}", lines.getFirst());
+    assertEquals(2, lines.size());
+    Files.writeString(run.resolve("bad-images.jsonl"), "{\"split\":\"tra", StandardOpenOption.APPEND);
+
+    LoaderWatch resumed = BadImageLedger.open(run, warnings::add).of(Split.TRAIN);
+    resumed.bad(set, 2, 99, 3, "b.jpg");
+    assertEquals(2, warnings.size(), "known from before");
+    BadImageLedger.open(run, warnings::add).of(Split.TEST).bad(set, 2, 5, LoaderWatch.BLACK, "c.jpg");
+    assertTrue(Files.readAllLines(run.resolve("bad-images.jsonl")).getLast().startsWith("{\"split\":\"test\""), "behind a line that a kill cut short");
+    String message = assertThrows(IOException.class, () -> resumed.bad(set, 2, 1999, 3, "d.jpg: is cut short")).getMessage();
+    assertTrue(message.startsWith("3 of the 2,000 training images cannot be decoded, more than 1 in 1000") && message.endsWith("d.jpg: is cut short"), message);
+  }
+
+  @Test void ofASmallSetTheFirstEndsTheRun(@TempDir Path run) throws IOException {
+    LoaderWatch watch = BadImageLedger.open(run, w -> { }).of(Split.TRAIN);
+    Dataset set = images(999);
+    assertThrows(IOException.class, () -> watch.bad(set, 0, 1, 2, "x"));
+    BadImageLedger.open(run.resolve("other"), w -> { }).of(Split.TRAIN).bad(images(1000), 0, 1, 2, "x");
+  }
+
+  @Test void aFolderThatCannotBeWrittenIsSaidOnceAndTheRunGoesOn(@TempDir Path run) throws IOException {
+    List<String> warnings = new ArrayList<>();
+    LoaderWatch watch = BadImageLedger.open(run.resolve("gone"), warnings::add).of(Split.TRAIN);
+    for (int i = 0; i < 3; i++) watch.bad(images(10_000), 0, i, 9, "x");
+    assertEquals(1, warnings.stream().filter(w -> w.startsWith("bad-images.jsonl cannot be written")).count(), warnings.toString());
+  }
+}
