@@ -5,7 +5,7 @@
 //   mma_m8n8k128_xor_popc    d[m][n] = c[m][n] + popc(a[m] ^ b[n])          128-bit rows, sm_75 to sm_89
 //   mma_m16n8k16_bf16        d[m][n] = c[m][n] + sum a[m][k] b[k][n]        bfloat16 inputs, float32 sums
 //   ldmatrix_x4, _x2, _x4_trans, _x2_trans   8x8 matrices of 16-bit elements from shared memory
-//   cp_async_16, cp_async_4, cp_async_commit, cp_async_wait<N>              global to shared memory behind the thread's back
+//   cp_async<BYTES>, cp_async_16, cp_async_4, cp_async_commit, cp_async_wait<N>   global to shared memory behind the thread's back; 4, 8 or 16 bytes
 //
 // Shapes     group g = lane / 4, member t = lane % 4
 //            k256  a {row g word t, row g+8 word t, row g word t+4, row g+8 word t+4}   b {column g word t, column g word t+4}
@@ -123,6 +123,7 @@ inline void ldmatrix_x2_trans(uint32_t (&r)[2], const void* row, HOSTCUDA_SITE) 
 /** Copies 16 bytes, or the first `sourceBytes` of them and zeros behind; done only after cp_async_wait. */
 inline void cp_async_16(void* shared, const void* global, unsigned sourceBytes = 16) { hostcuda_async_copy(shared, global, 16, sourceBytes); }
 inline void cp_async_4(void* shared, const void* global, unsigned sourceBytes = 4) { hostcuda_async_copy(shared, global, 4, sourceBytes); }
+template <unsigned BYTES> inline void cp_async(void* shared, const void* global, unsigned sourceBytes) { hostcuda_async_copy(shared, global, BYTES, sourceBytes); }
 inline void cp_async_commit() { hostcuda_async_commit(); }
 template <int PENDING> inline void cp_async_wait() { hostcuda_async_wait(PENDING); }
 
@@ -131,10 +132,17 @@ template <int PENDING> inline void cp_async_wait() { hostcuda_async_wait(PENDING
 #if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
 #define ONEBIT_SM80 1
 #endif
+// one-bit products that are one instruction of the tensor cores: AND from sm_80 to sm_90, XOR from sm_75 to sm_89
+#if !defined(__CUDA_ARCH__) || (__CUDA_ARCH__ >= 800 && __CUDA_ARCH__ < 1000)
+#define ONEBIT_B1_AND 1
+#endif
+#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ < 900
+#define ONEBIT_B1_XOR 1
+#endif
 
 // where an instruction is missing the wrapper traps: a kernel for that architecture must not call it
 __device__ __forceinline__ void mma_m16n8k256_and_popc(int32_t (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2], const int32_t (&c)[4]) {
-#ifdef ONEBIT_SM80
+#ifdef ONEBIT_B1_AND
   asm volatile("mma.sync.aligned.m16n8k256.row.col.s32.b1.b1.s32.and.popc {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%10,%11,%12,%13};"
                : "=r"(d[0]), "=r"(d[1]), "=r"(d[2]), "=r"(d[3])
                : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]), "r"(c[0]), "r"(c[1]), "r"(c[2]), "r"(c[3]));
@@ -143,7 +151,7 @@ __device__ __forceinline__ void mma_m16n8k256_and_popc(int32_t (&d)[4], const ui
 #endif
 }
 __device__ __forceinline__ void mma_m16n8k128_and_popc(int32_t (&d)[4], const uint32_t (&a)[2], const uint32_t (&b)[1], const int32_t (&c)[4]) {
-#ifdef ONEBIT_SM80
+#ifdef ONEBIT_B1_AND
   asm volatile("mma.sync.aligned.m16n8k128.row.col.s32.b1.b1.s32.and.popc {%0,%1,%2,%3}, {%4,%5}, {%6}, {%7,%8,%9,%10};"
                : "=r"(d[0]), "=r"(d[1]), "=r"(d[2]), "=r"(d[3])
                : "r"(a[0]), "r"(a[1]), "r"(b[0]), "r"(c[0]), "r"(c[1]), "r"(c[2]), "r"(c[3]));
@@ -152,8 +160,12 @@ __device__ __forceinline__ void mma_m16n8k128_and_popc(int32_t (&d)[4], const ui
 #endif
 }
 __device__ __forceinline__ void mma_m8n8k128_xor_popc(int32_t (&d)[2], const uint32_t (&a)[1], const uint32_t (&b)[1], const int32_t (&c)[2]) {
+#ifdef ONEBIT_B1_XOR
   asm volatile("mma.sync.aligned.m8n8k128.row.col.s32.b1.b1.s32.xor.popc {%0,%1}, {%2}, {%3}, {%4,%5};"
                : "=r"(d[0]), "=r"(d[1]) : "r"(a[0]), "r"(b[0]), "r"(c[0]), "r"(c[1]));
+#else
+  __trap();
+#endif
 }
 __device__ __forceinline__ void mma_m16n8k16_bf16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2], const float (&c)[4]) {
 #ifdef ONEBIT_SM80
@@ -197,6 +209,21 @@ __device__ __forceinline__ void cp_async_4(void* shared, const void* global, uns
 #else
   *static_cast<uint32_t*>(shared) = sourceBytes ? *static_cast<const uint32_t*>(global) : 0u;
 #endif
+}
+/** BYTES is 4, 8 or 16; the first sourceBytes of them come from global, 0 or all. */
+template <unsigned BYTES> __device__ __forceinline__ void cp_async(void* shared, const void* global, unsigned sourceBytes) {
+  static_assert(BYTES == 4 || BYTES == 8 || BYTES == 16, "cp.async moves 4, 8 or 16 bytes");
+  if constexpr (BYTES == 16) {
+    cp_async_16(shared, global, sourceBytes);
+  } else if constexpr (BYTES == 4) {
+    cp_async_4(shared, global, sourceBytes);
+  } else {
+#ifdef ONEBIT_SM80
+    asm volatile("cp.async.ca.shared.global [%0], [%1], 8, %2;" ::"r"(shared_address(shared)), "l"(global), "r"(sourceBytes) : "memory");
+#else
+    *static_cast<uint2*>(shared) = sourceBytes ? *static_cast<const uint2*>(global) : make_uint2(0u, 0u);
+#endif
+  }
 }
 __device__ __forceinline__ void cp_async_commit() {
 #ifdef ONEBIT_SM80

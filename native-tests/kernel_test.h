@@ -97,6 +97,11 @@ inline void* argument(const int& v) { return const_cast<int*>(&v); }
 inline void* argument(const unsigned& v) { return const_cast<unsigned*>(&v); }
 inline void* argument(const float& v) { return const_cast<float*>(&v); }
 inline void* argument(const long long& v) { return const_cast<long long*>(&v); }
+/** A null pointer. */
+inline void* argument(const std::nullptr_t&) {
+  static CUdeviceptr none = 0;
+  return &none;
+}
 inline void* argument(const double& v) { return const_cast<double*>(&v); }
 void run(const std::string& kernel, const Launch& launch, void** arguments);
 
@@ -222,6 +227,27 @@ template <class E, class T> void expect_elements(const std::string& what, const 
     }
   }
   expect(got.size() == wanted.size(), what);
+}
+
+/** One entry of a product of bits: the devices that have its instructions, as the emulated one has all, and the columns of a block. */
+struct BitProduct {
+  int least, most;
+  unsigned columns;
+  bool native() const { return driver.lastError || (driver.capability >= least && driver.capability <= most); }
+  Launch launch(unsigned rows, unsigned across, unsigned words, unsigned more) const {
+    unsigned stages = std::min(3u, (words + 15) / 16), bytes = 4 * std::max(stages * (128 + columns) * 16, 128 * 64 / columns * (columns + 8)) + 512 + more;
+    return {(rows + 127) / 128, (across + columns - 1) / columns, 128, 1, bytes};
+  }
+};
+
+/** y of an XnorElement as floats: what a run wrote into n elements of it. */
+template <class Run> std::vector<float> bit_product_y(int element, size_t n, Run run) {
+  if (element == 0) { Array<float> y(n); run(y); return y.read(); }
+  if (element == 1) { Array<Bf16> y(n); run(y); return values(y.read()); }
+  Array<int16_t> y(n);
+  run(y);
+  std::vector<int16_t> whole = y.read();
+  return std::vector<float>(whole.begin(), whole.end());
 }
 
 /** The slopes of kernels/slope.cuh, written again in double. */

@@ -6,10 +6,11 @@ struct Case {
   int n, h, w, c, o, r, s, stride, pad, dilation;
 };
 const Case kCases[] = {{1, 5, 5, 1, 1, 3, 3, 1, 1, 1}, {2, 7, 6, 31, 5, 3, 3, 1, 1, 1}, {1, 8, 8, 32, 64, 3, 3, 1, 1, 1}, {1, 9, 8, 33, 65, 3, 3, 2, 1, 1},
-                       {2, 5, 5, 64, 70, 1, 1, 2, 0, 1}, {1, 6, 7, 100, 3, 3, 3, 1, 2, 2}, {1, 9, 9, 20, 8, 5, 3, 2, 2, 1}, {3, 4, 4, 128, 16, 3, 3, 1, 1, 1}};
+                       {2, 5, 5, 64, 70, 1, 1, 2, 0, 1}, {1, 6, 7, 100, 3, 3, 3, 1, 2, 2}, {1, 9, 9, 20, 8, 5, 3, 2, 2, 1}, {3, 4, 4, 128, 16, 3, 3, 1, 1, 1},
+                       {1, 12, 12, 64, 136, 3, 3, 1, 1, 1}, {2, 9, 8, 256, 24, 3, 3, 1, 1, 1}, {1, 4, 6, 16, 8, 3, 5, 1, 4, 3}};
 
-template <class E> void convolutions(const std::string& kernel, int least, int most) {
-  if (driver.capability < least || driver.capability > most) return;
+void convolutions(const char* kernel, const BitProduct& product) {
+  if (!product.native()) return;
   Random random(3);
   for (const Case& g : kCases) {
     int p = (g.h + 2 * g.pad - g.dilation * (g.r - 1) - 1) / g.stride + 1, q = (g.w + 2 * g.pad - g.dilation * (g.s - 1) - 1) / g.stride + 1;
@@ -21,42 +22,63 @@ template <class E> void convolutions(const std::string& kernel, int least, int m
         std::vector<float> xc = {plain ? 0.0f : 0.3f}, xd = {plain ? 1.0f : 0.7f};
         std::vector<float> wc = each ? random.normal(size_t(g.o)) : xc, wd = each ? random.uniform(size_t(g.o), 0.1f, 2) : xd;
         float offset = plain ? 0.0f : 0.25f;
-        auto xValue = [&](int pixel, int c) { return double(xc[0]) + double(xd[0]) * sign_bit(x, size_t(pixel), unsigned(g.c), unsigned(c)); };
         std::vector<double> wanted;
+        std::vector<float> dots;
+        std::vector<int16_t> sums;
         for (int image = 0; image < g.n; image++) for (int pp = 0; pp < p; pp++) for (int qq = 0; qq < q; qq++) for (int o = 0; o < g.o; o++) {
           double sum = offset, centre = wc[size_t(each ? o : 0)], distance = wd[size_t(each ? o : 0)];
+          int dot = 0, sumX = 0;
           for (int tap = 0; tap < taps; tap++) {
             int h = pp * g.stride - g.pad + tap / g.s * g.dilation, v = qq * g.stride - g.pad + tap % g.s * g.dilation;
             bool inside = h >= 0 && h < g.h && v >= 0 && v < g.w;
             if (!inside && zeroRule) continue;
             for (int c = 0; c < g.c; c++) {
-              double value = inside ? xValue((image * g.h + h) * g.w + v, c) : double(xc[0]) - double(xd[0]);
-              sum += value * (centre + distance * sign_bit(w, size_t(o), unsigned(taps * g.c), unsigned(tap * g.c + c)));
+              int bx = inside ? sign_bit(x, size_t((image * g.h + h) * g.w + v), unsigned(g.c), unsigned(c)) : -1;
+              int bw = sign_bit(w, size_t(o), unsigned(taps * g.c), unsigned(tap * g.c + c));
+              sum += (double(xc[0]) + double(xd[0]) * bx) * (centre + distance * bw);
+              dot += bx * bw;
+              sumX += bx;
             }
           }
           wanted.push_back(sum);
+          dots.push_back(float(dot));
+          if (o == 0) sums.push_back(int16_t(sumX));
         }
         unsigned tapWords = unsigned((g.c + 31) / 32);
         Array<unsigned> deviceX(x), deviceW(w), filters(size_t(g.o * taps) * tapWords);
-        Array<int> ones(size_t(g.o * taps));
-        Array<E> y(wanted.size());
+        Array<int> ones(size_t(g.o * (g.r + 1) * (g.s + 1)));
         Array<float> xCentre(xc), xDistance(xd), wCentre(wc), wDistance(wd);
-        run("xnor_conv2d_filters", blocks(2), filters, ones, deviceW, unsigned(g.o), unsigned(taps), unsigned(g.c));
-        run(kernel, {unsigned(g.n * p * q + 63) / 64, unsigned(g.o + 63) / 64, 128, 1, 0}, y, deviceX, filters, ones, xCentre, xDistance, wCentre, wDistance,
-            each, g.n, g.h, g.w, g.c, g.o, g.r, g.s, g.stride, g.pad, g.dilation, p, q, zeroRule, offset);
+        run("xnor_conv2d_filters", blocks(2), filters, ones, deviceW, unsigned(g.o), unsigned(g.r), unsigned(g.s), unsigned(g.c));
+        Launch launch = product.launch(unsigned(g.n * p * q), unsigned(g.o), unsigned(taps) * tapWords, 1024);
         std::string what = "y of C " + std::to_string(g.c) + " O " + std::to_string(g.o) + (zeroRule ? " zero rule" : " -1 rule") + (each ? " sets" : " signs");
-        if (plain) expect_equal(what, values(y.read()), rounded<E>(std::vector<float>(wanted.begin(), wanted.end())));
-        else expect_elements(what, y, wanted, 1e-5);
+        for (int element = 0; element < 3; element++) {
+          if (element == 1 && plain) continue;
+          Array<int16_t> sumsX(sums.size());
+          std::vector<float> y = bit_product_y(element, wanted.size(), [&](auto& y) {
+            auto go = [&](auto& sumsOrNull) {
+              run(kernel, launch, y, sumsOrNull, deviceX, filters, ones, xCentre, xDistance, wCentre, wDistance, each, g.n, g.h, g.w, g.c, g.o, g.r, g.s, g.stride,
+                  g.pad, g.dilation, p, q, zeroRule, element, offset);
+            };
+            std::nullptr_t none = nullptr;
+            if (element == 2) go(sumsX);
+            else go(none);
+          });
+          if (element == 2) {
+            expect_equal(what + ", <bx,bw>", y, dots);
+            expect_equal(what + ", sum(bx)", sumsX.read(), sums);
+          } else if (plain) {
+            expect_equal(what, y, std::vector<float>(wanted.begin(), wanted.end()));
+          } else {
+            expect_near(what + (element ? " bfloat16" : ""), y, wanted, element ? 2e-3 : 1e-5);
+          }
+        }
       }
     }
   }
 }
 }  // namespace
 
-TEST(xnor_conv2d_on_tensor_cores_is_the_convolution_of_the_unpacked_values) {
-  each_element([](auto zero) { convolutions<decltype(zero)>(entry<decltype(zero)>("xnor_conv2d"), 80, 90); });
-}
-
-TEST(xnor_conv2d_popc_is_the_convolution_of_the_unpacked_values) {
-  each_element([](auto zero) { convolutions<decltype(zero)>(entry<decltype(zero)>("xnor_conv2d_popc"), 0, 1000); });
-}
+TEST(xnor_conv2d_is_the_convolution_of_the_unpacked_values) { convolutions("xnor_conv2d", {80, 90, 64}); }
+TEST(xnor_conv2d_wide_is_the_convolution_of_the_unpacked_values) { convolutions("xnor_conv2d_wide", {80, 90, 128}); }
+TEST(xnor_conv2d_xor_is_the_convolution_of_the_unpacked_values) { convolutions("xnor_conv2d_xor", {75, 75, 64}); }
+TEST(xnor_conv2d_popc_is_the_convolution_of_the_unpacked_values) { convolutions("xnor_conv2d_popc", {0, 1000, 64}); }

@@ -1,11 +1,12 @@
 // xnor_gemm_test.cpp -- kernels/xnor_gemm.cu against sums of +1 and -1
 #include "kernel_test.h"
 
-static void products(const char* kernel, int least, int most) {
-  if (driver.capability < least || driver.capability > most) return;
+static void products(const char* kernel, const BitProduct& product) {
+  if (!product.native()) return;
   Random random(1);
-  for (unsigned k : {1u, 31u, 32u, 33u, 64u, 100u, 255u, 256u, 257u, 1152u}) {
-    for (auto [m, n] : {std::pair{1u, 1u}, {63u, 65u}, {64u, 64u}, {130u, 7u}}) {
+  for (unsigned k : {1u, 31u, 33u, 64u, 100u, 128u, 255u, 256u, 257u, 384u, 576u, 1152u, 2100u}) {
+    for (auto [m, n] : {std::pair{1u, 1u}, {63u, 65u}, {128u, 64u}, {130u, 7u}, {257u, 136u}}) {
+      if (m == 257 && k != 257 && k != 2100) continue;
       std::vector<unsigned> a = random.bits(m, k), b = random.bits(n, k);
       std::vector<float> wanted(m * n);
       for (unsigned i = 0; i < m; i++) {
@@ -17,17 +18,21 @@ static void products(const char* kernel, int least, int most) {
       }
       Array<unsigned> deviceA(a), deviceB(b);
       Array<int> ones(n);
-      Array<float> y(m * n);
-      run("bit_counts", blocks(3), ones, deviceB, n, (k + 31) / 32);
-      run(kernel, {(m + 63) / 64, (n + 63) / 64, 128, 1, 0}, y, deviceA, deviceB, ones, m, n, k);
-      expect_equal("y of " + std::to_string(m) + "x" + std::to_string(n) + "x" + std::to_string(k), y.read(), wanted);
+      unsigned words = (k + 31) / 32;
+      run("bit_counts", blocks(3), ones, deviceB, n, words);
+      for (int element = 0; element < 3; element++) {
+        std::vector<float> y = bit_product_y(element, m * n, [&](auto& y) { run(kernel, product.launch(m, n, words, 0), y, deviceA, deviceB, ones, m, n, k, element); });
+        expect_equal("y of " + std::to_string(m) + "x" + std::to_string(n) + "x" + std::to_string(k) + " element " + std::to_string(element), y,
+                     element == 1 ? rounded<Bf16>(wanted) : wanted);
+      }
     }
   }
 }
 
-TEST(xnor_gemm_on_tensor_cores_is_the_sum_of_products) { products("xnor_gemm", 80, 90); }
-
-TEST(xnor_gemm_popc_is_the_sum_of_products) { products("xnor_gemm_popc", 0, 1000); }
+TEST(xnor_gemm_is_the_sum_of_products) { products("xnor_gemm", {80, 90, 64}); }
+TEST(xnor_gemm_wide_is_the_sum_of_products) { products("xnor_gemm_wide", {80, 90, 128}); }
+TEST(xnor_gemm_xor_is_the_sum_of_products) { products("xnor_gemm_xor", {75, 75, 64}); }
+TEST(xnor_gemm_popc_is_the_sum_of_products) { products("xnor_gemm_popc", {0, 1000, 64}); }
 
 TEST(bit_counts_are_the_ones_of_each_row) {
   Random random(2);

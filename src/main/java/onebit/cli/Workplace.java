@@ -38,7 +38,7 @@ final class Workplace {
     try {
       if (device.equals("cuda")) return CudaBackend.open(0, ElementType.FLOAT32);
       if (device.matches("cuda:\\d{1,3}")) return CudaBackend.open(Integer.parseInt(device.substring(5)), ElementType.FLOAT32);
-      if (device.equals("cuda-emulated")) return CudaBackend.emulated(true);
+      if (device.equals("cuda-emulated")) return CudaBackend.emulated();
     } catch (IOException e) {
       throw new UncheckedIOException(e.getMessage(), e);
     }

@@ -23,7 +23,7 @@ final class CollectiveProbe {
     ElementType travel = ElementType.valueOf(arguments[1]);
     int rounds = Integer.parseInt(arguments[2]);
     boolean mpi = arguments[0].equals("mpi");
-    try (Backend backend = mpi ? new CpuBackend() : CudaBackend.emulated(true); Communicator all = open(mpi, launch, backend, travel)) {
+    try (Backend backend = mpi ? new CpuBackend() : CudaBackend.emulated(); Communicator all = open(mpi, launch, backend, travel)) {
       require(all.rank() == launch.rank() && all.size() == launch.size(), "place");
       if (arguments.length > 3) misuse(all, backend, arguments[3]);
       large(all, backend, travel, mpi);

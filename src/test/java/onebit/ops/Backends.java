@@ -3,10 +3,12 @@ package onebit.ops;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.util.List;
+import java.util.function.Supplier;
 import java.util.stream.Stream;
 import onebit.ops.cpu.CpuBackend;
 import onebit.ops.cpu.CpuBitOps;
 import onebit.ops.cpu.CpuConvOps;
+import onebit.ops.cuda.BitProduct;
 import onebit.ops.cuda.CudaBackend;
 import onebit.ops.cuda.EmulatedDriver;
 import onebit.tensor.ElementType;
@@ -28,8 +30,9 @@ public final class Backends {
     }
   }
 
-  /** The devices of the bit and convolution tests, opened once per JVM. */
-  private static final List<Backend> DEVICES = devices(true);
+  /** The devices of the bit and convolution tests, each with tensors of its own. */
+  private static final List<Named<BitOps>> BIT_DEVICES = devices(true).stream().map(DeviceBitOps::new).map(d -> new Named<BitOps>(d.name(), d)).toList();
+  private static final List<Named<ConvOps>> CONV_DEVICES = devices(false).stream().map(Supplier::get).map(d -> new Named<ConvOps>(d.name(), new DeviceConvOps(d))).toList();
 
   private static List<String> asked() {
     String names = System.getProperty("onebit.test.backends", Boolean.getBoolean("onebit.test.gpu") ? "cpu,cuda" : "cpu,cuda-emulated");
@@ -46,33 +49,35 @@ public final class Backends {
     return ASKED.contains("cpu") ? Stream.of(implementations) : Stream.empty();
   }
 
-  /** The GPU where one was asked for, else the emulated device, with both kinds of bit products or one. */
-  private static List<Backend> devices(boolean both) {
+  /** What opens the GPU where one was asked for, else the emulated device, with every kind of bit product or one. */
+  private static List<Supplier<Backend>> devices(boolean all) {
+    if (ASKED.contains("cuda")) return List.of(() -> opened(null));
+    if (!ASKED.contains("cuda-emulated")) return List.of();
+    String refusal = EmulatedDriver.refusal();
+    if (refusal == null) return (all ? List.of(BitProduct.values()) : List.of(BitProduct.AND)).stream().map(p -> (Supplier<Backend>) () -> opened(p)).toList();
+    System.err.println("contract tests run on the CPU only: " + refusal);
+    return List.of();
+  }
+
+  private static Backend opened(BitProduct emulated) {
     try {
-      if (ASKED.contains("cuda")) return List.of(CudaBackend.open(0, ElementType.FLOAT32));
-      if (!ASKED.contains("cuda-emulated")) return List.of();
-      String refusal = EmulatedDriver.refusal();
-      if (refusal == null) return both ? List.of(CudaBackend.emulated(true), CudaBackend.emulated(false)) : List.of(CudaBackend.emulated(true));
-      System.err.println("contract tests run on the CPU only: " + refusal);
-      return List.of();
+      return emulated == null ? CudaBackend.open(0, ElementType.FLOAT32) : CudaBackend.emulated(emulated, ElementType.FLOAT32);
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }
   }
 
   public static Stream<Named<BitOps>> bitOps() {
-    return Stream.concat(host(new Named<>("cpu", new CpuBitOps()), new Named<>("cpu-plain", CpuBitOps.plain())),
-        DEVICES.stream().map(device -> new Named<>(device.name(), new DeviceBitOps(device))));
+    return Stream.concat(host(new Named<>("cpu", new CpuBitOps()), new Named<>("cpu-plain", CpuBitOps.plain())), BIT_DEVICES.stream());
   }
 
   public static Stream<Named<ConvOps>> convOps() {
-    return Stream.concat(host(new Named<>("cpu", new CpuConvOps()), new Named<>("cpu-columns", CpuConvOps.throughColumns())),
-        DEVICES.stream().limit(1).map(device -> new Named<>(device.name(), new DeviceConvOps(device))));
+    return Stream.concat(host(new Named<>("cpu", new CpuConvOps()), new Named<>("cpu-columns", CpuConvOps.throughColumns())), CONV_DEVICES.stream());
   }
 
   /** Whole backends, new for every test, which closes its own; it creates, writes and reads its tensors through them. */
   public static Stream<Backend> backends() {
     Stream<Backend> host = ASKED.contains("cpu") ? Stream.of(new CpuBackend()) : Stream.empty();
-    return Stream.concat(host, devices(false).stream());
+    return Stream.concat(host, devices(false).stream().map(Supplier::get));
   }
 }

@@ -1,16 +1,32 @@
 package onebit.ops;
 
+import java.util.function.Supplier;
 import onebit.tensor.BinarySet;
 import onebit.tensor.BitTensor;
 import onebit.tensor.Shape;
 import onebit.tensor.Tensor;
 
-/** A device's bit ops on tensors of the host: arguments are copied there, results back. */
+/** A device's bit ops on tensors of the host: arguments are copied there, results back; opened anew before its memory fills with them. */
 final class DeviceBitOps implements BitOps {
-  private final Backend device;
+  private static final int MOST_CALLS = 20;
 
-  DeviceBitOps(Backend device) {
-    this.device = device;
+  private final Supplier<Backend> opener;
+  private Backend device;
+  private int calls;
+
+  DeviceBitOps(Supplier<Backend> opener) {
+    this.opener = opener;
+    device = opener.get();
+  }
+
+  String name() {
+    return device.name();
+  }
+
+  private void begin() {
+    if (++calls % MOST_CALLS != 0) return;
+    device.close();
+    device = opener.get();
   }
 
   static Tensor sent(Backend device, Tensor host) {
@@ -46,6 +62,7 @@ final class DeviceBitOps implements BitOps {
 
   @Override
   public void pack(BitTensor bits, Tensor x, float threshold) {
+    begin();
     BitTensor to = sent(bits);
     device.bits().pack(to, sent(x), threshold);
     System.arraycopy(device.read(to), 0, bits.longs(), 0, bits.rows() * bits.words());
@@ -53,6 +70,7 @@ final class DeviceBitOps implements BitOps {
 
   @Override
   public void unpack(Tensor x, BitTensor bits, BinarySet set) {
+    begin();
     Tensor to = sent(x);
     device.bits().unpack(to, sent(bits), sent(set));
     fetch(device, x, to);
@@ -60,6 +78,7 @@ final class DeviceBitOps implements BitOps {
 
   @Override
   public void xnorGemm(Tensor y, BitTensor a, BitTensor b) {
+    begin();
     Tensor to = sent(y);
     device.bits().xnorGemm(to, sent(a), sent(b));
     fetch(device, y, to);
@@ -67,6 +86,7 @@ final class DeviceBitOps implements BitOps {
 
   @Override
   public void xnorConv2d(Tensor y, BitTensor x, BitTensor w, BinarySet xSet, BinarySet wSet, ConvGeometry g, Padding padding, float offset) {
+    begin();
     Tensor to = sent(y);
     device.bits().xnorConv2d(to, sent(x), sent(w), sent(xSet), sent(wSet), g, padding, offset);
     fetch(device, y, to);

@@ -5,6 +5,7 @@ import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import onebit.ops.Backend;
 import onebit.ops.BinarizeOps;
 import onebit.ops.BitOps;
@@ -30,7 +31,7 @@ public final class CudaBackend implements Backend, DeviceStreams {
 
   private final String name;
   private final CudaDevice device;
-  private final boolean tensorCores;
+  private final BitProduct product;
   private final ElementType activations;
   private final CudaBitOps bits;
   private final CudaConvOps conv;
@@ -41,13 +42,13 @@ public final class CudaBackend implements Backend, DeviceStreams {
   private final CudaLossOps loss;
   private final CudaOptimOps optim;
 
-  private CudaBackend(String name, CudaDevice device, boolean tensorCores, ElementType activations) {
+  private CudaBackend(String name, CudaDevice device, BitProduct product, ElementType activations) {
     this.name = name;
     this.device = device;
-    this.tensorCores = tensorCores;
+    this.product = product;
     this.activations = activations;
     ChannelSums sums = new ChannelSums(device);
-    bits = new CudaBitOps(device, tensorCores);
+    bits = new CudaBitOps(device, product);
     conv = new CudaConvOps(device);
     norm = new CudaNormOps(device, sums);
     point = new CudaPointOps(device, sums);
@@ -71,21 +72,22 @@ public final class CudaBackend implements Backend, DeviceStreams {
       throw new IOException("cuda: " + model + " (compute capability " + capability / 10 + "." + capability % 10
           + ") has no bfloat16 convolutions, they need 8.0; --precision fp32 works");
     }
-    return new CudaBackend(index == 0 ? "cuda" : "cuda:" + index, device, CudaBitOps.hasBitTensorCores(device.capability()), activations);
+    return new CudaBackend(index == 0 ? "cuda" : "cuda:" + index, device, BitProduct.of(device.capability()), activations);
   }
 
-  /** The emulated device with float32 activations. */
-  public static CudaBackend emulated(boolean tensorCores) throws IOException {
-    return emulated(tensorCores, ElementType.FLOAT32);
+  /** The emulated device with float32 activations and the bit products of sm_80 to sm_90. */
+  public static CudaBackend emulated() throws IOException {
+    return emulated(BitProduct.AND, ElementType.FLOAT32);
   }
 
   /**
-   * The emulated device of the source tree, with activations of that type; its bit products by the tensor-core kernels or by the population-count ones.
+   * The emulated device of the source tree, with the kernels of one kind of bit product and activations of that type.
    *
    * @throws IOException if it cannot be built here
    */
-  public static CudaBackend emulated(boolean tensorCores, ElementType activations) throws IOException {
-    return new CudaBackend(tensorCores ? "cuda-emulated" : "cuda-emulated-popcount", CudaDevice.emulated(), tensorCores, activations);
+  public static CudaBackend emulated(BitProduct product, ElementType activations) throws IOException {
+    String name = "cuda-emulated" + (product == BitProduct.AND ? "" : "-" + product.name().toLowerCase(Locale.ROOT));
+    return new CudaBackend(name, CudaDevice.emulated(), product, activations);
   }
 
   @Override
@@ -104,7 +106,7 @@ public final class CudaBackend implements Backend, DeviceStreams {
     lines.add(device.isEmulated() ? "emulated CUDA device for tests, on the host: not a GPU"
         : device.model() + ", compute capability " + device.capability() / 10 + "." + device.capability() % 10);
     lines.add(activations == ElementType.BFLOAT16 ? "activations and their gradients bfloat16; weights, statistics and sums float32" : "all values float32");
-    lines.add("bit products: " + (tensorCores ? "tensor cores, mma.sync AND m16n8k256" : "population counts"));
+    lines.add("bit products: " + product);
     lines.add("cuBLAS: " + (device.libraries().cublas() ? "loaded" : "missing, linear layers cannot run"));
     lines.add("cuDNN: " + (device.libraries().cudnn() ? "loaded" : "missing, real-valued convolutions cannot run"));
     lines.addAll(device.libraries().notes());

@@ -9,32 +9,47 @@ import onebit.tensor.BitTensor;
 import onebit.tensor.Tensor;
 
 /**
- * Packed bits on the device: products on the tensor cores from sm_80 to sm_90, by population count elsewhere.
+ * Packed bits on the device: products on the tensor cores from sm_75 to sm_90, by population count elsewhere.
  *
  * <pre>
  * Twin  kernels/pack.cu, unpack.cu, xnor_gemm.cu, xnor_conv2d.cu
  * </pre>
  */
 final class CudaBitOps implements BitOps {
-  private static final int TILE = 64;
+  /** A block's rows, 32-bit words of a row in one stage, most stages, and bytes beside the stages: kernels/xnor_tile.cuh, xnor_conv2d.cu. */
+  private static final int ROWS = 128, STAGE_WORDS = 16, STAGES = 3, ONES_BYTES = 4 * ROWS, RANGES_BYTES = 8 * ROWS;
 
   private final CudaDevice device;
-  private final String suffix;
+  private final BitProduct product;
 
-  /** Tensor cores have native bit products from sm_80 to sm_90; asking for population counts works everywhere. */
-  CudaBitOps(CudaDevice device, boolean tensorCores) {
+  CudaBitOps(CudaDevice device, BitProduct product) {
     this.device = device;
-    suffix = tensorCores ? "" : "_popc";
-  }
-
-  /** Whether a compute capability (times ten) multiplies bits on its tensor cores with AND. */
-  static boolean hasBitTensorCores(int capability) {
-    return capability >= 80 && capability <= 90;
+    this.product = product;
   }
 
   /** 32-bit words of a row of so many bits on the device. */
   static int words(int bits) {
     return (bits + 31) >>> 5;
+  }
+
+  /** Bytes of shared memory of a block: its stages, or its results where they need more, and the ones of its rows. */
+  private static int room(int columnsPerBlock, int words) {
+    int stages = Math.min(STAGES, (words + STAGE_WORDS - 1) / STAGE_WORDS);
+    return 4 * Math.max(stages * (ROWS + columnsPerBlock) * STAGE_WORDS, ROWS * 64 / columnsPerBlock * (columnsPerBlock + 8)) + ONES_BYTES;
+  }
+
+  private static int blocks(int n, int each) {
+    return (n + each - 1) / each;
+  }
+
+  /** What the kernels call the element type of y. */
+  private static int element(Tensor y) {
+    return switch (y.type()) {
+      case FLOAT32 -> 0;
+      case BFLOAT16 -> 1;
+      case INT16 -> 2;
+      default -> throw new IllegalArgumentException("bit products: y is " + y.type() + "; it must be FLOAT32, BFLOAT16 or INT16");
+    };
   }
 
   /** One warp per word. */
@@ -62,20 +77,28 @@ final class CudaBitOps implements BitOps {
     int m = a.rows(), n = b.rows();
     DeviceMemory ones = device.scratch(CudaDevice.Scratch.COUNTS, 4L * n);
     device.kernel("bit_counts").memory(ones).bits(b).integer(n).integer(words(b.bits())).blocks(device.blocks(Math.multiplyExact(n, 32)), 256);
-    device.kernel("xnor_gemm" + suffix).tensor(y).bits(a).bits(b).memory(ones).integer(m).integer(n).integer(a.bits())
-        .launch((m + TILE - 1) / TILE, (n + TILE - 1) / TILE, 128, 1, 0);
+    int columns = product.columnsPerBlock(n);
+    device.kernel(product.entry("xnor_gemm", n)).memory(device.memory(y)).bits(a).bits(b).memory(ones).integer(m).integer(n).integer(a.bits()).integer(element(y))
+        .launch(blocks(m, ROWS), blocks(n, columns), 128, 1, room(columns, words(a.bits())));
   }
 
   @Override
   public void xnorConv2d(Tensor y, BitTensor x, BitTensor w, BinarySet xSet, BinarySet wSet, ConvGeometry g, Padding padding, float offset) {
     ConvRules.requireXnorConv2d(y, x, w, xSet, wSet, g);
-    int tapCount = g.r() * g.s(), pixels = g.n() * g.p() * g.q();
-    DeviceMemory taps = device.scratch(CudaDevice.Scratch.FILTERS, 4L * g.o() * tapCount * words(g.c()));
-    DeviceMemory ones = device.scratch(CudaDevice.Scratch.COUNTS, 4L * g.o() * tapCount);
-    device.kernel("xnor_conv2d_filters").memory(taps).memory(ones).bits(w).integer(g.o()).integer(tapCount).integer(g.c()).each(g.o() * tapCount);
-    device.kernel("xnor_conv2d" + suffix, y).element(y).bits(x).memory(taps).memory(ones).tensor(xSet.centre()).tensor(xSet.distance())
-        .tensor(wSet.centre()).tensor(wSet.distance()).integer(wSet.count() == 1 ? 0 : 1).integer(g.n()).integer(g.h()).integer(g.w()).integer(g.c())
-        .integer(g.o()).integer(g.r()).integer(g.s()).integer(g.stride()).integer(g.pad()).integer(g.dilation()).integer(g.p()).integer(g.q())
-        .integer(padding == Padding.ZERO ? 1 : 0).real(offset).launch((pixels + TILE - 1) / TILE, (g.o() + TILE - 1) / TILE, 128, 1, 0);
+    xnorConv2d(y, 0, x, w, xSet, wSet, g, padding, offset);
+  }
+
+  /** The same; with an address, the sum(bx) of each position as int16 there. */
+  void xnorConv2d(Tensor y, long sumsX, BitTensor x, BitTensor w, BinarySet xSet, BinarySet wSet, ConvGeometry g, Padding padding, float offset) {
+    int tapCount = g.r() * g.s(), tapWords = words(g.c()), pixels = g.n() * g.p() * g.q(), columns = product.columnsPerBlock(g.o());
+    DeviceMemory taps = device.scratch(CudaDevice.Scratch.FILTERS, 4L * g.o() * tapCount * tapWords);
+    DeviceMemory ones = device.scratch(CudaDevice.Scratch.COUNTS, 4L * g.o() * (g.r() + 1) * (g.s() + 1));
+    device.kernel("xnor_conv2d_filters").memory(taps).memory(ones).bits(w).integer(g.o()).integer(g.r()).integer(g.s()).integer(g.c())
+        .each(Math.multiplyExact(g.o(), 32));
+    device.kernel(product.entry("xnor_conv2d", g.o())).memory(device.memory(y)).address(sumsX).bits(x).memory(taps).memory(ones).tensor(xSet.centre())
+        .tensor(xSet.distance()).tensor(wSet.centre()).tensor(wSet.distance()).integer(wSet.count() == 1 ? 0 : 1).integer(g.n()).integer(g.h()).integer(g.w())
+        .integer(g.c()).integer(g.o()).integer(g.r()).integer(g.s()).integer(g.stride()).integer(g.pad()).integer(g.dilation()).integer(g.p())
+        .integer(g.q()).integer(padding == Padding.ZERO ? 1 : 0).integer(element(y)).real(offset)
+        .launch(blocks(pixels, ROWS), blocks(g.o(), columns), 128, 1, room(columns, tapCount * tapWords) + RANGES_BYTES);
   }
 }

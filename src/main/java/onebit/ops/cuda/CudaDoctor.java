@@ -54,7 +54,7 @@ public final class CudaDoctor {
       JCudaDriver.cuDeviceTotalMem(bytes, device);
       JCudaDriver.cuDeviceGetAttribute(major, CUdevice_attribute.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, device);
       JCudaDriver.cuDeviceGetAttribute(minor, CUdevice_attribute.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, device);
-      String bits = CudaBitOps.hasBitTensorCores(major[0] * 10 + minor[0]) ? "bit products on tensor cores" : "bit products by population count";
+      String bits = "bit products: " + BitProduct.of(major[0] * 10 + minor[0]);
       lines.add("device cuda:" + i + ": " + new String(name).replace("\0", "").strip() + ", compute capability " + major[0] + "." + minor[0] + ", "
           + (bytes[0] >> 20) + " MiB, " + bits);
     }

@@ -37,7 +37,7 @@ class CudaBackendTest {
 
   @Test
   void freshTensorsAreZeroAndValuesComeBackAsWritten() throws Exception {
-    try (CudaBackend backend = CudaBackend.emulated(true)) {
+    try (CudaBackend backend = CudaBackend.emulated()) {
       Tensor x = backend.create(Shape.vector(5_000_001));
       assertArrayEquals(new float[5_000_001], backend.read(x));
       float[] values = new float[5_000_001];
@@ -51,7 +51,7 @@ class CudaBackendTest {
 
   @Test
   void theDeviceSaysThatItIsNoGpu() throws Exception {
-    try (CudaBackend backend = CudaBackend.emulated(true)) {
+    try (CudaBackend backend = CudaBackend.emulated()) {
       assertEquals("cuda-emulated", backend.name());
       assertTrue(backend.describe().getFirst().contains("not a GPU"), backend.describe().toString());
     }
@@ -59,7 +59,7 @@ class CudaBackendTest {
 
   @Test
   void tensorsOfAnotherBackendAreRefused() throws Exception {
-    try (CudaBackend backend = CudaBackend.emulated(true); CudaBackend other = CudaBackend.emulated(true); CpuBackend cpu = new CpuBackend()) {
+    try (CudaBackend backend = CudaBackend.emulated(); CudaBackend other = CudaBackend.emulated(); CpuBackend cpu = new CpuBackend()) {
       Tensor here = backend.create(Shape.vector(3));
       for (Tensor foreign : new Tensor[] {other.create(Shape.vector(3)), cpu.create(Shape.vector(3))}) {
         var e = assertThrows(IllegalArgumentException.class, () -> backend.point().add(here, here, foreign));
@@ -73,7 +73,7 @@ class CudaBackendTest {
 
   @Test
   void aBinarizerWithoutADeviceTwinIsRefusedSayingWhatToAdd() throws Exception {
-    try (CudaBackend backend = CudaBackend.emulated(true)) {
+    try (CudaBackend backend = CudaBackend.emulated()) {
       Tensor x = backend.create(Shape.vector(3));
       var e = assertThrows(IllegalArgumentException.class, () -> backend.binarize().level(x, x, new Cubic()));
       assertEquals("cuda: the binarizer Cubic[] has no device twin; add its level and slope to kernels/slope.cuh and its kind to SlopeCode", e.getMessage());
@@ -82,7 +82,7 @@ class CudaBackendTest {
 
   @Test
   void tooMuchMemoryIsRefusedWithTheBytesAskedAndFree() throws Exception {
-    try (CudaBackend backend = CudaBackend.emulated(true)) {
+    try (CudaBackend backend = CudaBackend.emulated()) {
       var e = assertThrows(CudaException.class, () -> backend.create(Shape.vector(2_000_000_000)));
       assertEquals(2, e.code());
       assertTrue(e.getMessage().contains("8000000000 bytes asked") && e.getMessage().contains("smaller batch"), e.getMessage());
@@ -91,7 +91,7 @@ class CudaBackendTest {
 
   @Test
   void wrongTypesAndShortValuesAreRefused() throws Exception {
-    try (CudaBackend backend = CudaBackend.emulated(true)) {
+    try (CudaBackend backend = CudaBackend.emulated()) {
       Tensor labels = backend.create(Shape.vector(2), ElementType.INT32);
       assertThrows(IllegalArgumentException.class, () -> backend.write(labels, new float[2]));
       assertThrows(IllegalArgumentException.class, () -> backend.write(labels, new int[1]));
@@ -101,7 +101,7 @@ class CudaBackendTest {
 
   @Test
   void aClosedBackendRefusesWork() throws Exception {
-    CudaBackend backend = CudaBackend.emulated(true);
+    CudaBackend backend = CudaBackend.emulated();
     Tensor x = backend.create(Shape.vector(2));
     backend.close();
     backend.close();

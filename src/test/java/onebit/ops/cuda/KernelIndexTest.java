@@ -29,11 +29,8 @@ class KernelIndexTest {
     while (both.find()) names.addAll(List.of(both.group(1), both.group(1) + "_bf16"));
     Matcher written = Pattern.compile("ONEBIT_KERNEL\\(\\d+\\) ([a-z]\\w*)\\(").matcher(text);
     while (written.find()) names.add(written.group(1));
-    Matcher made = Pattern.compile("(?m)^[A-Z0-9_]+\\(([a-z]\\w*), (?:true|false)\\)$").matcher(text);
-    while (made.find()) {
-      names.add(made.group(1));
-      if (text.contains("ENTRY(NAME)")) names.add(made.group(1) + "_bf16");
-    }
+    Matcher made = Pattern.compile("(?m)^[A-Z0-9_]+\\(([a-z]\\w*), \\w+(?:, \\w+)*\\)$").matcher(text);
+    while (made.find()) names.add(made.group(1));
     return names;
   }
 
@@ -56,11 +53,16 @@ class KernelIndexTest {
     TreeSet<String> made = new TreeSet<>(), launched = new TreeSet<>();
     for (Path file : files(KERNELS, ".cu")) made.addAll(entries(Files.readString(file)));
     for (Path file : files(Path.of("src/main/java/onebit/ops/cuda"), ".java")) {
-      Matcher call = Pattern.compile("kernel\\(\"(\\w+)\"( \\+ suffix)?(, \\w+)?\\)").matcher(Files.readString(file));
+      String text = Files.readString(file);
+      Matcher call = Pattern.compile("kernel\\(\"(\\w+)\"(, \\w+)?\\)").matcher(text);
       while (call.find()) {
-        for (String kind : call.group(2) == null ? List.of("") : List.of("", "_popc")) {
-          launched.add(call.group(1) + kind);
-          if (call.group(3) != null) launched.add(call.group(1) + kind + "_bf16");
+        launched.add(call.group(1));
+        if (call.group(2) != null) launched.add(call.group(1) + "_bf16");
+      }
+      Matcher product = Pattern.compile("kernel\\(product\\.entry\\(\"(\\w+)\", ").matcher(text);
+      while (product.find()) {
+        for (BitProduct each : BitProduct.values()) {
+          for (int columns : new int[] {64, 128}) launched.add(each.entry(product.group(1), columns));
         }
       }
     }
