@@ -1,7 +1,8 @@
 // kernel_test.cpp -- runs the kernel tests on the device that libcuda.so.1 opens
 //
-//   kernel_tests IMAGE [--driver LIBRARY] [--device N] [--only TEXT] [--no-poison] [--list]
+//   kernel_tests IMAGE [--driver LIBRARY] [--device N] [--only TEXT] [--no-poison] [--list] [--perf]
 //
+// --perf runs the measurements instead of the tests, on a GPU only.
 // IMAGE is the fatbin, or the module of the emulated device. Exit code 0: all passed; 1: a check failed; 2: wrong words; 3: no device.
 #include "kernel_test.h"
 #include <dlfcn.h>
@@ -21,6 +22,31 @@ std::vector<Test>& tests() {
   return all;
 }
 
+std::vector<Test>& measurements() {
+  static std::vector<Test> all;
+  return all;
+}
+
+std::vector<float> milliseconds(int runs, const std::function<void(int)>& work) {
+  static CUevent first, last;
+  if (!first) {
+    require(driver.eventCreate(&first, 0), "cuEventCreate");
+    require(driver.eventCreate(&last, 0), "cuEventCreate");
+  }
+  std::vector<float> times;
+  for (int i = -3; i < runs; i++) {
+    require(driver.eventRecord(first, nullptr), "cuEventRecord");
+    work(i + 3);
+    require(driver.eventRecord(last, nullptr), "cuEventRecord");
+    require(driver.ctxSynchronize(), "cuCtxSynchronize");
+    float time;
+    require(driver.eventElapsedTime(&time, first, last), "cuEventElapsedTime");
+    if (i >= 0) times.push_back(time);
+  }
+  std::sort(times.begin(), times.end());
+  return times;
+}
+
 void stop(const std::string& what, int code) {
   const char* text = nullptr;
   if (driver.getErrorString) driver.getErrorString(CUresult(code), &text);
@@ -35,7 +61,7 @@ void expect(bool holds, const std::string& sentence) {
   fprintf(stderr, "FAILED %s: %s\n", current.c_str(), sentence.c_str());
 }
 
-void run(const std::string& kernel, const Launch& l, void** arguments) {
+void begin(const std::string& kernel, const Launch& l, void** arguments) {
   static std::map<std::string, CUfunction> known;
   CUfunction& function = known[kernel];
   if (!function) require(driver.moduleGetFunction(&function, driver.module, kernel.c_str()), "cuModuleGetFunction " + kernel);
@@ -43,6 +69,10 @@ void run(const std::string& kernel, const Launch& l, void** arguments) {
     require(driver.funcSetAttribute(function, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, int(l.sharedBytes)), "cuFuncSetAttribute " + kernel);
   }
   require(driver.launchKernel(function, l.gridX, l.gridY, 1, l.blockX, l.blockY, 1, l.sharedBytes, nullptr, arguments, nullptr), kernel);
+}
+
+void run(const std::string& kernel, const Launch& l, void** arguments) {
+  begin(kernel, l, arguments);
   require(driver.ctxSynchronize(), "cuCtxSynchronize after " + kernel);
 }
 
@@ -79,6 +109,9 @@ static void open(const char* path, int index, const std::vector<char>& image) {
   find(library, driver.memcpyHtoD, NAME_OF(cuMemcpyHtoD));
   find(library, driver.memcpyDtoH, NAME_OF(cuMemcpyDtoH));
   find(library, driver.launchKernel, NAME_OF(cuLaunchKernel));
+  find(library, driver.eventCreate, NAME_OF(cuEventCreate));
+  find(library, driver.eventRecord, NAME_OF(cuEventRecord));
+  find(library, driver.eventElapsedTime, NAME_OF(cuEventElapsedTime));
   find(library, driver.getErrorString, NAME_OF(cuGetErrorString));
   driver.lastError = reinterpret_cast<const char* (*)()>(dlsym(library, "hostcuda_last_error"));
   CUdevice device;
@@ -100,7 +133,7 @@ static void open(const char* path, int index, const std::vector<char>& image) {
 static int main(int count, char** words) {
   const char *file = nullptr, *only = "", *path = "libcuda.so.1";
   int device = 0;
-  bool list = false;
+  bool list = false, perf = false;
   driver.poison = true;
   for (int i = 1; i < count; i++) {
     std::string word = words[i];
@@ -110,6 +143,7 @@ static int main(int count, char** words) {
     else if (word == "--only" && more) only = words[++i];
     else if (word == "--no-poison") driver.poison = false;
     else if (word == "--list") list = true;
+    else if (word == "--perf") perf = true;
     else if (word[0] != '-' && !file) file = words[i];
     else return fprintf(stderr, "kernel_tests: %s is not known\n", words[i]), 2;
   }
@@ -124,6 +158,11 @@ static int main(int count, char** words) {
   if (image.empty()) return fprintf(stderr, "kernel_tests: %s cannot be read\n", file), 2;
   image.push_back(0);
   open(path, device, image);
+  if (perf) {
+    if (driver.lastError) return fprintf(stderr, "kernel_tests: the emulated device is never timed; --perf wants a GPU\n"), 2;
+    for (const Test& m : measurements()) if (strstr(m.name, only)) m.run();
+    return 0;
+  }
   int ran = 0, bad = 0;
   for (const Test& t : tests()) {
     if (!strstr(t.name, only)) continue;

@@ -37,6 +37,9 @@ struct Driver {
   decltype(&cuMemcpyHtoD) memcpyHtoD;
   decltype(&cuMemcpyDtoH) memcpyDtoH;
   decltype(&cuLaunchKernel) launchKernel;
+  decltype(&cuEventCreate) eventCreate;
+  decltype(&cuEventRecord) eventRecord;
+  decltype(&cuEventElapsedTime) eventElapsedTime;
   decltype(&cuGetErrorString) getErrorString;
   const char* (*lastError)();   // of the emulated device, in words; else null
   CUmodule module;
@@ -63,6 +66,19 @@ struct Registration {
   static void NAME();                                                     \
   static const ::kernel_test::Registration registration_of_##NAME(#NAME, NAME); \
   static void NAME()
+
+/** A measurement: run by --perf on a GPU, and on no other device. */
+std::vector<Test>& measurements();
+struct Measurement {
+  Measurement(const char* name, void (*run)()) { measurements().push_back({name, run}); }
+};
+#define MEASURE(NAME)                                                      \
+  static void NAME();                                                      \
+  static const ::kernel_test::Measurement measurement_of_##NAME(#NAME, NAME); \
+  static void NAME()
+
+/** Milliseconds by events of each of so many runs after three others, sorted; work(i) only launches. */
+std::vector<float> milliseconds(int runs, const std::function<void(int)>& work);
 
 /** n values of T on the device, freed with the object. */
 template <class T> class Array {
@@ -104,6 +120,13 @@ inline void* argument(const std::nullptr_t&) {
 }
 inline void* argument(const double& v) { return const_cast<double*>(&v); }
 void run(const std::string& kernel, const Launch& launch, void** arguments);
+void begin(const std::string& kernel, const Launch& launch, void** arguments);
+
+/** Begins a kernel and does not wait for it. */
+template <class... A> void begin(const std::string& kernel, const Launch& launch, const A&... a) {
+  void* list[] = {argument(a)...};
+  begin(kernel, launch, list);
+}
 
 /** Runs a kernel and waits for it; the arguments' types are those of its parameters. */
 template <class... A> void run(const std::string& kernel, const Launch& launch, const A&... a) {

@@ -4,6 +4,8 @@
 #   native-tests/run.sh [normal|checked|asan...]   on the emulated device, in both orders of threads; all three variants when none is named
 #   native-tests/run.sh device [IMAGE.fatbin]      on the GPU, and under compute-sanitizer where that is installed
 #   native-tests/run.sh build PROGRAM              only makes the program, which runs on both
+#   native-tests/run.sh ladder [VARIANT...]        the rungs of ladder/ on the emulated device (normal when none is named)
+#   native-tests/run.sh perf                       the rungs of ladder/ on the GPU: tested, then timed
 #
 # Exit code 0: all passed; 3: g++ is not installed, nothing was run.
 set -euo pipefail
@@ -12,10 +14,10 @@ root=$(cd "$here/.." && pwd)
 cxx=${CXX:-g++}
 command -v "$cxx" >/dev/null || { echo "native-tests/run.sh: g++ is not installed; the kernel tests need g++ 10 or newer" >&2; exit 3; }
 
-build() { # program flags...: compiles what is newer than its object
+build() { # program, flags...: compiles the sources that are newer than their objects
   local program=$1 objects="$1.objects" f o; shift
   mkdir -p "$objects"
-  for f in "$here"/*.cpp; do
+  for f in "${sources[@]}"; do
     o="$objects/$(basename "$f" .cpp).o"
     if [ -e "$o" ] && [ ! "$f" -nt "$o" ] && [ ! "$here/kernel_test.h" -nt "$o" ] && [ ! "$here/run.sh" -nt "$o" ]; then continue; fi
     while [ "$(jobs -rp | wc -l)" -ge "$(nproc)" ]; do wait -n; done
@@ -27,9 +29,16 @@ build() { # program flags...: compiles what is newer than its object
   mv "$program.part" "$program"
 }
 
+sources=("$here"/*.cpp)
+ladder() { # the sources and kernels of ladder/ instead of the tests of kernels/
+  sources=("$here/kernel_test.cpp" "$here"/ladder/*.cpp)
+  name=onebit_ladder tests=ladder_tests extra=(--name onebit_ladder --kernels "$here"/ladder/*.cu)
+}
+name=onebit_kernels_host tests=kernel_tests extra=()
+
 emulated() { # variant
-  local out="$root/target/hostcuda/$1" program="$root/target/native-tests/kernel_tests" flags=(-static-libstdc++ -static-libgcc) environment=() order
-  "$here/hostcuda/build.sh" --variant "$1" --out "$out"
+  local out="$root/target/hostcuda/$1" program="$root/target/native-tests/$tests" flags=(-static-libstdc++ -static-libgcc) environment=() order
+  "$here/hostcuda/build.sh" --variant "$1" --out "$out" "${extra[@]}"
   if [ "$1" = asan ]; then
     program="$program-asan"
     flags=(-fsanitize=address,undefined)
@@ -37,7 +46,7 @@ emulated() { # variant
   fi
   build "$program" "${flags[@]}"
   for order in forward reverse; do
-    env "${environment[@]}" HOSTCUDA_ORDER=$order "$program" "$out/onebit_kernels_host.module" --driver "$out/libcuda.so.1"
+    env "${environment[@]}" HOSTCUDA_ORDER=$order "$program" "$out/$name.module" --driver "$out/libcuda.so.1"
   done
 }
 
@@ -52,9 +61,20 @@ device() { # image
   done
 }
 
+perf() {
+  local program="$root/target/native-tests/ladder_tests" image="$root/target/native-tests/ladder.fatbin"
+  "$root/kernels/build.sh" --ladder "$image" "$here"/ladder/*.cu
+  [ -e "$image" ] || exit 3
+  build "$program" -static-libstdc++ -static-libgcc
+  "$program" "$image"
+  "$program" "$image" --perf
+}
+
 [ $# -gt 0 ] || set -- normal checked asan
 case $1 in
   device) shift; device "$@" ;;
+  ladder) shift; ladder; [ $# -gt 0 ] || set -- normal; for variant in "$@"; do emulated "$variant"; done ;;
+  perf) ladder; perf ;;
   build) build "${2:?run.sh: name the program to build}" -static-libstdc++ -static-libgcc ;;
   *) for variant in "$@"; do emulated "$variant"; done ;;
 esac

@@ -1,0 +1,104 @@
+// wgmma.cuh -- one-bit products of a warpgroup on sm_90a: inline PTX on a device, plain loops on the emulated one
+//
+//   wgmma_and_popc(d, a, b)      d[m][n] += popc(a[m] & b[n]), 64 rows of a, 8, 64 or 128 rows of b, 256 bits; runs behind the threads' back
+//   wgmma_operand(tile, byte)    rows of 128 bytes (1024 bits) in shared memory, of which 32 bytes from `byte` on are multiplied
+//   wgmma_fence, wgmma_commit, wgmma_wait<N>   order of registers and groups; wgmma_hold(d) keeps the compiler from reading d before a wait
+//   fence_proxy_async            makes ordinary writes to shared memory visible to products
+//
+// Shapes     d of 4 N / 8 registers: for columns 8 j + 2 t and the next, d[4 j] and d[4 j + 1] of row g, d[4 j + 2] and d[4 j + 3] of row g + 8,
+//            where g = 16 (warp % 4) + lane / 4, t = lane % 4
+// Layout     K-major with the swizzle of 128 bytes: 8 rows are an atom of 1024 bytes, at a multiple of 1024; chunk c of 16 bytes of row r
+//            lies at c ^ (r % 8); atoms follow each other every 1024 bytes (stride byte offset; the leading one is not used)
+// Limits     sm_90a only: elsewhere these trap
+// Exactness  whole numbers; the twin reads shared memory at once, so it proves the addresses and not the order
+// Source     PTX ISA, "Asynchronous Warpgroup Level Matrix Instructions": descriptor, fragments, .b1 with .and.popc
+#pragma once
+#include "../../kernels/mma.cuh"
+
+/** Where byte `byte` of row `row` lies in a swizzled tile. */
+__device__ __forceinline__ unsigned wgmma_at(unsigned row, unsigned byte) { return row * 128 + ((byte / 16) ^ (row % 8)) * 16 + byte % 16; }
+
+#if defined(__HOSTCUDA__)
+
+struct WgmmaOperand {
+  const unsigned char* tile;
+  unsigned byte;
+};
+inline WgmmaOperand wgmma_operand(const void* tile, unsigned byte, HOSTCUDA_SITE) {
+  if (reinterpret_cast<uintptr_t>(tile) % 1024) hostcuda_fail(716, "wgmma_operand: a tile is at no multiple of 1024", file, line);
+  return {static_cast<const unsigned char*>(tile), byte};
+}
+template <int REGISTERS> inline void wgmma_and_popc(int32_t (&d)[REGISTERS], WgmmaOperand a, WgmmaOperand b) {
+  unsigned lane = threadIdx.x % 32, row = threadIdx.x / 32 % 4 * 16 + lane / 4, column = lane % 4 * 2;
+  auto words = [](const WgmmaOperand& o, unsigned r, unsigned k) { return *reinterpret_cast<const uint32_t*>(o.tile + wgmma_at(r, o.byte + 4 * k)); };
+  for (int i = 0; i < REGISTERS; i++)
+    for (unsigned k = 0; k < 8; k++) d[i] += __popc(words(a, row + i / 2 % 2 * 8, k) & words(b, i / 4 * 8 + column + i % 2, k));
+}
+inline void wgmma_fence() {}
+inline void wgmma_commit() {}
+template <int REGISTERS> inline void wgmma_hold(int32_t (&)[REGISTERS]) {}
+template <int PENDING> inline void wgmma_wait() {}
+inline void fence_proxy_async() {}
+
+#elif defined(__CUDA_ARCH_FEAT_SM90_ALL)
+
+struct WgmmaOperand {
+  uint64_t bits;
+};
+__device__ __forceinline__ WgmmaOperand wgmma_operand(const void* tile, unsigned byte) {
+  uint64_t address = (shared_address(tile) + byte) & 0x3ffff;
+  return {address >> 4 | uint64_t(1) << 16 | uint64_t(1024 >> 4) << 32 | uint64_t(1) << 62};
+}
+__device__ __forceinline__ void wgmma_and_popc(int32_t (&d)[4], WgmmaOperand a, WgmmaOperand b) {
+  asm volatile("{.reg .pred p; setp.ne.b32 p, %6, 0; wgmma.mma_async.sync.aligned.m64n8k256.s32.b1.b1.and.popc {"
+               "%0, %1, %2, %3}, %4, %5, p;}"
+               : "+r"(d[0]), "+r"(d[1]), "+r"(d[2]), "+r"(d[3])
+               : "l"(a.bits), "l"(b.bits), "r"(1));
+}
+__device__ __forceinline__ void wgmma_and_popc(int32_t (&d)[32], WgmmaOperand a, WgmmaOperand b) {
+  asm volatile("{.reg .pred p; setp.ne.b32 p, %34, 0; wgmma.mma_async.sync.aligned.m64n64k256.s32.b1.b1.and.popc {"
+               "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
+               "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31}, %32, %33, p;}"
+               : "+r"(d[0]), "+r"(d[1]), "+r"(d[2]), "+r"(d[3]), "+r"(d[4]), "+r"(d[5]), "+r"(d[6]), "+r"(d[7]),
+                 "+r"(d[8]), "+r"(d[9]), "+r"(d[10]), "+r"(d[11]), "+r"(d[12]), "+r"(d[13]), "+r"(d[14]), "+r"(d[15]),
+                 "+r"(d[16]), "+r"(d[17]), "+r"(d[18]), "+r"(d[19]), "+r"(d[20]), "+r"(d[21]), "+r"(d[22]), "+r"(d[23]),
+                 "+r"(d[24]), "+r"(d[25]), "+r"(d[26]), "+r"(d[27]), "+r"(d[28]), "+r"(d[29]), "+r"(d[30]), "+r"(d[31])
+               : "l"(a.bits), "l"(b.bits), "r"(1));
+}
+__device__ __forceinline__ void wgmma_and_popc(int32_t (&d)[64], WgmmaOperand a, WgmmaOperand b) {
+  asm volatile("{.reg .pred p; setp.ne.b32 p, %66, 0; wgmma.mma_async.sync.aligned.m64n128k256.s32.b1.b1.and.popc {"
+               "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
+               "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, "
+               "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, "
+               "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63}, %64, %65, p;}"
+               : "+r"(d[0]), "+r"(d[1]), "+r"(d[2]), "+r"(d[3]), "+r"(d[4]), "+r"(d[5]), "+r"(d[6]), "+r"(d[7]),
+                 "+r"(d[8]), "+r"(d[9]), "+r"(d[10]), "+r"(d[11]), "+r"(d[12]), "+r"(d[13]), "+r"(d[14]), "+r"(d[15]),
+                 "+r"(d[16]), "+r"(d[17]), "+r"(d[18]), "+r"(d[19]), "+r"(d[20]), "+r"(d[21]), "+r"(d[22]), "+r"(d[23]),
+                 "+r"(d[24]), "+r"(d[25]), "+r"(d[26]), "+r"(d[27]), "+r"(d[28]), "+r"(d[29]), "+r"(d[30]), "+r"(d[31]),
+                 "+r"(d[32]), "+r"(d[33]), "+r"(d[34]), "+r"(d[35]), "+r"(d[36]), "+r"(d[37]), "+r"(d[38]), "+r"(d[39]),
+                 "+r"(d[40]), "+r"(d[41]), "+r"(d[42]), "+r"(d[43]), "+r"(d[44]), "+r"(d[45]), "+r"(d[46]), "+r"(d[47]),
+                 "+r"(d[48]), "+r"(d[49]), "+r"(d[50]), "+r"(d[51]), "+r"(d[52]), "+r"(d[53]), "+r"(d[54]), "+r"(d[55]),
+                 "+r"(d[56]), "+r"(d[57]), "+r"(d[58]), "+r"(d[59]), "+r"(d[60]), "+r"(d[61]), "+r"(d[62]), "+r"(d[63])
+               : "l"(a.bits), "l"(b.bits), "r"(1));
+}
+__device__ __forceinline__ void wgmma_fence() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
+__device__ __forceinline__ void wgmma_commit() { asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory"); }
+template <int REGISTERS> __device__ __forceinline__ void wgmma_hold(int32_t (&d)[REGISTERS]) {
+#pragma unroll
+  for (int i = 0; i < REGISTERS; i++) asm volatile("" : "+r"(d[i])::"memory");
+}
+template <int PENDING> __device__ __forceinline__ void wgmma_wait() { asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(PENDING) : "memory"); }
+__device__ __forceinline__ void fence_proxy_async() { asm volatile("fence.proxy.async;" ::: "memory"); }
+
+#else
+
+struct WgmmaOperand {};
+__device__ __forceinline__ WgmmaOperand wgmma_operand(const void*, unsigned) { return {}; }
+template <int REGISTERS> __device__ __forceinline__ void wgmma_and_popc(int32_t (&)[REGISTERS], WgmmaOperand, WgmmaOperand) { __trap(); }
+__device__ __forceinline__ void wgmma_fence() {}
+__device__ __forceinline__ void wgmma_commit() {}
+template <int REGISTERS> __device__ __forceinline__ void wgmma_hold(int32_t (&)[REGISTERS]) {}
+template <int PENDING> __device__ __forceinline__ void wgmma_wait() {}
+__device__ __forceinline__ void fence_proxy_async() {}
+
+#endif
