@@ -96,13 +96,13 @@ public final class BinaryConv2d implements Layer {
   @Override
   public Tensor forward(Tensor input, boolean training) {
     x = input;
-    ConvGeometry g = geometry.withBatch(input.shape().d0());
+    ConvGeometry g = geometry = geometry.withBatch(input.shape().d0());
     BitTensor xBits = bits.first(g.n() * g.h() * g.w());
     Tensor out = y.first(g.n());
     activations.forward(xBits, input, training);
     weights.forward();
     if (weights.real()) {
-      Tensor values = scratch.take(Scratch.Use.ACTIVATIONS, input.shape()), filterValues = scratch.take(Scratch.Use.WEIGHTS, g.filters());
+      Tensor values = scratch.take(Scratch.Use.ACTIVATIONS, input.shape()), filterValues = scratch.take(Scratch.Use.WEIGHTS, latent.value().shape());
       backend.bits().unpack(values, xBits, activations.set());
       weights.effective(filterValues);
       backend.conv().conv2d(out, values, filterValues, g, border);
@@ -114,8 +114,9 @@ public final class BinaryConv2d implements Layer {
 
   @Override
   public Tensor backward(Tensor gradY) {
-    ConvGeometry g = geometry.withBatch(x.shape().d0());
-    Tensor filterValues = scratch.take(Scratch.Use.WEIGHTS, g.filters()), gradFilters = scratch.take(Scratch.Use.WEIGHT_GRADIENT, g.filters());
+    ConvGeometry g = geometry;
+    Tensor filterValues = scratch.take(Scratch.Use.WEIGHTS, latent.value().shape());
+    Tensor gradFilters = scratch.take(Scratch.Use.WEIGHT_GRADIENT, latent.value().shape());
     Tensor values = scratch.take(Scratch.Use.ACTIVATIONS, x.shape()), gradQ = scratch.take(Scratch.Use.GRADIENT, x.shape());
     Tensor gradInput = gradX.first(g.n());
     backend.bits().unpack(values, bits.first(g.n() * g.h() * g.w()), activations.set());

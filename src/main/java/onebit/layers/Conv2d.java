@@ -67,7 +67,7 @@ public final class Conv2d implements Layer {
   @Override
   public Tensor forward(Tensor input, boolean training) {
     x = input;
-    ConvGeometry g = geometry.withBatch(input.shape().d0());
+    ConvGeometry g = geometry = geometry.withBatch(input.shape().d0());
     Tensor out = y.first(g.n());
     backend.conv().conv2d(out, input, weight.value(), g, 0);
     if (withBias) backend.point().addBias(out, out, bias.value());
@@ -76,7 +76,7 @@ public final class Conv2d implements Layer {
 
   @Override
   public Tensor backward(Tensor gradY) {
-    ConvGeometry g = geometry.withBatch(x.shape().d0());
+    ConvGeometry g = geometry;
     backend.conv().conv2dGradW(weight.gradient(), gradY, x, g, 0);
     if (withBias) backend.point().biasBackward(bias.gradient(), gradY);
     if (first) return null;

@@ -68,12 +68,6 @@ public final class Rotation {
     return v;
   }
 
-  /** Filter o of to = R1^T X R2. */
-  public void rotate(float[] to, float[] u, int o) {
-    DMatrixRMaj v = rotated(filter(u, o));
-    for (int i = 0; i < a * b; i++) to[o * a * b + memoryIndex[i]] = (float) v.data[i];
-  }
-
   /** Rounds of signs, then R1, then R2 with the new R1 and the old signs. */
   public void improve(float[] u, int rounds) {
     DMatrixRMaj[] xs = new DMatrixRMaj[filters], signs = new DMatrixRMaj[filters];

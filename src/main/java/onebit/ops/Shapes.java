@@ -124,7 +124,9 @@ public final class Shapes {
     if (values.size() != others.size()) {
       throw new IllegalArgumentException(op + ": " + values.size() + " values, " + others.size() + " " + name + "; they must be equal");
     }
-    for (int i = 0; i < values.size(); i++) requireEqual(op, name + " " + i, others.get(i), "value", values.get(i));
+    for (int i = 0; i < values.size(); i++) {
+      if (others.get(i).size() != values.get(i).size()) requireEqual(op, name + " " + i, others.get(i), "value", values.get(i));
+    }
   }
 
   public static void requireDecay(String op, List<Tensor> values, float[] decay) {

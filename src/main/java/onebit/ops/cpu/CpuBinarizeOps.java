@@ -2,58 +2,91 @@ package onebit.ops.cpu;
 
 import onebit.binarize.Binarizer;
 import onebit.ops.BinarizeOps;
-import onebit.ops.BitOps;
 import onebit.ops.Rotation;
 import onebit.ops.Shapes;
 import onebit.tensor.BinarySet;
 import onebit.tensor.BitTensor;
+import onebit.tensor.Shape;
 import onebit.tensor.Tensor;
 
-/** Binarization on the CPU; sums per sample and per filter are double, in index order. */
+/**
+ * Binarization on the CPU; sums per sample and per filter are double, in index order.
+ *
+ * <p>The fields are what the running op works on: one caller at a time.
+ */
 final class CpuBinarizeOps implements BinarizeOps {
   private static final int GRAIN = 1 << 14;
-  private final BitOps bitOps;
 
-  CpuBinarizeOps(BitOps bitOps) {
+  private final CpuBitOps bitOps;
+  private final ChannelTiles<CpuBinarizeOps> tiles = new ChannelTiles<>();
+  private final ThreadLocal<FilterRotation> rotations = ThreadLocal.withInitial(FilterRotation::new);
+  private float[] xs, ys, gs, out, perRow, second, third, angles, r1s, r2s;
+  private long[] words;
+  private int k, width, bits, rowsPerSample;
+  private float a, b, scale, added;
+  private boolean flag;
+  private Shape shape;
+  private Binarizer f;
+  private BitTest test;
+
+  CpuBinarizeOps(CpuBitOps bitOps) {
     this.bitOps = bitOps;
   }
 
   /** [test of value i] for every bit. */
   @FunctionalInterface
   private interface BitTest {
-    boolean isOne(int index, int row);
+    boolean isOne(CpuBinarizeOps op, int index);
   }
 
-  private static void setBits(BitTensor bits, BitTest test) {
-    int width = bits.bits(), words = bits.words();
-    long[] to = bits.longs();
-    CpuThreads.range(bits.rows(), Math.max(1, GRAIN / width), (from, until) -> {
+  private void setBits(BitTensor to, BitTest isOne) {
+    bits = to.bits();
+    width = to.words();
+    words = to.longs();
+    test = isOne;
+    CpuThreads.range(to.rows(), Math.max(1, GRAIN / bits), this, (op, from, until) -> {
       for (int row = from; row < until; row++) {
-        for (int word = 0; word < words; word++) {
+        for (int word = 0; word < op.width; word++) {
           long packed = 0;
-          int first = word << 6, last = Math.min(width, first + 64);
+          int first = word << 6, last = Math.min(op.bits, first + 64);
           for (int k = first; k < last; k++) {
-            if (test.isOne(row * width + k, row)) packed |= 1L << k;
+            if (op.test.isOne(op, row * op.bits + k)) packed |= 1L << k;
           }
-          to[row * words + word] = packed;
+          op.words[row * op.width + word] = packed;
         }
       }
     });
   }
 
+  /** Runs over the filters of w. */
+  private void filters(Tensor w, CpuThreads.Range<CpuBinarizeOps> body) {
+    k = w.shape().rowSize();
+    CpuThreads.range(w.shape().d0(), Math.max(1, GRAIN / k), this, body);
+  }
+
+  /** Runs over the samples of x. */
+  private void samples(Tensor x, CpuThreads.Range<CpuBinarizeOps> body) {
+    k = x.shape().rowSize();
+    CpuThreads.range(x.shape().d0(), 1, this, body);
+  }
+
   @Override
   public void sign(BitTensor bits, Tensor x, Binarizer f) {
     Shapes.requireBits("sign", bits, x);
-    float[] xs = x.floats();
-    setBits(bits, (i, row) -> f.level(xs[i]) >= 0);
+    xs = x.floats();
+    this.f = f;
+    setBits(bits, (op, i) -> op.f.level(op.xs[i]) >= 0);
   }
 
   @Override
   public void level(Tensor y, Tensor x, Binarizer f) {
     Shapes.requireEqual("level", "y", y, "x", x);
-    float[] xs = x.floats(), ys = y.floats();
-    CpuThreads.range(x.size(), GRAIN, (from, to) -> {
-      for (int i = from; i < to; i++) ys[i] = f.level(xs[i]);
+    xs = x.floats();
+    out = y.floats();
+    this.f = f;
+    CpuThreads.range(x.size(), GRAIN, this, (op, from, to) -> {
+      float[] xs = op.xs, ys = op.out;
+      for (int i = from; i < to; i++) ys[i] = op.f.level(xs[i]);
     });
   }
 
@@ -72,9 +105,13 @@ final class CpuBinarizeOps implements BinarizeOps {
   public void slope(Tensor gradX, Tensor gradQ, Tensor x, Binarizer f) {
     Shapes.requireEqual("slope", "gradX", gradX, "x", x);
     Shapes.requireEqual("slope", "gradQ", gradQ, "x", x);
-    float[] xs = x.floats(), gs = gradQ.floats(), out = gradX.floats();
-    CpuThreads.range(x.size(), GRAIN, (from, to) -> {
-      for (int i = from; i < to; i++) out[i] = gs[i] * f.slope(xs[i]);
+    xs = x.floats();
+    gs = gradQ.floats();
+    out = gradX.floats();
+    this.f = f;
+    CpuThreads.range(x.size(), GRAIN, this, (op, from, to) -> {
+      float[] xs = op.xs, gs = op.gs, out = op.out;
+      for (int i = from; i < to; i++) out[i] = gs[i] * op.f.slope(xs[i]);
     });
   }
 
@@ -89,8 +126,10 @@ final class CpuBinarizeOps implements BinarizeOps {
     if (a > 0) {
       bitOps.pack(bits, x, b);
     } else {
-      float[] xs = x.floats();
-      setBits(bits, (i, row) -> (xs[i] - b) / a >= 0);
+      xs = x.floats();
+      this.a = a;
+      this.b = b;
+      setBits(bits, (op, i) -> (op.xs[i] - op.b) / op.a >= 0);
     }
   }
 
@@ -101,13 +140,21 @@ final class CpuBinarizeOps implements BinarizeOps {
     Shapes.requireLearnedSet("learnedSetBackward", gradAlpha, gradBeta);
     Shapes.requireEqual("learnedSetBackward", "gradX", gradX, "x", x);
     Shapes.requireEqual("learnedSetBackward", "gradQ", gradQ, "x", x);
-    float a = alpha.floats()[0], b = beta.floats()[0];
-    float sWeight = codeForm ? a : 1, added = codeForm ? b : 0, inverse = 1 / a;
-    float[] xs = x.floats(), gs = gradQ.floats(), out = gradX.floats();
-    int channels = x.shape().channels(), tile = ChannelTiles.tile(channels);
-    double[] sums = new double[2 * channels];
-    ChannelTiles.sum(x.size(), channels, 2, sums, (acc, at, base, length) -> {
-      for (int j = 0; j < length; j++) out[base + j] = gs[base + j] * f.slope((xs[base + j] - b) * inverse);
+    int channels = x.shape().channels();
+    a = alpha.floats()[0];
+    b = beta.floats()[0];
+    scale = codeForm ? a : 1;
+    added = codeForm ? b : 0;
+    width = ChannelTiles.tile(channels);
+    xs = x.floats();
+    gs = gradQ.floats();
+    out = gradX.floats();
+    this.f = f;
+    double[] sums = tiles.sum(x.size(), channels, 2, this, (op, acc, at, base, length) -> {
+      float[] xs = op.xs, gs = op.gs, out = op.out;
+      float b = op.b, inverse = 1 / op.a, added = op.added, sWeight = op.scale;
+      int tile = op.width;
+      for (int j = 0; j < length; j++) out[base + j] = gs[base + j] * op.f.slope((xs[base + j] - b) * inverse);
       for (int j = 0; j < length; j++) {
         float u = (xs[base + j] - b) * inverse;
         acc[at + j] += gs[base + j] * (Math.signum(Math.signum(u) + 0.5f) + added) - u * out[base + j];
@@ -128,14 +175,18 @@ final class CpuBinarizeOps implements BinarizeOps {
   public void sampleScaleBackward(Tensor gradX, Tensor gradQ, Tensor x, Binarizer f, float epsilon) {
     Shapes.requireEqual("sampleScaleBackward", "gradX", gradX, "x", x);
     Shapes.requireEqual("sampleScaleBackward", "gradQ", gradQ, "x", x);
-    int m = x.shape().rowSize();
-    float[] xs = x.floats(), gs = gradQ.floats(), out = gradX.floats();
-    CpuThreads.pieces(x.shape().d0(), n -> {
-      int from = n * m, to = from + m;
-      double mean = mean(xs, from, m), var = squares(xs, from, m, mean) / Math.max(1, m - 1), r = Math.sqrt(var + epsilon), hx = 0;
+    xs = x.floats();
+    gs = gradQ.floats();
+    out = gradX.floats();
+    a = epsilon;
+    this.f = f;
+    samples(x, (op, n, last) -> {
+      float[] xs = op.xs, gs = op.gs, out = op.out;
+      int m = op.k, from = n * m, to = from + m;
+      double mean = mean(xs, from, m), var = squares(xs, from, m, mean) / Math.max(1, m - 1), r = Math.sqrt(var + op.a), hx = 0;
       float inverse = (float) (1 / r);
       for (int i = from; i < to; i++) {
-        out[i] = gs[i] * f.slope(xs[i] * inverse);
+        out[i] = gs[i] * op.f.slope(xs[i] * inverse);
         hx += (double) out[i] * xs[i];
       }
       float pull = (float) (hx / (Math.max(1, m - 1) * r * r * r)), centre = (float) mean;
@@ -147,14 +198,19 @@ final class CpuBinarizeOps implements BinarizeOps {
   public void sampleStandard(BitTensor bits, Tensor statistics, Tensor x) {
     Shapes.requireSampleBits("sampleStandard", bits, x);
     Shapes.requireCount("sampleStandard", "statistics", statistics, 2 * x.shape().d0());
-    int m = x.shape().rowSize(), rowsPerSample = bits.rows() / x.shape().d0();
-    float[] xs = x.floats(), stats = statistics.floats();
-    CpuThreads.pieces(x.shape().d0(), n -> {
+    rowsPerSample = bits.rows() / x.shape().d0();
+    this.bits = bits.bits();
+    words = bits.longs();
+    xs = x.floats();
+    perRow = statistics.floats();
+    samples(x, (op, n, last) -> {
+      float[] xs = op.xs, stats = op.perRow;
+      int m = op.k, rows = op.rowsPerSample;
       double mean = mean(xs, n * m, m), sd = Math.sqrt(squares(xs, n * m, m, mean) / Math.max(1, m - 1));
       stats[2 * n] = (float) mean;
       stats[2 * n + 1] = (float) (sd > 0 ? 1 / sd : 0);
+      op.bitOps.packRows(op.words, xs, n * rows, (n + 1) * rows, op.bits, stats[2 * n]);
     });
-    setBits(bits, (i, row) -> xs[i] >= stats[2 * (row / rowsPerSample)]);
   }
 
   @Override
@@ -162,15 +218,19 @@ final class CpuBinarizeOps implements BinarizeOps {
     Shapes.requireEqual("sampleStandardBackward", "gradX", gradX, "x", x);
     Shapes.requireEqual("sampleStandardBackward", "gradQ", gradQ, "x", x);
     Shapes.requireCount("sampleStandardBackward", "statistics", statistics, 2 * x.shape().d0());
-    int m = x.shape().rowSize();
-    float[] xs = x.floats(), gs = gradQ.floats(), out = gradX.floats(), stats = statistics.floats();
-    CpuThreads.pieces(x.shape().d0(), n -> {
-      int from = n * m, to = from + m;
+    xs = x.floats();
+    gs = gradQ.floats();
+    out = gradX.floats();
+    perRow = statistics.floats();
+    this.f = f;
+    samples(x, (op, n, last) -> {
+      float[] xs = op.xs, gs = op.gs, out = op.out, stats = op.perRow;
+      int m = op.k, from = n * m, to = from + m;
       float mean = stats[2 * n], inverse = stats[2 * n + 1];
       double h = 0, ha = 0;
       for (int i = from; i < to; i++) {
         float a = (xs[i] - mean) * inverse;
-        out[i] = gs[i] * f.slope(a);
+        out[i] = gs[i] * op.f.slope(a);
         h += out[i];
         ha += (double) out[i] * a;
       }
@@ -208,17 +268,24 @@ final class CpuBinarizeOps implements BinarizeOps {
     Shapes.requireEqual("signWeightsBackward", "gradW", gradW, "w", w);
     Shapes.requireEqual("signWeightsBackward", "gradE", gradE, "w", w);
     Shapes.requireScale("signWeightsBackward", scale, w);
-    int k = w.shape().rowSize();
-    float[] ws = w.floats(), gs = gradE.floats(), out = gradW.floats(), scales = scale.floats();
-    CpuThreads.range(w.shape().d0(), Math.max(1, GRAIN / k), (from, to) -> {
+    xs = w.floats();
+    gs = gradE.floats();
+    out = gradW.floats();
+    perRow = scale.floats();
+    width = scale.size();
+    flag = throughMeanAbsolute;
+    this.f = f;
+    filters(w, (op, from, to) -> {
+      float[] ws = op.xs, gs = op.gs, out = op.out;
+      int k = op.k;
       for (int o = from; o < to; o++) {
-        float s = scales[scale.size() > 1 ? o : 0];
+        float s = op.perRow[op.width > 1 ? o : 0];
         double gradScale = 0;
         for (int i = o * k; i < (o + 1) * k; i++) {
-          gradScale += f.level(ws[i]) >= 0 ? gs[i] : -gs[i];
-          out[i] = s * gs[i] * f.slope(ws[i]);
+          gradScale += op.f.level(ws[i]) >= 0 ? gs[i] : -gs[i];
+          out[i] = s * gs[i] * op.f.slope(ws[i]);
         }
-        if (throughMeanAbsolute) {
+        if (op.flag) {
           float share = (float) (gradScale / k);
           for (int i = o * k; i < (o + 1) * k; i++) out[i] += share * Math.signum(ws[i]);
         }
@@ -230,16 +297,21 @@ final class CpuBinarizeOps implements BinarizeOps {
   public void scaleBackward(Tensor gradScale, Tensor gradE, Tensor w, Binarizer f, boolean real) {
     Shapes.requireEqual("scaleBackward", "gradE", gradE, "w", w);
     Shapes.requirePerFilter("scaleBackward", "gradScale", gradScale, w);
-    int k = w.shape().rowSize();
-    float[] ws = w.floats(), gs = gradE.floats();
-    CpuThreads.range(w.shape().d0(), Math.max(1, GRAIN / k), (from, to) -> {
+    xs = w.floats();
+    gs = gradE.floats();
+    perRow = gradScale.floats();
+    flag = real;
+    this.f = f;
+    filters(w, (op, from, to) -> {
+      float[] ws = op.xs, gs = op.gs;
+      int k = op.k;
       for (int o = from; o < to; o++) {
         double sum = 0;
         for (int i = o * k; i < (o + 1) * k; i++) {
-          float level = f.level(ws[i]);
-          sum += real ? (double) gs[i] * level : level >= 0 ? gs[i] : -gs[i];
+          float level = op.f.level(ws[i]);
+          sum += op.flag ? (double) gs[i] * level : level >= 0 ? gs[i] : -gs[i];
         }
-        gradScale.floats()[o] = (float) sum;
+        op.perRow[o] = (float) sum;
       }
     });
   }
@@ -248,16 +320,20 @@ final class CpuBinarizeOps implements BinarizeOps {
   public void centreDistance(BitTensor bits, BinarySet set, Tensor w) {
     Shapes.requireBits("centreDistance", bits, w);
     Shapes.requireFilterSet("centreDistance", set, w);
-    int k = w.shape().rowSize();
-    float[] ws = w.floats(), centre = set.centre().floats(), distance = set.distance().floats();
-    CpuThreads.range(w.shape().d0(), Math.max(1, GRAIN / k), (from, to) -> {
+    xs = w.floats();
+    perRow = set.centre().floats();
+    second = set.distance().floats();
+    words = bits.longs();
+    filters(w, (op, from, to) -> {
+      float[] ws = op.xs, centre = op.perRow;
+      int k = op.k;
       for (int o = from; o < to; o++) {
         double mean = mean(ws, o * k, k);
         centre[o] = (float) mean;
-        distance[o] = (float) Math.sqrt(squares(ws, o * k, k, mean) / k);
+        op.second[o] = (float) Math.sqrt(squares(ws, o * k, k, mean) / k);
+        op.bitOps.packRows(op.words, ws, o, o + 1, k, centre[o]);
       }
     });
-    setBits(bits, (i, row) -> ws[i] >= centre[row]);
   }
 
   @Override
@@ -265,15 +341,21 @@ final class CpuBinarizeOps implements BinarizeOps {
     Shapes.requireEqual("centreDistanceBackward", "gradW", gradW, "w", w);
     Shapes.requireEqual("centreDistanceBackward", "gradE", gradE, "w", w);
     Shapes.requireFilterSet("centreDistanceBackward", set, w);
-    int k = w.shape().rowSize();
-    float[] ws = w.floats(), gs = gradE.floats(), out = gradW.floats(), centre = set.centre().floats(), distance = set.distance().floats();
-    CpuThreads.range(w.shape().d0(), Math.max(1, GRAIN / k), (from, to) -> {
+    xs = w.floats();
+    gs = gradE.floats();
+    out = gradW.floats();
+    perRow = set.centre().floats();
+    second = set.distance().floats();
+    this.f = f;
+    filters(w, (op, from, to) -> {
+      float[] ws = op.xs, gs = op.gs, out = op.out, centre = op.perRow, distance = op.second;
+      int k = op.k;
       for (int o = from; o < to; o++) {
         float c = centre[o], inverse = distance[o] > 0 ? 1 / distance[o] : 0;
         double ge = 0, geu = 0, gsign = 0, g = 0;
         for (int i = o * k; i < (o + 1) * k; i++) {
           float u = (ws[i] - c) * inverse;
-          out[i] = gs[i] * f.slope(u);
+          out[i] = gs[i] * op.f.slope(u);
           ge += out[i];
           geu += (double) out[i] * u;
           gsign += ws[i] >= c ? gs[i] : -gs[i];
@@ -289,9 +371,12 @@ final class CpuBinarizeOps implements BinarizeOps {
   public void standardize(Tensor u, Tensor deviation, Tensor w) {
     Shapes.requireEqual("standardize", "u", u, "w", w);
     Shapes.requirePerFilter("standardize", "deviation", deviation, w);
-    int k = w.shape().rowSize();
-    float[] ws = w.floats(), us = u.floats(), deviations = deviation.floats();
-    CpuThreads.range(w.shape().d0(), Math.max(1, GRAIN / k), (from, to) -> {
+    xs = w.floats();
+    out = u.floats();
+    perRow = deviation.floats();
+    filters(w, (op, from, to) -> {
+      float[] ws = op.xs, us = op.out, deviations = op.perRow;
+      int k = op.k;
       for (int o = from; o < to; o++) {
         double mean = mean(ws, o * k, k), sd = Math.sqrt(squares(ws, o * k, k, mean) / Math.max(1, k - 1)), inverse = sd > 0 ? 1 / sd : 0;
         deviations[o] = (float) sd;
@@ -305,9 +390,13 @@ final class CpuBinarizeOps implements BinarizeOps {
     Shapes.requireEqual("standardizeBackward", "gradW", gradW, "u", u);
     Shapes.requireEqual("standardizeBackward", "q", q, "u", u);
     Shapes.requirePerFilter("standardizeBackward", "deviation", deviation, u);
-    int k = u.shape().rowSize();
-    float[] us = u.floats(), qs = q.floats(), out = gradW.floats(), deviations = deviation.floats();
-    CpuThreads.range(u.shape().d0(), Math.max(1, GRAIN / k), (from, to) -> {
+    xs = u.floats();
+    gs = q.floats();
+    out = gradW.floats();
+    perRow = deviation.floats();
+    filters(u, (op, from, to) -> {
+      float[] us = op.xs, qs = op.gs, out = op.out, deviations = op.perRow;
+      int k = op.k;
       for (int o = from; o < to; o++) {
         double sum = 0, dot = 0;
         for (int i = o * k; i < (o + 1) * k; i++) {
@@ -321,21 +410,24 @@ final class CpuBinarizeOps implements BinarizeOps {
     });
   }
 
-  private static Rotation rotation(Tensor u, Tensor r1, Tensor r2) {
-    return new Rotation(u.shape(), r1.shape().d0(), r2.shape().d0(), r1.floats(), r2.floats(), (count, body) -> CpuThreads.pieces(count, body::accept));
-  }
-
   @Override
   public void rotateMix(Tensor mixed, Tensor rotated, Tensor u, Tensor r1, Tensor r2, Tensor angle) {
     Shapes.requireEqual("rotateMix", "mixed", mixed, "u", u);
     Shapes.requireEqual("rotateMix", "rotated", rotated, "u", u);
     Shapes.requireRotation("rotateMix", r1, r2, u);
     Shapes.requirePerFilter("rotateMix", "angle", angle, u);
-    Rotation rotation = rotation(u, r1, r2);
-    float[] us = u.floats(), vs = rotated.floats(), out = mixed.floats(), angles = angle.floats();
-    int k = u.shape().rowSize();
-    CpuThreads.pieces(u.shape().d0(), o -> {
-      rotation.rotate(vs, us, o);
+    shape = u.shape();
+    xs = u.floats();
+    ys = rotated.floats();
+    out = mixed.floats();
+    angles = angle.floats();
+    r1s = r1.floats();
+    r2s = r2.floats();
+    width = r1.shape().d0();
+    samples(u, (op, o, last) -> {
+      float[] us = op.xs, vs = op.ys, out = op.out, angles = op.angles;
+      int k = op.k;
+      op.rotations.get().rotate(vs, us, o, op.shape, op.width, op.r1s, op.r2s);
       float share = Math.abs((float) Math.sin(angles[o]));
       for (int i = o * k; i < (o + 1) * k; i++) out[i] = us[i] + share * (vs[i] - us[i]);
     });
@@ -351,19 +443,27 @@ final class CpuBinarizeOps implements BinarizeOps {
     Shapes.requirePerFilter("rotateMixBackward", "gradAngle", gradAngle, u);
     Shapes.requirePerFilter("rotateMixBackward", "angle", angle, u);
     Shapes.requirePerFilter("rotateMixBackward", "scale", scale, u);
-    int k = u.shape().rowSize();
-    float[] us = u.floats(), vs = rotated.floats(), ms = mixed.floats(), gs = gradE.floats(), out = q.floats(), angles = angle.floats();
-    float[] scales = scale.floats();
-    CpuThreads.range(u.shape().d0(), Math.max(1, GRAIN / k), (from, to) -> {
+    xs = u.floats();
+    ys = rotated.floats();
+    third = mixed.floats();
+    gs = gradE.floats();
+    out = q.floats();
+    angles = angle.floats();
+    perRow = scale.floats();
+    second = gradAngle.floats();
+    this.f = f;
+    filters(u, (op, from, to) -> {
+      float[] us = op.xs, vs = op.ys, ms = op.third, gs = op.gs, out = op.out, angles = op.angles, scales = op.perRow;
+      int k = op.k;
       for (int o = from; o < to; o++) {
         float sine = (float) Math.sin(angles[o]), kept = 1 - Math.abs(sine);
         double sum = 0;
         for (int i = o * k; i < (o + 1) * k; i++) {
-          float h = scales[o] * gs[i] * f.slope(ms[i]);
+          float h = scales[o] * gs[i] * op.f.slope(ms[i]);
           sum += (double) h * (vs[i] - us[i]);
           out[i] = kept * h;
         }
-        gradAngle.floats()[o] = (float) (Math.signum(sine) * (float) Math.cos(angles[o]) * sum);
+        op.second[o] = (float) (Math.signum(sine) * (float) Math.cos(angles[o]) * sum);
       }
     });
   }
@@ -371,7 +471,8 @@ final class CpuBinarizeOps implements BinarizeOps {
   @Override
   public void rotationRounds(Tensor r1, Tensor r2, Tensor u, int rounds) {
     Shapes.requireRotation("rotationRounds", r1, r2, u);
-    rotation(u, r1, r2).improve(u.floats(), rounds);
+    new Rotation(u.shape(), r1.shape().d0(), r2.shape().d0(), r1.floats(), r2.floats(),
+        (count, body) -> CpuThreads.range(count, 1, body, (each, from, to) -> each.accept(from))).improve(u.floats(), rounds);
   }
 
   @Override

@@ -22,6 +22,11 @@ public final class CpuBitOps implements BitOps {
   private final ThreadLocal<BitPatches> patches = ThreadLocal.withInitial(BitPatches::new);
   private final FilterTables tables = new FilterTables();
   private long[] panels = new long[0], aligned = new long[0];
+  private long[] words;
+  private float[] xs, centre, distance;
+  private int rowBits, rowWords, padded, each, n, rows, blocks;
+  private float threshold;
+  private ConvGeometry g;
 
   /** The vector kernel where the Vector API is present and the processor counts bits in vectors, else the plain one. */
   public CpuBitOps() {
@@ -45,23 +50,34 @@ public final class CpuBitOps implements BitOps {
   @Override
   public void pack(BitTensor bits, Tensor x, float threshold) {
     ConvRules.requirePack("pack", bits, x);
-    long[] words = bits.longs();
-    float[] xs = x.floats();
-    int grain = Math.max(1, 32 * 1024 / bits.bits());
-    CpuThreads.range(bits.rows(), grain, (from, to) -> kernel.pack(words, xs, from, to, bits.bits(), threshold));
+    words = bits.longs();
+    xs = x.floats();
+    rowBits = bits.bits();
+    this.threshold = threshold;
+    CpuThreads.range(bits.rows(), Math.max(1, 32 * 1024 / rowBits), this,
+        (op, from, to) -> op.kernel.pack(op.words, op.xs, from, to, op.rowBits, op.threshold));
+  }
+
+  /** The rows [from, to) of {@link #pack}, on the calling thread. */
+  void packRows(long[] bits, float[] x, int from, int to, int bitsPerRow, float threshold) {
+    kernel.pack(bits, x, from, to, bitsPerRow, threshold);
   }
 
   @Override
   public void unpack(Tensor x, BitTensor bits, BinarySet set) {
     ConvRules.requirePack("unpack", bits, x);
     ConvRules.requireSet("unpack", "set", set, bits.rows());
-    long[] words = bits.longs();
-    float[] xs = x.floats(), centre = set.centre().floats(), distance = set.distance().floats();
-    int grain = Math.max(1, 32 * 1024 / bits.bits()), each = set.count() == 1 ? 0 : 1;
-    CpuThreads.range(bits.rows(), grain, (from, to) -> {
+    words = bits.longs();
+    xs = x.floats();
+    centre = set.centre().floats();
+    distance = set.distance().floats();
+    rowBits = bits.bits();
+    rowWords = bits.words();
+    each = set.count() == 1 ? 0 : 1;
+    CpuThreads.range(bits.rows(), Math.max(1, 32 * 1024 / rowBits), this, (op, from, to) -> {
       for (int row = from; row < to; row++) {
-        float c = centre[row * each], d = distance[row * each];
-        kernel.unpack(xs, row * bits.bits(), words, row * bits.words(), bits.bits(), c - d, c + d);
+        float c = op.centre[row * op.each], d = op.distance[row * op.each];
+        op.kernel.unpack(op.xs, row * op.rowBits, op.words, row * op.rowWords, op.rowBits, c - d, c + d);
       }
     });
   }
@@ -69,16 +85,20 @@ public final class CpuBitOps implements BitOps {
   @Override
   public void xnorGemm(Tensor y, BitTensor a, BitTensor b) {
     ConvRules.requireXnorGemm(y, a, b);
-    int words = a.words(), n = b.rows(), padded = kernel.padded(n), bits = a.bits();
-    long[] as = a.longs(), filters = panels(b.longs(), n, words, padded);
-    float[] ys = y.floats();
-    CpuThreads.range(a.rows(), TILE, (from, to) -> {
-      BitPatches tile = patches.get();
-      int rows = tileRows(to - from);
+    rowWords = a.words();
+    rowBits = a.bits();
+    n = b.rows();
+    padded = kernel.padded(n);
+    words = a.longs();
+    xs = y.floats();
+    panels(b.longs(), n, rowWords, padded);
+    CpuThreads.range(a.rows(), TILE, this, (op, from, to) -> {
+      BitPatches tile = op.patches.get();
+      int words = op.rowWords, padded = op.padded, n = op.n, rows = tileRows(to - from);
       tile.room(rows, words, padded);
-      System.arraycopy(as, from * words, tile.rows, 0, (to - from) * words);
-      kernel.differences(tile.counts, tile.rows, rows, filters, words, padded);
-      for (int m = from; m < to; m++) dots(ys, m * n, tile.counts, (m - from) * padded, n, bits);
+      System.arraycopy(op.words, from * words, tile.rows, 0, (to - from) * words);
+      op.kernel.differences(tile.counts, tile.rows, rows, op.panels, words, padded);
+      for (int m = from; m < to; m++) dots(op.xs, m * n, tile.counts, (m - from) * padded, n, op.rowBits);
     });
   }
 
@@ -89,37 +109,42 @@ public final class CpuBitOps implements BitOps {
   @Override
   public void xnorConv2d(Tensor y, BitTensor x, BitTensor w, BinarySet xSet, BinarySet wSet, ConvGeometry g, Padding padding, float offset) {
     ConvRules.requireXnorConv2d(y, x, w, xSet, wSet, g);
-    int words = BitPatches.words(g), padded = kernel.padded(g.o());
-    if (aligned.length < g.o() * words) aligned = new long[g.o() * words];
+    this.g = g;
+    rowWords = BitPatches.words(g);
+    padded = kernel.padded(g.o());
+    if (aligned.length < g.o() * rowWords) aligned = new long[g.o() * rowWords];
     BitPatches.alignFilters(aligned, w, g);
-    long[] xs = x.longs(), filters = panels(aligned, g.o(), words, padded);
-    float[] ys = y.floats();
+    words = x.longs();
+    xs = y.floats();
+    panels(aligned, g.o(), rowWords, padded);
     tables.fill(w, xSet, wSet, g, padding, offset);
-    int rows = Math.clamp(4 * TILE / g.q(), 1, g.p()), blocks = (g.p() + rows - 1) / rows;
-    CpuThreads.pieces(g.n() * blocks, piece -> {
-      int image = piece / blocks, p0 = piece % blocks * rows, p1 = Math.min(g.p(), p0 + rows);
-      BitPatches tile = patches.get();
-      tile.strips(xs, image, p0, p1, g, tables.countsOnes());
-      for (int from = p0 * g.q(); from < p1 * g.q(); from += TILE) {
-        int to = Math.min(p1 * g.q(), from + TILE), tileRows = tileRows(to - from);
-        tile.room(tileRows, words, padded);
-        tile.patches(from, to, g);
-        kernel.differences(tile.counts, tile.rows, tileRows, filters, words, padded);
-        for (int pixel = from; pixel < to; pixel++) {
-          int at = pixel - from;
-          tables.values(kernel, ys, (image * g.p() * g.q() + pixel) * g.o(), tile.counts, at * padded, tile.ones[at], pixel / g.q(), pixel % g.q());
-        }
+    rows = Math.clamp(4 * TILE / g.q(), 1, g.p());
+    blocks = (g.p() + rows - 1) / rows;
+    CpuThreads.range(g.n() * blocks, 1, this, (op, piece, end) -> op.convolve(piece / op.blocks, piece % op.blocks * op.rows));
+  }
+
+  private void convolve(int image, int p0) {
+    int p1 = Math.min(g.p(), p0 + rows);
+    BitPatches tile = patches.get();
+    tile.strips(words, image, p0, p1, g, tables.countsOnes());
+    for (int from = p0 * g.q(); from < p1 * g.q(); from += TILE) {
+      int to = Math.min(p1 * g.q(), from + TILE), tileRows = tileRows(to - from);
+      tile.room(tileRows, rowWords, padded);
+      tile.patches(from, to, g);
+      kernel.differences(tile.counts, tile.rows, tileRows, panels, rowWords, padded);
+      for (int pixel = from; pixel < to; pixel++) {
+        int at = pixel - from;
+        tables.values(kernel, xs, (image * g.p() * g.q() + pixel) * g.o(), tile.counts, at * padded, tile.ones[at], pixel / g.q(), pixel % g.q());
       }
-    });
+    }
   }
 
   private static int tileRows(int rows) {
     return (rows + XnorKernel.ROWS - 1) / XnorKernel.ROWS * XnorKernel.ROWS;
   }
 
-  private long[] panels(long[] filters, int count, int words, int padded) {
+  private void panels(long[] filters, int count, int words, int padded) {
     if (panels.length < padded * words) panels = new long[padded * words];
     kernel.transpose(panels, filters, count, words, padded);
-    return panels;
   }
 }

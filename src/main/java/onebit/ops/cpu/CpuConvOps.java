@@ -1,6 +1,8 @@
 package onebit.ops.cpu;
 
 import java.util.Arrays;
+import java.util.HashMap;
+import java.util.Map;
 import onebit.ops.ConvGeometry;
 import onebit.ops.ConvOps;
 import onebit.ops.ConvRules;
@@ -24,7 +26,13 @@ public final class CpuConvOps implements ConvOps {
   private final boolean direct;
   private final ThreadLocal<float[][]> columns = ThreadLocal.withInitial(() -> new float[1][0]);
   private final ThreadLocal<DirectConv> directs = ThreadLocal.withInitial(DirectConv::new);
+  private final Map<ConvGeometry, ConvGeometry> turned = new HashMap<>();
   private float[] partials = new float[0], panels = new float[0];
+  private float[] xs, ws, ys;
+  private ConvGeometry g;
+  private float border;
+  private int rows, parts, m, n, k;
+  private boolean directly, transposeA, transposeB;
 
   public CpuConvOps() {
     this(true);
@@ -42,79 +50,104 @@ public final class CpuConvOps implements ConvOps {
   @Override
   public void conv2d(Tensor y, Tensor x, Tensor w, ConvGeometry g, float border) {
     ConvRules.requireConv2d("conv2d", x, w, y, g);
-    float[] xs = x.floats(), ws = w.floats(), ys = y.floats();
+    this.g = g;
+    this.border = border;
+    xs = x.floats();
+    ws = w.floats();
+    ys = y.floats();
     if (direct && DirectConv.suitsForward(g)) {
-      float[] filters = panels(g);
-      DirectConv.panels(filters, ws, g);
-      forward(ys, xs, filters, g, border);
+      makeRoomForPanels();
+      DirectConv.panels(panels, ws, g);
+      forward();
       return;
     }
-    int og = g.o() / g.groups(), taps = g.taps();
-    CpuThreads.range(g.n() * g.p(), blockRows(g), (from, to) -> {
-      int pixels = (to - from) * g.q();
-      for (int group = 0; group < g.groups(); group++) {
-        int at = from * g.q() * g.o() + group * og;
-        if (isMatrix(g)) {
-          OpenBlas.sgemm(false, true, pixels, og, taps, xs, from * g.q() * g.c(), g.c(), ws, 0, taps, 0, ys, at, g.o());
-          continue;
-        }
-        float[] cols = scratch(pixels * taps);
-        ImageColumns.gather(cols, xs, group, from, to, g, border);
-        OpenBlas.sgemm(false, true, pixels, og, taps, cols, 0, taps, ws, group * og * taps, taps, 0, ys, at, g.o());
-      }
-    });
+    CpuThreads.range(g.n() * g.p(), blockRows(g), this, CpuConvOps::forwardByColumns);
   }
 
-  private void forward(float[] y, float[] x, float[] filters, ConvGeometry g, float border) {
-    int rows = DirectConv.blockRows(g), blocks = (g.p() + rows - 1) / rows;
-    CpuThreads.pieces(g.n() * blocks, piece -> {
-      int p0 = piece % blocks * rows;
-      directs.get().forward(y, x, filters, piece / blocks, p0, Math.min(g.p(), p0 + rows), g, border);
+  /** ys = the output rows [from, to), counted over all images. */
+  private void forwardByColumns(int from, int to) {
+    int og = g.o() / g.groups(), taps = g.taps(), pixels = (to - from) * g.q();
+    for (int group = 0; group < g.groups(); group++) {
+      int at = from * g.q() * g.o() + group * og;
+      if (isMatrix(g)) {
+        OpenBlas.sgemm(false, true, pixels, og, taps, xs, from * g.q() * g.c(), g.c(), ws, 0, taps, 0, ys, at, g.o());
+        continue;
+      }
+      float[] cols = scratch(pixels * taps);
+      ImageColumns.gather(cols, xs, group, from, to, g, border);
+      OpenBlas.sgemm(false, true, pixels, og, taps, cols, 0, taps, ws, group * og * taps, taps, 0, ys, at, g.o());
+    }
+  }
+
+  /** ys = the direct convolution of xs with the panels. */
+  private void forward() {
+    rows = DirectConv.blockRows(g);
+    CpuThreads.range(g.n() * ((g.p() + rows - 1) / rows), 1, this, (op, piece, end) -> {
+      int blocks = (op.g.p() + op.rows - 1) / op.rows, p0 = piece % blocks * op.rows;
+      op.directs.get().forward(op.ys, op.xs, op.panels, piece / blocks, p0, Math.min(op.g.p(), p0 + op.rows), op.g, op.border);
     });
   }
 
   @Override
   public void conv2dGradX(Tensor gradX, Tensor gradY, Tensor w, ConvGeometry g) {
     ConvRules.requireConv2d("conv2dGradX", gradX, w, gradY, g);
-    float[] gxs = gradX.floats(), ws = w.floats(), gys = gradY.floats();
-    if (direct && DirectConv.suitsGradX(g)) {
-      float[] filters = panels(g);
-      DirectConv.turnedPanels(filters, ws, g);
-      forward(gxs, gys, filters, DirectConv.turned(g), 0);
-      return;
-    }
-    int rows = blockRows(g), og = g.o() / g.groups(), taps = g.taps(), size = g.h() * g.w() * g.c();
-    CpuThreads.range(g.n(), Math.max(1, BLOCK_PIXELS / (g.p() * g.q())), (first, last) -> {
-      Arrays.fill(gxs, first * size, last * size, 0);
-      for (int from = first * g.p(); from < last * g.p(); from += rows) {
-        int to = Math.min(last * g.p(), from + rows), pixels = (to - from) * g.q(), pixel = from * g.q();
-        if (isMatrix(g)) {
-          OpenBlas.sgemm(false, false, pixels, g.c(), g.o(), gys, pixel * g.o(), g.o(), ws, 0, g.c(), 0, gxs, pixel * g.c(), g.c());
-          continue;
-        }
-        float[] cols = scratch(pixels * taps);
-        for (int group = 0; group < g.groups(); group++) {
-          OpenBlas.sgemm(false, false, pixels, taps, og, gys, pixel * g.o() + group * og, g.o(), ws, group * og * taps, taps, 0, cols, 0, taps);
-          ImageColumns.scatterAdd(gxs, cols, group, from, to, g);
-        }
+    this.g = g;
+    xs = gradX.floats();
+    ws = w.floats();
+    ys = gradY.floats();
+    if (direct && DirectConv.canTurn(g)) {
+      ConvGeometry back = turned.computeIfAbsent(g, DirectConv::turned);
+      if (DirectConv.suitsForward(back)) {
+        makeRoomForPanels();
+        DirectConv.turnedPanels(panels, ws, g);
+        this.g = back;
+        border = 0;
+        ys = gradX.floats();
+        xs = gradY.floats();
+        forward();
+        return;
       }
-    });
+    }
+    CpuThreads.range(g.n(), Math.max(1, BLOCK_PIXELS / (g.p() * g.q())), this, CpuConvOps::gradXByColumns);
+  }
+
+  /** xs = the gradients of the images [first, last). */
+  private void gradXByColumns(int first, int last) {
+    int rows = blockRows(g), og = g.o() / g.groups(), taps = g.taps(), size = g.h() * g.w() * g.c();
+    Arrays.fill(xs, first * size, last * size, 0);
+    for (int from = first * g.p(); from < last * g.p(); from += rows) {
+      int to = Math.min(last * g.p(), from + rows), pixels = (to - from) * g.q(), pixel = from * g.q();
+      if (isMatrix(g)) {
+        OpenBlas.sgemm(false, false, pixels, g.c(), g.o(), ys, pixel * g.o(), g.o(), ws, 0, g.c(), 0, xs, pixel * g.c(), g.c());
+        continue;
+      }
+      float[] cols = scratch(pixels * taps);
+      for (int group = 0; group < g.groups(); group++) {
+        OpenBlas.sgemm(false, false, pixels, taps, og, ys, pixel * g.o() + group * og, g.o(), ws, group * og * taps, taps, 0, cols, 0, taps);
+        ImageColumns.scatterAdd(xs, cols, group, from, to, g);
+      }
+    }
   }
 
   @Override
   public void conv2dGradW(Tensor gradW, Tensor gradY, Tensor x, ConvGeometry g, float border) {
     ConvRules.requireConv2d("conv2dGradW", x, gradW, gradY, g);
-    float[] xs = x.floats(), gys = gradY.floats();
-    int size = g.filters().size(), parts = parts(size, g.n());
-    boolean directly = direct && DirectConv.suitsGradW(g);
-    float[] sums = partials(parts * size);
-    CpuThreads.pieces(parts, part -> {
-      int first = first(part, parts, g.n()), last = first(part + 1, parts, g.n());
-      Arrays.fill(sums, part * size, (part + 1) * size, 0);
-      if (directly) directs.get().gradW(sums, part * size, gys, xs, first, last, g, border);
-      else gradWByColumns(sums, part * size, gys, xs, first, last, g, border);
+    this.g = g;
+    this.border = border;
+    xs = x.floats();
+    ys = gradY.floats();
+    int size = g.o() * g.taps();
+    parts = parts(size, g.n());
+    directly = direct && DirectConv.suitsGradW(g);
+    if (partials.length < parts * size) partials = new float[parts * size];
+    CpuThreads.range(parts, 1, this, (op, part, end) -> {
+      int values = op.g.o() * op.g.taps(), first = first(part, op.parts, op.g.n()), last = first(part + 1, op.parts, op.g.n());
+      Arrays.fill(op.partials, part * values, (part + 1) * values, 0);
+      if (op.directly) op.directs.get().gradW(op.partials, part * values, op.ys, op.xs, first, last, op.g, op.border);
+      else op.gradWByColumns(op.partials, part * values, op.ys, op.xs, first, last, op.g, op.border);
     });
-    reduce(gradW.floats(), sums, parts, size);
+    ws = gradW.floats();
+    CpuThreads.range(size, 16 * 1024, this, (op, from, to) -> reduce(op.ws, op.partials, op.parts, op.g.o() * op.g.taps(), from, to));
   }
 
   /** gradW += what the images [first, last) contribute, from the given offset. */
@@ -156,16 +189,29 @@ public final class CpuConvOps implements ConvOps {
   @Override
   public void gemm(Tensor c, Tensor a, boolean transposeA, Tensor b, boolean transposeB, int m, int n, int k) {
     ConvRules.requireGemm(c, a, b, m, n, k);
-    float[] as = a.floats(), bs = b.floats(), cs = c.floats();
-    int aStride = Math.max(1, transposeA ? m : k), bStride = Math.max(1, transposeB ? k : n), cStride = Math.max(1, n);
+    xs = a.floats();
+    ws = b.floats();
+    ys = c.floats();
+    this.m = m;
+    this.n = n;
+    this.k = k;
+    this.transposeA = transposeA;
+    this.transposeB = transposeB;
     int grain = (int) Math.clamp(GEMM_PRODUCTS / (1L + (long) Math.min(m, n) * k), 128, 1 << 20);
-    if (m >= n) {
-      CpuThreads.range(m, grain, (from, to) -> OpenBlas.sgemm(transposeA, transposeB, to - from, n, k,
-          as, transposeA ? from : from * k, aStride, bs, 0, bStride, 0, cs, from * n, cStride));
-    } else {
-      CpuThreads.range(n, grain, (from, to) -> OpenBlas.sgemm(transposeA, transposeB, m, to - from, k,
-          as, 0, aStride, bs, transposeB ? from * k : from, bStride, 0, cs, from, cStride));
-    }
+    if (m >= n) CpuThreads.range(m, grain, this, CpuConvOps::gemmRows);
+    else CpuThreads.range(n, grain, this, CpuConvOps::gemmColumns);
+  }
+
+  /** The rows [from, to) of a product. */
+  private void gemmRows(int from, int to) {
+    OpenBlas.sgemm(transposeA, transposeB, to - from, n, k, xs, transposeA ? from : from * k, Math.max(1, transposeA ? m : k), ws, 0,
+        Math.max(1, transposeB ? k : n), 0, ys, from * n, Math.max(1, n));
+  }
+
+  /** The columns [from, to) of a product. */
+  private void gemmColumns(int from, int to) {
+    OpenBlas.sgemm(transposeA, transposeB, m, to - from, k, xs, 0, Math.max(1, transposeA ? m : k), ws, transposeB ? from * k : from,
+        Math.max(1, transposeB ? k : n), 0, ys, from, Math.max(1, n));
   }
 
   /** Whether the image itself is the column matrix: 1x1 filters, stride 1, no pad. */
@@ -187,15 +233,13 @@ public final class CpuConvOps implements ConvOps {
     return (int) ((long) images * part / parts);
   }
 
-  /** to = the sum of the partial sums, in their order. */
-  private static void reduce(float[] to, float[] sums, int parts, int size) {
-    CpuThreads.range(size, 16 * 1024, (from, end) -> {
-      System.arraycopy(sums, from, to, from, end - from);
-      for (int part = 1; part < parts; part++) {
-        int at = part * size;
-        for (int i = from; i < end; i++) to[i] += sums[at + i];
-      }
-    });
+  /** Values [from, end) of to = the sum of the partial sums, in their order. */
+  private static void reduce(float[] to, float[] sums, int parts, int size, int from, int end) {
+    System.arraycopy(sums, from, to, from, end - from);
+    for (int part = 1; part < parts; part++) {
+      int at = part * size;
+      for (int i = from; i < end; i++) to[i] += sums[at + i];
+    }
   }
 
   private float[] scratch(int values) {
@@ -204,13 +248,8 @@ public final class CpuConvOps implements ConvOps {
     return holder[0];
   }
 
-  private float[] panels(ConvGeometry g) {
-    if (panels.length < g.filters().size()) panels = new float[g.filters().size()];
-    return panels;
-  }
-
-  private float[] partials(int values) {
-    if (partials.length < values) partials = new float[values];
-    return partials;
+  private void makeRoomForPanels() {
+    int size = g.o() * g.taps();
+    if (panels.length < size) panels = new float[size];
   }
 }

@@ -4,8 +4,14 @@ import onebit.ops.NormOps;
 import onebit.ops.Shapes;
 import onebit.tensor.Tensor;
 
-/** Batch normalisation on the CPU; sums as {@link ChannelTiles} adds them. */
+/** Batch normalisation on the CPU; sums as {@link ChannelTiles} adds them. The fields are what the running op works on: one caller at a time. */
 final class CpuNormOps implements NormOps {
+  private final ChannelTiles<CpuNormOps> tiles = new ChannelTiles<>();
+  private float[] xs, ys, zs;
+  private double[] a, b, m, s, g0, g1;
+  private int tile;
+  private float[] factor = new float[0], inverses = new float[0], meanG = new float[0], meanGx = new float[0];
+
   @Override
   public void batchNorm(Tensor y, Tensor x, Tensor gamma, Tensor beta, Tensor runningMean, Tensor runningVar, Tensor mean, Tensor inverse,
       float momentum, float epsilon, boolean unbiased) {
@@ -13,14 +19,17 @@ final class CpuNormOps implements NormOps {
     Shapes.requirePerChannel("batchNorm", "mean", mean, x);
     Shapes.requirePerChannel("batchNorm", "inverse", inverse, x);
     int size = x.size(), channels = x.shape().channels(), rows = size / channels;
-    float[] xs = x.floats(), means = mean.floats(), inverses = inverse.floats(), movingMean = runningMean.floats(), movingVar = runningVar.floats();
-    double[] sums = new double[channels];
-    ChannelTiles.sum(size, channels, 1, sums, (acc, at, base, length) -> {
+    float[] means = mean.floats(), spreads = inverse.floats(), movingMean = runningMean.floats(), movingVar = runningVar.floats();
+    xs = x.floats();
+    double[] sums = tiles.sum(size, channels, 1, this, (op, acc, at, base, length) -> {
+      float[] xs = op.xs;
       for (int j = 0; j < length; j++) acc[at + j] += xs[base + j];
     });
     for (int c = 0; c < channels; c++) means[c] = (float) (sums[c] / rows);
-    double[] centre = ChannelTiles.repeat(means, channels);
-    ChannelTiles.sum(size, channels, 1, sums, (acc, at, base, length) -> {
+    m = tiles.repeat(0, means, channels);
+    sums = tiles.sum(size, channels, 1, this, (op, acc, at, base, length) -> {
+      float[] xs = op.xs;
+      double[] centre = op.m;
       for (int j = 0; j < length; j++) {
         double d = xs[base + j] - centre[j];
         acc[at + j] += d * d;
@@ -28,30 +37,40 @@ final class CpuNormOps implements NormOps {
     });
     for (int c = 0; c < channels; c++) {
       double var = sums[c] / rows;
-      inverses[c] = (float) (1 / Math.sqrt(var + epsilon));
+      spreads[c] = (float) (1 / Math.sqrt(var + epsilon));
       double kept = unbiased && rows > 1 ? var * rows / (rows - 1) : var;
       movingMean[c] += momentum * (means[c] - movingMean[c]);
       movingVar[c] += momentum * ((float) kept - movingVar[c]);
     }
-    affine(y, x, gamma.floats(), beta.floats(), means, inverses);
+    affine(y, x, gamma.floats(), beta.floats(), means, spreads);
   }
 
   @Override
   public void batchNormInference(Tensor y, Tensor x, Tensor gamma, Tensor beta, Tensor runningMean, Tensor runningVar, float epsilon) {
     Shapes.requireBatchNorm("batchNormInference", y, x, gamma, beta, runningMean, runningVar);
     int channels = x.shape().channels();
-    float[] inverses = new float[channels], vars = runningVar.floats();
+    float[] vars = runningVar.floats();
+    inverses = grown(inverses, channels);
     for (int c = 0; c < channels; c++) inverses[c] = (float) (1 / Math.sqrt((double) vars[c] + epsilon));
     affine(y, x, gamma.floats(), beta.floats(), runningMean.floats(), inverses);
   }
 
-  private static void affine(Tensor y, Tensor x, float[] gamma, float[] beta, float[] mean, float[] inverse) {
+  private static float[] grown(float[] array, int length) {
+    return array.length < length ? new float[length] : array;
+  }
+
+  private void affine(Tensor y, Tensor x, float[] gamma, float[] beta, float[] mean, float[] inverse) {
     int channels = x.shape().channels();
-    float[] factor = new float[channels];
+    factor = grown(factor, channels);
     for (int c = 0; c < channels; c++) factor[c] = gamma[c] * inverse[c];
-    double[] a = ChannelTiles.repeat(factor, channels), b = ChannelTiles.repeat(beta, channels), m = ChannelTiles.repeat(mean, channels);
-    float[] xs = x.floats(), ys = y.floats();
-    ChannelTiles.run(x.size(), channels, (base, length) -> {
+    a = tiles.repeat(0, factor, channels);
+    b = tiles.repeat(1, beta, channels);
+    m = tiles.repeat(2, mean, channels);
+    xs = x.floats();
+    ys = y.floats();
+    tiles.run(x.size(), channels, this, (op, base, length) -> {
+      float[] xs = op.xs, ys = op.ys;
+      double[] a = op.a, b = op.b, m = op.m;
       for (int j = 0; j < length; j++) ys[base + j] = (float) ((xs[base + j] - m[j]) * a[j] + b[j]);
     });
   }
@@ -62,24 +81,37 @@ final class CpuNormOps implements NormOps {
     Shapes.requireBatchNorm("batchNormBackward", gradX, x, gradGamma, gradBeta, mean, inverse);
     Shapes.requireEqual("batchNormBackward", "gradY", gradY, "x", x);
     Shapes.requirePerChannel("batchNormBackward", "gamma", gamma, x);
-    int size = x.size(), channels = x.shape().channels(), rows = size / channels, tile = ChannelTiles.tile(channels);
-    float[] xs = x.floats(), gys = gradY.floats(), gxs = gradX.floats(), gammas = gamma.floats(), inverses = inverse.floats();
-    double[] m = ChannelTiles.repeat(mean.floats(), channels), s = ChannelTiles.repeat(inverses, channels);
-    double[] sums = new double[2 * channels];
-    ChannelTiles.sum(size, channels, 2, sums, (acc, at, base, length) -> {
+    int size = x.size(), channels = x.shape().channels(), rows = size / channels;
+    float[] gammas = gamma.floats(), spreads = inverse.floats();
+    tile = ChannelTiles.tile(channels);
+    xs = x.floats();
+    ys = gradY.floats();
+    zs = gradX.floats();
+    m = tiles.repeat(0, mean.floats(), channels);
+    s = tiles.repeat(1, spreads, channels);
+    double[] sums = tiles.sum(size, channels, 2, this, (op, acc, at, base, length) -> {
+      float[] xs = op.xs, gys = op.ys;
+      double[] m = op.m, s = op.s;
+      int tile = op.tile;
       for (int j = 0; j < length; j++) acc[at + j] += gys[base + j];
       for (int j = 0; j < length; j++) acc[at + tile + j] += gys[base + j] * ((xs[base + j] - m[j]) * s[j]);
     });
-    float[] meanG = new float[channels], meanGx = new float[channels], factor = new float[channels];
+    meanG = grown(meanG, channels);
+    meanGx = grown(meanGx, channels);
+    factor = grown(factor, channels);
     for (int c = 0; c < channels; c++) {
       gradBeta.floats()[c] = (float) sums[c];
       gradGamma.floats()[c] = (float) sums[channels + c];
       meanG[c] = (float) (sums[c] / rows);
-      meanGx[c] = (float) (sums[channels + c] / rows) * inverses[c];
-      factor[c] = gammas[c] * inverses[c];
+      meanGx[c] = (float) (sums[channels + c] / rows) * spreads[c];
+      factor[c] = gammas[c] * spreads[c];
     }
-    double[] a = ChannelTiles.repeat(factor, channels), g0 = ChannelTiles.repeat(meanG, channels), g1 = ChannelTiles.repeat(meanGx, channels);
-    ChannelTiles.run(size, channels, (base, length) -> {
+    a = tiles.repeat(2, factor, channels);
+    g0 = tiles.repeat(3, meanG, channels);
+    g1 = tiles.repeat(4, meanGx, channels);
+    tiles.run(size, channels, this, (op, base, length) -> {
+      float[] xs = op.xs, gys = op.ys, gxs = op.zs;
+      double[] a = op.a, m = op.m, g0 = op.g0, g1 = op.g1;
       for (int j = 0; j < length; j++) gxs[base + j] = (float) (a[j] * (gys[base + j] - g0[j] - (xs[base + j] - m[j]) * g1[j]));
     });
   }

@@ -5,9 +5,13 @@ import onebit.ops.OptimOps;
 import onebit.ops.Shapes;
 import onebit.tensor.Tensor;
 
-/** Optimizer updates on the CPU. */
+/** Optimizer updates on the CPU. The fields are what the running op works on: one caller at a time. */
 final class CpuOptimOps implements OptimOps {
   private static final int GRAIN = 1 << 14;
+
+  private float[] ws, gs, ms, vs;
+  private float decayed, rate, beta1, beta2, epsilon;
+  private boolean divide;
 
   @Override
   public void sgd(List<Tensor> values, List<Tensor> gradients, List<Tensor> velocities, float[] decay, float momentum, Pace pace) {
@@ -17,16 +21,21 @@ final class CpuOptimOps implements OptimOps {
     Shapes.requirePace("sgd", pace);
     if (pace.skip().floats()[0] != 0) return;
     pace.steps().floats()[0]++;
-    float rate = pace.rate().floats()[0];
+    rate = pace.rate().floats()[0];
+    beta1 = momentum;
     for (int i = 0; i < values.size(); i++) {
-      float[] w = values.get(i).floats(), g = gradients.get(i).floats(), v = velocities.get(i).floats();
-      float d = decay[i];
-      CpuThreads.range(values.get(i).size(), GRAIN, (from, to) -> {
-        for (int k = from; k < to; k++) {
-          v[k] = momentum * v[k] + (g[k] + d * w[k]);
-          w[k] -= rate * v[k];
-        }
-      });
+      ws = values.get(i).floats();
+      gs = gradients.get(i).floats();
+      vs = velocities.get(i).floats();
+      decayed = decay[i];
+      CpuThreads.range(values.get(i).size(), GRAIN, this, (op, from, to) -> sgd(op.ws, op.gs, op.vs, op.decayed, op.rate, op.beta1, from, to));
+    }
+  }
+
+  private static void sgd(float[] w, float[] g, float[] v, float decay, float rate, float momentum, int from, int to) {
+    for (int k = from; k < to; k++) {
+      v[k] = momentum * v[k] + (g[k] + decay * w[k]);
+      w[k] -= rate * v[k];
     }
   }
 
@@ -41,21 +50,29 @@ final class CpuOptimOps implements OptimOps {
     if (pace.skip().floats()[0] != 0) return;
     double steps = ++pace.steps().floats()[0], kept1 = Math.pow(beta1, steps), kept2 = Math.pow(beta2, steps);
     double corrected = pace.rate().floats()[0] / (1 - kept1), longest = 2 / (1 - (double) beta2) - 1, length = longest - 2 * steps * kept2 / (1 - kept2);
-    boolean divide = !rectified || length > SHORTEST_AVERAGE;
+    divide = !rectified || length > SHORTEST_AVERAGE;
     if (!rectified) corrected *= Math.sqrt(1 - kept2);
     else if (divide) corrected *= Math.sqrt((1 - kept2) * (length - 4) / (longest - 4) * (length - 2) / length * longest / (longest - 2));
-    float rate = (float) corrected;
+    rate = (float) corrected;
+    this.beta1 = beta1;
+    this.beta2 = beta2;
+    this.epsilon = epsilon;
     for (int i = 0; i < values.size(); i++) {
-      float[] w = values.get(i).floats(), g = gradients.get(i).floats(), m = first.get(i).floats(), v = second.get(i).floats();
-      float d = decay[i];
-      CpuThreads.range(values.get(i).size(), GRAIN, (from, to) -> {
-        for (int k = from; k < to; k++) {
-          float grad = g[k] + d * w[k];
-          m[k] = beta1 * m[k] + (1 - beta1) * grad;
-          v[k] = beta2 * v[k] + (1 - beta2) * grad * grad;
-          w[k] -= divide ? rate * m[k] / ((float) Math.sqrt(v[k]) + epsilon) : rate * m[k];
-        }
-      });
+      ws = values.get(i).floats();
+      gs = gradients.get(i).floats();
+      ms = first.get(i).floats();
+      vs = second.get(i).floats();
+      decayed = decay[i];
+      CpuThreads.range(values.get(i).size(), GRAIN, this, (op, from, to) -> op.adam(op.ws, op.gs, op.ms, op.vs, from, to));
+    }
+  }
+
+  private void adam(float[] w, float[] g, float[] m, float[] v, int from, int to) {
+    for (int k = from; k < to; k++) {
+      float grad = g[k] + decayed * w[k];
+      m[k] = beta1 * m[k] + (1 - beta1) * grad;
+      v[k] = beta2 * v[k] + (1 - beta2) * grad * grad;
+      w[k] -= divide ? rate * m[k] / ((float) Math.sqrt(v[k]) + epsilon) : rate * m[k];
     }
   }
 

@@ -6,23 +6,36 @@ import onebit.tensor.ElementType;
 import onebit.tensor.Shape;
 import onebit.tensor.Tensor;
 
-/** Element-wise ops on the CPU. */
+/** Element-wise ops on the CPU. The fields are what the running op works on: one caller at a time. */
 final class CpuPointOps implements PointOps {
   private static final int GRAIN = 1 << 15;
+
+  private final ChannelTiles<CpuPointOps> tiles = new ChannelTiles<>();
+  private float[] xs, ys, zs;
+  private byte[] pixels;
+  private double[] p, q;
+  private int channels, otherChannels, width;
+  private float factor;
+  private Activation f;
+  private boolean planar;
 
   @Override
   public void copy(Tensor y, Tensor x) {
     Shapes.requireEqual("copy", "y", y, "x", x);
-    float[] xs = x.floats(), ys = y.floats();
-    CpuThreads.range(x.size(), GRAIN, (from, to) -> System.arraycopy(xs, from, ys, from, to - from));
+    xs = x.floats();
+    ys = y.floats();
+    CpuThreads.range(x.size(), GRAIN, this, (op, from, to) -> System.arraycopy(op.xs, from, op.ys, from, to - from));
   }
 
   @Override
   public void add(Tensor y, Tensor a, Tensor b) {
     Shapes.requireEqual("add", "a", a, "y", y);
     Shapes.requireEqual("add", "b", b, "y", y);
-    float[] as = a.floats(), bs = b.floats(), ys = y.floats();
-    CpuThreads.range(y.size(), GRAIN, (from, to) -> {
+    xs = a.floats();
+    zs = b.floats();
+    ys = y.floats();
+    CpuThreads.range(y.size(), GRAIN, this, (op, from, to) -> {
+      float[] as = op.xs, bs = op.zs, ys = op.ys;
       for (int i = from; i < to; i++) ys[i] = as[i] + bs[i];
     });
   }
@@ -36,9 +49,12 @@ final class CpuPointOps implements PointOps {
   @Override
   public void accumulateScaled(Tensor y, Tensor x, float factor) {
     Shapes.requireEqual("accumulateScaled", "x", x, "y", y);
-    float[] xs = x.floats(), ys = y.floats();
-    CpuThreads.range(y.size(), GRAIN, (from, to) -> {
-      for (int i = from; i < to; i++) ys[i] += factor * xs[i];
+    this.factor = factor;
+    xs = x.floats();
+    ys = y.floats();
+    CpuThreads.range(y.size(), GRAIN, this, (op, from, to) -> {
+      float[] xs = op.xs, ys = op.ys;
+      for (int i = from; i < to; i++) ys[i] += op.factor * xs[i];
     });
   }
 
@@ -47,9 +63,12 @@ final class CpuPointOps implements PointOps {
     Shapes.requireEqual("addBias", "y", y, "x", x);
     Shapes.requirePerChannel("addBias", "bias", bias, x);
     int channels = x.shape().channels();
-    float[] xs = x.floats(), ys = y.floats();
-    double[] b = ChannelTiles.repeat(bias.floats(), channels);
-    ChannelTiles.run(x.size(), channels, (base, length) -> {
+    xs = x.floats();
+    ys = y.floats();
+    p = tiles.repeat(0, bias.floats(), channels);
+    tiles.run(x.size(), channels, this, (op, base, length) -> {
+      float[] xs = op.xs, ys = op.ys;
+      double[] b = op.p;
       for (int j = 0; j < length; j++) ys[base + j] = (float) (xs[base + j] + b[j]);
     });
   }
@@ -58,9 +77,9 @@ final class CpuPointOps implements PointOps {
   public void biasBackward(Tensor gradBias, Tensor gradY) {
     Shapes.requirePerChannel("biasBackward", "gradBias", gradBias, gradY);
     int channels = gradY.shape().channels();
-    float[] gys = gradY.floats();
-    double[] sums = new double[channels];
-    ChannelTiles.sum(gradY.size(), channels, 1, sums, (acc, at, base, length) -> {
+    ys = gradY.floats();
+    double[] sums = tiles.sum(gradY.size(), channels, 1, this, (op, acc, at, base, length) -> {
+      float[] gys = op.ys;
       for (int j = 0; j < length; j++) acc[at + j] += gys[base + j];
     });
     for (int c = 0; c < channels; c++) gradBias.floats()[c] = (float) sums[c];
@@ -69,9 +88,12 @@ final class CpuPointOps implements PointOps {
   @Override
   public void activate(Tensor y, Tensor x, Activation f) {
     Shapes.requireEqual("activate", "y", y, "x", x);
-    float[] xs = x.floats(), ys = y.floats();
-    CpuThreads.range(x.size(), GRAIN, (from, to) -> {
-      switch (f) {
+    this.f = f;
+    xs = x.floats();
+    ys = y.floats();
+    CpuThreads.range(x.size(), GRAIN, this, (op, from, to) -> {
+      float[] xs = op.xs, ys = op.ys;
+      switch (op.f) {
         case RELU -> {
           for (int i = from; i < to; i++) ys[i] = Math.max(xs[i], 0);
         }
@@ -97,9 +119,13 @@ final class CpuPointOps implements PointOps {
   public void activateBackward(Tensor gradX, Tensor gradY, Tensor x, Activation f) {
     Shapes.requireEqual("activateBackward", "gradX", gradX, "x", x);
     Shapes.requireEqual("activateBackward", "gradY", gradY, "x", x);
-    float[] xs = x.floats(), gys = gradY.floats(), gxs = gradX.floats();
-    CpuThreads.range(x.size(), GRAIN, (from, to) -> {
-      switch (f) {
+    this.f = f;
+    xs = x.floats();
+    ys = gradY.floats();
+    zs = gradX.floats();
+    CpuThreads.range(x.size(), GRAIN, this, (op, from, to) -> {
+      float[] xs = op.xs, gys = op.ys, gxs = op.zs;
+      switch (op.f) {
         case RELU -> {
           for (int i = from; i < to; i++) gxs[i] = gys[i] * Math.signum(Math.max(xs[i], 0));
         }
@@ -120,9 +146,13 @@ final class CpuPointOps implements PointOps {
     Shapes.requirePerChannel("maxout", "positive", positive, x);
     Shapes.requirePerChannel("maxout", "negative", negative, x);
     int channels = x.shape().channels();
-    float[] xs = x.floats(), ys = y.floats();
-    double[] p = ChannelTiles.repeat(positive.floats(), channels), q = ChannelTiles.repeat(negative.floats(), channels);
-    ChannelTiles.run(x.size(), channels, (base, length) -> {
+    xs = x.floats();
+    ys = y.floats();
+    p = tiles.repeat(0, positive.floats(), channels);
+    q = tiles.repeat(1, negative.floats(), channels);
+    tiles.run(x.size(), channels, this, (op, base, length) -> {
+      float[] xs = op.xs, ys = op.ys;
+      double[] p = op.p, q = op.q;
       for (int j = 0; j < length; j++) {
         float v = xs[base + j];
         ys[base + j] = (float) (p[j] * Math.max(v, 0) + q[j] * Math.min(v, 0));
@@ -138,11 +168,17 @@ final class CpuPointOps implements PointOps {
     Shapes.requirePerChannel("maxoutBackward", "negative", negative, x);
     Shapes.requirePerChannel("maxoutBackward", "gradPositive", gradPositive, x);
     Shapes.requirePerChannel("maxoutBackward", "gradNegative", gradNegative, x);
-    int channels = x.shape().channels(), tile = ChannelTiles.tile(channels);
-    float[] xs = x.floats(), gys = gradY.floats(), gxs = gradX.floats();
-    double[] p = ChannelTiles.repeat(positive.floats(), channels), q = ChannelTiles.repeat(negative.floats(), channels);
-    double[] sums = new double[2 * channels];
-    ChannelTiles.sum(x.size(), channels, 2, sums, (acc, at, base, length) -> {
+    int channels = x.shape().channels();
+    width = ChannelTiles.tile(channels);
+    xs = x.floats();
+    ys = gradY.floats();
+    zs = gradX.floats();
+    p = tiles.repeat(0, positive.floats(), channels);
+    q = tiles.repeat(1, negative.floats(), channels);
+    double[] sums = tiles.sum(x.size(), channels, 2, this, (op, acc, at, base, length) -> {
+      float[] xs = op.xs, gys = op.ys, gxs = op.zs;
+      double[] p = op.p, q = op.q;
+      int tile = op.width;
       for (int j = 0; j < length; j++) acc[at + j] += gys[base + j] * Math.max(xs[base + j], 0);
       for (int j = 0; j < length; j++) acc[at + tile + j] += gys[base + j] * Math.min(xs[base + j], 0);
       for (int j = 0; j < length; j++) {
@@ -159,9 +195,14 @@ final class CpuPointOps implements PointOps {
   @Override
   public void concat(Tensor y, Tensor a, Tensor b) {
     Shapes.requireConcat("concat", y, a, b);
-    int ca = a.shape().channels(), cb = b.shape().channels(), rows = a.size() / ca;
-    float[] ys = y.floats(), as = a.floats(), bs = b.floats();
-    CpuThreads.range(rows, Math.max(1, GRAIN / (ca + cb)), (from, to) -> {
+    channels = a.shape().channels();
+    otherChannels = b.shape().channels();
+    xs = a.floats();
+    zs = b.floats();
+    ys = y.floats();
+    CpuThreads.range(a.size() / channels, Math.max(1, GRAIN / (channels + otherChannels)), this, (op, from, to) -> {
+      int ca = op.channels, cb = op.otherChannels;
+      float[] as = op.xs, bs = op.zs, ys = op.ys;
       for (int r = from; r < to; r++) {
         System.arraycopy(as, r * ca, ys, r * (ca + cb), ca);
         System.arraycopy(bs, r * cb, ys, r * (ca + cb) + ca, cb);
@@ -172,9 +213,14 @@ final class CpuPointOps implements PointOps {
   @Override
   public void split(Tensor gradA, Tensor gradB, Tensor gradY) {
     Shapes.requireConcat("split", gradY, gradA, gradB);
-    int ca = gradA.shape().channels(), cb = gradB.shape().channels(), rows = gradA.size() / ca;
-    float[] gys = gradY.floats(), as = gradA.floats(), bs = gradB.floats();
-    CpuThreads.range(rows, Math.max(1, GRAIN / (ca + cb)), (from, to) -> {
+    channels = gradA.shape().channels();
+    otherChannels = gradB.shape().channels();
+    xs = gradA.floats();
+    zs = gradB.floats();
+    ys = gradY.floats();
+    CpuThreads.range(gradA.size() / channels, Math.max(1, GRAIN / (channels + otherChannels)), this, (op, from, to) -> {
+      int ca = op.channels, cb = op.otherChannels;
+      float[] as = op.xs, bs = op.zs, gys = op.ys;
       for (int r = from; r < to; r++) {
         System.arraycopy(gys, r * (ca + cb), as, r * ca, ca);
         System.arraycopy(gys, r * (ca + cb) + ca, bs, r * cb, cb);
@@ -194,14 +240,20 @@ final class CpuPointOps implements PointOps {
     transpose(y.floats(), x.floats(), y.shape(), false);
   }
 
-  private static void transpose(float[] to, float[] from, Shape image, boolean planar) {
-    int pixels = image.d1() * image.d2(), channels = image.d3(), row = image.rowSize();
-    CpuThreads.range(image.d0(), Math.max(1, GRAIN / row), (first, last) -> {
+  private void transpose(float[] target, float[] source, Shape image, boolean toPlanar) {
+    planar = toPlanar;
+    xs = source;
+    ys = target;
+    channels = image.d3();
+    width = image.d1() * image.d2();
+    CpuThreads.range(image.d0(), Math.max(1, GRAIN / image.rowSize()), this, (op, first, last) -> {
+      int pixels = op.width, channels = op.channels, row = pixels * channels;
+      float[] from = op.xs, to = op.ys;
       for (int n = first; n < last; n++) {
         for (int p = 0; p < pixels; p++) {
           for (int c = 0; c < channels; c++) {
             int last1 = n * row + p * channels + c, plane = n * row + c * pixels + p;
-            if (planar) to[plane] = from[last1];
+            if (op.planar) to[plane] = from[last1];
             else to[last1] = from[plane];
           }
         }
@@ -218,10 +270,14 @@ final class CpuPointOps implements PointOps {
       throw new IllegalArgumentException("normalize: images have " + channels + " channels, mean has " + mean.length + " and deviation "
           + deviation.length + "; they must be equal");
     }
-    double[] m = ChannelTiles.repeat(mean, channels), d = ChannelTiles.repeat(deviation, channels);
-    float[] ys = y.floats();
-    byte[] from = pixels.bytes();
-    ChannelTiles.run(y.size(), channels, (base, length) -> {
+    p = tiles.repeat(0, mean, channels);
+    q = tiles.repeat(1, deviation, channels);
+    ys = y.floats();
+    this.pixels = pixels.bytes();
+    tiles.run(y.size(), channels, this, (op, base, length) -> {
+      double[] m = op.p, d = op.q;
+      float[] ys = op.ys;
+      byte[] from = op.pixels;
       for (int j = 0; j < length; j++) ys[base + j] = (float) (((from[base + j] & 255) / 255f - m[j]) / d[j]);
     });
   }

@@ -19,18 +19,18 @@ final class DirectConv {
   /** Whether the filters and the machine suit the forward pass; large filters over few pixels are better loaded once for many images. */
   static boolean suitsForward(ConvGeometry g) {
     return VectorCpu.REFUSAL == null && g.o() % 16 == 0 && g.dilation() == 1 && g.groups() == 1 && g.r() * g.s() > 1
-        && (g.p() * g.q() >= MANY_PIXELS || g.filters().size() <= SECOND_LEVEL_VALUES);
+        && (g.p() * g.q() >= MANY_PIXELS || g.o() * g.taps() <= SECOND_LEVEL_VALUES);
   }
 
-  /** Whether gradX is a forward pass of gradY: stride 1, inputs a multiple of 16. */
-  static boolean suitsGradX(ConvGeometry g) {
-    return g.stride() == 1 && g.dilation() == 1 && g.pad() < g.r() && g.pad() < g.s() && g.r() == g.s() && suitsForward(turned(g));
+  /** Whether gradX is a forward pass of gradY, by {@link #turned}. */
+  static boolean canTurn(ConvGeometry g) {
+    return g.stride() == 1 && g.dilation() == 1 && g.pad() < g.r() && g.pad() < g.s() && g.r() == g.s();
   }
 
   /** Whether the filters and the machine suit gradW, whose sums are loaded and stored once per block. */
   static boolean suitsGradW(ConvGeometry g) {
     return VectorCpu.REFUSAL == null && g.o() % 4 == 0 && g.s() * g.c() % 48 == 0 && g.dilation() == 1 && g.groups() == 1
-        && g.filters().size() <= SECOND_LEVEL_VALUES / 4;
+        && g.o() * g.taps() <= SECOND_LEVEL_VALUES / 4;
   }
 
   /** The convolution that makes gradX out of gradY. */

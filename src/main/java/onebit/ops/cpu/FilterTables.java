@@ -17,7 +17,7 @@ import onebit.tensor.BitTensor;
  */
 final class FilterTables {
   private int filters, columnClasses;
-  private int[] rowClass = new int[0], columnClass = new int[0];
+  private int[] rowClass = new int[0], columnClass = new int[0], rowRanges = new int[0], columnRanges = new int[0];
   /** By class: valid taps times channels. */
   private int[] valid = new int[0];
   /** By class and filter: V + 2 outside ones, and what does not depend on the pixel. */
@@ -31,7 +31,8 @@ final class FilterTables {
   void fill(BitTensor w, BinarySet xSet, BinarySet wSet, ConvGeometry g, Padding padding, float offset) {
     filters = g.o();
     boolean zero = padding == Padding.ZERO;
-    int[] rowRanges = new int[2 * (zero ? g.p() : 1)], columnRanges = new int[2 * (zero ? g.q() : 1)];
+    rowRanges = grown(rowRanges, 2 * g.p());
+    columnRanges = grown(columnRanges, 2 * g.q());
     rowClass = grown(rowClass, g.p());
     columnClass = grown(columnClass, g.q());
     int rowClasses = classes(rowClass, rowRanges, g.p(), g.h(), g.r(), g, zero);

@@ -16,30 +16,28 @@ final class PlainXnor implements XnorKernel {
 
   @Override
   public void differences(int[] counts, long[] a, int rows, long[] panels, int words, int padded) {
-    int[] sums = new int[Math.min(block(), padded)];
     for (int n0 = 0; n0 < padded; n0 += block()) {
       int width = Math.min(block(), padded - n0);
       for (int m = 0; m < rows; m++) {
-        Arrays.fill(sums, 0, width, 0);
-        int k = 0, panel = n0 * words, row = m * words;
+        int k = 0, panel = n0 * words, row = m * words, to = m * padded + n0;
+        Arrays.fill(counts, to, to + width, 0);
         for (; k + 4 <= words; k += 4, panel += 4 * width) {
-          fourWords(sums, panels, panel, width, a[row + k], a[row + k + 1], a[row + k + 2], a[row + k + 3]);
+          fourWords(counts, to, panels, panel, width, a[row + k], a[row + k + 1], a[row + k + 2], a[row + k + 3]);
         }
-        for (; k < words; k++, panel += width) oneWord(sums, panels, panel, width, a[row + k]);
-        System.arraycopy(sums, 0, counts, m * padded + n0, width);
+        for (; k < words; k++, panel += width) oneWord(counts, to, panels, panel, width, a[row + k]);
       }
     }
   }
 
-  private static void fourWords(int[] sums, long[] b, int from, int width, long a0, long a1, long a2, long a3) {
+  private static void fourWords(int[] sums, int to, long[] b, int from, int width, long a0, long a1, long a2, long a3) {
     int b1 = from + width, b2 = b1 + width, b3 = b2 + width;
     for (int j = 0; j < width; j++) {
-      sums[j] += Long.bitCount(a0 ^ b[from + j]) + Long.bitCount(a1 ^ b[b1 + j]) + Long.bitCount(a2 ^ b[b2 + j]) + Long.bitCount(a3 ^ b[b3 + j]);
+      sums[to + j] += Long.bitCount(a0 ^ b[from + j]) + Long.bitCount(a1 ^ b[b1 + j]) + Long.bitCount(a2 ^ b[b2 + j]) + Long.bitCount(a3 ^ b[b3 + j]);
     }
   }
 
-  private static void oneWord(int[] sums, long[] b, int from, int width, long a0) {
-    for (int j = 0; j < width; j++) sums[j] += Long.bitCount(a0 ^ b[from + j]);
+  private static void oneWord(int[] sums, int to, long[] b, int from, int width, long a0) {
+    for (int j = 0; j < width; j++) sums[to + j] += Long.bitCount(a0 ^ b[from + j]);
   }
 
   @Override

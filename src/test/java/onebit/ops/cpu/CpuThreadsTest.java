@@ -97,31 +97,46 @@ class CpuThreadsTest {
   @Test
   void everyPieceRunsOnce() {
     AtomicIntegerArray runs = new AtomicIntegerArray(1000);
-    CpuThreads.pieces(1000, runs::incrementAndGet);
-    CpuThreads.range(1000, 7, (from, to) -> {
-      for (int i = from; i < to; i++) runs.incrementAndGet(i);
-    });
-    for (int i = 0; i < 1000; i++) assertEquals(2, runs.get(i), "piece " + i);
+    for (int round = 1; round <= 2000; round++) {
+      CpuThreads.range(1000, round % 300 + 1, runs, (counts, from, to) -> {
+        for (int i = from; i < to; i++) counts.incrementAndGet(i);
+      });
+      if (round == 1 || round == 2000) for (int i = 0; i < 1000; i++) assertEquals(round, runs.get(i), "element " + i);
+    }
   }
 
   @Test
   void piecesWithinPiecesEnd() {
     AtomicIntegerArray runs = new AtomicIntegerArray(64);
-    CpuThreads.pieces(8, i -> CpuThreads.pieces(8, j -> runs.incrementAndGet(8 * i + j)));
+    CpuThreads.range(8, 1, runs, (counts, i, end) -> CpuThreads.range(8, 1, counts, (inner, j, last) -> inner.incrementAndGet(8 * i + j)));
     for (int i = 0; i < 64; i++) assertEquals(1, runs.get(i), "piece " + i);
+  }
+
+  @Test
+  void callersAtTheSameTimeEachGetAllTheirPieces() throws Exception {
+    AtomicIntegerArray runs = new AtomicIntegerArray(4);
+    List<Thread> callers = new ArrayList<>();
+    for (int caller = 0; caller < 4; caller++) {
+      int mine = caller;
+      callers.add(Thread.ofPlatform().start(() -> {
+        for (int round = 0; round < 500; round++) CpuThreads.range(20, 1, runs, (counts, from, to) -> counts.incrementAndGet(mine));
+      }));
+    }
+    for (Thread caller : callers) caller.join();
+    for (int caller = 0; caller < 4; caller++) assertEquals(10_000, runs.get(caller), "caller " + caller);
   }
 
   @Test
   void aloneStaysOnTheCallingThread() {
     Set<Thread> threads = Collections.synchronizedSet(new HashSet<>());
-    CpuThreads.alone(() -> CpuThreads.pieces(100, i -> threads.add(Thread.currentThread())));
+    CpuThreads.alone(() -> CpuThreads.range(100, 1, threads, (seen, from, to) -> seen.add(Thread.currentThread())));
     assertEquals(Set.of(Thread.currentThread()), threads);
   }
 
   @Test
   void theFailureOfAPieceIsRethrown() {
-    var e = assertThrows(IllegalStateException.class, () -> CpuThreads.pieces(50, i -> {
-      if (i == 17) throw new IllegalStateException("piece 17");
+    var e = assertThrows(IllegalStateException.class, () -> CpuThreads.range(50, 1, null, (none, from, to) -> {
+      if (from == 17) throw new IllegalStateException("piece 17");
     }));
     assertEquals("piece 17", e.getMessage());
   }
