@@ -35,7 +35,7 @@ int64_t hostcuda_counter(const char* name) {
       {"launches", &c.launches}, {"allocations", &c.allocations}, {"frees", &c.frees}, {"live_bytes", &c.liveBytes},
       {"peak_bytes", &c.peakBytes}, {"bytes_to_device", &c.bytesToDevice}, {"bytes_to_host", &c.bytesToHost},
       {"bytes_on_device", &c.bytesOnDevice}, {"copies_to_device", &c.copiesToDevice}, {"copies_to_host", &c.copiesToHost},
-      {"synchronisations", &c.synchronisations}, {"event_waits", &c.eventWaits},
+      {"calls", &c.calls}, {"synchronisations", &c.synchronisations}, {"event_waits", &c.eventWaits},
       {"graph_launches", &c.graphLaunches}, {"library_calls", &c.libraryCalls}};
   std::string n = name;
   for (auto& e : all) if (n == e.first) return *e.second;
@@ -51,7 +51,7 @@ int64_t hostcuda_counter(const char* name) {
 void hostcuda_reset_counters(void) {
   Counters& c = counters();
   for (auto* v : {&c.launches, &c.allocations, &c.frees, &c.bytesToDevice, &c.bytesToHost, &c.bytesOnDevice, &c.copiesToDevice,
-                  &c.copiesToHost, &c.synchronisations, &c.eventWaits, &c.graphLaunches, &c.libraryCalls})
+                  &c.copiesToHost, &c.calls, &c.synchronisations, &c.eventWaits, &c.graphLaunches, &c.libraryCalls})
     *v = 0;
   c.peakBytes = c.liveBytes.load();
   std::lock_guard<std::mutex> hold(lock());

@@ -1,7 +1,6 @@
-// driver.cpp -- devices, contexts, memory, streams, events and graphs of the emulated device
+// driver.cpp -- devices, contexts and memory of the emulated device
 //
-// Work is done at the call, in the order of the calls, which is one of the orders a device may choose. Errors of a kernel stick and come
-// back from every later call, as on a device; hostcuda_last_error tells them in words.
+// Errors of a kernel stick and come back from every later call, as on a device; hostcuda_last_error tells them in words.
 #include "driver.h"
 #include <cstdio>
 #include <cstdlib>
@@ -18,8 +17,6 @@ struct State {
   std::string error;
   CUctx_st primary[kMaxDevices];
   int retained[kMaxDevices] = {};
-  int captures = 0;
-  unsigned long long events = 0;
 };
 State& state() { static State* s = new State; return *s; }
 thread_local std::vector<CUcontext> contexts;
@@ -35,17 +32,26 @@ enum Way { kToDevice, kToHost, kOnDevice };
 
 CUresult copy(const char* call, CUdeviceptr to, CUdeviceptr from, size_t bytes, Way way, CUstream stream, bool wait) {
   REQUIRE_LIVE();
-  if (wait && capturing()) return complain(CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED, std::string(call) + ": a stream is capturing");
+  if (wait) if (CUresult r = refuseWhileCapturing(call)) return r;
   if (CUresult r = copied(call, to, from, bytes, way != kToHost, way != kToDevice)) return r;
   if (wait) counters().synchronisations++;
-  return enqueue(stream, [=] {
+  // pageable memory: the driver takes the values at the call, and gives them at the call
+  std::shared_ptr<std::vector<char>> taken;
+  if (lazy() && way == kToDevice && !isPinned(reinterpret_cast<void*>(from), bytes)) {
+    const char* p = reinterpret_cast<const char*>(from);
+    taken = std::make_shared<std::vector<char>>(p, p + bytes);
+  }
+  bool atOnce = way == kToHost && !isPinned(reinterpret_cast<void*>(to), bytes);
+  CUresult done = enqueue(stream, [=] {
     if (CUresult r = copied(call, to, from, bytes, way != kToHost, way != kToDevice)) { stick(r, hostcuda_last_error()); return; }
-    memmove(reinterpret_cast<void*>(to), reinterpret_cast<void*>(from), bytes);
+    memmove(reinterpret_cast<void*>(to), taken ? taken->data() : reinterpret_cast<void*>(from), bytes);
     Counters& c = counters();
     if (way == kToDevice) { c.bytesToDevice += int64_t(bytes); c.copiesToDevice++; }
     if (way == kToHost) { c.bytesToHost += int64_t(bytes); c.copiesToHost++; }
     if (way == kOnDevice) c.bytesOnDevice += int64_t(bytes);
   });
+  if (!done && atOnce) finish(stream);
+  return done;
 }
 
 template <class T> CUresult fill(const char* call, CUdeviceptr to, T value, size_t count, CUstream stream) {
@@ -59,17 +65,6 @@ template <class T> CUresult fill(const char* call, CUdeviceptr to, T value, size
     T* p = reinterpret_cast<T*>(to);
     for (size_t i = 0; i < count; i++) p[i] = value;
   });
-}
-
-bool real(CUstream s) { return s && s != CU_STREAM_LEGACY && s != CU_STREAM_PER_THREAD; }
-
-CUresult synchronise(const char* call, std::atomic<int64_t>& counter) {
-  REQUIRE_LIVE();
-  if (capturing()) return complain(CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED, std::string(call) + ": a stream is capturing");
-  counter++;
-  std::string damage = checkFences(true);
-  if (!damage.empty()) stick(CUDA_ERROR_ILLEGAL_ADDRESS, std::string(call) + ": " + damage);
-  return stuck();
 }
 
 struct ErrorName { CUresult code; const char* name; const char* text; };
@@ -90,6 +85,11 @@ const ErrorName kErrors[] = {
     {CUDA_ERROR_MISALIGNED_ADDRESS, "CUDA_ERROR_MISALIGNED_ADDRESS", "misaligned address"},
     {CUDA_ERROR_LAUNCH_FAILED, "CUDA_ERROR_LAUNCH_FAILED", "unspecified launch failure"}, {CUDA_ERROR_NOT_SUPPORTED, "CUDA_ERROR_NOT_SUPPORTED", "operation not supported"},
     {CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED, "CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED", "operation not permitted when stream is capturing"},
+    {CUresult(902), "CUDA_ERROR_STREAM_CAPTURE_MERGE", "operation would have merged two capture sequences"},
+    {CUresult(904), "CUDA_ERROR_STREAM_CAPTURE_UNJOINED", "capturing stream has unjoined work"},
+    {CUresult(905), "CUDA_ERROR_STREAM_CAPTURE_ISOLATION", "dependency created on uncaptured work in another stream"},
+    {CUresult(906), "CUDA_ERROR_STREAM_CAPTURE_IMPLICIT", "operation would make the legacy stream depend on a capturing blocking stream"},
+    {CUresult(907), "CUDA_ERROR_CAPTURED_EVENT", "operation not permitted on an event last recorded in a capturing stream"},
     {CUDA_ERROR_STREAM_CAPTURE_INVALIDATED, "CUDA_ERROR_STREAM_CAPTURE_INVALIDATED", "operation failed due to a previous error during capture"}};
 
 }  // namespace
@@ -107,16 +107,11 @@ void stick(CUresult code, const std::string& text) {
 }
 CUresult stuck() { return !state().initialised ? CUDA_ERROR_NOT_INITIALIZED : state().sticky; }
 CUcontext currentContext() { return contexts.empty() ? nullptr : contexts.back(); }
-bool capturing() { return state().captures > 0; }
-
-CUresult enqueue(CUstream stream, std::function<void()> work) {
-  if (real(stream) && stream->capture) {
-    std::lock_guard<std::mutex> hold(lock());
-    stream->capture->nodes.push_back(std::move(work));
-    return CUDA_SUCCESS;
-  }
-  work();
-  return CUDA_SUCCESS;
+CUresult synchronise(const char* call, std::atomic<int64_t>& counter) {
+  counter++;
+  std::string damage = checkFences(true);
+  if (!damage.empty()) stick(CUDA_ERROR_ILLEGAL_ADDRESS, std::string(call) + ": " + damage);
+  return stuck();
 }
 
 }  // namespace hostcuda
@@ -249,7 +244,12 @@ CUresult cuCtxGetDevice(CUdevice* device) {
 CUresult cuCtxGetFlags(unsigned* flags) { *flags = 0; return CUDA_SUCCESS; }
 CUresult cuCtxGetApiVersion(CUcontext, unsigned* version) { *version = 3020; return CUDA_SUCCESS; }
 CUresult cuCtxGetStreamPriorityRange(int* least, int* greatest) { *least = 0; *greatest = -1; return CUDA_SUCCESS; }
-CUresult cuCtxSynchronize(void) { return synchronise("cuCtxSynchronize", counters().synchronisations); }
+CUresult cuCtxSynchronize(void) {
+  REQUIRE_LIVE();
+  if (CUresult r = refuseWhileCapturing("cuCtxSynchronize")) return r;
+  finishAll();
+  return synchronise("cuCtxSynchronize", counters().synchronisations);
+}
 CUresult cuCtxEnablePeerAccess(CUcontext peer, unsigned) {
   REQUIRE_LIVE();
   if (peer->device == currentContext()->device) return CUDA_ERROR_INVALID_DEVICE;
@@ -269,7 +269,7 @@ CUresult cuMemGetInfo(size_t* free, size_t* total) {
 CUresult cuMemAlloc(CUdeviceptr* address, size_t bytes) {
   REQUIRE_LIVE();
   if (!bytes) return complain(CUDA_ERROR_INVALID_VALUE, "cuMemAlloc: 0 bytes");
-  if (capturing()) return complain(CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED, "cuMemAlloc: a stream is capturing");
+  if (CUresult r = refuseWhileCapturing("cuMemAlloc")) return r;
   void* p = allocate(currentContext()->device, bytes);
   if (!p) return complain(CUDA_ERROR_OUT_OF_MEMORY, "cuMemAlloc: " + std::to_string(bytes) + " bytes asked, " + std::to_string(freeBytes(currentContext()->device)) + " free");
   *address = reinterpret_cast<CUdeviceptr>(p);
@@ -282,6 +282,8 @@ CUresult cuMemAllocPitch(CUdeviceptr* address, size_t* pitch, size_t width, size
 CUresult cuMemFree(CUdeviceptr address) {
   REQUIRE_LIVE();
   if (!address) return CUDA_SUCCESS;
+  if (CUresult r = refuseWhileCapturing("cuMemFree")) return r;
+  finishAll();
   std::string error;
   bool known = release(reinterpret_cast<void*>(address), error);
   if (!known) return complain(CUDA_ERROR_INVALID_VALUE, error);
@@ -301,10 +303,16 @@ CUresult cuMemGetAddressRange(CUdeviceptr* base, size_t* bytes, CUdeviceptr addr
 }
 CUresult cuMemHostAlloc(void** address, size_t bytes, unsigned) {
   REQUIRE_LIVE();
+  if (CUresult r = refuseWhileCapturing("cuMemHostAlloc")) return r;
   return (*address = allocateHost(bytes)) ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
 }
 CUresult cuMemAllocHost(void** address, size_t bytes) { return cuMemHostAlloc(address, bytes, 0); }
-CUresult cuMemFreeHost(void* address) { REQUIRE_LIVE(); return releaseHost(address) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE; }
+CUresult cuMemFreeHost(void* address) {
+  REQUIRE_LIVE();
+  if (CUresult r = refuseWhileCapturing("cuMemFreeHost")) return r;
+  finishAll();
+  return releaseHost(address) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+}
 CUresult cuMemHostGetDevicePointer(CUdeviceptr* device, void* host, unsigned) {
   REQUIRE_LIVE();
   if (!isPinned(host, 1)) return CUDA_ERROR_INVALID_VALUE;
@@ -348,98 +356,5 @@ CUresult cuMemsetD32(CUdeviceptr to, unsigned v, size_t n) { return fill("cuMems
 CUresult cuMemsetD8Async(CUdeviceptr to, unsigned char v, size_t n, CUstream s) { return fill("cuMemsetD8Async", to, v, n, s); }
 CUresult cuMemsetD16Async(CUdeviceptr to, unsigned short v, size_t n, CUstream s) { return fill("cuMemsetD16Async", to, v, n, s); }
 CUresult cuMemsetD32Async(CUdeviceptr to, unsigned v, size_t n, CUstream s) { return fill("cuMemsetD32Async", to, v, n, s); }
-
-CUresult cuStreamCreateWithPriority(CUstream* stream, unsigned flags, int priority) {
-  REQUIRE_LIVE();
-  *stream = new CUstream_st{currentContext(), flags, priority, nullptr, false, false};
-  return CUDA_SUCCESS;
-}
-CUresult cuStreamCreate(CUstream* stream, unsigned flags) { return cuStreamCreateWithPriority(stream, flags, 0); }
-CUresult cuStreamDestroy(CUstream stream) {
-  if (!real(stream)) return CUDA_ERROR_INVALID_HANDLE;
-  if (stream->origin) state().captures--;
-  delete stream;
-  return stuck();
-}
-CUresult cuStreamSynchronize(CUstream stream) {
-  if (real(stream) && stream->capture) stream->invalid = true;
-  return synchronise("cuStreamSynchronize", counters().synchronisations);
-}
-CUresult cuStreamQuery(CUstream) { REQUIRE_LIVE(); return CUDA_SUCCESS; }
-CUresult cuStreamGetFlags(CUstream stream, unsigned* flags) { *flags = real(stream) ? stream->flags : 0; return CUDA_SUCCESS; }
-CUresult cuStreamGetPriority(CUstream stream, int* priority) { *priority = real(stream) ? stream->priority : 0; return CUDA_SUCCESS; }
-CUresult cuStreamGetCtx(CUstream stream, CUcontext* context) { *context = real(stream) ? stream->context : currentContext(); return CUDA_SUCCESS; }
-CUresult cuStreamBeginCapture(CUstream stream, CUstreamCaptureMode) {
-  REQUIRE_LIVE();
-  if (!real(stream)) return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
-  if (stream->capture) return CUDA_ERROR_ILLEGAL_STATE;
-  stream->capture = std::make_shared<CUgraph_st>();
-  stream->origin = true;
-  stream->invalid = false;
-  state().captures++;
-  return CUDA_SUCCESS;
-}
-CUresult cuStreamEndCapture(CUstream stream, CUgraph* graph) {
-  REQUIRE_LIVE();
-  if (!real(stream) || !stream->origin) return CUDA_ERROR_ILLEGAL_STATE;
-  state().captures--;
-  std::shared_ptr<CUgraph_st> g = std::move(stream->capture);
-  stream->capture = nullptr;
-  stream->origin = false;
-  *graph = nullptr;
-  if (stream->invalid) return CUDA_ERROR_STREAM_CAPTURE_INVALIDATED;
-  *graph = new CUgraph_st(*g);
-  g->nodes.clear();
-  return CUDA_SUCCESS;
-}
-CUresult cuStreamIsCapturing(CUstream stream, CUstreamCaptureStatus* status) {
-  *status = real(stream) && stream->capture ? (stream->invalid ? CU_STREAM_CAPTURE_STATUS_INVALIDATED : CU_STREAM_CAPTURE_STATUS_ACTIVE) : CU_STREAM_CAPTURE_STATUS_NONE;
-  return CUDA_SUCCESS;
-}
-CUresult cuStreamWaitEvent(CUstream stream, CUevent event, unsigned) {
-  REQUIRE_LIVE();
-  if (real(stream) && !stream->origin) stream->capture = event->capture;   // joins the capture, or leaves one that ended
-  return CUDA_SUCCESS;
-}
-
-CUresult cuEventCreate(CUevent* event, unsigned) { REQUIRE_LIVE(); *event = new CUevent_st{currentContext(), false, 0, nullptr}; return CUDA_SUCCESS; }
-CUresult cuEventDestroy(CUevent event) { delete event; return CUDA_SUCCESS; }
-CUresult cuEventRecord(CUevent event, CUstream stream) {
-  REQUIRE_LIVE();
-  event->recorded = true;
-  event->order = ++state().events;
-  event->capture = real(stream) ? stream->capture : nullptr;
-  return CUDA_SUCCESS;
-}
-CUresult cuEventRecordWithFlags(CUevent event, CUstream stream, unsigned) { return cuEventRecord(event, stream); }
-CUresult cuEventSynchronize(CUevent) { return synchronise("cuEventSynchronize", counters().eventWaits); }
-CUresult cuEventQuery(CUevent) { REQUIRE_LIVE(); return CUDA_SUCCESS; }
-CUresult cuEventElapsedTime(float* millis, CUevent start, CUevent end) {
-  REQUIRE_LIVE();
-  if (!start->recorded || !end->recorded) return complain(CUDA_ERROR_INVALID_HANDLE, "cuEventElapsedTime: an event was not recorded");
-  *millis = end->order >= start->order ? 0.0f : -0.0f;   // the emulated device is never timed
-  return CUDA_SUCCESS;
-}
-
-CUresult cuGraphInstantiate(CUgraphExec* executable, CUgraph graph, unsigned long long) {
-  REQUIRE_LIVE();
-  *executable = new CUgraphExec_st{graph->nodes};
-  return CUDA_SUCCESS;
-}
-CUresult cuGraphUpload(CUgraphExec, CUstream) { REQUIRE_LIVE(); return CUDA_SUCCESS; }
-CUresult cuGraphLaunch(CUgraphExec executable, CUstream stream) {
-  REQUIRE_LIVE();
-  return enqueue(stream, [nodes = executable->nodes] {
-    counters().graphLaunches++;
-    for (auto& work : nodes) work();
-  });
-}
-CUresult cuGraphGetNodes(CUgraph graph, void** nodes, size_t* count) {
-  if (nodes) for (size_t i = 0; i < *count && i < graph->nodes.size(); i++) nodes[i] = &graph->nodes[i];
-  *count = graph->nodes.size();
-  return CUDA_SUCCESS;
-}
-CUresult cuGraphDestroy(CUgraph graph) { delete graph; return CUDA_SUCCESS; }
-CUresult cuGraphExecDestroy(CUgraphExec executable) { delete executable; return CUDA_SUCCESS; }
 
 }

@@ -1,11 +1,13 @@
-// driver.h -- what the driver's handles point at, shared by driver.cpp, module.cpp and graph.cpp
+// driver.h -- what the driver's handles point at, shared by driver.cpp, streams.cpp and module.cpp
 #pragma once
 #include <cuda.h>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
 #include <set>
 #include <string>
+#include <thread>
 #include <vector>
 #include "counters.h"
 #include "engine.h"
@@ -30,18 +32,35 @@ struct CUmod_st {
 };
 struct CUgraph_st { std::vector<std::function<void()>> nodes; };
 struct CUgraphExec_st { std::vector<std::function<void()>> nodes; };
+
+namespace hostcuda {
+/** What streams record together, from the beginning in one stream to the end in the same one. */
+struct Capture {
+  CUgraph_st graph;
+  CUstream origin;
+  std::set<CUstream> streams;
+  CUstreamCaptureMode mode;
+  std::thread::id thread;
+  bool invalid = false;
+};
+}  // namespace hostcuda
+
 struct CUstream_st {
   CUcontext context;
   unsigned flags = 0;
   int priority = 0;
-  std::shared_ptr<CUgraph_st> capture;
-  bool origin = false, invalid = false;
+  std::shared_ptr<hostcuda::Capture> capture = nullptr;
+  uint64_t recorded = 0, joined = 0;             // how much it put into the capture, and how much of that another stream waited for
+  std::deque<std::function<void()>> waiting = {};   // only on a lazy device
 };
 struct CUevent_st {
   CUcontext context;
   bool recorded = false;
   unsigned long long order = 0;
-  std::shared_ptr<CUgraph_st> capture;
+  std::shared_ptr<hostcuda::Capture> capture = nullptr;
+  CUstream from = nullptr;
+  uint64_t at = 0;
+  std::shared_ptr<bool> reached = nullptr;
 };
 
 namespace hostcuda {
@@ -54,15 +73,23 @@ CUresult complain(CUresult code, const std::string& text);
 void stick(CUresult code, const std::string& text);
 CUresult stuck();
 CUcontext currentContext();
-/** Runs now, or records when the stream captures. */
+/** Runs now, records when the stream captures, or puts off until somebody waits when the device is lazy. */
 CUresult enqueue(CUstream stream, std::function<void()> work);
-bool capturing();
+/** An error, and the end of every capture it breaks, where the mode of a capture forbids the call; else 0. */
+CUresult refuseWhileCapturing(const char* call);
+/** Whether work is put off until somebody waits for it: the latest a device may do it. */
+bool lazy();
+/** Does what is put off in one stream, or in all. */
+void finish(CUstream stream);
+void finishAll();
+CUresult synchronise(const char* call, std::atomic<int64_t>& counter);
 void launch(CUfunction f, dim3 grid, dim3 block, unsigned sharedBytes, const std::vector<unsigned char>& values);
 
 }  // namespace hostcuda
 
 #define REQUIRE_LIVE()                                                   \
   do {                                                                   \
+    hostcuda::counters().calls++;                                        \
     if (CUresult s = hostcuda::stuck()) return s;                        \
     if (!hostcuda::currentContext()) return CUDA_ERROR_INVALID_CONTEXT;  \
   } while (0)

@@ -152,6 +152,7 @@ CUresult cuModuleLoad(CUmodule* module, const char* path) {
 
 CUresult cuModuleLoadData(CUmodule* module, const void* image) {
   REQUIRE_LIVE();
+  if (CUresult r = refuseWhileCapturing("cuModuleLoadData")) return r;
   const char* text = static_cast<const char*>(image);
   if (memcmp(text, "\x7f" "ELF", 4) == 0) {
     const auto* h = static_cast<const Elf64_Ehdr*>(image);
@@ -169,6 +170,7 @@ CUresult cuModuleLoadDataEx(CUmodule* module, const void* image, unsigned, int*,
 CUresult cuModuleLoadFatBinary(CUmodule* module, const void* image) { return cuModuleLoadData(module, image); }
 CUresult cuModuleUnload(CUmodule module) {
   if (!module) return CUDA_ERROR_INVALID_HANDLE;
+  finishAll();
   dlclose(module->handle);
   delete module;
   return CUDA_SUCCESS;

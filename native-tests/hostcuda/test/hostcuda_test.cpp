@@ -17,6 +17,7 @@ void hostcuda_declare_bytes(const char*, int64_t);
 const char* hostcuda_kernel_table();
 const char* hostcuda_last_error();
 void hostcuda_clear_error();
+void hostcuda_lazy(int);
 }
 
 static int failures = 0, checks = 0;
@@ -131,8 +132,6 @@ static void graphsStreamsPeers() {
   CUgraphExec exec;
   EXPECT(!cuStreamBeginCapture(s, CU_STREAM_CAPTURE_MODE_GLOBAL));
   EXPECT(!launch("vector_add", 1, 64, 0, s, a.p, a.p, b.p, 64));
-  CUdeviceptr none;
-  EXPECT(cuMemAlloc(&none, 16) == CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED);
   EXPECT(!cuStreamEndCapture(s, &graph) && !cuGraphInstantiate(&exec, graph, 0));
   EXPECT(a.read<float>(1)[0] == 1.0f);
   for (int i = 0; i < 3; i++) EXPECT(!cuGraphLaunch(exec, s));
@@ -177,6 +176,86 @@ static void graphsStreamsPeers() {
   cuModuleGetFunction(&f, module, "reverse_blocks");
   EXPECT(!cuFuncSetAttribute(f, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, 100000));
   EXPECT(!launch("reverse_blocks", 1, 16, 60000, nullptr, a.p, b.p));
+}
+
+/** What a capture refuses: each breaks it, and the device works on. */
+static void capturesRefuse() {
+  CUstream s, other;
+  CUevent fork, join;
+  EXPECT(!cuStreamCreate(&s, 1) && !cuStreamCreate(&other, 1) && !cuEventCreate(&fork, 2) && !cuEventCreate(&join, 2));
+  std::vector<float> one(64, 1.0f), host(64);
+  Buffer a(one), b(one);
+  CUgraph graph;
+  CUgraphExec exec;
+  CUdeviceptr none;
+  const std::function<int()> forbidden[] = {
+      [&] { return cuMemAlloc(&none, 16); }, [&] { return cuMemFree(b.p); }, [&] { return cuCtxSynchronize(); }, [&] { return cuStreamSynchronize(s); },
+      [&] { return cuStreamSynchronize(other); }, [&] { return cuEventSynchronize(fork); }, [&] { return cuMemcpyHtoD(a.p, host.data(), 256); },
+      [&] { return cuMemcpyDtoH(host.data(), a.p, 256); }, [&] { return cuMemcpyDtoD(b.p, a.p, 256); }, [&] { return cuMemsetD32(a.p, 0, 64); },
+      [&] { return launch("vector_add", 1, 64, 0, nullptr, a.p, a.p, b.p, 64); }, [&] { return cuStreamQuery(other); }};
+  for (auto& call : forbidden) {
+    EXPECT(!cuStreamBeginCapture(s, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL));
+    int code = call();
+    EXPECT(code == CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED || code == 906);
+    CUstreamCaptureStatus status;
+    EXPECT(!cuStreamIsCapturing(s, &status) && status == CU_STREAM_CAPTURE_STATUS_INVALIDATED);
+    EXPECT(cuStreamEndCapture(s, &graph) == CUDA_ERROR_STREAM_CAPTURE_INVALIDATED && !graph);
+  }
+  EXPECT(a.read<float>(1)[0] == 1.0f);
+
+  for (bool joins : {true, false}) {   // work of a second stream belongs to the graph, and must be waited for
+    EXPECT(!cuStreamBeginCapture(s, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL));
+    EXPECT(!cuEventRecord(fork, s) && !cuStreamWaitEvent(other, fork, 0));
+    EXPECT(!launch("vector_add", 1, 64, 0, other, a.p, a.p, b.p, 64));
+    EXPECT(!cuEventRecord(join, other));
+    EXPECT(cuEventSynchronize(join) == 907);
+    if (joins) EXPECT(!cuStreamWaitEvent(s, join, 0));
+    EXPECT(cuStreamEndCapture(s, &graph) == (joins ? 0 : 904));
+    if (!joins) continue;
+    EXPECT(!cuGraphInstantiate(&exec, graph, 0) && !cuGraphLaunch(exec, s) && !cuStreamSynchronize(s));
+    EXPECT(a.read<float>(1)[0] == 2.0f);
+    cuGraphExecDestroy(exec);
+    cuGraphDestroy(graph);
+    EXPECT(!launch("vector_add", 1, 64, 0, other, a.p, a.p, b.p, 64) && !cuStreamSynchronize(other));   // it left the capture
+    EXPECT(a.read<float>(1)[0] == 3.0f);
+  }
+  EXPECT(!cuStreamBeginCapture(s, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL) && !cuEventRecord(join, other));
+  EXPECT(cuStreamWaitEvent(s, join, 0) == 905 && cuStreamEndCapture(s, &graph) == CUDA_ERROR_STREAM_CAPTURE_INVALIDATED);
+  EXPECT(!cuStreamBeginCapture(s, CU_STREAM_CAPTURE_MODE_RELAXED) && !cuMemAlloc(&none, 16) && !cuMemFree(none) && !cuStreamEndCapture(s, &graph));
+  cuGraphDestroy(graph);
+  for (CUevent e : {fork, join}) cuEventDestroy(e);
+  for (CUstream t : {s, other}) cuStreamDestroy(t);
+}
+
+/** A lazy device does work when somebody waits, in the order of streams and events. */
+static void lazyWork() {
+  hostcuda_lazy(1);
+  CUstream s, other;
+  CUevent copied, done;
+  EXPECT(!cuStreamCreate(&s, 1) && !cuStreamCreate(&other, 1) && !cuEventCreate(&copied, 2) && !cuEventCreate(&done, 2));
+  void* pinned;
+  EXPECT(!cuMemHostAlloc(&pinned, 512, 0));
+  float* from = static_cast<float*>(pinned);
+  float* to = from + 64;
+  for (int i = 0; i < 64; i++) from[i] = 1;
+  std::vector<float> zero(64), pageable(64, 5.0f);
+  Buffer a(zero), b(zero);
+  EXPECT(!cuMemcpyHtoDAsync(a.p, from, 256, other) && !cuEventRecord(copied, other));
+  EXPECT(!cuStreamWaitEvent(s, copied, 0) && !launch("vector_add", 1, 64, 0, s, b.p, a.p, a.p, 64));
+  EXPECT(!cuMemcpyDtoHAsync(to, b.p, 256, s) && !cuEventRecord(done, s));
+  to[0] = -1;
+  from[0] = 4;                              // too early: the copy is not done
+  EXPECT(to[0] == -1 && cuEventQuery(done) == CUDA_ERROR_NOT_READY);
+  EXPECT(!cuEventSynchronize(done) && to[0] == 8 && to[1] == 2 && !cuEventQuery(done));
+  EXPECT(!cuMemcpyHtoDAsync(a.p, pageable.data(), 256, s));
+  pageable[0] = 6;                          // allowed: the driver took the values
+  EXPECT(!cuMemcpyDtoHAsync(pageable.data(), a.p, 256, s) && pageable[0] == 5);
+  EXPECT(!launch("vector_add", 1, 64, 0, s, a.p, a.p, a.p, 64) && !cuCtxSynchronize());
+  EXPECT(!cuMemFreeHost(pinned));
+  hostcuda_lazy(0);
+  EXPECT(a.read<float>(1)[0] == 10);
+  for (CUevent e : {copied, done}) cuEventDestroy(e);
+  for (CUstream t : {s, other}) cuStreamDestroy(t);
 }
 
 static void countersCount() {
@@ -273,6 +352,8 @@ int main(int argc, char** argv) {
   EXPECT(!cuModuleLoad(&module, argv[1]));
   rightKernels();
   graphsStreamsPeers();
+  capturesRefuse();
+  lazyWork();
   countersCount();
   plantedBugs();
   rightKernels();   // the device works on after every bug

@@ -41,6 +41,9 @@ final class BenchStep implements Callable<Integer> {
   @Option(names = "--device", paramLabel = "NAME", defaultValue = "cpu", description = "Where to compute: " + Workplace.DEVICES + " (default: ${DEFAULT-VALUE}).")
   private String device;
 
+  @Option(names = "--no-graph", description = "Ask a device for every step call by call, instead of replaying a CUDA graph of the whole step.")
+  private boolean noGraph;
+
   @Option(names = "--json", description = "Print the result as one JSON object on the last line.")
   private boolean json;
 
@@ -54,6 +57,7 @@ final class BenchStep implements Callable<Integer> {
     double[] seconds = new double[steps];
     List<String> facts;
     try (Backend backend = Workplace.open(device)) {
+      backend.replay(!noGraph);
       facts = backend.describe();
       TrainStep step = TrainStep.of(recipe, backend, batch);
       SplittableRandom random = new SplittableRandom(1);

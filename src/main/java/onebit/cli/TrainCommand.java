@@ -63,6 +63,9 @@ final class TrainCommand implements Callable<Integer> {
   @Option(names = "--device", paramLabel = "NAME", defaultValue = "cpu", description = "Where to compute: " + Workplace.DEVICES + " (default: ${DEFAULT-VALUE}).")
   private String device;
 
+  @Option(names = "--no-graph", description = "Ask a device for every step call by call, instead of replaying a CUDA graph of the whole step.")
+  private boolean noGraph;
+
   @Option(names = "--epochs", paramLabel = "N", description = "Stop after N epochs of the recipe's schedule; --set train.epochs=N shortens the schedule itself.")
   private Integer epochs;
 
@@ -89,6 +92,7 @@ final class TrainCommand implements Callable<Integer> {
     Screen screen = json ? Screen.of(System.err, false) : Screen.standard(System.out);
     try (Backend backend = Workplace.open(device); RunLock lock = RunLock.acquire(run.path());
         RunLog log = RunLog.open(run.path().resolve("log.txt"), screen)) {
+      backend.replay(!noGraph);
       Runtime.getRuntime().addShutdownHook(hook);
       return train(recipe, backend, folder, run, screen, log);
     } finally {

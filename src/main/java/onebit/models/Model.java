@@ -29,6 +29,7 @@ public final class Model {
   private final List<StateTensor> state = new ArrayList<>();
   private final List<BinaryConv2d> binaryLayers = new ArrayList<>();
   private final StateDictionary dictionary;
+  private Surrogates surrogates;
 
   /**
    * Builds all layers; first values depend on the seed and each parameter's name only.
@@ -113,7 +114,13 @@ public final class Model {
 
   /** Levels and slopes of all binary layers from now on. */
   public void use(Surrogates surrogates) {
+    this.surrogates = surrogates;
     binaryLayers.forEach(layer -> layer.use(surrogates));
+  }
+
+  /** What was last used of all binary layers; null before the first time. */
+  public Surrogates surrogates() {
+    return surrogates;
   }
 
   /** Called before the first batch of an epoch, counted from 0. */

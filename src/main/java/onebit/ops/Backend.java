@@ -47,6 +47,12 @@ public interface Backend extends AutoCloseable {
   /** Most values of a readback. */
   int READBACK = 64;
 
+  /** Something that runs work which is the same each time. */
+  Recorder recorder();
+
+  /** Whether recorded work is replayed, as it is from the start; of no effect where nothing is recorded. */
+  void replay(boolean whether);
+
   /** A way in for bytes, shaped as the largest batch. */
   Inlet inlet(Shape shape);
 

@@ -2,11 +2,13 @@ package onebit.train;
 
 import java.util.List;
 import java.util.Objects;
+import onebit.binarize.Surrogates;
 import onebit.layers.BinaryConv2d;
 import onebit.models.Model;
 import onebit.ops.Backend;
 import onebit.ops.OptimOps;
 import onebit.ops.Readback;
+import onebit.ops.Recorder;
 import onebit.optim.Optimizer;
 import onebit.recipe.Recipe;
 import onebit.tensor.ElementType;
@@ -36,6 +38,9 @@ public final class TrainStep {
   private final List<Tensor> penalties;
   private final List<Tensor> state;
   private final List<Tensor> kept;
+  private final Recorder recorder;
+  private final int classes;
+  private Surrogates recordedWith;
   private Tensor logits;
 
   /**
@@ -59,6 +64,8 @@ public final class TrainStep {
     this.model = model;
     this.optimizer = optimizer;
     this.smoothing = (float) smoothing;
+    this.classes = classes;
+    recorder = backend.recorder();
     labels = backend.create(Shape.vector(batch), ElementType.INT32);
     gradLogits = backend.create(Shape.matrix(batch, classes));
     result = backend.create(Shape.vector(3));
@@ -90,9 +97,14 @@ public final class TrainStep {
   public Running start(Tensor x, int[] wanted, double learningRate) {
     write(wanted, x.shape().d0());
     optimizer.learningRate(learningRate);
-    pass(x);
+    if (!Objects.equals(recordedWith, model.surrogates())) recorder.forget();
+    recordedWith = model.surrogates();
+    recorder.run(new Input(x.memory(), x.shape()), () -> pass(x));
     return running();
   }
+
+  /** What decides the work of a step beside the model: where its images lie, and how many they are. */
+  private record Input(Object memory, Shape shape) {}
 
   /** What the device does in a step; nothing here depends on a value that the host would have to read. */
   private void pass(Tensor x) {
@@ -106,7 +118,7 @@ public final class TrainStep {
   /** Forward, loss and backward without the update. */
   public Outcome gradients(Tensor x, int[] wanted) {
     write(wanted, x.shape().d0());
-    forwardBackward(x);
+    logits = forwardBackward(x);
     backend.optim().judge(verdict, result, penalty, gradients);
     return running().outcome();
   }
@@ -118,17 +130,21 @@ public final class TrainStep {
   }
 
   private void write(int[] wanted, int n) {
+    for (int i = 0; i < n; i++) {
+      if (wanted[i] < 0 || wanted[i] >= classes) throw new IllegalArgumentException("label " + wanted[i] + " of image " + i + " is outside 0.." + (classes - 1));
+    }
     backend.write(labels.first(n), wanted);
   }
 
-  private void forwardBackward(Tensor x) {
+  private Tensor forwardBackward(Tensor x) {
     int n = x.shape().d0();
     Tensor gradNow = gradLogits.first(n);
-    logits = model.forward(x, true);
-    backend.loss().softmaxCrossEntropy(result, gradNow, logits, labels.first(n), smoothing);
+    Tensor out = model.forward(x, true);
+    backend.loss().softmaxCrossEntropy(result, gradNow, out, labels.first(n), smoothing);
     model.backward(gradNow);
     if (penalty != null) backend.fill(penalty, 0);
     for (Tensor part : penalties) backend.point().accumulate(penalty, part);
+    return out;
   }
 
   private Running running() {
@@ -142,7 +158,7 @@ public final class TrainStep {
     return new Outcome(told[1], (double) told[1] + told[4], (int) told[2], (int) told[3], notFinite);
   }
 
-  /** The logits of the last step; valid until the next forward. */
+  /** The logits of the last call of gradients; valid until the next forward. */
   public Tensor logits() {
     return logits;
   }

@@ -12,42 +12,121 @@ import onebit.recipe.Recipe;
 import onebit.tensor.Shape;
 import onebit.tensor.Tensor;
 import onebit.train.TrainStep;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
 /** What a training step asks of a device besides its kernels, by the emulated driver's counters. */
 class StepTrafficTest {
-  private static final List<String> COUNTED = List.of("allocations", "frees", "live_bytes", "synchronisations", "bytes_to_device", "bytes_to_host", "launches");
+  private static final List<String> STILL = List.of("allocations", "frees", "live_bytes", "synchronisations");
 
-  @ParameterizedTest
-  @CsvSource({"bmxnet-lenet-mnist, 2, 12", "adabin-resnet20-cifar10, 1, 3", "biper-resnet20-cifar10-stage2, 1, 3", "rbnn-resnet20-cifar10, 1, 3"})
-  void stepsAllocateNothingAndMoveOnlyTheBatchAndTheLoss(String name, int batch, int steps) throws Exception {
-    String refusal = EmulatedDriver.refusal();
-    assumeTrue(refusal == null, refusal);
-    Recipe recipe = Workplace.RECIPES.load(name, List.of());
-    try (Backend backend = Workplace.open("cuda-emulated")) {
-      TrainStep step = TrainStep.of(recipe, backend, batch);
-      Shape shape = Shape.image(batch, recipe.data().height(), recipe.data().width(), recipe.data().channels());
-      Tensor x = backend.create(shape);
-      float[] images = new float[shape.size()];
-      Random random = new Random(1);
-      for (int i = 0; i < images.length; i++) images[i] = (float) random.nextGaussian();
-      int[] labels = new int[batch];
-      for (int warm = 0; warm < 2; warm++) run(backend, step, x, images, labels);
-      long[] before = COUNTED.stream().mapToLong(EmulatedDriver::counter).toArray();
-      run(backend, step, x, images, labels);
-      long launches = EmulatedDriver.counter("launches") - before[6];
-      for (int i = 1; i < steps; i++) run(backend, step, x, images, labels);
-      long[] after = COUNTED.stream().mapToLong(EmulatedDriver::counter).toArray();
-      for (int i = 0; i < 4; i++) assertEquals(before[i], after[i], COUNTED.get(i));
-      assertEquals(steps * 4L * (images.length + batch), after[4] - before[4], "bytes to the device: images and labels");
-      assertEquals(steps * 4L * OptimOps.VERDICT, after[5] - before[5], "bytes to the host: the verdict");
-      assertEquals(steps * launches, after[6] - before[6], "launches");
+  /** The counters of the driver when it was made, and by how much they grew since. */
+  private static final class Counters {
+    private final long[] still = STILL.stream().mapToLong(EmulatedDriver::counter).toArray();
+    private final long toDevice = EmulatedDriver.counter("bytes_to_device");
+    private final long toHost = EmulatedDriver.counter("bytes_to_host");
+    private final long launches = EmulatedDriver.counter("launches");
+    private final long libraryCalls = EmulatedDriver.counter("library_calls");
+    private final long graphs = EmulatedDriver.counter("graph_launches");
+    private final long calls = EmulatedDriver.counter("calls");
+
+    void assertStill() {
+      for (int i = 0; i < still.length; i++) assertEquals(still[i], EmulatedDriver.counter(STILL.get(i)), STILL.get(i));
+    }
+
+    long since(String name, long before) {
+      return EmulatedDriver.counter(name) - before;
     }
   }
 
-  private static void run(Backend backend, TrainStep step, Tensor x, float[] images, int[] labels) {
-    backend.write(x, images);
-    step.run(x, labels, 1e-3);
+  /** A recipe's step on random images. */
+  private static final class Run {
+    private final Backend backend;
+    private final TrainStep step;
+    private final Tensor x;
+    private final float[] images;
+    private final int[] labels;
+    private TrainStep.Running before;
+
+    Run(Recipe recipe, Backend backend, int batch) {
+      this.backend = backend;
+      step = TrainStep.of(recipe, backend, batch);
+      Shape shape = Shape.image(batch, recipe.data().height(), recipe.data().width(), recipe.data().channels());
+      x = backend.create(shape);
+      images = new float[shape.size()];
+      Random random = new Random(1);
+      for (int i = 0; i < images.length; i++) images[i] = (float) random.nextGaussian();
+      labels = new int[batch];
+    }
+
+    /** Steps whose outcomes are taken one step later, as in training. */
+    void steps(int count) {
+      for (int i = 0; i < count; i++) {
+        backend.write(x, images);
+        TrainStep.Running now = step.start(x, labels, 1e-3);
+        if (before != null) before.outcome();
+        before = now;
+      }
+    }
+  }
+
+  @BeforeEach
+  void needsTheEmulatedDevice() {
+    String refusal = EmulatedDriver.refusal();
+    assumeTrue(refusal == null, refusal);
+  }
+
+  @ParameterizedTest
+  @CsvSource({"bmxnet-lenet-mnist, 2, 12", "adabin-resnet20-cifar10, 1, 3", "biper-resnet20-cifar10-stage2, 1, 3", "rbnn-resnet20-cifar10, 1, 3"})
+  void stepsAllocateNothingWaitForNothingAndMoveOnlyTheBatchAndTheVerdict(String name, int batch, int steps) {
+    Recipe recipe = Workplace.RECIPES.load(name, List.of());
+    try (Backend backend = Workplace.open("cuda-emulated")) {
+      Run run = new Run(recipe, backend, batch);
+      run.steps(3);   // call by call, captured, replayed
+      Counters one = new Counters();
+      run.steps(1);
+      long launches = one.since("launches", one.launches), library = one.since("library_calls", one.libraryCalls);
+      Counters all = new Counters();
+      run.steps(steps);
+      all.assertStill();
+      assertEquals(steps * 4L * (run.images.length + batch), all.since("bytes_to_device", all.toDevice), "bytes to the device: images and labels");
+      assertEquals(steps * 4L * OptimOps.VERDICT, all.since("bytes_to_host", all.toHost), "bytes to the host: the verdict");
+      assertEquals(steps * launches, all.since("launches", all.launches), "launches");
+      assertEquals(steps, all.since("graph_launches", all.graphs), "graphs");
+      System.out.printf("%s: a step is one graph of %d kernels and %d calls of cuBLAS and cuDNN%n", name, launches, library);
+    }
+  }
+
+  @Test
+  void aReplayedStepIsOneGraphBesideTheCopiesOfBatchAndVerdict() {
+    try (Backend backend = Workplace.open("cuda-emulated")) {
+      Run run = new Run(Workplace.RECIPES.load("bmxnet-lenet-mnist", List.of()), backend, 2);
+      run.steps(6);
+      Counters counters = new Counters();
+      run.steps(10);
+      // images and labels: a copy each, an event behind it, and a look at the event of four copies ago; the rate: a fill; the graph;
+      // the verdict: a copy, an event, and a look at the event of the step before
+      assertEquals(10 * (3 + 3 + 1 + 1 + 3), counters.since("calls", counters.calls));
+      backend.replay(false);
+      run.steps(1);
+      Counters direct = new Counters();
+      run.steps(1);
+      assertEquals(0, direct.since("graph_launches", direct.graphs));
+      assertEquals(counters.since("launches", counters.launches) / 12, direct.since("launches", direct.launches));
+    }
+  }
+
+  @Test
+  void aThousandStepsGrowNothing() {
+    Recipe recipe = Workplace.RECIPES.load("default", List.of("network.width=8", "data.height=8", "data.width=8"));
+    try (Backend backend = Workplace.open("cuda-emulated")) {
+      Run run = new Run(recipe, backend, 2);
+      run.steps(3);
+      Counters counters = new Counters();
+      run.steps(1000);
+      counters.assertStill();
+      assertEquals(1000, counters.since("graph_launches", counters.graphs));
+    }
   }
 }

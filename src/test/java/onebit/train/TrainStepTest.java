@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.util.ArrayList;
 import java.util.List;
@@ -14,10 +15,14 @@ import onebit.models.GlyphNet;
 import onebit.models.Model;
 import onebit.ops.Backend;
 import onebit.ops.OnEveryBackend;
+import onebit.ops.cuda.CudaBackend;
+import onebit.ops.cuda.EmulatedDevice;
+import onebit.ops.cuda.EmulatedDriver;
 import onebit.optim.Adam;
 import onebit.optim.Optimizer;
 import onebit.tensor.Shape;
 import onebit.tensor.Tensor;
+import org.junit.jupiter.api.Test;
 
 class TrainStepTest {
   private static final int BATCH = 6;
@@ -91,5 +96,41 @@ class TrainStepTest {
     assertEquals("loss", got.get(6).notFinite());
     assertArrayEquals(direct.model.save().toArray(), delayed.model.save().toArray());
     assertEquals(9, delayed.optimizer.steps());
+  }
+
+  /** Fifty steps on two alternating batches, one of them smaller, with a new slope in the middle; the parameters and running statistics after them. */
+  private static Object[] fiftySteps(Network net) {
+    Tensor large = net.images(0), small = net.images(0.25f).first(BATCH - 2);
+    TrainStep.Running before = null;
+    for (int i = 0; i < 50; i++) {
+      if (i == 30) net.model.use(new AdaBin(AdaBin.Form.CODE, true, false).at(2, 4));
+      TrainStep.Running now = net.step.start(i % 5 == 4 ? small : large, labels(), 0.01 / (1 + i));
+      if (before != null) before.outcome();
+      before = now;
+    }
+    assertNull(before.outcome().notFinite());
+    return net.model.save().toArray();
+  }
+
+  @OnEveryBackend
+  void replayedStepsGiveTheBitsOfStepsAskedCallByCall(Backend backend) {
+    Network net = new Network(backend);
+    backend.replay(false);
+    Object[] wanted = fiftySteps(net);
+    backend.replay(true);
+    assertArrayEquals(wanted, fiftySteps(new Network(backend)));
+  }
+
+  @Test
+  void stepsOfADeviceThatWorksAsLateAsItMayGiveTheSameBits() throws Exception {
+    String refusal = EmulatedDriver.refusal();
+    assumeTrue(refusal == null, refusal);
+    try (Backend backend = CudaBackend.emulated(true)) {
+      Object[] wanted = fiftySteps(new Network(backend));
+      EmulatedDevice.lazy(true);
+      assertArrayEquals(wanted, fiftySteps(new Network(backend)));
+    } finally {
+      EmulatedDevice.lazy(false);
+    }
   }
 }

@@ -13,6 +13,7 @@ import onebit.ops.OptimOps;
 import onebit.ops.PointOps;
 import onebit.ops.PoolOps;
 import onebit.ops.Readback;
+import onebit.ops.Recorder;
 import onebit.ops.Shapes;
 import onebit.tensor.BitTensor;
 import onebit.tensor.ElementType;
@@ -90,6 +91,26 @@ public final class CpuBackend implements Backend {
     Shapes.requireReadback("readLater", from);
     float[] values = read(from);
     return () -> values;
+  }
+
+  @Override
+  public Recorder recorder() {
+    return new Recorder() {
+      @Override
+      public void run(Object key, Runnable work) {
+        work.run();
+      }
+
+      @Override
+      public void forget() {
+        // nothing is recorded
+      }
+    };
+  }
+
+  @Override
+  public void replay(boolean whether) {
+    // nothing is recorded
   }
 
   @Override

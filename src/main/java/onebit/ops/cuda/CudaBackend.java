@@ -18,6 +18,7 @@ import onebit.ops.OptimOps;
 import onebit.ops.PointOps;
 import onebit.ops.PoolOps;
 import onebit.ops.Readback;
+import onebit.ops.Recorder;
 import onebit.ops.Shapes;
 import onebit.tensor.Bfloat16;
 import onebit.tensor.BitTensor;
@@ -41,6 +42,7 @@ public final class CudaBackend implements Backend, DeviceStreams {
   private final CudaBinarizeOps binarize;
   private final CudaLossOps loss;
   private final CudaOptimOps optim;
+  private final List<CudaRecorder> recorders = new ArrayList<>();
 
   private CudaBackend(String name, CudaDevice device, BitProduct product, ElementType activations) {
     this.name = name;
@@ -107,6 +109,7 @@ public final class CudaBackend implements Backend, DeviceStreams {
         : device.model() + ", compute capability " + device.capability() / 10 + "." + device.capability() % 10);
     lines.add(activations == ElementType.BFLOAT16 ? "activations and their gradients bfloat16; weights, statistics and sums float32" : "all values float32");
     lines.add("bit products: " + product);
+    lines.add("steps: " + (device.replays() ? "replayed as CUDA graphs" : "call by call"));
     lines.add("cuBLAS: " + (device.libraries().cublas() ? "loaded" : "missing, linear layers cannot run"));
     lines.add("cuDNN: " + (device.libraries().cudnn() ? "loaded" : "missing, real-valued convolutions cannot run"));
     lines.addAll(device.libraries().notes());
@@ -187,6 +190,18 @@ public final class CudaBackend implements Backend, DeviceStreams {
   public Readback readLater(Tensor from) {
     Shapes.requireReadback("readLater", from);
     return device.readLater(device.memory(from), from.size());
+  }
+
+  @Override
+  public Recorder recorder() {
+    CudaRecorder made = new CudaRecorder(device);
+    recorders.add(made);
+    return made;
+  }
+
+  @Override
+  public void replay(boolean whether) {
+    device.replays(whether);
   }
 
   @Override
@@ -287,6 +302,7 @@ public final class CudaBackend implements Backend, DeviceStreams {
 
   @Override
   public void close() {
+    if (!device.isClosed()) recorders.forEach(CudaRecorder::forget);
     conv.close();
     device.close();
   }

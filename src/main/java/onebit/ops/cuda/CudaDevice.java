@@ -66,6 +66,9 @@ final class CudaDevice implements AutoCloseable {
   private final Staging staging = staging(SLOTS, SLOT_BYTES);
   private final Staging results = staging(READBACKS, 4L * Backend.READBACK);
   private CUstream copyStream;
+  private long memoryState;
+  private boolean replays = true;
+  private boolean recording;
   private volatile boolean closed;
 
   private CudaDevice(int index, boolean emulated, NativeLibraries.Loaded libraries, byte[] image) {
@@ -204,6 +207,7 @@ final class CudaDevice implements AutoCloseable {
 
   /** New memory of zeros, freed with the device. */
   DeviceMemory allocate(long bytes) {
+    requireNotRecording("memory was asked");
     enter();
     DeviceMemory.Address pointer = new DeviceMemory.Address();
     long room = Math.max(16, bytes);
@@ -232,6 +236,7 @@ final class CudaDevice implements AutoCloseable {
 
   private void free(DeviceMemory memory) {
     enter();
+    memoryChanged();
     check("cuMemFree", JCudaDriver.cuMemFree(memory.pointer()));
     allocations.remove(memory);
   }
@@ -258,6 +263,7 @@ final class CudaDevice implements AutoCloseable {
 
   /** Copies host values to the device; the call returns when the values may change again. */
   void upload(DeviceMemory to, MemorySegment from) {
+    requireNotRecording("values were written from the host");
     for (long at = 0; at < from.byteSize(); at += staging.slotBytes()) {
       staging.slot().send(to, at, from.asSlice(at, Math.min(staging.slotBytes(), from.byteSize() - at)), stream);
     }
@@ -265,6 +271,7 @@ final class CudaDevice implements AutoCloseable {
 
   /** Copies device values to the host when all earlier work is done. */
   void download(MemorySegment to, DeviceMemory from) {
+    requireNotRecording("values were read by the host");
     for (long at = 0; at < to.byteSize(); at += staging.slotBytes()) {
       long bytes = Math.min(staging.slotBytes(), to.byteSize() - at);
       Staging.Slot slot = staging.slot();
@@ -276,9 +283,36 @@ final class CudaDevice implements AutoCloseable {
 
   /** Asks for n floats of the device without waiting for them. */
   Readback readLater(DeviceMemory from, int n) {
+    requireNotRecording("values were asked by the host");
     Staging.Slot slot = results.reserve();
     slot.ask(from, 0, 4L * n, stream);
     return () -> slot.take(n);
+  }
+
+  /** A number that changes when what was recorded with addresses of this device holds no longer. */
+  long memoryState() {
+    return memoryState;
+  }
+
+  /** Says that memory was given up, or that a table which kernels read was written anew. */
+  void memoryChanged() {
+    memoryState++;
+  }
+
+  boolean replays() {
+    return replays;
+  }
+
+  void replays(boolean whether) {
+    replays = whether;
+  }
+
+  void recording(boolean now) {
+    recording = now;
+  }
+
+  private void requireNotRecording(String what) {
+    if (recording) throw new IllegalStateException("cuda: " + what + " inside work that is recorded; it belongs before or behind it");
   }
 
   /** Page-locked memory for copies to and from this device, freed with it. */
@@ -329,8 +363,13 @@ final class CudaDevice implements AutoCloseable {
   }
 
   void synchronize() {
+    requireNotRecording("the host waited");
     enter();
     check("cuStreamSynchronize", JCudaDriver.cuStreamSynchronize(stream));
+  }
+
+  boolean isClosed() {
+    return closed;
   }
 
   @Override

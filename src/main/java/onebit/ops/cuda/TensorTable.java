@@ -65,6 +65,7 @@ final class TensorTable {
     }
     if (table == null || table.bytes() < host.byteSize()) table = device.allocate(host.byteSize());
     if (pieces == null || pieces.bytes() < 8L * pieceCount) pieces = device.allocate(8L * pieceCount);
+    device.memoryChanged();
     device.upload(table, host);
     device.upload(pieces, MemorySegment.ofArray(list));
     sent.copyFrom(host);

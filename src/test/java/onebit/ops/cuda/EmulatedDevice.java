@@ -60,6 +60,17 @@ public final class EmulatedDevice {
     invokeVoid("hostcuda_reset_counters");
   }
 
+  /** Whether the driver puts work off until somebody waits for it: the latest order a device may choose, where its usual one is the earliest. */
+  public static void lazy(boolean whether) {
+    Path driver = Path.of("target/hostcuda", System.getProperty("onebit.hostcuda", "normal"), "libcuda.so.1").toAbsolutePath();
+    SymbolLookup symbols = SymbolLookup.libraryLookup(driver, Arena.global());
+    try {
+      Linker.nativeLinker().downcallHandle(symbols.find("hostcuda_lazy").orElseThrow(), FunctionDescriptor.ofVoid(ValueLayout.JAVA_INT)).invokeExact(whether ? 1 : 0);
+    } catch (Throwable t) {
+      throw new AssertionError(t);
+    }
+  }
+
   public static void clearError() {
     invokeVoid("hostcuda_clear_error");
   }

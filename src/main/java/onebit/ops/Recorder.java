@@ -1,0 +1,14 @@
+package onebit.ops;
+
+/**
+ * Runs work that asks the same of the backend every time; a device records it once and then repeats it in one call.
+ *
+ * <p>Recorded work reads nothing on the host, writes nothing from it and asks for no memory it did not ask for the first time.
+ */
+public interface Recorder {
+  /** Does the work that goes by this key. */
+  void run(Object key, Runnable work);
+
+  /** Throws away what is recorded: the work asks something else from now on. */
+  void forget();
+}

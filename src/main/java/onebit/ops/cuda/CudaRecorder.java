@@ -1,0 +1,90 @@
+package onebit.ops.cuda;
+
+import java.util.Iterator;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import jcuda.driver.CUgraph;
+import jcuda.driver.CUgraphExec;
+import jcuda.driver.CUstreamCaptureMode;
+import jcuda.driver.JCudaDriver;
+import onebit.ops.Recorder;
+
+/**
+ * Work as a CUDA graph: the first time it runs call by call, so that scratch grows and libraries plan; the second time it is captured; from
+ * then on it is one launch.
+ *
+ * <p>A graph holds addresses. When the device gave up or renamed memory since, the work runs call by call once more and is captured anew.
+ */
+final class CudaRecorder implements Recorder {
+  private static final int MOST_GRAPHS = 8;
+
+  private final CudaDevice device;
+  private final Map<Object, Entry> known = new LinkedHashMap<>();
+
+  /** What is known of the work of one key: the state of the device's memory when it last ran call by call, and its graph. */
+  private static final class Entry {
+    long ranWith = -1;
+    CUgraphExec graph;
+  }
+
+  CudaRecorder(CudaDevice device) {
+    this.device = device;
+  }
+
+  @Override
+  public void run(Object key, Runnable work) {
+    Entry entry = known.get(key);
+    if (!device.replays() || entry == null || entry.ranWith != device.memoryState()) {
+      work.run();
+      remember(key, entry);
+      return;
+    }
+    if (entry.graph == null) entry.graph = capture(work);
+    device.enter();
+    device.check("cuGraphLaunch", JCudaDriver.cuGraphLaunch(entry.graph, device.stream()));
+  }
+
+  private void remember(Object key, Entry before) {
+    if (before != null) drop(before);
+    Entry entry = before == null ? new Entry() : before;
+    entry.ranWith = device.memoryState();
+    known.put(key, entry);
+    if (known.size() <= MOST_GRAPHS) return;
+    Iterator<Entry> oldest = known.values().iterator();
+    drop(oldest.next());
+    oldest.remove();
+  }
+
+  private CUgraphExec capture(Runnable work) {
+    CUgraph graph = new CUgraph();
+    device.enter();
+    device.check("cuStreamBeginCapture", JCudaDriver.cuStreamBeginCapture(device.stream(), CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL));
+    boolean whole = false;
+    device.recording(true);
+    try {
+      work.run();
+      whole = true;
+    } finally {
+      device.recording(false);
+      int ended = JCudaDriver.cuStreamEndCapture(device.stream(), graph);
+      if (whole) device.check("cuStreamEndCapture", ended);
+      else if (ended == 0) JCudaDriver.cuGraphDestroy(graph);
+    }
+    CUgraphExec executable = new CUgraphExec();
+    int code = JCudaDriver.cuGraphInstantiate(executable, graph, 0);
+    JCudaDriver.cuGraphDestroy(graph);
+    device.check("cuGraphInstantiate", code);
+    return executable;
+  }
+
+  private static void drop(Entry entry) {
+    if (entry.graph != null) JCudaDriver.cuGraphExecDestroy(entry.graph);
+    entry.graph = null;
+  }
+
+  @Override
+  public void forget() {
+    device.enter();
+    known.values().forEach(CudaRecorder::drop);
+  }
+}
