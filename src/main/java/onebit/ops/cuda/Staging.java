@@ -2,6 +2,7 @@ package onebit.ops.cuda;
 
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.Arrays;
 import jcuda.Pointer;
 import jcuda.driver.CUevent;
 import jcuda.driver.CUstream;
@@ -83,7 +84,7 @@ final class Staging implements AutoCloseable {
   Slot slot() {
     device.enter();
     next = (next + 1) % slots.length;
-    if (slots[next] == null) slots[next] = new Slot();
+    if (slots[0] == null) Arrays.setAll(slots, i -> new Slot());
     slots[next].await();
     return slots[next];
   }
