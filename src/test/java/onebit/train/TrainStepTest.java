@@ -125,7 +125,7 @@ class TrainStepTest {
   void stepsOfADeviceThatWorksAsLateAsItMayGiveTheSameBits() throws Exception {
     String refusal = EmulatedDriver.refusal();
     assumeTrue(refusal == null, refusal);
-    try (Backend backend = CudaBackend.emulated(true)) {
+    try (Backend backend = CudaBackend.emulated()) {
       Object[] wanted = fiftySteps(new Network(backend));
       EmulatedDevice.lazy(true);
       assertArrayEquals(wanted, fiftySteps(new Network(backend)));

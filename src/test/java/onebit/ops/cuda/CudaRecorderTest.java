@@ -23,7 +23,7 @@ class CudaRecorderTest {
   void open() throws Exception {
     String refusal = EmulatedDriver.refusal();
     assumeTrue(refusal == null, refusal);
-    backend = CudaBackend.emulated(true);
+    backend = CudaBackend.emulated();
   }
 
   @AfterEach
