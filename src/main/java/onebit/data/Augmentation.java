@@ -53,6 +53,11 @@ public sealed interface Augmentation {
       if (random.nextDouble() >= probability) return;
       Picture x = bench.image();
       int c = x.channels();
+      if (c == 3 && VectorResize.REFUSAL == null) {
+        VectorFlip.apply(x, bench.spare(x.height(), x.width(), 3));
+        bench.swap();
+        return;
+      }
       byte[] p = x.pixels();
       for (int h = 0; h < x.height(); h++) {
         int left = h * x.width() * c;

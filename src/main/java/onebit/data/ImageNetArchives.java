@@ -28,8 +28,8 @@ import java.util.concurrent.atomic.AtomicLong;
  *
  * <pre>
  * train.tar := CLASS.tar*              CLASS.tar := CLASS_NUMBER.JPEG*          val.tar := ILSVRC2012_val_NUMBER.JPEG*
- * Encoding  of a re-encoded image: shorter side as asked by {@link Resize}, JPEG quality 90, colour at half resolution; an image that is not larger,
- *           or cannot be decoded, is copied as it is
+ * Encoding  of a re-encoded image: shorter side at most as asked by {@link Resize}, JPEG quality 90, colour at half resolution; where that is not
+ *           fewer bytes, or the image cannot be decoded, it is copied as it is
  * </pre>
  */
 public final class ImageNetArchives {
@@ -248,7 +248,7 @@ public final class ImageNetArchives {
     progress.at(done.addAndGet(image.length), total);
   }
 
-  /** The image with its shorter side as asked, or its own bytes where it is not larger or cannot be decoded. */
+  /** The image with a shorter side of at most what is asked, or its own bytes where they are fewer or cannot be decoded. */
   private byte[] smaller(Workspace work, String name, byte[] image) throws IOException {
     Picture whole = work.whole;
     try {
@@ -258,10 +258,13 @@ public final class ImageNetArchives {
       return image;
     }
     int shorter = Math.min(whole.height(), whole.width());
-    if (shorter <= plan.shortSide()) return image;
-    int h = whole.height() == shorter ? plan.shortSide() : Resize.longSide(whole.height(), shorter, plan.shortSide());
-    int w = whole.width() == shorter ? plan.shortSide() : Resize.longSide(whole.width(), shorter, plan.shortSide());
-    work.resize.apply(whole, h, w, work.small);
-    return JpegEncoder.encode(work.small, QUALITY);
+    Picture small = shorter <= plan.shortSide() ? whole : work.small;
+    if (small != whole) {
+      int h = whole.height() == shorter ? plan.shortSide() : Resize.longSide(whole.height(), shorter, plan.shortSide());
+      int w = whole.width() == shorter ? plan.shortSide() : Resize.longSide(whole.width(), shorter, plan.shortSide());
+      work.resize.apply(whole, h, w, small);
+    }
+    byte[] coded = JpegEncoder.encode(small, QUALITY);
+    return coded.length < image.length ? coded : image;
   }
 }

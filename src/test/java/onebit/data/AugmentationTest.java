@@ -53,6 +53,17 @@ class AugmentationTest {
     return into;
   }
 
+  @Test void everyWidthIsMirroredPixelByPixel() throws IOException {
+    for (int width : new int[] {1, 15, 16, 17, 31, 32, 33, 48, 50, 224}) {
+      Single image = gradient(3, width);
+      byte[] y = augmented(image, 0, 0, new Augmentation.Flip(1));
+      for (int i = 0; i < y.length; i++) {
+        int row = i / (3 * width), column = i / 3 % width;
+        assertEquals(image.pixels[(row * width + width - 1 - column) * 3 + i % 3], y[i], "width " + width + ", value " + i);
+      }
+    }
+  }
+
   @Test void flipMirrorsHalfOfTheSamples() throws IOException {
     Single image = gradient(4, 7);
     byte[] mirrored = new byte[image.pixels.length];
