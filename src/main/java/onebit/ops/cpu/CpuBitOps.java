@@ -19,7 +19,7 @@ public final class CpuBitOps implements BitOps {
   private static final int TILE = 64;
 
   private final XnorKernel kernel;
-  private final ThreadLocal<BitPatches> patches = ThreadLocal.withInitial(BitPatches::new);
+  private final ThreadLocal<BitTile> tiles = ThreadLocal.withInitial(BitTile::new);
   private final FilterTables tables = new FilterTables();
   private long[] panels = new long[0], aligned = new long[0];
   private long[] words;
@@ -85,62 +85,71 @@ public final class CpuBitOps implements BitOps {
   @Override
   public void xnorGemm(Tensor y, BitTensor a, BitTensor b) {
     ConvRules.requireXnorGemm(y, a, b);
-    rowWords = a.words();
-    rowBits = a.bits();
     n = b.rows();
     padded = kernel.padded(n);
-    words = a.longs();
-    xs = y.floats();
-    panels(b.longs(), n, rowWords, padded);
-    CpuThreads.range(a.rows(), TILE, this, (op, from, to) -> {
-      BitPatches tile = op.patches.get();
-      int words = op.rowWords, padded = op.padded, n = op.n, rows = tileRows(to - from);
-      tile.room(rows, words, padded);
-      System.arraycopy(op.words, from * words, tile.rows, 0, (to - from) * words);
-      op.kernel.differences(tile.counts, tile.rows, rows, op.panels, words, padded);
-      for (int m = from; m < to; m++) dots(op.xs, m * n, tile.counts, (m - from) * padded, n, op.rowBits);
-    });
+    panels(b.longs(), n, a.words(), padded);
+    tables.fillProduct(a.bits(), a.words(), padded);
+    multiply(y, a);
   }
 
-  private static void dots(float[] y, int to, int[] counts, int from, int n, int bits) {
-    for (int i = 0; i < n; i++) y[to + i] = bits - 2 * counts[from + i];
+  /** y = the products of all rows of a with the panels. */
+  private void multiply(Tensor y, BitTensor a) {
+    words = a.longs();
+    rowWords = a.words();
+    xs = y.floats();
+    CpuThreads.range(a.rows(), TILE, this, (op, from, to) -> {
+      BitTile tile = op.tiles.get();
+      tile.rows(op.words, from, to, op.rowWords, op.tables);
+      op.products(tile, to - from, from * op.n);
+    });
   }
 
   @Override
   public void xnorConv2d(Tensor y, BitTensor x, BitTensor w, BinarySet xSet, BinarySet wSet, ConvGeometry g, Padding padding, float offset) {
     ConvRules.requireXnorConv2d(y, x, w, xSet, wSet, g);
+    boolean matrix = g.r() == 1 && g.s() == 1 && g.stride() == 1 && g.pad() == 0;
+    int patchWords = BitTile.words(g);
     this.g = g;
-    rowWords = BitPatches.words(g);
-    padded = kernel.padded(g.o());
-    if (aligned.length < g.o() * rowWords) aligned = new long[g.o() * rowWords];
-    BitPatches.alignFilters(aligned, w, g);
+    n = g.o();
+    padded = kernel.padded(n);
+    if (aligned.length < n * patchWords) aligned = new long[n * patchWords];
+    BitTile.alignFilters(aligned, w, g);
+    panels(aligned, n, patchWords, padded);
+    tables.fill(w, xSet, wSet, g, padding, offset, padded, matrix);
+    if (matrix) {
+      multiply(y, x);
+      return;
+    }
     words = x.longs();
     xs = y.floats();
-    panels(aligned, g.o(), rowWords, padded);
-    tables.fill(w, xSet, wSet, g, padding, offset);
     rows = Math.clamp(4 * TILE / g.q(), 1, g.p());
     blocks = (g.p() + rows - 1) / rows;
     CpuThreads.range(g.n() * blocks, 1, this, (op, piece, end) -> op.convolve(piece / op.blocks, piece % op.blocks * op.rows));
   }
 
+  /** The output rows of an image from p0, as many as a piece has. */
   private void convolve(int image, int p0) {
-    int p1 = Math.min(g.p(), p0 + rows);
-    BitPatches tile = patches.get();
-    tile.strips(words, image, p0, p1, g, tables.countsOnes());
-    for (int from = p0 * g.q(); from < p1 * g.q(); from += TILE) {
-      int to = Math.min(p1 * g.q(), from + TILE), tileRows = tileRows(to - from);
-      tile.room(tileRows, rowWords, padded);
-      tile.patches(from, to, g);
-      kernel.differences(tile.counts, tile.rows, tileRows, panels, rowWords, padded);
-      for (int pixel = from; pixel < to; pixel++) {
-        int at = pixel - from;
-        tables.values(kernel, xs, (image * g.p() * g.q() + pixel) * g.o(), tile.counts, at * padded, tile.ones[at], pixel / g.q(), pixel % g.q());
-      }
+    int p1 = Math.min(g.p(), p0 + rows), columns = g.q(), pixels = g.p() * columns;
+    BitTile tile = tiles.get();
+    tile.load(words, image, p0, p1, g, tables.countsOnes());
+    for (int from = p0 * columns; from < p1 * columns; from += TILE) {
+      int to = Math.min(p1 * columns, from + TILE);
+      tile.patches(from, to, g, tables);
+      products(tile, to - from, (image * pixels + from) * n);
     }
   }
 
-  private static int tileRows(int rows) {
-    return (rows + XnorKernel.ROWS - 1) / XnorKernel.ROWS * XnorKernel.ROWS;
+  /** The products of a tile's rows, in place where the kernel writes whole rows, else by way of the tile's own room. */
+  private void products(BitTile tile, int rows, int to) {
+    if (n == padded && rows >= XnorKernel.ROWS) {
+      kernel.products(xs, to, n, tile, rows, panels, tables);
+      return;
+    }
+    int enough = Math.max(XnorKernel.ROWS, rows);
+    if (tile.products.length < enough * padded) tile.products = new float[enough * padded];
+    tile.repeatLast(rows);
+    kernel.products(tile.products, 0, padded, tile, enough, panels, tables);
+    for (int m = 0; m < rows; m++) System.arraycopy(tile.products, m * padded, xs, to + m * n, n);
   }
 
   private void panels(long[] filters, int count, int words, int padded) {

@@ -16,20 +16,35 @@ import onebit.tensor.BitTensor;
  * </pre>
  */
 final class FilterTables {
-  private int filters, columnClasses;
+  private int padded, words, columnClasses;
   private int[] rowClass = new int[0], columnClass = new int[0], rowRanges = new int[0], columnRanges = new int[0];
   /** By class: valid taps times channels. */
   private int[] valid = new int[0];
-  /** By class and filter: V + 2 outside ones, and what does not depend on the pixel. */
-  private int[] dotBase = new int[0];
-  private float[] rest = new float[0];
+  /** Where word k of a patch lies from its first. */
+  int[] offsets = new int[0];
+  /** By class and filter, filters rounded up to the kernel's: V + 2 outside ones, and what does not depend on the pixel. */
+  float[] dotBase = new float[0], rest = new float[0];
   /** By filter: dx dw and dx cw. */
-  private float[] dotScale = new float[0], onesScale = new float[0];
+  float[] dotScale = new float[0], onesScale = new float[0];
   private int[] tapOnes = new int[0];
   private boolean countsOnes;
 
-  void fill(BitTensor w, BinarySet xSet, BinarySet wSet, ConvGeometry g, Padding padding, float offset) {
-    filters = g.o();
+  /** The constants of a product of two sign matrices. */
+  void fillProduct(int bits, int words, int paddedFilters) {
+    room(paddedFilters, 1, words);
+    for (int k = 0; k < words; k++) offsets[k] = k;
+    for (int n = 0; n < padded; n++) {
+      dotBase[n] = bits;
+      rest[n] = 0;
+      dotScale[n] = 1;
+      onesScale[n] = 0;
+    }
+    countsOnes = false;
+  }
+
+  /** The constants of a convolution; words of a patch lie as {@link BitTile} reads them, or side by side when the image itself is the matrix. */
+  void fill(BitTensor w, BinarySet xSet, BinarySet wSet, ConvGeometry g, Padding padding, float offset, int paddedFilters, boolean matrix) {
+    int filters = g.o();
     boolean zero = padding == Padding.ZERO;
     rowRanges = grown(rowRanges, 2 * g.p());
     columnRanges = grown(columnRanges, 2 * g.q());
@@ -38,13 +53,10 @@ final class FilterTables {
     int rowClasses = classes(rowClass, rowRanges, g.p(), g.h(), g.r(), g, zero);
     columnClasses = classes(columnClass, columnRanges, g.q(), g.w(), g.s(), g, zero);
     valid = grown(valid, rowClasses * columnClasses);
-    dotBase = grown(dotBase, rowClasses * columnClasses * filters);
     tapOnes = grown(tapOnes, g.r() * g.s());
-    if (rest.length < dotBase.length) rest = new float[dotBase.length];
-    if (dotScale.length < filters) {
-      dotScale = new float[filters];
-      onesScale = new float[filters];
-    }
+    room(paddedFilters, rowClasses * columnClasses, BitTile.words(g));
+    if (matrix) for (int k = 0; k < w.words(); k++) offsets[k] = k;
+    else BitTile.offsets(offsets, g);
     float cx = xSet.centre().floats()[0], dx = xSet.distance().floats()[0];
     float[] cws = wSet.centre().floats(), dws = wSet.distance().floats();
     countsOnes = false;
@@ -63,8 +75,8 @@ final class FilterTables {
           }
           int kind = i * columnClasses + j, v = rows * columns * g.c();
           valid[kind] = v;
-          dotBase[kind * filters + n] = v + 2 * (all - inside);
-          rest[kind * filters + n] = cx * dw * (2 * inside - v) + cx * cw * v + offset;
+          dotBase[kind * padded + n] = v + 2 * (all - inside);
+          rest[kind * padded + n] = cx * dw * (2 * inside - v) + cx * cw * v + offset;
         }
       }
     }
@@ -75,10 +87,38 @@ final class FilterTables {
     return countsOnes;
   }
 
-  /** The outputs of one pixel from its counts of differing bits and of ones. */
-  void values(XnorKernel kernel, float[] y, int to, int[] counts, int from, int ones, int p, int q) {
-    int kind = rowClass[p] * columnClasses + columnClass[q];
-    kernel.values(y, to, counts, from, dotBase, rest, kind * filters, dotScale, onesScale, countsOnes ? 2 * ones - valid[kind] : 0, filters);
+  /** Filters rounded up to the kernel's: the constants of one class. */
+  int padded() {
+    return padded;
+  }
+
+  /** Words of one row. */
+  int words() {
+    return words;
+  }
+
+  /** The class of an output pixel. */
+  int kind(int p, int q) {
+    return rowClass[p] * columnClasses + columnClass[q];
+  }
+
+  /** Valid taps times channels of a class. */
+  int valid(int kind) {
+    return valid[kind];
+  }
+
+  private void room(int paddedFilters, int classes, int rowWords) {
+    padded = paddedFilters;
+    words = rowWords;
+    offsets = grown(offsets, words);
+    if (dotBase.length < classes * padded) {
+      dotBase = new float[classes * padded];
+      rest = new float[classes * padded];
+    }
+    if (dotScale.length < padded) {
+      dotScale = new float[padded];
+      onesScale = new float[padded];
+    }
   }
 
   /** The class of each output position, and the range of taps inside the image of each class; returns their number. */
@@ -105,7 +145,7 @@ final class FilterTables {
   /** Ones among count bits of a row from the given bit. */
   private static int ones(long[] words, int row, int bit, int count) {
     int sum = 0;
-    for (int i = 0; i < count; i += 64) sum += Long.bitCount(BitPatches.bits(words, row, bit + i, Math.min(64, count - i)));
+    for (int i = 0; i < count; i += 64) sum += Long.bitCount(BitTile.bits(words, row, bit + i, Math.min(64, count - i)));
     return sum;
   }
 

@@ -15,42 +15,41 @@ final class PlainXnor implements XnorKernel {
   }
 
   @Override
-  public void differences(int[] counts, long[] a, int rows, long[] panels, int words, int padded) {
+  public void products(float[] y, int to, int stride, BitTile tile, int rows, long[] panels, FilterTables table) {
+    int padded = table.padded(), words = table.words();
+    tile.roomForCounts(block());
+    int[] counts = tile.counts, at = table.offsets;
+    long[] a = tile.words;
     for (int n0 = 0; n0 < padded; n0 += block()) {
       int width = Math.min(block(), padded - n0);
       for (int m = 0; m < rows; m++) {
-        int k = 0, panel = n0 * words, row = m * words, to = m * padded + n0;
-        Arrays.fill(counts, to, to + width, 0);
+        int k = 0, panel = n0 * words, row = tile.row[m];
+        Arrays.fill(counts, 0, width, 0);
         for (; k + 4 <= words; k += 4, panel += 4 * width) {
-          fourWords(counts, to, panels, panel, width, a[row + k], a[row + k + 1], a[row + k + 2], a[row + k + 3]);
+          fourWords(counts, panels, panel, width, a[row + at[k]], a[row + at[k + 1]], a[row + at[k + 2]], a[row + at[k + 3]]);
         }
-        for (; k < words; k++, panel += width) oneWord(counts, to, panels, panel, width, a[row + k]);
+        for (; k < words; k++, panel += width) oneWord(counts, panels, panel, width, a[row + at[k]]);
+        values(y, to + m * stride + n0, counts, table, tile.kind[m], n0, width, tile.sumX[m]);
       }
     }
   }
 
-  private static void fourWords(int[] sums, int to, long[] b, int from, int width, long a0, long a1, long a2, long a3) {
+  private static void fourWords(int[] sums, long[] b, int from, int width, long a0, long a1, long a2, long a3) {
     int b1 = from + width, b2 = b1 + width, b3 = b2 + width;
     for (int j = 0; j < width; j++) {
-      sums[to + j] += Long.bitCount(a0 ^ b[from + j]) + Long.bitCount(a1 ^ b[b1 + j]) + Long.bitCount(a2 ^ b[b2 + j]) + Long.bitCount(a3 ^ b[b3 + j]);
+      sums[j] += Long.bitCount(a0 ^ b[from + j]) + Long.bitCount(a1 ^ b[b1 + j]) + Long.bitCount(a2 ^ b[b2 + j]) + Long.bitCount(a3 ^ b[b3 + j]);
     }
   }
 
-  private static void oneWord(int[] sums, int to, long[] b, int from, int width, long a0) {
-    for (int j = 0; j < width; j++) sums[to + j] += Long.bitCount(a0 ^ b[from + j]);
+  private static void oneWord(int[] sums, long[] b, int from, int width, long a0) {
+    for (int j = 0; j < width; j++) sums[j] += Long.bitCount(a0 ^ b[from + j]);
   }
 
-  @Override
-  public void values(float[] y, int to, int[] counts, int from, int[] dotBase, float[] rest, int offset, float[] dotScale, float[] onesScale, float sumX,
-      int filters) {
-    values(0, y, to, counts, from, dotBase, rest, offset, dotScale, onesScale, sumX, filters);
-  }
-
-  /** The same for the filters from first. */
-  static void values(int first, float[] y, int to, int[] counts, int from, int[] dotBase, float[] rest, int offset, float[] dotScale, float[] onesScale,
-      float sumX, int filters) {
-    for (int n = first; n < filters; n++) {
-      y[to + n] = Math.fma(dotScale[n], dotBase[offset + n] - 2 * counts[from + n], Math.fma(onesScale[n], sumX, rest[offset + n]));
+  private static void values(float[] y, int to, int[] counts, FilterTables table, int kind, int n0, int width, float sumX) {
+    float[] dotScale = table.dotScale, dotBase = table.dotBase, onesScale = table.onesScale, rest = table.rest;
+    for (int j = 0; j < width; j++) {
+      int n = n0 + j;
+      y[to + j] = Math.fma(dotScale[n], dotBase[kind + n] - 2 * counts[j], Math.fma(onesScale[n], sumX, rest[kind + n]));
     }
   }
 

@@ -14,9 +14,9 @@ import jdk.incubator.vector.VectorSpecies;
  */
 final class VectorXnor implements XnorKernel {
   private static final VectorSpecies<Long> LONGS = LongVector.SPECIES_512;
-  private static final VectorSpecies<Integer> INTS = IntVector.SPECIES_256;
-  private static final VectorSpecies<Integer> COUNTS = IntVector.SPECIES_512;
-  private static final VectorSpecies<Float> FLOATS = FloatVector.SPECIES_512;
+  private static final VectorSpecies<Integer> INTS = IntVector.SPECIES_256, COUNTS = IntVector.SPECIES_512;
+  private static final VectorSpecies<Float> FLOATS = FloatVector.SPECIES_512, FLOATS8 = FloatVector.SPECIES_256;
+  private static final FloatVector MINUS_TWO = FloatVector.broadcast(FLOATS8, -2);
 
   @Override
   public int block() {
@@ -30,21 +30,106 @@ final class VectorXnor implements XnorKernel {
   }
 
   @Override
-  public void differences(int[] counts, long[] a, int rows, long[] panels, int words, int padded) {
+  public void products(float[] y, int to, int stride, BitTile tile, int rows, long[] panels, FilterTables table) {
+    int padded = table.padded(), words = table.words();
+    if (tile.isOfThreeStrips() && words <= 9) {
+      for (int n0 = 0; n0 < padded; n0 += 32) heldFilters(y, to, stride, tile, rows, panels, n0 * words, Math.min(32, padded - n0), table, n0);
+      return;
+    }
+    tile.gather(rows, table);
+    tile.roomForCounts(rows * padded);
+    int[] counts = tile.counts;
+    long[] a = tile.gathered;
     for (int n0 = 0; n0 < padded; n0 += 32) {
       int panel = n0 * words;
+      // the last group begins so early that it is whole: some rows are counted twice
       switch (Math.min(32, padded - n0)) {
         case 32 -> {
-          for (int m = 0; m < rows; m += 2) twoByFour(counts, m * padded + n0, padded, a, m * words, panels, panel, words);
+          for (int i = 0; i < rows; i += 2) {
+            int m = Math.min(i, rows - 2);
+            twoByFour(counts, m * padded + n0, padded, a, tile.begin + m * words, panels, panel, words);
+          }
         }
         case 16 -> {
-          for (int m = 0; m < rows; m += 4) fourByTwo(counts, m * padded + n0, padded, a, m * words, panels, panel, words);
+          for (int i = 0; i < rows; i += 4) {
+            int m = Math.min(i, rows - 4);
+            fourByTwo(counts, m * padded + n0, padded, a, tile.begin + m * words, panels, panel, words);
+          }
         }
         default -> {
-          for (int m = 0; m < rows; m += 4) fourByOne(counts, m * padded + n0, padded, a, m * words, panels, panel, words);
+          for (int i = 0; i < rows; i += 4) {
+            int m = Math.min(i, rows - 4);
+            fourByOne(counts, m * padded + n0, padded, a, tile.begin + m * words, panels, panel, words);
+          }
         }
       }
     }
+    for (int m = 0; m < rows; m++) values(y, to + m * stride, counts, m * padded, table, tile.kind[m], tile.sumX[m]);
+  }
+
+  /** One panel of a convolution with patches of three strips of up to three words: its filters stay in registers, eight at a time. */
+  private static void heldFilters(float[] y, int to, int stride, BitTile tile, int rows, long[] panels, int panel, int width, FilterTables table, int n0) {
+    for (int n = 0; n < width; n += 8) {
+      switch (table.words()) {
+        case 3 -> threeWords(y, to, stride, tile, rows, panels, panel + n, width, table, n0 + n);
+        case 6 -> sixWords(y, to, stride, tile, rows, panels, panel + n, width, table, n0 + n);
+        default -> nineWords(y, to, stride, tile, rows, panels, panel + n, width, table, n0 + n);
+      }
+    }
+  }
+
+  private static void threeWords(float[] y, int to, int stride, BitTile tile, int rows, long[] b, int panel, int width, FilterTables table, int n) {
+    long[] a = tile.words;
+    int[] row = tile.row;
+    int second = table.offsets[1], third = table.offsets[2];
+    LongVector w0 = filters(b, panel), w1 = filters(b, panel + width), w2 = filters(b, panel + 2 * width);
+    for (int m = 0; m < rows; m++) {
+      int r0 = row[m], r1 = r0 + second, r2 = r0 + third;
+      LongVector s0 = differing(w0, a[r0]);
+      LongVector s1 = differing(w1, a[r1]);
+      LongVector s2 = differing(w2, a[r2]);
+      store(s0.add(s1).add(s2), y, to + m * stride + n, table, tile.kind[m] + n, n, tile.sumX[m]);
+    }
+  }
+
+  private static void sixWords(float[] y, int to, int stride, BitTile tile, int rows, long[] b, int panel, int width, FilterTables table, int n) {
+    long[] a = tile.words;
+    int[] row = tile.row;
+    int second = table.offsets[2], third = table.offsets[4];
+    LongVector w0 = filters(b, panel), w1 = filters(b, panel + width), w2 = filters(b, panel + 2 * width);
+    LongVector w3 = filters(b, panel + 3 * width), w4 = filters(b, panel + 4 * width), w5 = filters(b, panel + 5 * width);
+    for (int m = 0; m < rows; m++) {
+      int r0 = row[m], r1 = r0 + second, r2 = r0 + third;
+      LongVector s0 = differing(w0, a[r0]).add(differing(w1, a[r0 + 1]));
+      LongVector s1 = differing(w2, a[r1]).add(differing(w3, a[r1 + 1]));
+      LongVector s2 = differing(w4, a[r2]).add(differing(w5, a[r2 + 1]));
+      store(s0.add(s1).add(s2), y, to + m * stride + n, table, tile.kind[m] + n, n, tile.sumX[m]);
+    }
+  }
+
+  private static void nineWords(float[] y, int to, int stride, BitTile tile, int rows, long[] b, int panel, int width, FilterTables table, int n) {
+    long[] a = tile.words;
+    int[] row = tile.row;
+    int second = table.offsets[3], third = table.offsets[6];
+    LongVector w0 = filters(b, panel), w1 = filters(b, panel + width), w2 = filters(b, panel + 2 * width);
+    LongVector w3 = filters(b, panel + 3 * width), w4 = filters(b, panel + 4 * width), w5 = filters(b, panel + 5 * width);
+    LongVector w6 = filters(b, panel + 6 * width), w7 = filters(b, panel + 7 * width), w8 = filters(b, panel + 8 * width);
+    for (int m = 0; m < rows; m++) {
+      int r0 = row[m], r1 = r0 + second, r2 = r0 + third;
+      LongVector s0 = differing(w0, a[r0]).add(differing(w1, a[r0 + 1])).add(differing(w2, a[r0 + 2]));
+      LongVector s1 = differing(w3, a[r1]).add(differing(w4, a[r1 + 1])).add(differing(w5, a[r1 + 2]));
+      LongVector s2 = differing(w6, a[r2]).add(differing(w7, a[r2 + 1])).add(differing(w8, a[r2 + 2]));
+      store(s0.add(s1).add(s2), y, to + m * stride + n, table, tile.kind[m] + n, n, tile.sumX[m]);
+    }
+  }
+
+  private static LongVector filters(long[] panels, int at) {
+    return LongVector.fromArray(LONGS, panels, at);
+  }
+
+  /** Differing bits of eight filters' words and one of a row. */
+  private static LongVector differing(LongVector filters, long word) {
+    return filters.lanewise(VectorOperators.XOR, word).lanewise(VectorOperators.BIT_COUNT);
   }
 
   private static void twoByFour(int[] counts, int to, int stride, long[] a, int row, long[] b, int panel, int words) {
@@ -119,18 +204,28 @@ final class VectorXnor implements XnorKernel {
     ((IntVector) sums.convertShape(VectorOperators.L2I, INTS, 0)).intoArray(counts, to);
   }
 
-  @Override
-  public void values(float[] y, int to, int[] counts, int from, int[] dotBase, float[] rest, int offset, float[] dotScale, float[] onesScale, float sumX,
-      int filters) {
+  /** The outputs of one row from its counts. */
+  private static void values(float[] y, int to, int[] counts, int from, FilterTables table, int kind, float sumX) {
     FloatVector sum = FloatVector.broadcast(FLOATS, sumX);
-    int n = 0;
-    for (; n + 16 <= filters; n += 16) {
-      IntVector twice = IntVector.fromArray(COUNTS, counts, from + n).lanewise(VectorOperators.LSHL, 1);
-      FloatVector dot = (FloatVector) IntVector.fromArray(COUNTS, dotBase, offset + n).sub(twice).convertShape(VectorOperators.I2F, FLOATS, 0);
-      FloatVector constant = FloatVector.fromArray(FLOATS, onesScale, n).fma(sum, FloatVector.fromArray(FLOATS, rest, offset + n));
+    float[] dotBase = table.dotBase, rest = table.rest, dotScale = table.dotScale, onesScale = table.onesScale;
+    int n = 0, padded = table.padded();
+    for (; n + 16 <= padded; n += 16) {
+      FloatVector count = (FloatVector) IntVector.fromArray(COUNTS, counts, from + n).convertShape(VectorOperators.I2F, FLOATS, 0);
+      FloatVector dot = count.fma(FloatVector.broadcast(FLOATS, -2), FloatVector.fromArray(FLOATS, dotBase, kind + n));
+      FloatVector constant = FloatVector.fromArray(FLOATS, onesScale, n).fma(sum, FloatVector.fromArray(FLOATS, rest, kind + n));
       FloatVector.fromArray(FLOATS, dotScale, n).fma(dot, constant).intoArray(y, to + n);
     }
-    if (n < filters) PlainXnor.values(n, y, to, counts, from, dotBase, rest, offset, dotScale, onesScale, sumX, filters);
+    for (; n < padded; n++) {
+      y[to + n] = Math.fma(dotScale[n], dotBase[kind + n] - 2 * counts[from + n], Math.fma(onesScale[n], sumX, rest[kind + n]));
+    }
+  }
+
+  /** y = dotScale (dotBase - 2 counts) + (onesScale sumX + rest) for eight filters. */
+  private static void store(LongVector counts, float[] y, int to, FilterTables table, int kind, int n, float sumX) {
+    FloatVector dot = ((FloatVector) counts.convertShape(VectorOperators.L2F, FLOATS8, 0)).fma(MINUS_TWO, FloatVector.fromArray(FLOATS8, table.dotBase, kind));
+    FloatVector constant = FloatVector.fromArray(FLOATS8, table.onesScale, n).fma(FloatVector.broadcast(FLOATS8, sumX),
+        FloatVector.fromArray(FLOATS8, table.rest, kind));
+    FloatVector.fromArray(FLOATS8, table.dotScale, n).fma(dot, constant).intoArray(y, to);
   }
 
   @Override

@@ -9,7 +9,7 @@ package onebit.ops.cpu;
  * </pre>
  */
 interface XnorKernel {
-  /** Rows that {@link #differences} takes come in multiples of this. */
+  /** Fewest rows that {@link #products} takes. */
   int ROWS = 4;
 
   int block();
@@ -18,17 +18,14 @@ interface XnorKernel {
   int padded(int filters);
 
   /**
-   * counts[m][n] = popc(a[m] ^ panel[n]) over all words.
+   * y[m][n] = dotScale[n] * (dotBase[n] - 2 popc(row m ^ panel n)) + (onesScale[n] * sumX[m] + rest[n]) for the rows of a tile.
    *
    * <pre>
-   * Shapes  a: rows x words from its start, rows a multiple of ROWS; counts: rows x padded
+   * Shapes  y: rows of stride values from the given place, of which padded are written; rows >= ROWS
+   *         word k of row m: tile.words[tile.row[m] + table.offsets[k]]; dotBase and rest of row m from tile.kind[m]
    * </pre>
    */
-  void differences(int[] counts, long[] a, int rows, long[] panels, int words, int padded);
-
-  /** y[n] = dotScale[n] * (dotBase[n] - 2 counts[n]) + (onesScale[n] * sumX + rest[n]); dotBase and rest from the given offset. */
-  void values(float[] y, int to, int[] counts, int from, int[] dotBase, float[] rest, int offset, float[] dotScale, float[] onesScale, float sumX,
-      int filters);
+  void products(float[] y, int to, int stride, BitTile tile, int rows, long[] panels, FilterTables table);
 
   /** bit = [x >= threshold] for rows [from, to). */
   void pack(long[] bits, float[] x, int from, int to, int rowBits, float threshold);
