@@ -28,4 +28,26 @@ public interface NormOps {
 
   /** gradX = gamma inverse (gradY - mean(gradY) - xhat mean(gradY xhat)); gradGamma = sum(gradY xhat); gradBeta = sum(gradY). */
   void batchNormBackward(Tensor gradX, Tensor gradGamma, Tensor gradBeta, Tensor gradY, Tensor x, Tensor gamma, Tensor mean, Tensor inverse);
+
+  /**
+   * Mean and biased variance of a batch that lies on several ranks, its inverse deviation, and the running statistics moved towards them.
+   *
+   * <pre>
+   * mean = sum over r of n_r mean_r / N;  var = sum over r of n_r (var_r + (mean_r - mean)^2) / N;  N = sum of n_r
+   * Shapes  all [ranks][2 C + 1]: mean, biased variance and number of rows of each rank; the rest C values
+   * Source  Chan, Golub and LeVeque 1979, for variances of parts
+   * </pre>
+   */
+  void mergeMoments(Tensor mean, Tensor var, Tensor inverse, Tensor runningMean, Tensor runningVar, Tensor all, float momentum, float epsilon,
+      boolean unbiased);
+
+  /**
+   * What the gradient of a batch on one rank lacks for that of all ranks: gradX of the whole = gradX of the part + scale xhat + shift.
+   *
+   * <pre>
+   * scale = gamma inverse (sum of g xhat of this rank / n - the same over all ranks / N); shift likewise of the sums of g
+   * Shapes  own [2 C]: sums of g xhat, then of g; all [ranks][2 C] of every rank; moments as mergeMoments takes them; the rest C values
+   * </pre>
+   */
+  void mergeSums(Tensor scale, Tensor shift, Tensor own, Tensor all, Tensor moments, int rows, Tensor gamma, Tensor inverse);
 }

@@ -180,4 +180,21 @@ public final class Shapes {
           + " the size of a filter, " + k);
     }
   }
+
+  /** The number of ranks whose moments a tensor [ranks][2 C + 1] holds, C being the size of perChannel. */
+  public static int requireMoments(String op, Tensor moments, Tensor perChannel) {
+    int width = 2 * perChannel.size() + 1;
+    if (moments.size() == 0 || moments.size() % width != 0) {
+      throw new IllegalArgumentException(op + ": moments " + moments.shape() + " must have 2 C + 1 = " + width + " values of each rank");
+    }
+    return moments.size() / width;
+  }
+
+  public static void requireSums(String op, Tensor own, Tensor all, Tensor perChannel, int ranks) {
+    int width = 2 * perChannel.size();
+    if (own.size() != width || all.size() != ranks * width) {
+      throw new IllegalArgumentException(op + ": own has " + own.size() + " values and all " + all.size() + "; they must have 2 C = " + width + " and "
+          + ranks + " times as many");
+    }
+  }
 }

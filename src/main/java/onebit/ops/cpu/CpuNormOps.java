@@ -115,4 +115,52 @@ final class CpuNormOps implements NormOps {
       for (int j = 0; j < length; j++) gxs[base + j] = (float) (a[j] * (gys[base + j] - g0[j] - (xs[base + j] - m[j]) * g1[j]));
     });
   }
+
+  @Override
+  public void mergeMoments(Tensor mean, Tensor var, Tensor inverse, Tensor runningMean, Tensor runningVar, Tensor all, float momentum, float epsilon,
+      boolean unbiased) {
+    int channels = mean.size(), ranks = Shapes.requireMoments("mergeMoments", all, mean);
+    float[] parts = all.floats(), movingMean = runningMean.floats(), movingVar = runningVar.floats();
+    int width = 2 * channels + 1;
+    double rows = totalRows(parts, ranks, width);
+    for (int c = 0; c < channels; c++) {
+      double m = 0, v = 0;
+      for (int r = 0; r < ranks; r++) m += (double) parts[r * width + 2 * channels] * parts[r * width + c];
+      m /= rows;
+      for (int r = 0; r < ranks; r++) {
+        double d = parts[r * width + c] - m;
+        v += parts[r * width + 2 * channels] * (parts[r * width + channels + c] + d * d);
+      }
+      v /= rows;
+      mean.floats()[c] = (float) m;
+      var.floats()[c] = (float) v;
+      inverse.floats()[c] = (float) (1 / Math.sqrt(v + epsilon));
+      double kept = unbiased && rows > 1 ? v * rows / (rows - 1) : v;
+      movingMean[c] += momentum * ((float) m - movingMean[c]);
+      movingVar[c] += momentum * ((float) kept - movingVar[c]);
+    }
+  }
+
+  private static double totalRows(float[] moments, int ranks, int width) {
+    double rows = 0;
+    for (int r = 0; r < ranks; r++) rows += moments[r * width + width - 1];
+    return rows;
+  }
+
+  @Override
+  public void mergeSums(Tensor scale, Tensor shift, Tensor own, Tensor all, Tensor moments, int rows, Tensor gamma, Tensor inverse) {
+    int channels = scale.size(), ranks = Shapes.requireMoments("mergeSums", moments, scale), width = 2 * channels;
+    Shapes.requireSums("mergeSums", own, all, scale, ranks);
+    double total = totalRows(moments.floats(), ranks, width + 1);
+    for (int c = 0; c < channels; c++) {
+      double gx = 0, g = 0;
+      for (int r = 0; r < ranks; r++) {
+        gx += all.floats()[r * width + c];
+        g += all.floats()[r * width + channels + c];
+      }
+      double factor = (double) gamma.floats()[c] * inverse.floats()[c];
+      scale.floats()[c] = (float) (factor * (own.floats()[c] / (double) rows - gx / total));
+      shift.floats()[c] = (float) (factor * (own.floats()[channels + c] / (double) rows - g / total));
+    }
+  }
 }

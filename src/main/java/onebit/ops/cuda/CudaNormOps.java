@@ -64,4 +64,20 @@ final class CudaNormOps implements NormOps {
     device.kernel("batch_norm_backward_apply", x).element(gradX).element(gradY).element(x).tensor(gamma).tensor(mean).tensor(inverse).address(meanG)
         .address(meanGx).integer(x.size()).integer(channels).each(x.size());
   }
+
+  @Override
+  public void mergeMoments(Tensor mean, Tensor var, Tensor inverse, Tensor runningMean, Tensor runningVar, Tensor all, float momentum, float epsilon,
+      boolean unbiased) {
+    int channels = mean.size(), ranks = Shapes.requireMoments("mergeMoments", all, mean);
+    device.kernel("merge_moments").tensor(mean).tensor(var).tensor(inverse).tensor(runningMean).tensor(runningVar).tensor(all).integer(ranks)
+        .integer(channels).real(momentum).real(epsilon).integer(unbiased ? 1 : 0).blocks((channels + 255) / 256, 256);
+  }
+
+  @Override
+  public void mergeSums(Tensor scale, Tensor shift, Tensor own, Tensor all, Tensor moments, int rows, Tensor gamma, Tensor inverse) {
+    int channels = scale.size(), ranks = Shapes.requireMoments("mergeSums", moments, scale);
+    Shapes.requireSums("mergeSums", own, all, scale, ranks);
+    device.kernel("merge_sums").tensor(scale).tensor(shift).tensor(own).tensor(all).tensor(moments).tensor(gamma).tensor(inverse).integer(ranks)
+        .integer(rows).integer(channels).blocks((channels + 255) / 256, 256);
+  }
 }
