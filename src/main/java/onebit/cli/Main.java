@@ -66,6 +66,14 @@ public final class Main implements Runnable {
     return CommandLine.ExitCode.USAGE;
   }
 
+  /** Says what failed and ends this process at once: one of several, whose others wait for it and would wait for ever. */
+  static void failAndHalt(Exception e) {
+    PrintWriter err = new PrintWriter(System.err, true);
+    int code = fail(e, err);
+    err.flush();
+    Runtime.getRuntime().halt(code);
+  }
+
   private static int fail(Exception e, PrintWriter err) {
     boolean usage = e instanceof IllegalArgumentException;
     boolean known = usage || e instanceof IOException || e instanceof UncheckedIOException;

@@ -1,8 +1,10 @@
 package onebit.cli;
 
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -14,6 +16,11 @@ import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import onebit.checkpoint.RunLock;
 import onebit.data.JpegLibraries;
+import onebit.dist.Communicator;
+import onebit.dist.Launch;
+import onebit.dist.RankStatus;
+import onebit.dist.SingleProcess;
+import onebit.dist.Watchdog;
 import onebit.ops.Backend;
 import onebit.recipe.DataRecipe;
 import onebit.recipe.Recipe;
@@ -29,8 +36,10 @@ import onebit.train.RunFolder;
 import onebit.train.TrainOptions;
 import onebit.train.Trainer;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
+import picocli.CommandLine.Spec;
 
 /** {@code onebit train}. */
 @Command(
@@ -76,8 +85,20 @@ final class TrainCommand implements Callable<Integer> {
   @Option(names = "--dev-run", description = "A few steps of one epoch on small batches, on generated images if there is no data: does everything work?")
   private boolean devRun;
 
+  @Option(names = "--procs", paramLabel = "N", description = "Train with N processes on this computer's CPU (Open MPI).")
+  private Integer procs;
+
+  @Option(names = "--gpus", paramLabel = "N", description = "Train with N processes, one on each of the first N GPUs (NCCL).")
+  private Integer gpus;
+
+  @Option(names = "--restarts", paramLabel = "N", defaultValue = "0",
+      description = "With --procs or --gpus: start again so often from the last good checkpoint when a process fails (default: ${DEFAULT-VALUE}).")
+  private int restarts;
+
   @Option(names = "--json", description = "Print the result as one JSON object on the last line.")
   private boolean json;
+
+  @Spec private CommandSpec spec;
 
   private final CountDownLatch done = new CountDownLatch(1);
   private volatile Trainer running;
@@ -87,18 +108,82 @@ final class TrainCommand implements Callable<Integer> {
     if (epochs != null && epochs < 1) throw new IllegalArgumentException("--epochs must be >= 1, got " + epochs);
     Recipe recipe = Workplace.RECIPES.load(name, allOverrides());
     Path folder = Workplace.dataFolder(recipe, data);
+    StopSignal.alsoOnUsr1();
+    if (procs != null || gpus != null) return supervise();
+    Launch launch = Launch.detect(System.getenv());
+    return launch.kind() == Launch.Kind.ALONE ? alone(recipe, folder) : asRank(launch, recipe, folder);
+  }
+
+  /** Starts the processes that --procs or --gpus asks for, and watches them. */
+  private int supervise() throws IOException {
+    int workers = procs != null ? procs : gpus;
+    if (procs != null && gpus != null) throw new IllegalArgumentException("--procs is for the CPU and --gpus for GPUs; give one");
+    if (workers < 1 || workers > 1024) throw new IllegalArgumentException((procs != null ? "--procs" : "--gpus") + " must be from 1 to 1024, got " + workers);
+    if (restarts < 0) throw new IllegalArgumentException("--restarts must be >= 0, got " + restarts);
+    if (procs != null && !device.equals("cpu")) throw new IllegalArgumentException("--procs is for the CPU, --device says " + device + "; use --gpus N");
+    if (Launch.detect(System.getenv()).kind() != Launch.Kind.ALONE) {
+      throw new IllegalArgumentException("--procs and --gpus start processes themselves; under mpirun, srun or torchrun leave them out");
+    }
     RunFolder run = chooseRun();
-    Thread hook = new Thread(this::onSignal, "onebit-signal");
+    List<String> arguments = WorkerArguments.of(spec.commandLine().getParseResult().originalArgs(), run.path(), gpus != null && device.equals("cpu"));
+    return new Supervisor(workers, gpus != null, restarts, run.path(), arguments, System.out::println).run();
+  }
+
+  private int alone(Recipe recipe, Path folder) throws IOException {
+    RunFolder run = chooseRun();
     Screen screen = json ? Screen.of(System.err, false) : Screen.standard(System.out);
-    try (Backend backend = Workplace.open(device); RunLock lock = RunLock.acquire(run.path());
+    Thread hook = new Thread(this::onSignal, "onebit-signal");
+    try (Backend backend = Workplace.open(device); Communicator communicator = new SingleProcess(); RunLock lock = RunLock.acquire(run.path());
         RunLog log = RunLog.open(run.path().resolve("log.txt"), screen)) {
       backend.replay(!noGraph);
       Runtime.getRuntime().addShutdownHook(hook);
-      return train(recipe, backend, folder, run, screen, log);
+      return train(recipe, backend, communicator, folder, run, screen, log);
     } finally {
       done.countDown();
       removeHook(hook);
     }
+  }
+
+  /** One of several processes; rank 0 chooses the run folder and is the only one that writes it, beside the others' logs. */
+  private int asRank(Launch launch, Recipe recipe, Path folder) throws IOException {
+    Thread hook = new Thread(this::onSignal, "onebit-signal");
+    try (Backend backend = Workplace.open(Collectives.device(device, launch))) {
+      Communicator communicator = Collectives.open(launch, backend, System.getenv(), Duration.ofSeconds(recipe.dist().timeoutSeconds()));
+      boolean leads = communicator.rank() == 0;
+      byte[] chosen = communicator.broadcast(leads ? chooseRun().path().toString().getBytes(StandardCharsets.UTF_8) : null);
+      RunFolder run = new RunFolder(Path.of(new String(chosen, StandardCharsets.UTF_8)));
+      Screen screen = !leads ? Screen.none() : json ? Screen.of(System.err, false) : Screen.of(System.out, false);
+      Path logFile = run.path().resolve(leads ? "log.txt" : "log-rank" + communicator.rank() + ".txt");
+      int code;
+      try (RunLock lock = leads ? RunLock.acquire(run.path()) : null; RunLog log = RunLog.open(logFile, screen);
+          Watchdog watchdog = watch(communicator, run, recipe, log)) {
+        Runtime.getRuntime().addShutdownHook(hook);
+        code = train(recipe, backend, communicator, folder, run, screen, log);
+        communicator.any(false);   // nobody leaves before all have done their part
+      } catch (IOException | RuntimeException e) {
+        Main.failAndHalt(e);   // the others wait in a collective: only the end of this process tells them
+        throw e;
+      }
+      communicator.close();
+      return code;
+    } finally {
+      done.countDown();
+      removeHook(hook);
+    }
+  }
+
+  private static Watchdog watch(Communicator communicator, RunFolder run, Recipe recipe, RunLog log) {
+    try {
+      RankStatus.publish(run.path(), communicator.rank(), communicator.activity());
+    } catch (IOException e) {
+      log.warn("This rank's place is not written to the run folder, so that a message about a rank that hangs cannot name it: " + e.getMessage());
+    }
+    String starter = System.getenv().getOrDefault(Supervisor.STARTER, "0");
+    return new Watchdog(communicator, run.path(), Duration.ofSeconds(recipe.dist().timeoutSeconds()), Long.parseLong(starter), reason -> {
+      log.record(reason);
+      System.err.println("onebit: " + reason);
+      Runtime.getRuntime().halt(1);
+    });
   }
 
   private List<String> allOverrides() {
@@ -136,26 +221,27 @@ final class TrainCommand implements Callable<Integer> {
     return file.endsWith(".yaml") ? file.substring(0, file.length() - 5) : file.endsWith(".yml") ? file.substring(0, file.length() - 4) : file;
   }
 
-  private int train(Recipe recipe, Backend backend, Path folder, RunFolder run, Screen screen, RunLog log) throws IOException {
+  private int train(Recipe recipe, Backend backend, Communicator communicator, Path folder, RunFolder run, Screen screen, RunLog log) throws IOException {
     String yaml = Workplace.RECIPES.write(recipe);
-    boolean known = run.holdsRun();
-    if (known) run.requireSameRecipe(yaml);
+    boolean leads = communicator.rank() == 0;
+    if (leads && run.holdsRun()) run.requireSameRecipe(yaml, file -> Workplace.RECIPES.write(Workplace.RECIPES.load(file, List.of())));
     int all = recipe.train().epochs();
     int stop = devRun ? recipe.train().firstEpoch() + 1
         : Math.min(all, recipe.train().firstEpoch() + (epochs != null ? epochs : recipe.train().stopAfter().orElse(all)));
     TrainOptions options = new TrainOptions(title(), folder, run.path(), stop, devRun ? DRY_STEPS : Integer.MAX_VALUE);
     log.line("Onebit " + Environment.version() + ", recipe " + title() + ", run folder " + run.path());
     log.line("Device " + backend.name() + ": " + String.join("; ", backend.describe()));
+    if (communicator.size() > 1) log.line("Processes: this is rank " + communicator.rank() + " of " + communicator.size() + "; " + communicator.describe());
     if (recipe.data().name() == DataRecipe.Source.FOLDER || recipe.data().name() == DataRecipe.Source.IMAGENET) {
       log.line("JPEG: " + String.join("; ", JpegLibraries.findings()));
     }
-    Trainer trainer = new Trainer(recipe, backend, options, screen, log, () -> report(recipe, yaml, run, log));
+    Trainer trainer = new Trainer(recipe, backend, options, communicator, screen, log, () -> report(recipe, yaml, run, log));
     boolean resumed = trainer.resume();
     if (resumed && trainer.isComplete()) {
       log.line(finished(run, trainer) + " Nothing is left to do; give another --out to train anew.");
-      return printResult(run, trainer, 0, "complete");
+      return leads ? printResult(run, trainer, 0, "complete") : 0;
     }
-    run.writeRecipe(yaml);
+    if (leads) run.writeRecipe(yaml);
     if (resumed) {
       log.line("Going on from the checkpoint in " + run.path().resolve("last") + ".");
     } else if (recipe.train().initFrom().isPresent()) {
@@ -169,6 +255,7 @@ final class TrainCommand implements Callable<Integer> {
     running = trainer;
     Trainer.End end = trainer.run();
     double seconds = (System.nanoTime() - begin) / 1e9;
+    if (!leads) return end == Trainer.End.STOPPED ? Main.STOPPED : 0;
     report(recipe, yaml, run, log);
     if (end == Trainer.End.STOPPED) {
       log.line("Go on with the same command.");

@@ -2,6 +2,7 @@ package onebit.dist;
 
 import java.util.List;
 import onebit.ops.RankExchange;
+import onebit.tensor.ElementType;
 import onebit.tensor.Tensor;
 
 /**
@@ -20,9 +21,10 @@ public interface Communicator extends RankExchange, AutoCloseable {
   /**
    * Begins to replace each tensor by its mean over the ranks; the tensors may not be touched until {@link #awaitMeans}.
    *
-   * @param what the collective's name in messages of the watchdog
+   * @param what   the collective's name in messages of the watchdog
+   * @param travel what the values are rounded to on their way: FLOAT32 or BFLOAT16
    */
-  void startMean(String what, List<Tensor> tensors);
+  void startMean(String what, List<Tensor> tensors, ElementType travel);
 
   /** Returns when all means begun are in their tensors. */
   void awaitMeans();

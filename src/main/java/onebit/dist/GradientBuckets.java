@@ -2,6 +2,7 @@ package onebit.dist;
 
 import java.util.ArrayList;
 import java.util.List;
+import onebit.tensor.ElementType;
 import onebit.tensor.Tensor;
 
 /**
@@ -18,12 +19,14 @@ public final class GradientBuckets {
   private record Bucket(String name, int closes, List<Tensor> tensors) {}
 
   private final Communicator communicator;
+  private final ElementType travel;
   private final List<Bucket> buckets = new ArrayList<>();
   private int next;
 
   /** Buckets over groups of gradients in the order of forward. */
-  public GradientBuckets(Communicator communicator, List<List<Tensor>> groups, long leastBytes) {
+  public GradientBuckets(Communicator communicator, List<List<Tensor>> groups, long leastBytes, ElementType travel) {
     this.communicator = communicator;
+    this.travel = travel;
     List<Tensor> open = new ArrayList<>();
     long bytes = 0;
     for (int group = groups.size() - 1; group >= 0; group--) {
@@ -43,7 +46,7 @@ public final class GradientBuckets {
   public void ready(int group) {
     while (next < buckets.size() && buckets.get(next).closes() >= group) {
       Bucket bucket = buckets.get(next++);
-      communicator.startMean(bucket.name(), bucket.tensors());
+      communicator.startMean(bucket.name(), bucket.tensors(), travel);
     }
   }
 

@@ -29,7 +29,6 @@ public final class MpiCommunicator implements Communicator {
   private final MpiLibrary mpi;
   private final ExecutorService thread;
   private final Backend backend;
-  private final ElementType travel;
   private final Activity activity = new Activity();
   private final Arena arena = Arena.ofShared();
   private final int rank;
@@ -39,12 +38,10 @@ public final class MpiCommunicator implements Communicator {
   private MemorySegment receive = MemorySegment.NULL;
   private Future<?> lastMean;
 
-  /** travel tells how gradients travel: FLOAT32 or BFLOAT16. */
-  private MpiCommunicator(MpiLibrary mpi, ExecutorService thread, Backend backend, ElementType travel) {
+  private MpiCommunicator(MpiLibrary mpi, ExecutorService thread, Backend backend) {
     this.mpi = mpi;
     this.thread = thread;
     this.backend = backend;
-    this.travel = travel;
     int[] place = call("start", () -> {
       mpi.initialize();
       return new int[] {mpi.rank(), mpi.size()};
@@ -60,14 +57,14 @@ public final class MpiCommunicator implements Communicator {
    * @param backend where tensors live: one with its values in host memory
    * @throws IOException if Open MPI is not installed, or it and the environment disagree on who is here
    */
-  public static MpiCommunicator open(Launch launch, Backend backend, ElementType travel) throws IOException {
+  public static MpiCommunicator open(Launch launch, Backend backend) throws IOException {
     MpiLibrary mpi = MpiLibrary.open();
     ThreadFactory daemon = work -> {
       Thread made = new Thread(work, "onebit-mpi");
       made.setDaemon(true);
       return made;
     };
-    MpiCommunicator all = new MpiCommunicator(mpi, Executors.newSingleThreadExecutor(daemon), backend, travel);
+    MpiCommunicator all = new MpiCommunicator(mpi, Executors.newSingleThreadExecutor(daemon), backend);
     if (all.size != launch.size() || all.rank != launch.rank()) {
       throw new IOException("Open MPI says this is rank " + all.rank + " of " + all.size + ", the environment (" + launch.kind() + ") rank " + launch.rank()
           + " of " + launch.size() + "; start with mpirun, or with srun --mpi=pmix where Slurm has it");
@@ -97,7 +94,7 @@ public final class MpiCommunicator implements Communicator {
 
   @Override
   public String describe() {
-    return version + ", " + size + " processes, gradients travel as " + travel.name().toLowerCase(java.util.Locale.ROOT);
+    return version + ", " + size + " processes";
   }
 
   @Override
@@ -106,9 +103,9 @@ public final class MpiCommunicator implements Communicator {
   }
 
   @Override
-  public void startMean(String what, List<Tensor> tensors) {
+  public void startMean(String what, List<Tensor> tensors, ElementType travel) {
     lastMean = thread.submit(() -> within(what, () -> {
-      mean(tensors);
+      mean(tensors, travel);
       return null;
     }));
   }
@@ -121,7 +118,7 @@ public final class MpiCommunicator implements Communicator {
   }
 
   /** The tensors as one row of values, in rounds that fit the buffers. */
-  private void mean(List<Tensor> tensors) {
+  private void mean(List<Tensor> tensors, ElementType travel) {
     long left = tensors.stream().mapToLong(Tensor::size).sum();
     int atTensor = 0, atValue = 0;
     while (left > 0) {

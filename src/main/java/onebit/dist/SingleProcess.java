@@ -1,6 +1,7 @@
 package onebit.dist;
 
 import java.util.List;
+import onebit.tensor.ElementType;
 import onebit.tensor.Tensor;
 
 /** A run of one process: nothing is exchanged. */
@@ -23,7 +24,7 @@ public final class SingleProcess implements Communicator {
   }
 
   @Override
-  public void startMean(String what, List<Tensor> tensors) {
+  public void startMean(String what, List<Tensor> tensors, ElementType travel) {
     // the mean of one is itself
   }
 

@@ -2,6 +2,7 @@ package onebit.layers;
 
 import java.util.List;
 import onebit.ops.Backend;
+import onebit.ops.RankExchange;
 import onebit.tensor.Parameter;
 import onebit.tensor.Shape;
 import onebit.tensor.StateTensor;
@@ -43,6 +44,7 @@ public final class BatchNorm implements Layer {
   private Tensor y;
   private Tensor gradX;
   private Tensor x;
+  private SharedStatistics shared;
 
   public BatchNorm(String name, Rule rule) {
     this.name = name;
@@ -65,11 +67,18 @@ public final class BatchNorm implements Layer {
     return input;
   }
 
+  /** Takes statistics over the batches of all ranks from now on. */
+  public void synchronise(RankExchange ranks) {
+    shared = new SharedStatistics(backend, ranks, y.shape());
+  }
+
   @Override
   public Tensor forward(Tensor input, boolean training) {
     x = input;
     Tensor out = y.first(input.shape().d0());
-    if (training) {
+    if (training && shared != null) {
+      shared.forward(out, input, gamma.value(), beta.value(), runningMean.value(), runningVar.value(), mean, inverse, MOMENTUM, rule);
+    } else if (training) {
       backend.norm().batchNorm(out, input, gamma.value(), beta.value(), runningMean.value(), runningVar.value(), mean, inverse, MOMENTUM,
           rule.epsilon(), rule.unbiased());
     } else {
@@ -81,7 +90,8 @@ public final class BatchNorm implements Layer {
   @Override
   public Tensor backward(Tensor gradY) {
     Tensor gradInput = gradX.first(gradY.shape().d0());
-    backend.norm().batchNormBackward(gradInput, gamma.gradient(), beta.gradient(), gradY, x, gamma.value(), mean, inverse);
+    if (shared != null) shared.backward(gradInput, gamma.gradient(), beta.gradient(), gradY, x, gamma.value(), mean, inverse, rule);
+    else backend.norm().batchNormBackward(gradInput, gamma.gradient(), beta.gradient(), gradY, x, gamma.value(), mean, inverse);
     if (rule.fixedGamma()) backend.fill(gamma.gradient(), 0);
     return gradInput;
   }

@@ -1,6 +1,7 @@
 package onebit.layers;
 
 import java.util.List;
+import java.util.function.IntConsumer;
 import onebit.tensor.Shape;
 import onebit.tensor.Tensor;
 
@@ -39,8 +40,16 @@ public final class Sequential implements Layer {
 
   @Override
   public Tensor backward(Tensor gradY) {
+    return backward(gradY, layer -> { });
+  }
+
+  /** Backward that tells the index of each layer when the gradients of its parameters are there. */
+  public Tensor backward(Tensor gradY, IntConsumer left) {
     Tensor grad = gradY;
-    for (int i = layers.size() - 1; i >= 0; i--) grad = layers.get(i).backward(grad);
+    for (int i = layers.size() - 1; i >= 0; i--) {
+      grad = layers.get(i).backward(grad);
+      left.accept(i);
+    }
     return grad;
   }
 

@@ -49,7 +49,7 @@ final class SharedStatistics {
     var = backend.create(Shape.vector(channels));
     scale = backend.create(Shape.vector(channels));
     shift = backend.create(Shape.vector(channels));
-    correction = backend.create(input);
+    correction = backend.create(input, backend.activations());
   }
 
   /** As NormOps.batchNorm over the rows of all ranks. */

@@ -5,15 +5,18 @@ import java.util.Collection;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
+import java.util.function.IntConsumer;
 import onebit.binarize.Method;
 import onebit.binarize.Surrogates;
 import onebit.checkpoint.CheckpointException;
 import onebit.checkpoint.NamedTensor;
+import onebit.layers.BatchNorm;
 import onebit.layers.BinaryConv2d;
 import onebit.layers.BuildContext;
 import onebit.layers.Layer;
 import onebit.layers.Sequential;
 import onebit.ops.Backend;
+import onebit.ops.RankExchange;
 import onebit.tensor.Parameter;
 import onebit.tensor.Shape;
 import onebit.tensor.StateTensor;
@@ -83,6 +86,37 @@ public final class Model {
   /** Fills the gradients of all parameters from the gradient at the logits of the last forward, which was one in training. */
   public void backward(Tensor gradLogits) {
     layers.backward(gradLogits);
+  }
+
+  /** The same; left is told the index of each group of {@link #gradientGroups} as soon as its gradients are there, the last group first. */
+  public void backward(Tensor gradLogits, IntConsumer left) {
+    layers.backward(gradLogits, left);
+  }
+
+  /** The gradients of all parameters, layer by layer in the order of forward; a block of layers is one group. */
+  public List<List<Tensor>> gradientGroups() {
+    List<List<Tensor>> groups = new ArrayList<>();
+    for (Layer layer : layers.children()) {
+      List<Tensor> group = new ArrayList<>();
+      collectGradients(layer, group);
+      groups.add(group);
+    }
+    return groups;
+  }
+
+  private static void collectGradients(Layer layer, List<Tensor> group) {
+    layer.parameters().forEach(p -> group.add(p.gradient()));
+    layer.children().forEach(child -> collectGradients(child, group));
+  }
+
+  /** Takes batch-norm statistics over the batches of all ranks from now on. */
+  public void synchronise(RankExchange ranks) {
+    synchronise(layers, ranks);
+  }
+
+  private static void synchronise(Layer layer, RankExchange ranks) {
+    if (layer instanceof BatchNorm norm) norm.synchronise(ranks);
+    layer.children().forEach(child -> synchronise(child, ranks));
   }
 
   /** All parameters in the order of the layers. */

@@ -15,6 +15,7 @@ public record Recipe(
     ScheduleRecipe schedule,
     TrainRecipe train,
     @Default("{}") CheckpointRecipe checkpoint,
+    @Default("{}") DistRecipe dist,
     Optional<Published> published) {
 
   /** @throws IllegalArgumentException if the schedule does not fit the epochs */

@@ -8,7 +8,8 @@ import onebit.recipe.keys.Range;
  * How long training goes and what it starts from.
  *
  * <pre>
- * Units     epochs is the length of every schedule; training runs epochs firstEpoch to epochs - 1, or only stopAfter of them
+ * Units     epochs is the length of every schedule; training runs epochs firstEpoch to epochs - 1, or only stopAfter of them; spikeGuard is how
+ *           many standard deviations above the recent losses a loss is logged with its samples (0 = never)
  * </pre>
  */
 public record TrainRecipe(
@@ -17,7 +18,8 @@ public record TrainRecipe(
     @Default("1") @Range(min = 0) long seed,
     @Default("0") @Range(min = 0, max = 1, exclusiveMax = true) double labelSmoothing,
     Optional<String> initFrom,
-    @Range(min = 1, max = 100_000) Optional<Integer> stopAfter) {
+    @Range(min = 1, max = 100_000) Optional<Integer> stopAfter,
+    @Default("8") @Range(min = 0, max = 1000) double spikeGuard) {
 
   /** @throws IllegalArgumentException if no epoch is left */
   public TrainRecipe {

@@ -2,6 +2,7 @@ package onebit.train;
 
 import onebit.data.ImageBatch;
 import onebit.data.Loader;
+import onebit.dist.Communicator;
 import onebit.models.Model;
 import onebit.ops.Backend;
 import onebit.tensor.ElementType;
@@ -18,7 +19,17 @@ public final class Evaluation {
   private final Tensor result;
 
   /** Units: top1, top5 in percent. */
-  public record Result(long correct, long total, double top1, double top5, double seconds) {}
+  public record Result(long correct, long correct5, long total, double top1, double top5, double seconds) {
+    static Result of(long correct, long correct5, long total, double seconds) {
+      return new Result(correct, correct5, total, 100.0 * correct / Math.max(1, total), 100.0 * correct5 / Math.max(1, total), seconds);
+    }
+
+    /** The counts of all ranks together. */
+    Result together(Communicator communicator) {
+      long[] sum = communicator.sum(correct, correct5, total);
+      return of(sum[0], sum[1], sum[2], seconds);
+    }
+  }
 
   /** Told after each batch how many images are done, of how many. */
   @FunctionalInterface
@@ -48,6 +59,7 @@ public final class Evaluation {
       ImageBatch batch = loader.next();
       if (batch == null) break;
       int n = batch.count();
+      if (n == 0) continue;   // a rank may have no part in a last batch
       Tensor wanted = labels.first(n);
       backend.write(wanted, batch.labels());
       Tensor logits = model.forward(input.load(batch), false);
@@ -59,6 +71,6 @@ public final class Evaluation {
       progress.done(total);
     }
     double seconds = (System.nanoTime() - begin) / 1e9;
-    return new Result(hits1, total, 100.0 * hits1 / Math.max(1, total), 100.0 * hits5 / Math.max(1, total), seconds);
+    return Result.of(hits1, hits5, total, seconds);
   }
 }

@@ -64,15 +64,34 @@ public final class InputPipeline {
 
   /** Shuffled, augmented batches. */
   public static Loader training(DataRecipe data, Dataset dataset, int batch, long seed, LoaderWatch watch) {
-    Sampler sampler = new Sampler(seed, dataset.size(), batch, true, data.dropLast() && dataset.size() >= batch, 0, 1);
+    return training(data, dataset, batch, seed, watch, 0, 1);
+  }
+
+  /**
+   * A rank's slices of the same batches.
+   *
+   * @throws IllegalArgumentException if a batch would leave a rank without an image
+   */
+  static Loader training(DataRecipe data, Dataset dataset, int batch, long seed, LoaderWatch watch, int rank, int world) {
+    Sampler sampler = new Sampler(seed, dataset.size(), batch, true, data.dropLast() && dataset.size() >= batch, rank, world);
+    int last = sampler.visited() - (sampler.batches() - 1) * batch;
+    if (last < world) {
+      throw new IllegalArgumentException("data.dropLast is false and " + dataset.size() + " images in batches of " + batch + " leave " + last
+          + " for the last batch, too few for " + world + " processes; set data.dropLast=true or another data.batch");
+    }
     return new Loader(dataset, sampler, steps(data.augment(), data.height()), workers(data), watch);
   }
 
   /** Every image once, in order. */
   public static Loader evaluation(DataRecipe data, Dataset dataset, int batch, LoaderWatch watch) {
+    return evaluation(data, dataset, batch, watch, 0, 1);
+  }
+
+  /** A rank's slices: those of all ranks together hold every image once. */
+  static Loader evaluation(DataRecipe data, Dataset dataset, int batch, LoaderWatch watch, int rank, int world) {
     List<Augmentation> steps = data.evalCrop() == 0 ? List.of()
         : Augmentation.evaluation(data.evalResize() > 0 ? data.evalResize() : data.evalCrop(), data.evalCrop());
-    return new Loader(dataset, Sampler.evaluation(dataset.size(), batch), steps, workers(data), watch);
+    return new Loader(dataset, Sampler.evaluation(dataset.size(), batch).shard(rank, world), steps, workers(data), watch);
   }
 
   private static List<Augmentation> steps(AugmentRecipe augment, int side) {

@@ -9,6 +9,7 @@ import java.util.Deque;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.UnaryOperator;
 import onebit.checkpoint.CheckpointException;
 import onebit.checkpoint.CheckpointStore;
 import onebit.checkpoint.NamedTensor;
@@ -18,7 +19,8 @@ import onebit.checkpoint.Safetensors;
 public record RunFolder(Path path) {
   private static final String RECIPE = "recipe.yaml";
   /** Keys that may differ between a run and its resumption: they do not change what is computed. */
-  private static final List<String> FREE = List.of("description", "published", "checkpoint", "data.workers", "train.stopAfter");
+  private static final List<String> FREE = List.of("description", "published", "checkpoint", "data.workers", "data.evalBatch", "train.stopAfter", "train.spikeGuard",
+      "dist.timeoutSeconds");
 
   /** Whether a run has been started here. */
   public boolean holdsRun() {
@@ -59,10 +61,11 @@ public record RunFolder(Path path) {
   /**
    * Refuses another recipe than the one the run was started with.
    *
+   * @param rewrite gives the recipe of a file as this version writes it, with the keys that came since
    * @throws IllegalArgumentException naming the first key that differs and both values
    */
-  public void requireSameRecipe(String yaml) throws IOException {
-    Map<String, String> before = flat(Files.readString(path.resolve(RECIPE))), now = flat(yaml);
+  public void requireSameRecipe(String yaml, UnaryOperator<String> rewrite) throws IOException {
+    Map<String, String> before = flat(rewrite.apply(path.resolve(RECIPE).toString())), now = flat(yaml);
     Map<String, String> all = new LinkedHashMap<>(before);
     now.forEach(all::putIfAbsent);
     for (String key : all.keySet()) {

@@ -18,6 +18,7 @@ final class RunState {
   long bestStep = -1;
   long optimizerSteps;
   boolean complete;
+  int processes = 1;
 
   void startEpoch(int next) {
     epoch = next;
@@ -41,9 +42,11 @@ final class RunState {
     all.put("bestStep", Long.toString(bestStep));
     all.put("optimizerSteps", Long.toString(optimizerSteps));
     all.put("complete", Boolean.toString(complete));
+    all.put("processes", Integer.toString(processes));
     return all;
   }
 
+  /** A state as text; checkpoints from before there were several processes do not tell their number, which is 1. */
   static RunState read(Map<String, String> text) throws CheckpointException {
     RunState state = new RunState();
     try {
@@ -59,6 +62,7 @@ final class RunState {
       state.bestStep = Long.parseLong(required(text, "bestStep"));
       state.optimizerSteps = Long.parseLong(required(text, "optimizerSteps"));
       state.complete = Boolean.parseBoolean(required(text, "complete"));
+      state.processes = Integer.parseInt(text.getOrDefault("processes", "1"));
     } catch (NumberFormatException e) {
       throw new CheckpointException("the checkpoint's state.json holds a value that is no number: " + e.getMessage());
     }

@@ -41,6 +41,7 @@ public final class TrainStep {
   private final Recorder recorder;
   private final int classes;
   private Surrogates recordedWith;
+  private StepReduction ranks;
   private Tensor logits;
 
   /**
@@ -78,6 +79,11 @@ public final class TrainStep {
     kept = state.stream().map(tensor -> backend.create(tensor.shape())).toList();
   }
 
+  /** Makes each step one on the global batch of all ranks from now on. */
+  void together(StepReduction reduction) {
+    ranks = reduction;
+  }
+
   /** A step of a recipe with a model and an optimizer of its own. */
   public static TrainStep of(Recipe recipe, Backend backend, int batch) {
     var data = recipe.data();
@@ -95,21 +101,26 @@ public final class TrainStep {
 
   /** Asks for one step; x and the labels may change as soon as this returns, by work asked later. */
   public Running start(Tensor x, int[] wanted, double learningRate) {
+    return start(x, wanted, learningRate, x.shape().d0());
+  }
+
+  /** The same where all ranks together have so many images. */
+  Running start(Tensor x, int[] wanted, double learningRate, int globalImages) {
     write(wanted, x.shape().d0());
     optimizer.learningRate(learningRate);
     if (!Objects.equals(recordedWith, model.surrogates())) recorder.forget();
     recordedWith = model.surrogates();
-    recorder.run(new Input(x.memory(), x.shape()), () -> pass(x));
+    recorder.run(new Input(x.memory(), x.shape(), globalImages), () -> pass(x, globalImages));
     return running();
   }
 
-  /** What decides the work of a step beside the model: where its images lie, and how many they are. */
-  private record Input(Object memory, Shape shape) {}
+  /** What decides the work of a step beside the model: where its images lie, and how many they are, here and on all ranks. */
+  private record Input(Object memory, Shape shape, int globalImages) {}
 
   /** What the device does in a step; nothing here depends on a value that the host would have to read. */
-  private void pass(Tensor x) {
+  private void pass(Tensor x, int globalImages) {
     backend.optim().copyAll(kept, state, null);
-    forwardBackward(x);
+    forwardBackward(x, globalImages);
     backend.optim().judge(verdict, result, penalty, gradients);
     optimizer.step(verdict);
     backend.optim().copyAll(state, kept, verdict);
@@ -118,7 +129,7 @@ public final class TrainStep {
   /** Forward, loss and backward without the update. */
   public Outcome gradients(Tensor x, int[] wanted) {
     write(wanted, x.shape().d0());
-    logits = forwardBackward(x);
+    logits = forwardBackward(x, x.shape().d0());
     backend.optim().judge(verdict, result, penalty, gradients);
     return running().outcome();
   }
@@ -136,12 +147,18 @@ public final class TrainStep {
     backend.write(labels.first(n), wanted);
   }
 
-  private Tensor forwardBackward(Tensor x) {
+  private Tensor forwardBackward(Tensor x, int globalImages) {
     int n = x.shape().d0();
     Tensor gradNow = gradLogits.first(n);
     Tensor out = model.forward(x, true);
     backend.loss().softmaxCrossEntropy(result, gradNow, out, labels.first(n), smoothing);
-    model.backward(gradNow);
+    if (ranks == null) {
+      model.backward(gradNow);
+    } else {
+      ranks.weigh(gradNow, result, n, globalImages);
+      model.backward(gradNow, ranks::left);
+      ranks.finish(result);
+    }
     if (penalty != null) backend.fill(penalty, 0);
     for (Tensor part : penalties) backend.point().accumulate(penalty, part);
     return out;
@@ -155,7 +172,8 @@ public final class TrainStep {
   private Outcome outcome(float[] told) {
     if (told[0] < 0) return new Outcome(told[1], told[1], 0, 0, "loss");
     String notFinite = told[0] > 0 ? "gradient of " + parameters.get((int) told[0] - 1).name() : null;
-    return new Outcome(told[1], (double) told[1] + told[4], (int) told[2], (int) told[3], notFinite);
+    int factor = ranks == null ? 1 : ranks.ranks();
+    return new Outcome(told[1], (double) told[1] + told[4], Math.round(told[2] * factor), Math.round(told[3] * factor), notFinite);
   }
 
   /** The logits of the last call of gradients; valid until the next forward. */

@@ -2,8 +2,10 @@ package onebit.train;
 
 import java.io.IOException;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.CountDownLatch;
@@ -16,6 +18,7 @@ import onebit.data.Dataset;
 import onebit.data.ImageBatch;
 import onebit.data.Loader;
 import onebit.data.Split;
+import onebit.dist.Communicator;
 import onebit.models.Model;
 import onebit.ops.Backend;
 import onebit.optim.Optimizer;
@@ -38,6 +41,8 @@ import onebit.tensor.StateTensor;
 public final class Trainer {
   /** So many bad steps in a row end the run. */
   private static final int MOST_BAD_STEPS = 10;
+  /** The share of the time that checkpoints may take from training. */
+  private static final double MOST_SAVING = 0.02;
 
   private final Recipe recipe;
   private final Backend backend;
@@ -45,6 +50,9 @@ public final class Trainer {
   private final Screen screen;
   private final RunLog log;
   private final CheckpointStore store;
+  private final Communicator communicator;
+  private final RankAgreement ranks;
+  private final SpikeGuard spikes;
   private final Model model;
   private final Optimizer optimizer;
   private final BatchInput input;
@@ -56,25 +64,37 @@ public final class Trainer {
   private RunState state = new RunState();
   private volatile boolean stopRequested;
   private long savedNanos;
+  private long savingNanos;
+  private boolean saidSlow;
   private int badSteps;
   private UnderWay underWay;
+  private CheckpointWriter writer;
 
-  /** A step whose outcome is not yet counted in: its number in the epoch and in the run, and its images. */
-  private record UnderWay(TrainStep.Running running, int batch, long step, int images) {}
+  /** A step whose outcome is not yet counted in: its number in the epoch and in the run, the images of all ranks, the samples of this one. */
+  private record UnderWay(TrainStep.Running running, int batch, long step, int images, long[] samples) {}
 
   /** How a run ended. */
   public enum End { COMPLETE, STOPPED }
 
-  /** afterEpoch runs when an epoch's metrics and checkpoint are written. */
-  public Trainer(Recipe recipe, Backend backend, TrainOptions options, Screen screen, RunLog log, Runnable afterEpoch) {
+  /**
+   * A run that all ranks of the communicator make together; afterEpoch runs on rank 0 when an epoch's metrics are written.
+   *
+   * @throws IllegalArgumentException if a batch has fewer images than there are ranks
+   */
+  public Trainer(Recipe recipe, Backend backend, TrainOptions options, Communicator communicator, Screen screen, RunLog log, Runnable afterEpoch) {
     this.recipe = recipe;
+    this.communicator = communicator;
     this.afterEpoch = afterEpoch;
     this.backend = backend;
     this.options = options;
     this.screen = screen;
     this.log = log;
     var data = recipe.data();
-    int batch = Math.max(data.batch(), data.evalBatch());
+    int size = communicator.size(), batch = (Math.max(data.batch(), data.evalBatch()) + size - 1) / size;
+    if (data.batch() < size || data.evalBatch() < size) {
+      throw new IllegalArgumentException("data.batch is " + data.batch() + " and data.evalBatch " + data.evalBatch() + "; both must be >= the " + size
+          + " processes");
+    }
     Shape images = Shape.image(batch, data.height(), data.width(), data.channels());
     model = new Model(recipe.network(), recipe.method(), images, data.classes(), backend, recipe.train().seed());
     optimizer = Optimizers.of(recipe.optimizer(), backend, model.parameters());
@@ -82,20 +102,46 @@ public final class Trainer {
     step = new TrainStep(backend, model, optimizer, batch, data.classes(), recipe.train().labelSmoothing());
     evaluation = new Evaluation(backend, model, input, batch, data.classes());
     flips = new FlipMeter(backend, model.binaryLayers());
+    ranks = new RankAgreement(communicator, backend, model, optimizer);
+    spikes = new SpikeGuard(recipe.train().spikeGuard());
+    if (size > 1) {
+      if (recipe.dist().syncBatchNorm()) model.synchronise(communicator);
+      step.together(new StepReduction(communicator, backend, model, recipe.dist()));
+    }
     store = new CheckpointStore(options.run().resolve("checkpoints"), recipe.checkpoint().keep());
   }
 
-  /** Takes up the newest good checkpoint; false if there is none. */
+  /** Takes up the newest good checkpoint; false if there is none. Rank 0 reads it, {@link #run} tells its tensors to the others. */
   public boolean resume() throws IOException {
+    RunState found = ranks.share(communicator.rank() == 0 ? loadLatest() : null);
+    if (found == null) return false;
+    state = found;
+    requireSameProcesses();
+    state.processes = communicator.size();
+    return true;
+  }
+
+  private RunState loadLatest() throws IOException {
     Optional<Checkpoint> found = store.loadLatest(log::warn);
-    if (found.isEmpty()) return false;
+    if (found.isEmpty()) return null;
     Checkpoint checkpoint = found.get();
-    state = RunState.read(checkpoint.state());
+    RunState read = RunState.read(checkpoint.state());
     model.load(checkpoint.weights(), "the checkpoint of step " + checkpoint.step());
     loadOptimizer(checkpoint.optimizer());
     flips.load(checkpoint.optimizer());
-    if (state.bestStep == checkpoint.step()) store.markBest(state.bestStep);
-    return true;
+    if (read.bestStep == checkpoint.step()) store.markBest(read.bestStep);
+    return read;
+  }
+
+  /** Another number of processes computes the same up to float summation where batch norm is synchronised, and something else where it is not. */
+  private void requireSameProcesses() {
+    int now = communicator.size();
+    if (state.processes == now || isComplete()) return;
+    if (!recipe.dist().syncBatchNorm()) {
+      throw new IllegalArgumentException("dist.syncBatchNorm is false and the run " + options.run() + " was made by " + state.processes + " process(es), now "
+          + now + ": each would normalise with another part of the batch; go on with " + state.processes + ", or start anew with dist.syncBatchNorm=true");
+    }
+    log.line("The run goes on with " + now + " process(es) instead of " + state.processes + ": the same up to the order of float sums.");
   }
 
   private void loadOptimizer(List<NamedTensor> saved) throws IOException {
@@ -108,7 +154,6 @@ public final class Trainer {
       }
       backend.write(tensor.value(), from.floats());
     }
-    optimizer.steps(state.optimizerSteps);
   }
 
   /** Starts from the weights of an earlier stage. */
@@ -150,28 +195,37 @@ public final class Trainer {
    */
   public End run() throws IOException {
     if (state.step == 0 && state.epoch == 0) state.startEpoch(recipe.train().firstEpoch());
+    state.processes = communicator.size();
+    ranks.shareTensors();
+    optimizer.steps(state.optimizerSteps);
     var data = recipe.data();
     long seed = recipe.train().seed();
+    int rank = communicator.rank(), size = communicator.size();
+    boolean leads = rank == 0;
     Dataset trainSet = InputPipeline.open(data, options.data(), Split.TRAIN, seed);
     Dataset testSet = InputPipeline.open(data, options.data(), Split.TEST, seed);
     BadImageLedger ledger = BadImageLedger.open(options.run(), log::warn);
-    try (Loader train = InputPipeline.training(data, trainSet, data.batch(), seed, ledger.of(Split.TRAIN));
-        Loader test = InputPipeline.evaluation(data, testSet, data.evalBatch(), ledger.of(Split.TEST));
-        MetricsLog metrics = MetricsLog.open(options.run(), state.step, log::warn);
-        TensorBoardEvents events = TensorBoardEvents.open(options.run(), state.step, log::warn)) {
+    try (Loader train = InputPipeline.training(data, trainSet, data.batch(), seed, ledger.of(Split.TRAIN), rank, size);
+        Loader test = InputPipeline.evaluation(data, testSet, data.evalBatch(), ledger.of(Split.TEST), rank, size);
+        CheckpointWriter checkpoints = new CheckpointWriter(store, log::warn);
+        MetricsLog metrics = leads ? MetricsLog.open(options.run(), state.step, log::warn) : null;
+        TensorBoardEvents events = leads ? TensorBoardEvents.open(options.run(), state.step, log::warn) : null) {
+      writer = checkpoints;
       int batches = Math.min(train.batches(), options.steps());
       ProgressLine progress = new ProgressLine(screen, options.stopEpoch(), batches);
       savedNanos = System.nanoTime();
       while (state.epoch < options.stopEpoch()) {
-        if (!epoch(train, batches, progress)) {
+        if (!epoch(train, trainSet.size(), batches, progress)) {
           progress.finish();
-          save();
+          save(false);
+          writer.finish();
           log.line("Stopped as asked, with a checkpoint at step " + state.step + ".");
           return End.STOPPED;
         }
-        finishEpoch(train, test, progress, metrics, events);
+        finishEpoch(train, evaluate(test, testSet.size(), progress), progress, metrics, events);
       }
       progress.finish();
+      writer.finish();
       return End.COMPLETE;
     } finally {
       stopped.countDown();
@@ -183,34 +237,41 @@ public final class Trainer {
   }
 
   /** The steps of one epoch from where the state is; false if the run shall stop. */
-  private boolean epoch(Loader train, int batches, ProgressLine progress) throws IOException {
+  private boolean epoch(Loader train, int trainImages, int batches, ProgressLine progress) throws IOException {
     Schedule schedule = recipe.schedule().over(recipe.train().epochs(), recipe.optimizer().learningRate());
     model.use(surrogates());
     if (state.batch == 0) model.startEpoch(state.epoch);
     train.start(state.epoch, state.batch);
     progress.start();
     while (state.batch < batches) {
-      if (stopRequested) {
+      if (stopAgreed()) {
         settleLast(batches, progress);
         return false;
       }
       ImageBatch batch = train.next();
+      int global = Math.min(recipe.data().batch(), trainImages - state.batch * recipe.data().batch());
       double rate = schedule.learningRate(state.epoch, state.batch, batches);
-      TrainStep.Running running = step.start(input.load(batch), batch.labels(), rate);
+      communicator.activity().step(state.step + 1);
+      TrainStep.Running running = step.start(input.load(batch), batch.labels(), rate, global);
       state.batch++;
       state.step++;
       UnderWay before = underWay;
-      underWay = new UnderWay(running, state.batch, state.step, batch.count());
+      underWay = new UnderWay(running, state.batch, state.step, global, Arrays.copyOf(batch.sampleIds(), batch.count()));
       settle(before, batches, progress);
       if (checkpointDue()) {
         settleLast(batches, progress);
         if (badSteps > 0) continue;
-        save();
+        save(false);
         progress.start();
       }
     }
     settleLast(batches, progress);
-    return !stopRequested || state.epoch + 1 >= options.stopEpoch();
+    return !communicator.any(stopRequested) || state.epoch + 1 >= options.stopEpoch();
+  }
+
+  /** Whether any rank was asked to stop; asked of all at the same steps. */
+  private boolean stopAgreed() {
+    return state.step % communicator.stepsBetweenAgreements() == 0 && communicator.any(stopRequested);
   }
 
   private void settleLast(int batches, ProgressLine progress) throws IOException {
@@ -228,16 +289,25 @@ public final class Trainer {
       state.lossSum += outcome.loss() * done.images;
       state.hits += outcome.top1();
       state.images += done.images;
+      double spike = spikes.spike(outcome.loss());
+      if (spike > 0) {
+        log.warn(String.format(Locale.ROOT, "The loss %.4f of step %d is %.0f standard deviations above the recent ones; %s", outcome.loss(), done.step, spike,
+            samples(done)));
+      }
     } else {
+      log.warn("Step " + done.step + " was skipped: its " + outcome.notFinite() + " is not finite; " + samples(done));
       skip(outcome.notFinite(), done.step, done.batch == batches);
     }
     progress.step(state.epoch + 1, done.batch, outcome.loss(), done.images);
   }
 
+  private String samples(UnderWay done) {
+    return "samples of rank " + communicator.rank() + ": " + Arrays.toString(done.samples) + ".";
+  }
+
   private void skip(String what, long step, boolean lastOfEpoch) throws IOException {
     state.skipped++;
     badSteps++;
-    log.warn("Step " + step + " was skipped: its " + what + " is not finite.");
     if (badSteps >= MOST_BAD_STEPS || (lastOfEpoch && state.images == 0)) {
       throw new CheckpointException("training stopped at step " + step + ": the " + what + " was not finite in " + badSteps
           + " steps in a row; the checkpoints before are kept");
@@ -245,15 +315,39 @@ public final class Trainer {
   }
 
   private boolean checkpointDue() {
+    if (communicator.rank() != 0) return false;
     var due = recipe.checkpoint();
-    boolean bySteps = due.everySteps() > 0 && state.step % due.everySteps() == 0;
-    boolean byTime = due.everyMinutes() > 0 && System.nanoTime() - savedNanos >= due.everyMinutes() * 60e9;
-    return bySteps || byTime;
+    long since = System.nanoTime() - savedNanos;
+    boolean bySteps = due.everySteps() > 0 && state.step % due.everySteps() == 0, byTime = due.everyMinutes() > 0 && since >= due.everyMinutes() * 60e9;
+    if (!bySteps && !byTime) return false;
+    boolean affordable = savingNanos <= MOST_SAVING * since, free = !writer.isBusy();
+    if ((!affordable || !free) && !saidSlow) {
+      saidSlow = true;
+      log.line("Checkpoints are written less often than checkpoint." + (bySteps ? "everySteps" : "everyMinutes") + " asks: " + (free
+          ? String.format(Locale.ROOT, "each holds training up for %.0f ms, and they may take 2 %% of the time.", savingNanos / 1e6)
+          : "the disk is still writing the one before."));
+    }
+    return affordable && free;
   }
 
-  private void finishEpoch(Loader train, Loader test, ProgressLine progress, MetricsLog metrics, TensorBoardEvents events) throws IOException {
+  /**
+   * Right answers over the whole test set, counted by all ranks together.
+   *
+   * @throws CheckpointException if not every image was counted exactly once
+   */
+  private Evaluation.Result evaluate(Loader test, int images, ProgressLine progress) throws CheckpointException {
     progress.activity(state.epoch + 1, "evaluating");
-    Evaluation.Result result = evaluation.run(test, options.steps(), images -> { });
+    ranks.shareRunningStatistics();
+    ranks.requireEqual(state.step);
+    Evaluation.Result result = evaluation.run(test, options.steps(), done -> { }).together(communicator);
+    if (options.steps() >= test.batches() && result.total() != images) {
+      throw new CheckpointException("the evaluation counted " + result.total() + " images, the test set has " + images);
+    }
+    return result;
+  }
+
+  private void finishEpoch(Loader train, Evaluation.Result result, ProgressLine progress, MetricsLog metrics, TensorBoardEvents events)
+      throws IOException {
     Map<String, Object> record = new LinkedHashMap<>();
     double loss = state.lossSum / Math.max(1, state.images), trainTop1 = 100.0 * state.hits / Math.max(1, state.images);
     record.put("epoch", state.epoch + 1);
@@ -275,23 +369,27 @@ public final class Trainer {
       state.bestEpoch = state.epoch + 1;
       state.bestStep = state.step;
     }
-    progress.epochDone(state.epoch + 1, String.format(java.util.Locale.ROOT, "loss %.4f  train %.2f %%  test %.2f %%%s  %.0f images/s", loss, trainTop1,
+    progress.epochDone(state.epoch + 1, String.format(Locale.ROOT, "loss %.4f  train %.2f %%  test %.2f %%%s  %.0f images/s", loss, trainTop1,
         result.top1(), best ? " (best)" : "", progress.imagesPerSecond()));
     state.startEpoch(state.epoch + 1);
     state.complete = state.epoch >= recipe.train().epochs();
+    if (communicator.rank() != 0) return;
     metrics.append(record);
     events.scalars(state.step, record);
-    save();
-    if (best) store.markBest(state.step);
+    save(best);
     afterEpoch.run();
   }
 
-  private void save() throws IOException {
+  /** Takes a copy of everything on rank 0 and has it written; what that costs the training is remembered. */
+  private void save(boolean best) throws IOException {
+    if (communicator.rank() != 0) return;
+    long begin = System.nanoTime();
     state.optimizerSteps = optimizer.steps();
     List<NamedTensor> tensors = new ArrayList<>();
     for (StateTensor tensor : optimizer.state()) tensors.add(NamedTensor.ofFloats(tensor.name(), tensor.fileShape(), backend.read(tensor.value())));
     tensors.addAll(flips.save());
-    store.save(new Checkpoint(state.step, model.save(), tensors, state.write()));
+    writer.write(new Checkpoint(state.step, model.save(), tensors, state.write()), best);
     savedNanos = System.nanoTime();
+    savingNanos = savedNanos - begin;
   }
 }

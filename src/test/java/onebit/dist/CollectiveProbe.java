@@ -23,7 +23,7 @@ final class CollectiveProbe {
     ElementType travel = ElementType.valueOf(arguments[1]);
     int rounds = Integer.parseInt(arguments[2]);
     boolean mpi = arguments[0].equals("mpi");
-    try (Backend backend = mpi ? new CpuBackend() : CudaBackend.emulated(); Communicator all = open(mpi, launch, backend, travel)) {
+    try (Backend backend = mpi ? new CpuBackend() : CudaBackend.emulated(); Communicator all = open(mpi, launch, backend)) {
       require(all.rank() == launch.rank() && all.size() == launch.size(), "place");
       if (arguments.length > 3) misuse(all, backend, arguments[3]);
       large(all, backend, travel, mpi);
@@ -33,8 +33,8 @@ final class CollectiveProbe {
     }
   }
 
-  private static Communicator open(boolean mpi, Launch launch, Backend backend, ElementType travel) throws Exception {
-    if (mpi) return MpiCommunicator.open(launch, backend, travel);
+  private static Communicator open(boolean mpi, Launch launch, Backend backend) throws Exception {
+    if (mpi) return MpiCommunicator.open(launch, backend);
     return NcclCommunicator.open(backend, launch.rank(), launch.size(), id -> {
       try {
         return Rendezvous.share(id, launch.rank(), launch.size(), Rendezvous.address(launch, System.getenv()), Duration.ofSeconds(60));
@@ -60,8 +60,8 @@ final class CollectiveProbe {
   private static void large(Communicator all, Backend backend, ElementType travel, boolean mpi) {
     List<Tensor> bucket = List.of(tensor(backend, all.rank(), 0, 5), tensor(backend, all.rank(), 5, LARGE));
     Tensor other = tensor(backend, all.rank(), 9, 3);
-    all.startMean("first", bucket);
-    all.startMean("second", List.of(other));
+    all.startMean("first", bucket, travel);
+    all.startMean("second", List.of(other), travel);
     all.awaitMeans();
     float[] got = backend.read(bucket.get(1)), head = backend.read(bucket.get(0));
     for (int i = 0; i < LARGE + 5; i++) {
@@ -106,7 +106,7 @@ final class CollectiveProbe {
     Tensor x = tensor(backend, all.rank(), 0, 5000), noise = tensor(backend, all.rank(), 7, 5000);
     for (int i = 0; i < rounds; i++) {
       backend.point().accumulateScaled(x, noise, 0.1f * (all.rank() + 1));
-      all.startMean("round " + i, List.of(x));
+      all.startMean("round " + i, List.of(x), ElementType.FLOAT32);
       all.awaitMeans();
     }
     CRC32 crc = new CRC32();
@@ -116,7 +116,7 @@ final class CollectiveProbe {
 
   private static void misuse(Communicator all, Backend backend, String how) throws Exception {
     if (how.equals("unequal")) {
-      all.startMean("unequal", List.of(tensor(backend, 0, 0, all.rank() == 1 ? 11 : 10)));
+      all.startMean("unequal", List.of(tensor(backend, 0, 0, all.rank() == 1 ? 11 : 10)), ElementType.FLOAT32);
       all.awaitMeans();
       backend.synchronize();
       all.allGather(new long[] {1});
@@ -137,7 +137,7 @@ final class CollectiveProbe {
     all.activity().step(41 + all.rank());
     all.any(false);
     if (all.rank() == 1) Thread.sleep(100_000);
-    all.startMean("gradients 3", List.of(tensor(backend, 0, 0, 10)));
+    all.startMean("gradients 3", List.of(tensor(backend, 0, 0, 10)), ElementType.FLOAT32);
     all.awaitMeans();
     backend.synchronize();
     all.any(true);

@@ -8,6 +8,7 @@ import java.nio.file.Path;
 import java.util.List;
 import onebit.ops.cpu.CpuBackend;
 import onebit.ops.cuda.EmulatedDriver;
+import onebit.tensor.ElementType;
 import onebit.tensor.Shape;
 import onebit.tensor.Tensor;
 import org.junit.jupiter.api.Test;
@@ -73,7 +74,7 @@ class CommunicatorTest {
     try (CpuBackend backend = new CpuBackend(); SingleProcess alone = new SingleProcess()) {
       Tensor x = backend.create(Shape.vector(2));
       backend.write(x, new float[] {1, 2});
-      alone.startMean("x", List.of(x));
+      alone.startMean("x", List.of(x), ElementType.FLOAT32);
       alone.awaitMeans();
       assertEquals(2, backend.read(x)[1]);
       assertEquals(5, alone.sum(5)[0]);

@@ -102,7 +102,7 @@ public final class NcclCommunicator implements Communicator {
   }
 
   @Override
-  public void startMean(String what, List<Tensor> tensors) {
+  public void startMean(String what, List<Tensor> tensors, ElementType travel) {
     activity.enter(what);
     streams.enter();
     streams.sideAfterMain();

@@ -1,0 +1,268 @@
+package onebit.cli;
+
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.io.InputStreamReader;
+import java.lang.management.ManagementFactory;
+import java.net.ServerSocket;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.TimeUnit;
+import java.util.function.Consumer;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import onebit.dist.MpiCommunicator;
+import onebit.dist.RankStatus;
+
+/**
+ * Starts the workers of one computer, shows what they say, and starts them again when one fails: on the CPU through mpirun, on GPUs one
+ * process per device that meet as torchrun's do.
+ *
+ * <p>One fails: all are stopped, the rank is named with its step and its last collective, and all start again from the last good
+ * checkpoint. A signal is passed on as SIGUSR1 or SIGTERM, and the workers' checkpoint and exit code 75 are waited for.
+ */
+final class Supervisor {
+  /** Tells a worker who started it. */
+  static final String STARTER = "ONEBIT_SUPERVISOR";
+  private static final Pattern TAGGED = Pattern.compile("^\\[\\d+,(\\d+)]<std(?:out|err)>:(.*)$");
+  private static final Pattern DIED = Pattern.compile("process rank (\\d+) with PID (\\d+) .*exited on (signal \\d+[^.]*)");
+  private static final int USAGE = 2, LONGEST_BACKOFF_SECONDS = 60, END_SECONDS = 40;
+
+  private final int workers;
+  private final boolean gpus;
+  private final int restarts;
+  private final Path run;
+  private final List<String> arguments;
+  private final Consumer<String> say;
+  private final List<Process> processes = new ArrayList<>();
+  private volatile String died;
+  private volatile boolean stopping;
+
+  /**
+   * @param arguments the command line of a worker after the program's name
+   * @param say       shows a line
+   */
+  Supervisor(int workers, boolean gpus, int restarts, Path run, List<String> arguments, Consumer<String> say) {
+    this.workers = workers;
+    this.gpus = gpus;
+    this.restarts = restarts;
+    this.run = run;
+    this.arguments = List.copyOf(arguments);
+    this.say = say;
+  }
+
+  /** Runs the workers to their end; their exit code. */
+  int run() throws IOException {
+    if (!gpus && MpiCommunicator.refusal() != null) throw new IOException("--procs: " + MpiCommunicator.refusal());
+    Thread hook = new Thread(this::passSignalOn, "onebit-supervisor-signal");
+    Runtime.getRuntime().addShutdownHook(hook);
+    for (int attempt = 0; ; attempt++) {
+      int code = attempt();
+      if (code == 0 || code == Main.STOPPED || code == USAGE || stopping) return code;
+      String where = where();
+      if (attempt >= restarts) {
+        say.accept("The run failed" + where + (restarts == 0 ? "; --restarts N starts it again by itself." : " and was started again " + restarts + " times."));
+        return code;
+      }
+      int seconds = (int) Math.min(LONGEST_BACKOFF_SECONDS, 1L << Math.min(attempt, 10));
+      say.accept("The run failed" + where + "; start " + (attempt + 1) + " of " + restarts + " from the last good checkpoint in " + seconds + " s.");
+      pause(seconds);
+    }
+  }
+
+  /** Who failed first, as far as mpirun or the ranks' files tell. */
+  private String where() {
+    if (died == null) return "";
+    Matcher matcher = DIED.matcher(died);
+    if (!matcher.find()) return ": " + died;
+    int rank = Integer.parseInt(matcher.group(1));
+    String status = RankStatus.read(run, rank).map(RankStatus::describe).orElse("rank " + rank + " (process " + matcher.group(2) + ")");
+    return ": " + status + "; it ended by " + matcher.group(3).strip();
+  }
+
+  private int attempt() throws IOException {
+    died = null;
+    synchronized (processes) {
+      processes.clear();
+      if (stopping) return Main.STOPPED;
+      if (gpus) startDevices();
+      else processes.add(mpirun());
+    }
+    List<Thread> readers = new ArrayList<>();
+    for (int i = 0; i < processes.size(); i++) readers.add(reader(processes.get(i), i));
+    int code = await();
+    for (Thread reader : readers) {
+      try {
+        reader.join(TimeUnit.SECONDS.toMillis(5));
+      } catch (InterruptedException e) {
+        Thread.currentThread().interrupt();
+      }
+    }
+    return code;
+  }
+
+  /** The first exit code that is not 0; then the others are stopped. */
+  private int await() {
+    int code = 0, left = processes.size();
+    boolean[] ended = new boolean[left];
+    while (left > 0) {
+      for (int i = 0; i < ended.length; i++) {
+        Process process = processes.get(i);
+        if (ended[i] || process.isAlive()) continue;
+        ended[i] = true;
+        left--;
+        if (process.exitValue() == 0 || code != 0) continue;
+        code = process.exitValue();
+        if (gpus && code != Main.STOPPED) {
+          String status = RankStatus.read(run, i).filter(s -> s.pid() == process.pid()).map(RankStatus::describe).orElse("rank " + i);
+          died = status + "; it ended " + (code > 128 ? "by signal " + (code - 128) : "with code " + code);
+          stopAll();
+        }
+      }
+      sleep(20);
+    }
+    return code;
+  }
+
+  private void stopAll() {
+    for (Process other : processes) other.destroyForcibly();
+  }
+
+  private Process mpirun() throws IOException {
+    List<String> command = new ArrayList<>(List.of("setsid", "mpirun", "--tag-output", "-np", Integer.toString(workers)));
+    command.addAll(java());
+    ProcessBuilder builder = new ProcessBuilder(command).redirectErrorStream(true).redirectInput(Path.of("/dev/null").toFile());
+    Map<String, String> environment = builder.environment();
+    environment.put(STARTER, Long.toString(ProcessHandle.current().pid()));
+    environment.putIfAbsent("OMPI_MCA_rmaps_base_oversubscribe", "1");
+    environment.putIfAbsent("OMPI_MCA_hwloc_base_binding_policy", "none");
+    environment.putIfAbsent("OMPI_MCA_btl_vader_single_copy_mechanism", "none");
+    environment.putIfAbsent("OMPI_MCA_orte_abort_on_non_zero_status", "1");
+    if ("root".equals(System.getProperty("user.name"))) {
+      environment.put("OMPI_ALLOW_RUN_AS_ROOT", "1");
+      environment.put("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1");
+    }
+    return start(builder);
+  }
+
+  private void startDevices() throws IOException {
+    String port = Integer.toString(freePort());
+    for (int rank = 0; rank < workers; rank++) {
+      ProcessBuilder builder = new ProcessBuilder(java()).redirectErrorStream(true).redirectInput(Path.of("/dev/null").toFile());
+      builder.environment().putAll(Map.of(STARTER, Long.toString(ProcessHandle.current().pid()), "RANK", Integer.toString(rank), "LOCAL_RANK",
+          Integer.toString(rank), "WORLD_SIZE", Integer.toString(workers), "MASTER_ADDR", "127.0.0.1", "MASTER_PORT", port));
+      processes.add(start(builder));
+    }
+  }
+
+  private static Process start(ProcessBuilder builder) throws IOException {
+    try {
+      return builder.start();
+    } catch (IOException e) {
+      throw new IOException(builder.command().getFirst() + " could not be started: " + e.getMessage(), e);
+    }
+  }
+
+  /** This JVM's own options, its share of the cores and of the memory, and the worker's command line. */
+  private List<String> java() {
+    int threads = Math.max(1, Runtime.getRuntime().availableProcessors() / workers);
+    List<String> command = new ArrayList<>(List.of(ProcessHandle.current().info().command().orElse("java")));
+    List<String> options = ManagementFactory.getRuntimeMXBean().getInputArguments();
+    command.addAll(options);
+    if (options.stream().noneMatch(o -> o.startsWith("-Donebit.threads="))) command.add("-Donebit.threads=" + threads);
+    if (options.stream().noneMatch(o -> o.startsWith("-Xmx"))) command.add("-XX:MaxRAMPercentage=" + Math.max(1, 70 / workers));
+    command.addAll(List.of("-cp", System.getProperty("java.class.path"), Main.class.getName()));
+    command.addAll(arguments);
+    return command;
+  }
+
+  private static int freePort() throws IOException {
+    try (ServerSocket socket = new ServerSocket(0)) {
+      return socket.getLocalPort();
+    }
+  }
+
+  private Thread reader(Process process, int index) {
+    return Thread.ofPlatform().daemon().name("onebit-supervisor-reader-" + index).start(() -> {
+      try (BufferedReader lines = new BufferedReader(new InputStreamReader(process.getInputStream(), StandardCharsets.UTF_8))) {
+        for (String line = lines.readLine(); line != null; line = lines.readLine()) show(line, index);
+      } catch (IOException e) {
+        // the process is gone, and await knows
+      }
+    });
+  }
+
+  private void show(String line, int index) {
+    Matcher tagged = TAGGED.matcher(line);
+    boolean fromRank = gpus || tagged.matches();
+    String text = gpus ? line : fromRank ? tagged.group(2) : line;
+    if (text.startsWith("WARNING: Using incubator modules")) return;
+    if (fromRank) {
+      say.accept("[" + (gpus ? index : tagged.group(1)) + "] " + text);
+      return;
+    }
+    if (DIED.matcher(line).find()) died = line;
+  }
+
+  /** SIGTERM or Ctrl-C: the workers write a checkpoint, and this process ends as they do. */
+  private void passSignalOn() {
+    stopping = true;
+    List<Process> all;
+    synchronized (processes) {
+      all = List.copyOf(processes);
+    }
+    int code = 0;
+    boolean running = false;
+    for (Process process : all) {
+      if (!process.isAlive()) continue;
+      running = true;
+      signal(process);
+    }
+    if (!running) return;
+    long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(END_SECONDS);
+    for (Process process : all) {
+      try {
+        if (process.waitFor(Math.max(0, end - System.nanoTime()), TimeUnit.NANOSECONDS)) code = code == 0 ? process.exitValue() : code;
+        else process.destroyForcibly();
+      } catch (InterruptedException e) {
+        Thread.currentThread().interrupt();
+      }
+    }
+    Runtime.getRuntime().halt(code);
+  }
+
+  /** mpirun passes SIGUSR1 on to its processes; SIGTERM it would follow by SIGKILL after a second. */
+  private void signal(Process process) {
+    if (gpus) {
+      process.destroy();
+      return;
+    }
+    try {
+      new ProcessBuilder("kill", "-USR1", Long.toString(process.pid())).start();
+    } catch (IOException e) {
+      process.destroy();
+    }
+  }
+
+  private void pause(int seconds) {
+    for (int i = 0; i < seconds * 50 && !stopping; i++) sleep(20);
+  }
+
+  private static void sleep(long millis) {
+    try {
+      Thread.sleep(millis);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    }
+  }
+
+  /** Whether a program of that name is on the path. */
+  static boolean onPath(String program) {
+    for (String folder : System.getenv().getOrDefault("PATH", "").split(":")) if (!folder.isEmpty() && Files.isExecutable(Path.of(folder, program))) return true;
+    return false;
+  }
+}

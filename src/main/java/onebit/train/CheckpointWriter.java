@@ -1,0 +1,158 @@
+package onebit.train;
+
+import java.io.IOException;
+import java.util.function.Consumer;
+import onebit.checkpoint.Checkpoint;
+import onebit.checkpoint.CheckpointException;
+import onebit.checkpoint.CheckpointStore;
+
+/**
+ * Writes checkpoints on a thread of its own while training goes on; one at a time.
+ *
+ * <p>A disk that refuses is said, the checkpoints before stay, and the run goes on; {@value #MOST_FAILURES} refusals in a row end it.
+ */
+final class CheckpointWriter implements AutoCloseable {
+  static final int MOST_FAILURES = 3;
+  private static final long PAUSE_MILLIS = 500;
+
+  private record Job(Checkpoint checkpoint, boolean best) {}
+
+  private final CheckpointStore store;
+  private final Consumer<String> warn;
+  private final Thread thread;
+  private Job waiting;
+  private Job failed;
+  private boolean writing;
+  private boolean closed;
+  private int failures;
+  private long goodStep = -1;
+  private String reason;
+
+  CheckpointWriter(CheckpointStore store, Consumer<String> warn) {
+    this.store = store;
+    this.warn = warn;
+    thread = Thread.ofPlatform().daemon().name("onebit-checkpoint").start(this::work);
+  }
+
+  /** Whether a checkpoint is being written, so that another would have to wait. */
+  synchronized boolean isBusy() {
+    return writing || waiting != null;
+  }
+
+  /**
+   * Hands a checkpoint over, after waiting for the one before; best: the link best shall point at it.
+   *
+   * @throws CheckpointException if the last {@value #MOST_FAILURES} could not be written
+   */
+  synchronized void write(Checkpoint checkpoint, boolean best) throws CheckpointException {
+    awaitIdle();
+    requireWorking(checkpoint.step());
+    boolean lostBest = failed != null && failed.best;
+    failed = null;
+    if (lostBest && !best) warn.accept("The best checkpoint so far was among those that could not be written.");
+    waiting = new Job(checkpoint, best);
+    notifyAll();
+  }
+
+  /**
+   * Waits until everything is on the disk; the last checkpoint of a run is tried again until {@value #MOST_FAILURES} tries have failed.
+   *
+   * @throws CheckpointException if it could not be written
+   */
+  synchronized void finish() throws CheckpointException {
+    awaitIdle();
+    while (failed != null) {
+      requireWorking(failed.checkpoint.step());
+      pause();
+      waiting = failed;
+      failed = null;
+      notifyAll();
+      awaitIdle();
+    }
+  }
+
+  private void requireWorking(long step) throws CheckpointException {
+    if (failures < MOST_FAILURES) return;
+    throw new CheckpointException("training stopped at step " + step + ": " + failures + " checkpoints in a row could not be written, the last because "
+        + reason + (goodStep < 0 ? "" : "; the checkpoint of step " + goodStep + " is good"));
+  }
+
+  private void awaitIdle() {
+    boolean interrupted = false;
+    while (isBusy()) {
+      try {
+        wait();
+      } catch (InterruptedException e) {
+        interrupted = true;
+      }
+    }
+    if (interrupted) Thread.currentThread().interrupt();
+  }
+
+  private void pause() {
+    try {
+      wait(PAUSE_MILLIS);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    }
+  }
+
+  private void work() {
+    while (true) {
+      Job job;
+      synchronized (this) {
+        while (waiting == null && !closed) {
+          try {
+            wait();
+          } catch (InterruptedException e) {
+            return;
+          }
+        }
+        if (waiting == null) return;
+        job = waiting;
+        waiting = null;
+        writing = true;
+      }
+      String trouble = save(job);
+      synchronized (this) {
+        writing = false;
+        reason = trouble;
+        failures = trouble == null ? 0 : failures + 1;
+        failed = trouble == null ? null : job;
+        if (trouble == null) goodStep = job.checkpoint.step();
+        notifyAll();
+      }
+    }
+  }
+
+  /** Why the checkpoint could not be written; null if it was. */
+  private String save(Job job) {
+    try {
+      store.save(job.checkpoint);
+      if (job.best) store.markBest(job.checkpoint.step());
+      return null;
+    } catch (IOException | RuntimeException e) {
+      String text = e.getMessage() == null ? e.toString() : e.getMessage();
+      warn.accept("The checkpoint of step " + job.checkpoint.step() + " was not written, training goes on: " + text);
+      return text;
+    }
+  }
+
+  /** Lets what was handed over be written and ends the thread. */
+  @Override
+  public void close() {
+    synchronized (this) {
+      closed = true;
+      notifyAll();
+    }
+    boolean interrupted = false;
+    while (thread.isAlive()) {
+      try {
+        thread.join();
+      } catch (InterruptedException e) {
+        interrupted = true;
+      }
+    }
+    if (interrupted) Thread.currentThread().interrupt();
+  }
+}
