@@ -5,8 +5,11 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Callable;
 import onebit.data.JpegLibraries;
+import onebit.dist.MpiCommunicator;
+import onebit.dist.nccl.NcclCommunicator;
 import onebit.ops.Backend;
 import onebit.ops.cuda.CudaDoctor;
+import onebit.ops.cuda.CudaLibraries;
 import onebit.report.Environment;
 import onebit.report.Json;
 import picocli.CommandLine.Command;
@@ -31,6 +34,8 @@ final class DoctorCommand implements Callable<Integer> {
     }
     findings.put("JPEG", JpegLibraries.findings());
     findings.put("CUDA", CudaDoctor.findings());
+    findings.put("many GPUs", NcclCommunicator.finding(CudaLibraries.find().searched()));
+    findings.put("many processes", MpiCommunicator.finding());
     if (json) {
       System.out.println(Json.object(findings));
     } else {

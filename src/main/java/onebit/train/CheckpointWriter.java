@@ -15,9 +15,15 @@ final class CheckpointWriter implements AutoCloseable {
   static final int MOST_FAILURES = 3;
   private static final long PAUSE_MILLIS = 500;
 
+  /** Where checkpoints go. */
+  @FunctionalInterface
+  interface Sink {
+    void save(Checkpoint checkpoint, boolean best) throws IOException;
+  }
+
   private record Job(Checkpoint checkpoint, boolean best) {}
 
-  private final CheckpointStore store;
+  private final Sink sink;
   private final Consumer<String> warn;
   private final Thread thread;
   private Job waiting;
@@ -29,7 +35,15 @@ final class CheckpointWriter implements AutoCloseable {
   private String reason;
 
   CheckpointWriter(CheckpointStore store, Consumer<String> warn) {
-    this.store = store;
+    this((checkpoint, best) -> {
+      store.save(checkpoint);
+      if (best) store.markBest(checkpoint.step());
+    }, warn);
+  }
+
+  /** A writer to another place, for tests. */
+  CheckpointWriter(Sink sink, Consumer<String> warn) {
+    this.sink = sink;
     this.warn = warn;
     thread = Thread.ofPlatform().daemon().name("onebit-checkpoint").start(this::work);
   }
@@ -128,8 +142,7 @@ final class CheckpointWriter implements AutoCloseable {
   /** Why the checkpoint could not be written; null if it was. */
   private String save(Job job) {
     try {
-      store.save(job.checkpoint);
-      if (job.best) store.markBest(job.checkpoint.step());
+      sink.save(job.checkpoint, job.best);
       return null;
     } catch (IOException | RuntimeException e) {
       String text = e.getMessage() == null ? e.toString() : e.getMessage();

@@ -1,0 +1,198 @@
+package onebit.cli;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.concurrent.Callable;
+import onebit.dist.Communicator;
+import onebit.dist.Launch;
+import onebit.dist.ScalingModel;
+import onebit.ops.Backend;
+import onebit.ops.cpu.CpuBackend;
+import onebit.recipe.Recipe;
+import onebit.report.Json;
+import onebit.train.ScalingMeasurement;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+
+/** {@code onebit bench scale}. */
+@Command(
+    name = "scale",
+    mixinStandardHelpOptions = true,
+    sortOptions = false,
+    description = {"Weak scaling: measures steps of a recipe on 1 and more processes at a fixed batch per process, fits a model of the step time,",
+        "and prints what the model says of GPUs. The rows of GPUs are a model, not a measurement. With --device cuda the processes are GPUs."})
+final class BenchScale implements Callable<Integer> {
+  private static final String MARK = "SCALE ";
+  private static final int GPUS_PER_NODE = 8, MOST_BUCKET_BYTES = 4 << 20;
+
+  @Parameters(index = "0", arity = "0..1", defaultValue = "adabin-resnet20-cifar10", paramLabel = "RECIPE", description = "Recipe to measure (default: ${DEFAULT-VALUE}).")
+  private String name;
+
+  @Option(names = "--procs", split = ",", paramLabel = "N,...", defaultValue = "1,2,4", description = "Numbers of processes to measure (default: ${DEFAULT-VALUE}).")
+  private List<Integer> procs;
+
+  @Option(names = "--gpus", split = ",", paramLabel = "N,...", defaultValue = "8,16,64", description = "Numbers of GPUs to ask the model about (default: ${DEFAULT-VALUE}).")
+  private List<Integer> gpus;
+
+  @Option(names = "--gpu-recipe", paramLabel = "RECIPE", defaultValue = "adabin-resnet18-imagenet", description = "The recipe whose gradients the GPUs exchange (default: ${DEFAULT-VALUE}).")
+  private String gpuRecipe;
+
+  @Option(names = "--gpu-step-millis", paramLabel = "MS", defaultValue = "8.8",
+      description = "A step's computation on one GPU; take it from 'bench step --device cuda' (default: ${DEFAULT-VALUE}, an estimate for one H200 at batch 256).")
+  private double gpuStepMillis;
+
+  @Option(names = "--node-gigabytes", paramLabel = "GB/s", defaultValue = "475", description = "Bus bandwidth of all-reduce within a node of 8 (default: ${DEFAULT-VALUE}, H200 by nccl-tests).")
+  private double nodeGigabytes;
+
+  @Option(names = "--network-gigabytes", paramLabel = "GB/s", defaultValue = "50", description = "The same across nodes, per GPU (default: ${DEFAULT-VALUE}, 400 Gb/s).")
+  private double networkGigabytes;
+
+  @Option(names = "--batch", paramLabel = "N", defaultValue = "32", description = "Images per process and step (default: ${DEFAULT-VALUE}).")
+  private int batch;
+
+  @Option(names = "--steps", paramLabel = "N", defaultValue = "10", description = "Timed steps after the warm-up (default: ${DEFAULT-VALUE}).")
+  private int steps;
+
+  @Option(names = "--warmup", paramLabel = "N", defaultValue = "5", description = "Steps before (default: ${DEFAULT-VALUE}).")
+  private int warmup;
+
+  @Option(names = "--set", paramLabel = "KEY=VALUE", description = "Overrides a recipe key by its dotted name; repeatable.")
+  private List<String> overrides = new ArrayList<>();
+
+  @Option(names = "--device", paramLabel = "NAME", defaultValue = "cpu", description = "Where to measure: " + Workplace.DEVICES + " (default: ${DEFAULT-VALUE}).")
+  private String device;
+
+  @Option(names = "--json", description = "Print the result as one JSON object on the last line.")
+  private boolean json;
+
+  @Option(names = "--as-rank", hidden = true)
+  private boolean asRank;
+
+  @Override
+  public Integer call() throws IOException {
+    if (steps < 1 || warmup < 0 || batch < 1) throw new IllegalArgumentException("--steps and --batch must be >= 1 and --warmup >= 0, got " + steps + ", " + batch + " and " + warmup);
+    if (procs.stream().anyMatch(n -> n < 1) || gpus.stream().anyMatch(n -> n < 1)) throw new IllegalArgumentException("--procs and --gpus take numbers >= 1");
+    if (!(gpuStepMillis > 0 && nodeGigabytes > 0 && networkGigabytes > 0)) throw new IllegalArgumentException("--gpu-step-millis and bandwidths must be > 0");
+    if (asRank) return measureAsRank();
+    List<ScalingModel.Point> points = new ArrayList<>();
+    for (int n : procs) points.add(measure(n));
+    Map<String, Object> members = new LinkedHashMap<>();
+    members.put("measured", points.stream().map(BenchScale::members).toList());
+    if (!json) printMeasured(points);
+    if (points.stream().anyMatch(p -> p.ranks() > 1)) {
+      ScalingModel model = ScalingModel.fit(points);
+      members.put("fit", Map.of("latencyMicros", model.latency() * 1e6, "gigabytesPerSecond", model.bandwidth() / 1e9, "overlap", model.overlap()));
+      members.put("modelled", predict(model));
+      if (!json) printFit(model, points);
+    }
+    if (json) System.out.println(Json.object(members));
+    return 0;
+  }
+
+  private Integer measureAsRank() throws IOException {
+    Recipe recipe = Workplace.RECIPES.load(name, overrides);
+    Launch launch = Launch.detect(System.getenv());
+    try (Backend backend = Workplace.open(Collectives.device(device, launch));
+        Communicator communicator = Collectives.open(launch, backend, System.getenv(), Duration.ofSeconds(recipe.dist().timeoutSeconds()))) {
+      ScalingMeasurement m = ScalingMeasurement.of(recipe, backend, communicator, batch, warmup, steps);
+      if (communicator.rank() == 0) {
+        System.out.printf(Locale.ROOT, "%s%d %.9f %.9f %.9f %d %d%n", MARK, m.ranks(), m.compute(), m.step(), m.reduce(), m.gradientBytes(), m.buckets());
+      }
+    }
+    return 0;
+  }
+
+  private ScalingModel.Point measure(int processes) throws IOException {
+    List<String> arguments = new ArrayList<>(List.of("bench", "scale", name, "--as-rank", "--device", device, "--batch", Integer.toString(batch), "--steps",
+        Integer.toString(steps), "--warmup", Integer.toString(warmup)));
+    for (String setting : overrides) arguments.addAll(List.of("--set", setting));
+    List<String> lines = new ArrayList<>();
+    Path none = Files.createTempDirectory("onebit-scale");
+    int code = new Supervisor(processes, !device.equals("cpu"), 0, none, arguments, line -> {
+      synchronized (lines) {
+        lines.add(line);
+      }
+    }).run();
+    Files.deleteIfExists(none);
+    for (String line : lines) {
+      int at = line.indexOf(MARK);
+      if (at < 0) continue;
+      String[] words = line.substring(at + MARK.length()).strip().split(" ");
+      return new ScalingModel.Point(Integer.parseInt(words[0]), Double.parseDouble(words[1]), Double.parseDouble(words[2]), Double.parseDouble(words[3]),
+          Long.parseLong(words[4]), Integer.parseInt(words[5]));
+    }
+    throw new IOException("the measurement on " + processes + " processes ended with code " + code + ":\n" + String.join("\n", lines));
+  }
+
+  private static Map<String, Object> members(ScalingModel.Point p) {
+    Map<String, Object> members = new LinkedHashMap<>();
+    members.put("processes", p.ranks());
+    members.put("computeSeconds", p.compute());
+    members.put("stepSeconds", p.step());
+    members.put("reduceSeconds", p.reduce());
+    members.put("gradientBytes", p.bytes());
+    members.put("buckets", p.buckets());
+    return members;
+  }
+
+  private List<Map<String, Object>> predict(ScalingModel fitted) {
+    long bytes = gpuBytes();
+    int buckets = (int) Math.max(1, bytes / MOST_BUCKET_BYTES);
+    List<Map<String, Object>> rows = new ArrayList<>();
+    for (int n : gpus) {
+      double bandwidth = (n <= GPUS_PER_NODE ? nodeGigabytes : networkGigabytes) * 1e9, compute = gpuStepMillis / 1e3;
+      Map<String, Object> row = new LinkedHashMap<>();
+      row.put("gpus", n);
+      row.put("reduceMillis", new ScalingModel(0, bandwidth, 0).reduce(n, bytes, buckets) * 1e3);
+      row.put("efficiencyExposed", compute / new ScalingModel(0, bandwidth, 0).step(n, compute, bytes, 1));
+      row.put("efficiencyFittedOverlap", compute / new ScalingModel(0, bandwidth, fitted.overlap()).step(n, compute, bytes, buckets));
+      rows.add(row);
+    }
+    return rows;
+  }
+
+  private long gpuBytes() {
+    Recipe recipe = Workplace.RECIPES.load(gpuRecipe, List.of());
+    var data = recipe.data();
+    try (Backend backend = new CpuBackend()) {
+      return 4L * new onebit.models.Model(recipe.network(), recipe.method(), onebit.tensor.Shape.image(1, data.height(), data.width(), data.channels()),
+          data.classes(), backend, 1).parameters().stream().mapToLong(p -> p.size()).sum();
+    }
+  }
+
+  private void printMeasured(List<ScalingModel.Point> points) {
+    System.out.printf(Locale.ROOT, "Measured: %s, batch %d per process, %s, medians of %d steps%n", name, batch, device, steps);
+    System.out.println("processes  alone, s  together, s  means of gradients, s  images/s  efficiency");
+    double one = points.getFirst().step() / points.getFirst().ranks();
+    for (ScalingModel.Point p : points) {
+      System.out.printf(Locale.ROOT, "%9d  %8.4f  %11.4f  %21.4f  %8.1f  %9.0f%%%n", p.ranks(), p.compute(), p.step(), p.reduce(), p.ranks() * batch / p.step(),
+          100 * p.compute() / p.step());
+    }
+    System.out.printf(Locale.ROOT, "efficiency: a step alone beside as many others, over a step together; %.1f MB of gradients in %d buckets%n",
+        points.getLast().bytes() / 1e6, points.getLast().buckets());
+  }
+
+  private void printFit(ScalingModel model, List<ScalingModel.Point> points) {
+    System.out.printf(Locale.ROOT, "%nModel fitted to them: %.0f us a bucket, %.2f GB/s, %.0f %% of backward hides reduction%n", model.latency() * 1e6,
+        model.bandwidth() / 1e9, 100 * model.overlap());
+    for (ScalingModel.Point p : points) {
+      double says = model.step(p.ranks(), p.compute(), p.bytes(), Math.max(1, p.buckets()));
+      System.out.printf(Locale.ROOT, "  %d processes: model %.4f s, measured %.4f s (%+.0f %%)%n", p.ranks(), says, p.step(), 100 * (says / p.step() - 1));
+    }
+    System.out.printf(Locale.ROOT, "%nModel of GPUs, not a measurement: %s, %.1f MB of gradients, %.1f ms of computation a step, %.0f GB/s in a node of %d, %.0f across%n",
+        gpuRecipe, gpuBytes() / 1e6, gpuStepMillis, nodeGigabytes, GPUS_PER_NODE, networkGigabytes);
+    System.out.println("GPUs  means of gradients, ms  efficiency with nothing hidden  with the overlap fitted above");
+    for (Map<String, Object> row : predict(model)) {
+      System.out.printf(Locale.ROOT, "%4d  %22.2f  %30.1f%%  %28.1f%%%n", row.get("gpus"), row.get("reduceMillis"), 100 * (double) row.get("efficiencyExposed"),
+          100 * (double) row.get("efficiencyFittedOverlap"));
+    }
+  }
+}

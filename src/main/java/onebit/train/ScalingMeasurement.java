@@ -1,0 +1,62 @@
+package onebit.train;
+
+import com.google.common.math.Quantiles;
+import java.util.List;
+import java.util.SplittableRandom;
+import onebit.dist.Communicator;
+import onebit.models.Model;
+import onebit.ops.Backend;
+import onebit.optim.Optimizer;
+import onebit.recipe.Recipe;
+import onebit.tensor.Shape;
+import onebit.tensor.Tensor;
+
+/**
+ * Times of one rank at a fixed batch per process: the step alone, the step of all ranks together, and the mean of the gradients alone.
+ *
+ * <pre>
+ * Units   medians in seconds over the timed steps; gradientBytes on their way per step; buckets: collectives they travel in
+ * </pre>
+ */
+public record ScalingMeasurement(int ranks, double compute, double step, double reduce, long gradientBytes, int buckets) {
+  /** Measures on random images of the recipe's shape; every rank calls this. */
+  public static ScalingMeasurement of(Recipe recipe, Backend backend, Communicator communicator, int batch, int warmup, int steps) {
+    var data = recipe.data();
+    Shape shape = Shape.image(batch, data.height(), data.width(), data.channels());
+    Model model = new Model(recipe.network(), recipe.method(), shape, data.classes(), backend, recipe.train().seed());
+    Optimizer optimizer = Optimizers.of(recipe.optimizer(), backend, model.parameters());
+    TrainStep step = new TrainStep(backend, model, optimizer, batch, data.classes(), recipe.train().labelSmoothing());
+    SplittableRandom random = new SplittableRandom(1 + communicator.rank());
+    float[] images = new float[shape.size()];
+    for (int i = 0; i < images.length; i++) images[i] = (float) random.nextGaussian();
+    Tensor x = backend.create(shape);
+    backend.write(x, images);
+    int[] labels = random.ints(batch, 0, data.classes()).toArray();
+    double rate = recipe.optimizer().learningRate() * 0.01;
+    double alone = median(communicator, backend, warmup, steps, () -> step.run(x, labels, rate));
+    if (communicator.size() == 1) return new ScalingMeasurement(1, alone, alone, 0, bytes(model, recipe), 0);
+    StepReduction reduction = new StepReduction(communicator, backend, model, recipe.dist());
+    double reduce = median(communicator, backend, warmup, steps, reduction::sendAll);
+    step.together(reduction);
+    int all = batch * communicator.size();
+    double together = median(communicator, backend, warmup, steps, () -> step.start(x, labels, rate, all).outcome());
+    return new ScalingMeasurement(communicator.size(), alone, together, reduce, bytes(model, recipe), reduction.buckets());
+  }
+
+  private static long bytes(Model model, Recipe recipe) {
+    int each = recipe.dist().reduce() == onebit.recipe.DistRecipe.Reduce.BFLOAT16 ? 2 : 4;
+    return model.gradientGroups().stream().flatMap(List::stream).mapToLong(t -> (long) each * t.size()).sum();
+  }
+
+  private static double median(Communicator communicator, Backend backend, int warmup, int steps, Runnable work) {
+    double[] seconds = new double[steps];
+    for (int i = -warmup; i < steps; i++) {
+      communicator.any(false);   // all begin together
+      long begin = System.nanoTime();
+      work.run();
+      backend.synchronize();
+      if (i >= 0) seconds[i] = (System.nanoTime() - begin) / 1e9;
+    }
+    return Quantiles.median().compute(seconds);
+  }
+}

@@ -1,0 +1,97 @@
+package onebit.cli;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertInstanceOf;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import org.junit.jupiter.api.Test;
+import org.snakeyaml.engine.v2.api.Load;
+import org.snakeyaml.engine.v2.api.LoadSettings;
+import picocli.CommandLine;
+
+/** The files for Slurm and Kubernetes: their syntax, what they need to have, and that the commands in them are commands of this program. */
+class ClusterFilesTest {
+  private static final Path SLURM = Path.of("src/dist/slurm/onebit.sbatch"), KUBERNETES = Path.of("src/dist/kubernetes/mpijob.yaml");
+
+  private static void assertParses(List<String> words) {
+    new CommandLine(new Main()).parseArgs(words.toArray(String[]::new));
+  }
+
+  @Test
+  void theBatchFileIsGoodBashWithTheDirectivesOfASurvivingJob() throws Exception {
+    Process check = new ProcessBuilder("bash", "-n", SLURM.toString()).redirectErrorStream(true).start();
+    String output = new String(check.getInputStream().readAllBytes());
+    assertEquals(0, check.waitFor(), output);
+    String text = Files.readString(SLURM);
+    for (String directive : List.of("--nodes=", "--ntasks-per-node=", "--gpus-per-node=", "--time=", "--signal=USR1@120", "--requeue", "--open-mode=append")) {
+      assertTrue(text.contains("#SBATCH " + directive), directive);
+    }
+    assertTrue(text.contains("scontrol requeue") && text.contains("-ne 75"), "exit code 75 queues the job again");
+    String command = text.lines().filter(line -> line.startsWith("srun ")).findFirst().orElseThrow();
+    String words = command.substring(command.indexOf("train")).replace("\"$recipe\"", "default").replaceAll("\"\\$(\\w+)\"", "$1");
+    assertParses(List.of(words.split(" ")));
+  }
+
+  @Test
+  void theBatchFileRequeuesAfterASignalAndGivesUpAfterFailuresWithoutProgress() throws Exception {
+    Path folder = Files.createTempDirectory("sbatch"), bin = Files.createDirectory(folder.resolve("bin"));
+    Path calls = folder.resolve("calls");
+    script(bin.resolve("srun"), "exit ${CODE}");
+    script(bin.resolve("scontrol"), "echo \"$@\" >>" + calls);
+    assertEquals(0, batch(bin, folder, "75"));
+    assertEquals("requeue 7", Files.readString(calls).strip());
+    assertEquals(2, batch(bin, folder, "2"));
+    for (int failure = 1; failure <= 3; failure++) assertEquals(failure < 3 ? 0 : 1, batch(bin, folder, "1"), "failure " + failure);
+    assertEquals(3, Files.readAllLines(calls).size());
+  }
+
+  private static void script(Path file, String body) throws Exception {
+    Files.writeString(file, "#!/usr/bin/env bash\n" + body + "\n");
+    assertTrue(file.toFile().setExecutable(true));
+  }
+
+  private static int batch(Path bin, Path folder, String code) throws Exception {
+    ProcessBuilder builder = new ProcessBuilder("bash", SLURM.toString(), "default", "data", folder.resolve("run").toString());
+    builder.environment().putAll(Map.of("PATH", bin + ":" + System.getenv("PATH"), "CODE", code, "SLURM_JOB_ID", "7"));
+    return builder.redirectErrorStream(true).redirectOutput(ProcessBuilder.Redirect.DISCARD).start().waitFor();
+  }
+
+  private static Map<?, ?> map(Object value, String... path) {
+    Object at = value;
+    for (String key : path) at = assertInstanceOf(Map.class, at, key).get(key);
+    return assertInstanceOf(Map.class, at, String.join(".", path));
+  }
+
+  @Test
+  void theManifestHasTheFieldsOfAnMpiJobAndStartsOneProcessPerGpu() throws Exception {
+    Object job = new Load(LoadSettings.builder().build()).loadFromString(Files.readString(KUBERNETES));
+    assertEquals("kubeflow.org/v2beta1", map(job).get("apiVersion"));
+    assertEquals("MPIJob", map(job).get("kind"));
+    assertInstanceOf(String.class, map(job, "metadata").get("name"));
+    int slots = (Integer) map(job, "spec").get("slotsPerWorker");
+    Map<?, ?> launcher = map(job, "spec", "mpiReplicaSpecs", "Launcher"), worker = map(job, "spec", "mpiReplicaSpecs", "Worker");
+    assertEquals(1, launcher.get("replicas"));
+    Map<?, ?> container = container(launcher), workers = container(worker);
+    for (Map<?, ?> each : List.of(container, workers)) assertTrue(each.get("name") instanceof String && each.get("image") instanceof String);
+    assertEquals(Integer.toString(slots), map(workers, "resources", "limits").get("nvidia.com/gpu"));
+    assertEquals(List.of("mpirun"), container.get("command"));
+    List<String> arguments = new ArrayList<>();
+    for (Object word : assertInstanceOf(List.class, container.get("args"))) arguments.add(word.toString());
+    assertEquals(slots * (Integer) worker.get("replicas"), Integer.parseInt(arguments.get(arguments.indexOf("-np") + 1)));
+    assertParses(arguments.subList(arguments.indexOf("train"), arguments.size()));
+    for (Object mount : assertInstanceOf(List.class, workers.get("volumeMounts"))) {
+      Object name = map(mount).get("name");
+      List<?> volumes = assertInstanceOf(List.class, map(worker, "template", "spec").get("volumes"));
+      assertTrue(volumes.stream().anyMatch(v -> map(v).get("name").equals(name)), name + " is mounted and no volume");
+    }
+  }
+
+  private static Map<?, ?> container(Map<?, ?> replica) {
+    return map(assertInstanceOf(List.class, map(replica, "template", "spec").get("containers")).getFirst());
+  }
+}

@@ -1,0 +1,84 @@
+package onebit.train;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.CountDownLatch;
+import onebit.checkpoint.Checkpoint;
+import onebit.checkpoint.CheckpointException;
+import org.junit.jupiter.api.Test;
+
+class CheckpointWriterTest {
+  private final List<String> said = Collections.synchronizedList(new ArrayList<>());
+  private final List<Long> saved = Collections.synchronizedList(new ArrayList<>());
+
+  private static Checkpoint at(long step) {
+    return new Checkpoint(step, List.of(), List.of(), Map.of());
+  }
+
+  @Test
+  void aSlowDiskDoesNotHoldTrainingUp() throws Exception {
+    CountDownLatch disk = new CountDownLatch(1);
+    try (CheckpointWriter writer = new CheckpointWriter((checkpoint, best) -> {
+      try {
+        disk.await();
+      } catch (InterruptedException e) {
+        throw new IOException(e);
+      }
+      saved.add(checkpoint.step());
+    }, said::add)) {
+      writer.write(at(1), false);   // returns while the disk still works on it
+      assertTrue(writer.isBusy());
+      disk.countDown();
+      writer.finish();
+      assertEquals(List.of(1L), saved);
+    }
+  }
+
+  @Test
+  void twoRefusalsAreSaidAndTheThirdEndsTheRunNamingTheGoodOne() throws Exception {
+    try (CheckpointWriter writer = new CheckpointWriter((checkpoint, best) -> {
+      if (checkpoint.step() > 1) throw new IOException("No space left on device");
+      saved.add(checkpoint.step());
+    }, said::add)) {
+      for (int step = 1; step <= 4; step++) writer.write(at(step), false);
+      String message = assertThrows(CheckpointException.class, () -> writer.write(at(5), false)).getMessage();
+      assertEquals("training stopped at step 5: 3 checkpoints in a row could not be written, the last because No space left on device; "
+          + "the checkpoint of step 1 is good", message);
+      assertEquals(3, said.size());
+      assertTrue(said.getFirst().contains("The checkpoint of step 2 was not written, training goes on: No space left on device"), said.toString());
+    }
+  }
+
+  @Test
+  void aDiskThatRecoversStartsTheCountAnew() throws Exception {
+    try (CheckpointWriter writer = new CheckpointWriter((checkpoint, best) -> {
+      if (checkpoint.step() % 3 != 0) throw new IOException("full");
+      saved.add(checkpoint.step());
+    }, said::add)) {
+      for (int step = 1; step <= 9; step++) writer.write(at(step), false);
+      writer.finish();
+      assertEquals(List.of(3L, 6L, 9L), saved);
+    }
+  }
+
+  @Test
+  void theLastCheckpointIsTriedAgain() throws Exception {
+    int[] tries = new int[1];
+    try (CheckpointWriter writer = new CheckpointWriter((checkpoint, best) -> {
+      if (tries[0]++ < 2) throw new IOException("busy");
+      saved.add(checkpoint.step());
+    }, said::add)) {
+      writer.write(at(7), true);
+      writer.finish();
+      assertEquals(List.of(7L), saved);
+    }
+    assertEquals(2, said.size());
+  }
+}

@@ -1,0 +1,150 @@
+package onebit.train;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Random;
+import java.util.concurrent.TimeUnit;
+import onebit.dist.RankStatus;
+import onebit.dist.Ranks;
+import onebit.ops.cuda.EmulatedDriver;
+import onebit.report.MetricsLog;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** Whole runs of several processes, and what becomes of them when a process dies, hangs or is asked to stop. */
+class DistributedRunTest {
+  private static final int KILLS = Integer.getInteger("onebit.test.kills", 2), PROCESSES = Integer.getInteger("onebit.test.procs", 2);
+  private static final long SEED = System.nanoTime();
+
+  @TempDir private Path folder;
+
+  @BeforeEach
+  void needsOpenMpi() {
+    Ranks.assumeMpi();
+  }
+
+  private Process start(Path run, String... more) throws Exception {
+    List<String> arguments = new ArrayList<>(List.of("train", ChildRun.smallRecipe(folder).toString(), "--out", run.toString()));
+    arguments.addAll(List.of(more));
+    return ChildRun.start(output(run), arguments.toArray(String[]::new));
+  }
+
+  private static Path output(Path run) {
+    return run.resolveSibling(run.getFileName() + ".out");
+  }
+
+  private String end(Process process, Path run, int expected) throws Exception {
+    assertTrue(process.waitFor(240, TimeUnit.SECONDS), "the run did not end");
+    String text = Files.readString(output(run));
+    assertEquals(expected, process.exitValue(), text);
+    return text;
+  }
+
+  private String train(Path run, int expected, String... more) throws Exception {
+    return end(start(run, more), run, expected);
+  }
+
+  private static String[] processes(String... more) {
+    List<String> all = new ArrayList<>(List.of("--procs", Integer.toString(PROCESSES)));
+    all.addAll(List.of(more));
+    return all.toArray(String[]::new);
+  }
+
+  /** Waits until training is under way and gives a rank's process. */
+  private static ProcessHandle rank(Path run, int rank, Process supervisor) throws Exception {
+    while (supervisor.isAlive()) {
+      var status = RankStatus.read(run, rank);
+      if (status.isPresent() && status.get().step() > 0 && ProcessHandle.of(status.get().pid()).isPresent()) return ProcessHandle.of(status.get().pid()).get();
+      Thread.sleep(10);
+    }
+    return null;
+  }
+
+  @Test
+  void aRankKilledAtRandomMomentsRestartsToTheSameWeights() throws Exception {
+    Path undisturbed = folder.resolve("undisturbed");
+    train(undisturbed, 0, processes());
+    String wanted = ChildRun.weightsDigest(undisturbed);
+    Random random = new Random(SEED);
+    int hit = 0;
+    for (int kill = 0; kill < KILLS; kill++) {
+      Path run = folder.resolve("killed-" + kill);
+      int victim = random.nextInt(PROCESSES);
+      Process process = start(run, processes("--restarts", "3"));
+      ProcessHandle rank = rank(run, victim, process);
+      Thread.sleep(random.nextInt(4000));
+      boolean killed = rank != null && rank.isAlive() && rank.destroyForcibly();
+      String text = end(process, run, 0);
+      if (killed && text.contains("The run failed: rank " + victim + " (process ")) hit++;
+      System.out.println("kill " + kill + ": rank " + victim + text.lines().filter(l -> l.contains("The run failed")).findFirst().map(l -> ", " + l).orElse(", after the end"));
+      assertEquals(wanted, ChildRun.weightsDigest(run), "kill " + kill + ", seed " + SEED + ": " + text);
+      assertEquals(List.of(1L, 2L, 3L), MetricsLog.read(run.resolve(MetricsLog.JSONL)).stream().map(r -> ((Number) r.get("epoch")).longValue()).toList());
+    }
+    assertTrue(hit > 0, "no kill fell into training, seed " + SEED);
+  }
+
+  @Test
+  void aRankThatHangsIsNamedAndTheRunStartsAgain() throws Exception {
+    Path run = folder.resolve("hangs");
+    Process process = start(run, processes("--restarts", "3", "--set", "dist.timeoutSeconds=8"));
+    ProcessHandle rank = rank(run, 1, process);
+    new ProcessBuilder("kill", "-STOP", Long.toString(rank.pid())).start().waitFor();
+    String text = end(process, run, 0);
+    assertTrue(text.contains("it hangs because rank 1 (process " + rank.pid() + ") was at step "), text);
+    assertTrue(text.contains("start 1 of 3 from the last good checkpoint"), text);
+  }
+
+  @Test
+  void aSignalStopsAllRanksWithOneCheckpointAndExitCode75() throws Exception {
+    Path run = folder.resolve("stopped");
+    Process process = start(run, processes());
+    rank(run, 1, process);
+    long begin = System.nanoTime();
+    process.destroy();
+    assertTrue(end(process, run, 75).contains("Stopped as asked"));
+    assertTrue(System.nanoTime() - begin < 30e9, "more than 30 s");
+    String other = train(run, 2, "--procs", Integer.toString(PROCESSES + 1));
+    assertTrue(other.contains("dist.syncBatchNorm is false and the run"), other);
+    train(run, 0, processes());
+    Path whole = folder.resolve("whole");
+    train(whole, 0, processes());
+    assertEquals(ChildRun.weightsDigest(whole), ChildRun.weightsDigest(run));
+  }
+
+  @Test
+  void withSynchronisedBatchNormTheNumberOfProcessesMayChange() throws Exception {
+    Path run = folder.resolve("changing");
+    train(run, 0, processes("--epochs", "1", "--set", "dist.syncBatchNorm=true"));
+    String text = train(run, 0, "--set", "dist.syncBatchNorm=true", "--epochs", "2");
+    assertTrue(text.contains("The run goes on with 1 process(es) instead of " + PROCESSES), text);
+    List<Double> losses = new ArrayList<>();
+    Path alone = folder.resolve("alone");
+    train(alone, 0, "--epochs", "2");
+    for (Path of : List.of(run, alone)) {
+      losses.add(((Number) MetricsLog.read(of.resolve(MetricsLog.JSONL)).get(1).get("loss")).doubleValue());
+    }
+    assertEquals(losses.get(1), losses.get(0), 0.15 * losses.get(1), "the curves are statistically the same");
+  }
+
+  @Test
+  void theEmulatedDevicesOfTwoProcessesTrainTogether() throws Exception {
+    String refusal = EmulatedDriver.refusal();
+    assumeTrue(refusal == null, refusal);
+    Path run = folder.resolve("devices");
+    String text = train(run, 0, "--gpus", "2", "--device", "cuda-emulated", "--epochs", "1");
+    assertTrue(text.contains("rank 0 of 2; NCCL 2.19.3, 2 processes") && text.contains("epoch 1/1"), text);
+  }
+
+  @Test
+  void moreProcessesThanImagesOfABatchAreRefusedInOneSentence() throws Exception {
+    String text = train(folder.resolve("small"), 2, processes("--set", "data.batch=1"));
+    assertTrue(text.contains("data.batch is 1 and data.evalBatch 64; both must be >= the " + PROCESSES + " processes"), text);
+  }
+}

@@ -1,0 +1,55 @@
+package onebit.train;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import java.nio.file.Files;
+import java.nio.file.Path;
+import onebit.dist.Ranks;
+import onebit.ops.cuda.EmulatedDriver;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** The same global batch on several ranks with synchronised batch norm: the gradients of one process, and the same bits on every rank. */
+class DistributedStepTest {
+  private static final String PROBE = StepProbe.class.getName();
+  private static final Path RECORDED = Path.of("../shared/golden/adabin-resnet20-cifar10.safetensors");
+
+  @TempDir private Path folder;
+
+  private static void assertGood(Ranks.Result result, int ranks) {
+    assertEquals(0, result.exit(), result.text());
+    for (int r = 0; r < ranks; r++) assertTrue(result.text().contains("rank " + r + " of " + ranks + " good"), result.text());
+  }
+
+  /** 3 ranks have parts of unequal size. */
+  @ParameterizedTest
+  @ValueSource(ints = {2, 3, 4})
+  void fromASafePointTheGradientsAreThoseOfOneProcess(int ranks) throws Exception {
+    Ranks.assumeMpi();
+    assumeTrue(Files.exists(RECORDED), "needs the recorded steps of ../shared/golden");
+    assertGood(Ranks.mpirun(ranks, 200, folder, PROBE, "mpi", RECORDED.toAbsolutePath().toString(), "2", "float32"), ranks);
+  }
+
+  @Test
+  void ranksStayEqualBitForBit() throws Exception {
+    Ranks.assumeMpi();
+    assertGood(Ranks.mpirun(3, 200, folder, PROBE, "mpi", "drawn", "20", "float32"), 3);
+  }
+
+  @Test
+  void theyDoSoWithGradientsOfSixteenBits() throws Exception {
+    Ranks.assumeMpi();
+    assertGood(Ranks.mpirun(2, 200, folder, PROBE, "mpi", "drawn", "20", "bfloat16"), 2);
+  }
+
+  @Test
+  void ncclOnTheEmulatedDeviceDoesTheSame() throws Exception {
+    String refusal = EmulatedDriver.refusal();
+    assumeTrue(refusal == null, refusal);
+    assertGood(Ranks.torchrun(2, 300, folder, PROBE, "nccl", "drawn", "5", "float32"), 2);
+  }
+}

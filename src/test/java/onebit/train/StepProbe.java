@@ -1,0 +1,175 @@
+package onebit.train;
+
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.SplittableRandom;
+import onebit.binarize.Method;
+import onebit.binarize.Methods;
+import onebit.checkpoint.NamedTensor;
+import onebit.checkpoint.Safetensors;
+import onebit.dist.Communicator;
+import onebit.dist.Launch;
+import onebit.dist.MpiCommunicator;
+import onebit.dist.Rendezvous;
+import onebit.dist.nccl.NcclCommunicator;
+import onebit.models.Model;
+import onebit.models.Network;
+import onebit.models.Networks;
+import onebit.ops.Backend;
+import onebit.ops.cpu.CpuBackend;
+import onebit.ops.cuda.CudaBackend;
+import onebit.optim.Optimizer;
+import onebit.recipe.Recipe;
+import onebit.recipe.Recipes;
+import onebit.recipe.RecordBinder;
+import onebit.tensor.Parameter;
+import onebit.tensor.Shape;
+import onebit.tensor.Tensor;
+
+/**
+ * One rank of DistributedStepTest: its part of a global batch against the whole batch in one process, then some steps whose weights must be
+ * the same bits on every rank.
+ *
+ * <pre>
+ * arguments   mpi|nccl, a recorded step or "drawn", number of steps, float32|bfloat16
+ * Units       errors and tolerances of gradients as the recorded steps have them; with bfloat16 50 times as much, because a gradient that is
+ *             a small difference of the ranks' large ones loses most of its digits
+ * </pre>
+ */
+final class StepProbe {
+  private static final Recipes RECIPES = new Recipes(new RecordBinder(Map.of(Method.class, Methods.byName(), Network.class, Networks.byName())));
+
+  private final Recipe recipe;
+  private final float[] images;
+  private final int[] labels;
+  private final List<NamedTensor> init;
+  private final Map<String, Double> values = new LinkedHashMap<>();
+
+  private StepProbe(String what, List<String> overrides, Path folder) throws Exception {
+    if (what.equals("drawn")) {
+      recipe = RECIPES.load(ChildRun.smallRecipe(folder).toString(), overrides);
+      SplittableRandom random = new SplittableRandom(3);
+      int n = recipe.data().batch();
+      images = new float[n * 12 * 12];
+      for (int i = 0; i < images.length; i++) images[i] = (float) random.nextGaussian();
+      labels = random.ints(n, 0, 10).toArray();
+      init = null;
+      return;
+    }
+    Safetensors file = Safetensors.read(Path.of(what));
+    List<String> all = new java.util.ArrayList<>(overrides);
+    all.addAll(CheckStep.overrides(file, key -> key.equals("form")));
+    recipe = RECIPES.load("adabin-resnet20-cifar10", all);
+    images = file.tensor("x0").floats();
+    labels = Arrays.stream(file.tensor("y0").longs()).mapToInt(Math::toIntExact).toArray();
+    init = file.tensors().values().stream().filter(t -> t.name().startsWith("init/")).map(t -> t.withName(t.name().substring(5))).toList();
+    for (String key : List.of("k", "t")) values.put(key, Double.valueOf(file.metadata().get(key)));
+  }
+
+  /** A model with its step on some images of the batch. */
+  private final class Part {
+    private final Backend backend;
+    private final Model model;
+    private final TrainStep step;
+    private final Tensor x;
+    private final int[] wanted;
+
+    Part(Backend backend, int from, int to) throws Exception {
+      this.backend = backend;
+      var data = recipe.data();
+      Shape shape = Shape.image(to - from, data.height(), data.width(), data.channels());
+      model = new Model(recipe.network(), recipe.method(), shape, data.classes(), backend, 5);
+      if (init != null) {
+        model.load(init, "init");
+        model.use(recipe.method().withValues(values));
+      }
+      Optimizer optimizer = Optimizers.of(recipe.optimizer(), backend, model.parameters());
+      step = new TrainStep(backend, model, optimizer, to - from, data.classes(), 0);
+      int each = images.length / labels.length;
+      Tensor planar = backend.create(shape);
+      x = backend.create(shape);
+      backend.write(planar, Arrays.copyOfRange(images, from * each, to * each));
+      backend.point().fromPlanar(x, planar);
+      wanted = Arrays.copyOfRange(labels, from, to);
+    }
+
+    TrainStep.Outcome run() {
+      return step.start(x, wanted, recipe.optimizer().learningRate(), labels.length).outcome();
+    }
+  }
+
+  public static void main(String[] arguments) throws Exception {
+    boolean mpi = arguments[0].equals("mpi");
+    StepProbe probe = new StepProbe(arguments[1], List.of("dist.syncBatchNorm=true", "dist.bucketMegabytes=0.01", "dist.reduce=" + arguments[3]),
+        java.nio.file.Files.createTempDirectory("probe"));
+    Launch launch = Launch.detect(System.getenv());
+    try (Backend backend = mpi ? new CpuBackend() : CudaBackend.emulated(true); Communicator all = open(mpi, launch, backend)) {
+      probe.run(backend, all, Integer.parseInt(arguments[2]), arguments[3].equals("bfloat16") ? 50 : 1);
+      System.out.println("rank " + all.rank() + " of " + all.size() + " good");
+    }
+  }
+
+  private static Communicator open(boolean mpi, Launch launch, Backend backend) throws Exception {
+    if (mpi) return MpiCommunicator.open(launch, backend);
+    return NcclCommunicator.open(backend, launch.rank(), launch.size(), id -> {
+      try {
+        return Rendezvous.share(id, launch.rank(), launch.size(), Rendezvous.address(launch, System.getenv()), Duration.ofSeconds(120));
+      } catch (java.io.IOException e) {
+        throw new java.io.UncheckedIOException(e);
+      }
+    });
+  }
+
+  private void run(Backend backend, Communicator all, int steps, double loose) throws Exception {
+    int n = labels.length, from = n * all.rank() / all.size(), to = n * (all.rank() + 1) / all.size();
+    Part whole = new Part(backend, 0, n), part = new Part(backend, from, to);
+    part.model.synchronise(all);
+    part.step.together(new StepReduction(all, backend, part.model, recipe.dist()));
+    TrainStep.Outcome wanted = whole.run(), got = part.run();
+    require(Math.abs(wanted.loss() - got.loss()) < 1e-5 * Math.abs(wanted.loss()), "loss " + got.loss() + ", not " + wanted.loss());
+    require(wanted.top1() == got.top1() && wanted.top5() == got.top5(), "hits " + got.top1() + ", not " + wanted.top1());
+    double worst = 0;
+    double[] norms = whole.model.parameters().stream().mapToDouble(p -> norm(backend.read(p.gradient()))).sorted().toArray();
+    for (int i = 0; i < whole.model.parameters().size(); i++) {
+      Parameter p = whole.model.parameters().get(i);
+      float[] a = backend.read(p.gradient()), b = backend.read(part.model.parameters().get(i).gradient());
+      float[] difference = new float[a.length];
+      for (int k = 0; k < a.length; k++) difference[k] = a[k] - b[k];
+      double error = norm(difference) / Math.max(norm(a), 0.01 * norms[norms.length / 2]);
+      worst = Math.max(worst, error);
+      boolean set = p.name().endsWith(".alpha_a") || p.name().endsWith(".beta_a");
+      require(error < loose * (set ? 3e-3 : 1e-3), "gradient of " + p.name() + " is off by " + error);
+    }
+    System.out.println("worst relative error of a gradient: " + worst);
+    RankAgreement agreement = new RankAgreement(all, backend, part.model, Optimizers.of(recipe.optimizer(), backend, List.of()));
+    for (int s = 0; s < steps; s++) {
+      agreement.requireEqual(s);
+      part.run();
+    }
+    agreement.requireEqual(steps);
+    if (all.rank() == all.size() - 1) backend.fill(part.model.parameters().get(1).value(), 7);
+    try {
+      agreement.requireEqual(99);
+      require(all.size() == 1, "a rank with other weights was not noticed");
+    } catch (onebit.checkpoint.CheckpointException e) {
+      require(e.getMessage().contains(part.model.parameters().get(1).name() + " of rank(s) [" + (all.size() - 1) + "]"), e.getMessage());
+    }
+  }
+
+  private static double norm(float[] values) {
+    double sum = 0;
+    for (float v : values) sum += (double) v * v;
+    return Math.sqrt(sum);
+  }
+
+  private static void require(boolean holds, String what) {
+    if (holds) return;
+    System.out.println("WRONG: " + what);
+    System.out.flush();
+    Runtime.getRuntime().halt(3);
+  }
+}
