@@ -2,6 +2,7 @@ package onebit.dist;
 
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import onebit.tensor.Bfloat16;
 import onebit.tensor.ElementType;
 
 /**
@@ -29,8 +30,8 @@ final class RankOrderMean {
     } else {
       for (int i = 0; i < count; i++) {
         double sum = 0;
-        for (int r = 0; r < ranks; r++) sum += value(parts.get(SHORT, 2L * ((long) r * count + i)));
-        mean.set(SHORT, 2L * i, bits((float) (sum / ranks)));
+        for (int r = 0; r < ranks; r++) sum += Bfloat16.value(parts.get(SHORT, 2L * ((long) r * count + i)));
+        mean.set(SHORT, 2L * i, Bfloat16.of((float) (sum / ranks)));
       }
     }
   }
@@ -38,22 +39,12 @@ final class RankOrderMean {
   /** Copies values into a segment from its element at on. */
   static void send(MemorySegment to, long at, float[] values, int from, int count, ElementType type) {
     if (type == ElementType.FLOAT32) MemorySegment.copy(values, from, to, FLOAT, 4 * at, count);
-    else for (int i = 0; i < count; i++) to.set(SHORT, 2 * (at + i), bits(values[from + i]));
+    else for (int i = 0; i < count; i++) to.set(SHORT, 2 * (at + i), Bfloat16.of(values[from + i]));
   }
 
   /** Copies elements of a segment into values. */
   static void receive(float[] values, int to, int count, MemorySegment from, long at, ElementType type) {
     if (type == ElementType.FLOAT32) MemorySegment.copy(from, FLOAT, 4 * at, values, to, count);
-    else for (int i = 0; i < count; i++) values[to + i] = value(from.get(SHORT, 2 * (at + i)));
-  }
-
-  static short bits(float value) {
-    int bits = Float.floatToRawIntBits(value);
-    if (Float.isNaN(value)) return (short) (bits >>> 16 | 0x40);
-    return (short) (bits + 0x7fff + (bits >>> 16 & 1) >>> 16);
-  }
-
-  static float value(short bits) {
-    return Float.intBitsToFloat(bits << 16);
+    else for (int i = 0; i < count; i++) values[to + i] = Bfloat16.value(from.get(SHORT, 2 * (at + i)));
   }
 }

@@ -8,6 +8,7 @@ import onebit.dist.nccl.NcclCommunicator;
 import onebit.ops.Backend;
 import onebit.ops.cpu.CpuBackend;
 import onebit.ops.cuda.CudaBackend;
+import onebit.tensor.Bfloat16;
 import onebit.tensor.ElementType;
 import onebit.tensor.Shape;
 import onebit.tensor.Tensor;
@@ -76,12 +77,12 @@ final class CollectiveProbe {
     double wide = 0;
     float narrow = 0;
     for (int r = 0; r < size; r++) {
-      float v = rounded ? RankOrderMean.value(RankOrderMean.bits(value(r, i))) : value(r, i);
+      float v = rounded ? Bfloat16.value(Bfloat16.of(value(r, i))) : value(r, i);
       wide += v;
       narrow += v;
     }
     float mean = mpi ? (float) (wide / size) : narrow / size;
-    return rounded ? RankOrderMean.value(RankOrderMean.bits(mean)) : mean;
+    return rounded ? Bfloat16.value(Bfloat16.of(mean)) : mean;
   }
 
   private static void rest(Communicator all, Backend backend) {

@@ -35,13 +35,16 @@ class CommunicatorTest {
   void gradientsMayTravelAsBfloat16() throws Exception {
     Ranks.assumeMpi();
     assertAllGood(Ranks.mpirun(2, 120, folder, PROBE, "mpi", "BFLOAT16", "20"), 2);
+    String refusal = EmulatedDriver.refusal();
+    assumeTrue(refusal == null, refusal);
+    assertAllGood(Ranks.torchrun(2, 300, folder, PROBE, "nccl", "BFLOAT16", "20"), 2);
   }
 
   @Test
   void ncclOfTheEmulatedDeviceDoesTheSame() throws Exception {
     String refusal = EmulatedDriver.refusal();
     assumeTrue(refusal == null, refusal);
-    assertAllGood(Ranks.torchrun(3, 300, folder, PROBE, "nccl", "FLOAT32", "100"), 3);
+    assertAllGood(Ranks.torchrun(3, 300, folder, PROBE, "nccl", "FLOAT32", "50"), 3);
   }
 
   @Test

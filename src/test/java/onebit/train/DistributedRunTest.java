@@ -21,6 +21,7 @@ import org.junit.jupiter.api.io.TempDir;
 /** Whole runs of several processes, and what becomes of them when a process dies, hangs or is asked to stop. */
 class DistributedRunTest {
   private static final int KILLS = Integer.getInteger("onebit.test.kills", 2), PROCESSES = Integer.getInteger("onebit.test.procs", 2);
+  private static final int STEPS = 48;
   private static final long SEED = System.nanoTime();
 
   @TempDir private Path folder;
@@ -59,9 +60,13 @@ class DistributedRunTest {
 
   /** Waits until training is under way and gives a rank's process. */
   private static ProcessHandle rank(Path run, int rank, Process supervisor) throws Exception {
+    return rank(run, rank, supervisor, 1);
+  }
+
+  private static ProcessHandle rank(Path run, int rank, Process supervisor, int step) throws Exception {
     while (supervisor.isAlive()) {
       var status = RankStatus.read(run, rank);
-      if (status.isPresent() && status.get().step() > 0 && ProcessHandle.of(status.get().pid()).isPresent()) return ProcessHandle.of(status.get().pid()).get();
+      if (status.isPresent() && status.get().step() >= step && ProcessHandle.of(status.get().pid()).isPresent()) return ProcessHandle.of(status.get().pid()).get();
       Thread.sleep(10);
     }
     return null;
@@ -78,8 +83,8 @@ class DistributedRunTest {
       Path run = folder.resolve("killed-" + kill);
       int victim = random.nextInt(PROCESSES);
       Process process = start(run, processes("--restarts", "3"));
-      ProcessHandle rank = rank(run, victim, process);
-      Thread.sleep(random.nextInt(4000));
+      ProcessHandle rank = rank(run, victim, process, 1 + random.nextInt(STEPS));
+      Thread.sleep(random.nextInt(30));
       boolean killed = rank != null && rank.isAlive() && rank.destroyForcibly();
       String text = end(process, run, 0);
       if (killed && text.contains("The run failed: rank " + victim + " (process ")) hit++;

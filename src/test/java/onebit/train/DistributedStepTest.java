@@ -25,15 +25,15 @@ class DistributedStepTest {
     for (int r = 0; r < ranks; r++) assertTrue(result.text().contains("rank " + r + " of " + ranks + " good"), result.text());
   }
 
-  /** 3 ranks have parts of unequal size. */
   @ParameterizedTest
-  @ValueSource(ints = {2, 3, 4})
+  @ValueSource(ints = {2, 4})
   void fromASafePointTheGradientsAreThoseOfOneProcess(int ranks) throws Exception {
     Ranks.assumeMpi();
     assumeTrue(Files.exists(RECORDED), "needs the recorded steps of ../shared/golden");
     assertGood(Ranks.mpirun(ranks, 200, folder, PROBE, "mpi", RECORDED.toAbsolutePath().toString(), "2", "float32"), ranks);
   }
 
+  /** 32 images on 3 ranks: parts of unequal size. */
   @Test
   void ranksStayEqualBitForBit() throws Exception {
     Ranks.assumeMpi();

@@ -3,7 +3,9 @@ package onebit.dist.nccl;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -35,6 +37,8 @@ public final class NcclCommunicator implements Communicator {
   private final DeviceStreams streams;
   private final Activity activity = new Activity();
   private final Map<Integer, Tensor> words = new HashMap<>();
+  private final Map<Tensor, Tensor> rounded = new IdentityHashMap<>();
+  private final List<Tensor> travelling = new ArrayList<>();
   private final int rank;
   private final int size;
 
@@ -105,20 +109,31 @@ public final class NcclCommunicator implements Communicator {
   public void startMean(String what, List<Tensor> tensors, ElementType travel) {
     activity.enter(what);
     streams.enter();
+    boolean round = travel == ElementType.BFLOAT16;
+    if (round) {
+      for (Tensor tensor : tensors) backend.point().copy(twin(tensor), tensor);
+      travelling.addAll(tensors);
+    }
     streams.sideAfterMain();
     nccl.together(() -> {
-      for (Tensor tensor : tensors) nccl.mean(streams.address(tensor), tensor.size(), type(tensor), communicator, streams.sideStream());
+      for (Tensor tensor : tensors) {
+        nccl.mean(streams.address(round ? twin(tensor) : tensor), tensor.size(), round ? NcclLibrary.BFLOAT16 : NcclLibrary.FLOAT32, communicator,
+            streams.sideStream());
+      }
     });
   }
 
-  private static int type(Tensor tensor) {
-    return tensor.type() == ElementType.BFLOAT16 ? NcclLibrary.BFLOAT16 : NcclLibrary.FLOAT32;
+  /** Room for a tensor's values in 16 bits, the same in every step. */
+  private Tensor twin(Tensor tensor) {
+    return rounded.computeIfAbsent(tensor, t -> backend.create(t.shape(), ElementType.BFLOAT16));
   }
 
   @Override
   public void awaitMeans() {
     streams.enter();
     streams.mainAfterSide();
+    for (Tensor tensor : travelling) backend.point().copy(tensor, twin(tensor));
+    travelling.clear();
   }
 
   @Override

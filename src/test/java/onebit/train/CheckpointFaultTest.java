@@ -1,0 +1,115 @@
+package onebit.train;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.TimeUnit;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** Runs whose disk is full, read-only or in the way, and whose standard output is closed. */
+class CheckpointFaultTest {
+  @TempDir private Path folder;
+
+  private Process start(Path run, String... more) throws Exception {
+    List<String> arguments = new ArrayList<>(List.of("train", ChildRun.smallRecipe(folder).toString(), "--out", run.toString()));
+    arguments.addAll(List.of(more));
+    return ChildRun.start(folder.resolve("out"), arguments.toArray(String[]::new));
+  }
+
+  private String end(Process process, int expected) throws Exception {
+    assertTrue(process.waitFor(240, TimeUnit.SECONDS), "the run did not end");
+    String text = Files.readString(folder.resolve("out"));
+    assertEquals(expected, process.exitValue(), text);
+    return text;
+  }
+
+  private String undisturbed() throws Exception {
+    Path run = folder.resolve("undisturbed");
+    end(start(run), 0);
+    return ChildRun.weightsDigest(run);
+  }
+
+  private void await(Process process, String words) throws Exception {
+    while (process.isAlive() && !Files.readString(folder.resolve("out")).contains(words)) Thread.sleep(10);
+  }
+
+  /** A file system of 2 MiB of its own; the test is skipped where mounting is not allowed. */
+  private Path smallDisk() throws Exception {
+    Path disk = Files.createDirectory(folder.resolve("disk"));
+    boolean root = "root".equals(System.getProperty("user.name"));
+    assumeTrue(root && shell("mount -t tmpfs -o size=2m tmpfs " + disk) == 0, "needs the right to mount a small file system");
+    return disk;
+  }
+
+  private static int shell(String command) throws Exception {
+    return new ProcessBuilder("bash", "-c", command + " 2>/dev/null").start().waitFor();
+  }
+
+  @Test
+  void aFullDiskIsSaidAndTheRunGoesOnWhenThereIsRoomAgain() throws Exception {
+    String wanted = undisturbed();
+    Path disk = smallDisk();
+    try {
+      assertEquals(0, shell("head -c 2050000 /dev/zero >" + disk.resolve("filler")));
+      Process process = start(disk.resolve("run"));
+      await(process, "was not written, training goes on");
+      Files.delete(disk.resolve("filler"));
+      String text = end(process, 0);
+      assertTrue(text.contains("was not written, training goes on") && text.contains("No space left on device"), text);
+      assertEquals(wanted, ChildRun.weightsDigest(disk.resolve("run")));
+    } finally {
+      shell("umount -l " + disk);
+    }
+  }
+
+  @Test
+  void aReadOnlyDiskIsSaidAndTheLastGoodCheckpointStays() throws Exception {
+    Path disk = smallDisk();
+    try {
+      Process process = start(disk.resolve("run"));
+      while (process.isAlive() && !Files.exists(disk.resolve("run/last"))) Thread.sleep(10);
+      // files that are open for writing keep a file system writable: so the checkpoints' folder alone is made immutable by a read-only mount over it
+      Path checkpoints = disk.resolve("run/checkpoints");
+      assertEquals(0, shell("mount --bind " + checkpoints + " " + checkpoints + " && mount -o remount,ro,bind " + checkpoints));
+      String text = end(process, 1);
+      assertTrue(text.contains("Read-only file system"), text);
+      assertTrue(text.contains("3 checkpoints in a row could not be written"), text);
+      shell("umount -l " + checkpoints);
+      end(start(disk.resolve("run")), 0);
+      assertEquals(undisturbed(), ChildRun.weightsDigest(disk.resolve("run")));
+    } finally {
+      shell("umount -l " + disk.resolve("run/checkpoints"));
+      shell("umount -l " + disk);
+    }
+  }
+
+  @Test
+  void threeRefusalsInARowEndTheRun() throws Exception {
+    Path run = Files.createDirectory(folder.resolve("blocked"));
+    Files.writeString(run.resolve("checkpoints"), "a file where a folder should be");
+    String text = end(start(run), 1);
+    assertEquals(3, text.split("was not written, training goes on", -1).length - 1, text);
+    assertTrue(text.contains("training stopped at step ") && text.contains("3 checkpoints in a row could not be written"), text);
+  }
+
+  @Test
+  void aClosedStandardOutputAndALogThatCannotBeWrittenChangeNothing() throws Exception {
+    String wanted = undisturbed();
+    Path run = Files.createDirectories(folder.resolve("mute"));
+    Files.createDirectory(run.resolve("log.txt"));
+    Files.createDirectory(run.resolve("metrics.csv"));
+    List<String> command = onebit.dist.Ranks.java("onebit.cli.Main", "train", ChildRun.smallRecipe(folder).toString(), "--out", run.toString());
+    List<String> closed = new ArrayList<>(List.of("bash", "-c", "exec \"$@\" >&- 2>&-", "bash"));
+    closed.addAll(command);
+    Process muted = new ProcessBuilder(closed).start();
+    assertTrue(muted.waitFor(240, TimeUnit.SECONDS), "the run did not end");
+    assertEquals(0, muted.exitValue());
+    assertEquals(wanted, ChildRun.weightsDigest(run));
+  }
+}
