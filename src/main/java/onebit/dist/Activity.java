@@ -41,9 +41,10 @@ public final class Activity {
     observer.entered(step, entered, last);
   }
 
-  /** The training step that begins. */
+  /** The training step that begins; on a device whose steps are recorded it is the only sign of life between two agreements. */
   public synchronized void step(long now) {
     step = now;
+    sinceNanos = nanos.getAsLong();
     observer.entered(step, entered, last);
   }
 

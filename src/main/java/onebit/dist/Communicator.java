@@ -1,6 +1,7 @@
 package onebit.dist;
 
 import java.util.List;
+import java.util.Optional;
 import onebit.ops.RankExchange;
 import onebit.tensor.ElementType;
 import onebit.tensor.Tensor;
@@ -53,6 +54,11 @@ public interface Communicator extends RankExchange, AutoCloseable {
   /** Steps between two questions whether to stop: 1 where asking costs little. */
   default int stepsBetweenAgreements() {
     return 1;
+  }
+
+  /** What the engine found wrong beside the calls, such as a lost peer; empty if nothing. Any thread may ask. */
+  default Optional<String> trouble() {
+    return Optional.empty();
   }
 
   /** What this rank does together with others just now, for the watchdog. */

@@ -15,6 +15,7 @@ import java.util.function.Consumer;
 public final class Watchdog implements AutoCloseable {
   private static final long MOST_MILLIS_BETWEEN_LOOKS = 1000;
 
+  private final Communicator communicator;
   private final Activity activity;
   private final Path run;
   private final int rank;
@@ -32,6 +33,7 @@ public final class Watchdog implements AutoCloseable {
    * @param stop    is told why the process must end, and ends it
    */
   public Watchdog(Communicator communicator, Path run, Duration limit, long starter, Consumer<String> stop) {
+    this.communicator = communicator;
     activity = communicator.activity();
     this.run = run;
     rank = communicator.rank();
@@ -63,6 +65,8 @@ public final class Watchdog implements AutoCloseable {
       return "rank " + rank + " stops: process " + starter + ", which started it, is gone";
     }
     Activity.Snapshot now = activity.snapshot();
+    Optional<String> trouble = communicator.trouble();
+    if (trouble.isPresent()) return "rank " + rank + " stops in step " + now.step() + ", last collective '" + now.last() + "': " + trouble.get();
     if (!now.waiting() || now.waitedNanos() < limit.toNanos()) return null;
     return "rank " + rank + " has waited " + limit.toSeconds() + " s (dist.timeoutSeconds) in step " + now.step() + " for '" + now.last() + "'; "
         + missing(run, rank, size, now.entered());

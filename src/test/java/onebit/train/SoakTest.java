@@ -84,7 +84,7 @@ class SoakTest {
   void theDeviceRunDoesNotGrow() throws Exception {
     String refusal = EmulatedDriver.refusal();
     assumeTrue(refusal == null, refusal);
-    try (Backend backend = CudaBackend.emulated(true)) {
+    try (Backend backend = CudaBackend.emulated()) {
       soak(backend, DEVICE_STEPS, true);
     }
   }

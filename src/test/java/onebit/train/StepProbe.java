@@ -107,7 +107,7 @@ final class StepProbe {
     StepProbe probe = new StepProbe(arguments[1], List.of("dist.syncBatchNorm=true", "dist.bucketMegabytes=0.01", "dist.reduce=" + arguments[3]),
         java.nio.file.Files.createTempDirectory("probe"));
     Launch launch = Launch.detect(System.getenv());
-    try (Backend backend = mpi ? new CpuBackend() : CudaBackend.emulated(true); Communicator all = open(mpi, launch, backend)) {
+    try (Backend backend = mpi ? new CpuBackend() : CudaBackend.emulated(); Communicator all = open(mpi, launch, backend)) {
       probe.run(backend, all, Integer.parseInt(arguments[2]), arguments[3].equals("bfloat16") ? 50 : 1);
       System.out.println("rank " + all.rank() + " of " + all.size() + " good");
     }

@@ -40,6 +40,7 @@ public final class NcclCommunicator implements Communicator {
   private final Map<Tensor, Tensor> rounded = new IdentityHashMap<>();
   private final List<Tensor> travelling = new ArrayList<>();
   private final int rank;
+  private volatile boolean closed;
   private final int size;
 
   private NcclCommunicator(NcclLibrary nccl, MemorySegment communicator, Backend backend, DeviceStreams streams, int rank, int size) {
@@ -196,19 +197,15 @@ public final class NcclCommunicator implements Communicator {
     return rows;
   }
 
-  /** What NCCL found wrong beside the calls, such as a lost peer; empty if nothing. */
+  @Override
   public Optional<String> trouble() {
-    return nccl.trouble(communicator);
-  }
-
-  /** Ends collectives that hang, from any thread; the communicator is of no further use. */
-  public void abort() {
-    nccl.abort(communicator);
+    return closed ? Optional.empty() : nccl.trouble(communicator);
   }
 
   @Override
   public void close() {
     allGather(new long[] {0});
+    closed = true;
     nccl.destroy(communicator);
   }
 }

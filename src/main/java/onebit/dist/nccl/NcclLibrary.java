@@ -42,7 +42,6 @@ final class NcclLibrary {
   private final MethodHandle groupStart;
   private final MethodHandle groupEnd;
   private final MethodHandle asyncError;
-  private final MethodHandle abort;
   private final MethodHandle destroy;
   private final MethodHandle errorString;
   private final Optional<MethodHandle> lastError;
@@ -58,7 +57,6 @@ final class NcclLibrary {
     groupStart = call(symbols, "ncclGroupStart");
     groupEnd = call(symbols, "ncclGroupEnd");
     asyncError = call(symbols, "ncclCommGetAsyncError", ADDRESS, ADDRESS);
-    abort = call(symbols, "ncclCommAbort", ADDRESS);
     destroy = call(symbols, "ncclCommDestroy", ADDRESS);
     Linker linker = Linker.nativeLinker();
     errorString = linker.downcallHandle(symbols.findOrThrow("ncclGetErrorString"), FunctionDescriptor.of(ADDRESS, JAVA_INT));
@@ -196,11 +194,6 @@ final class NcclLibrary {
       return answer;
     });
     return code[0] == 0 ? Optional.empty() : Optional.of(text(code[0]));
-  }
-
-  /** Ends what hangs. */
-  void abort(MemorySegment communicator) {
-    run("ncclCommAbort", arena -> (int) abort.invokeExact(communicator));
   }
 
   void destroy(MemorySegment communicator) {
