@@ -144,8 +144,8 @@ final class DataCommand implements Runnable {
       members.put("classes", result.classes());
       members.put("bytes", result.bytes());
       members.put("notDecoded", result.kept());
-      return String.format(Locale.ROOT, ": %,d training and %,d validation images of %,d classes, %.1f GiB%s", result.train(), result.validation(), result.classes(),
-          result.bytes() / 1073741824.0, result.kept() == 0 ? "" : "; " + result.kept() + " that could not be decoded were copied as they are");
+      return String.format(Locale.ROOT, ": %,d training and %,d validation images of %,d classes, %,d MiB%s", result.train(), result.validation(), result.classes(),
+          result.bytes() >> 20, result.kept() == 0 ? "" : "; " + result.kept() + " that could not be decoded were copied as they are");
     }
 
     private synchronized void tell(Screen screen, long bytes, long total) {

@@ -120,7 +120,7 @@ public final class ImageFolderDataset implements Dataset {
       String[] words = text.split("\t");
       line++;
       Integer label = words.length < 2 ? null : numbers.get(words[1]);
-      if (label == null || !isImage(words[0]) || words[0].indexOf('/') >= 0) {
+      if (label == null || !isImage(words[0]) || !words[0].matches("[A-Za-z0-9_.-]+")) {
         throw new IOException(annotations + ": line " + line + " must be an image, a tab and a class of the folder train");
       }
       files.add(root.resolve("images").resolve(words[0]));
