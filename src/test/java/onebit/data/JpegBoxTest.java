@@ -141,6 +141,18 @@ class JpegBoxTest {
     }
   }
 
+  @Test void aTableThatIsNoPrefixCodeIsNotPlainAndRefusedByTheSafeDecoder() throws IOException {
+    byte[] file = drawn().get(9);
+    int dht = find(file, 0xC4);
+    int from = dht + 5;
+    while (file[from] < 3) from++;
+    file[from] -= 2;
+    file[dht + 5] += 2;
+    assertFalse(plain(file), "two more codes of one bit");
+    String message = assertThrows(BadImageException.class, () -> new ImageDecoder().decode("x", file, new Picture())).getMessage();
+    assertTrue(message.contains("Huffman"), message);
+  }
+
   private static int find(byte[] file, int marker) {
     for (int i = 2; i + 3 < file.length; ) {
       if ((file[i + 1] & 255) == marker) return i;

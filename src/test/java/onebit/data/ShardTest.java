@@ -84,6 +84,20 @@ class ShardTest {
     assertTrue(assertThrows(IOException.class, () -> ShardDataset.find(dir, Split.TRAIN, 32)).getMessage().contains("is missing"));
   }
 
+  @Test void onlyAShardWithItsIndexAndItsLengthIsWhole(@TempDir Path dir) throws IOException {
+    Path tar = dir.resolve("train-0.tar"), piece = ShardWriter.piece(tar);
+    write(dir, "train-0.tar", 0, 3);
+    assertEquals(3, ShardWriter.whole(tar).size());
+    byte[] archive = Files.readAllBytes(tar), index = Files.readAllBytes(piece);
+    Files.write(tar, Arrays.copyOf(archive, archive.length - 1));
+    assertNull(ShardWriter.whole(tar));
+    Files.write(tar, archive);
+    Files.write(piece, Arrays.copyOf(index, index.length - 1));
+    assertNull(ShardWriter.whole(tar));
+    Files.delete(piece);
+    assertNull(ShardWriter.whole(tar));
+  }
+
   @Test void everyChangedByteOfAnIndexIsNoticed(@TempDir Path dir) throws IOException {
     write(dir, "train-0.tar", 0, 3).write(dir.resolve("train.index"));
     byte[] content = Files.readAllBytes(dir.resolve("train.index"));
