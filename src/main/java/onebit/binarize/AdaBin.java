@@ -4,6 +4,9 @@ import java.util.List;
 import java.util.Map;
 import java.util.random.RandomGenerator;
 import onebit.ops.Backend;
+import onebit.ops.FusedOps.Binarization;
+import onebit.ops.FusedOps.Incoming;
+import onebit.ops.FusedOps.Shortcut;
 import onebit.ops.Padding;
 import onebit.recipe.keys.Default;
 import onebit.tensor.BinarySet;
@@ -122,6 +125,21 @@ public record AdaBin(@Default("code") Form form, @Default("true") boolean progre
     @Override
     public void backward(Tensor gradX, Tensor gradQ, Tensor x) {
       backend.binarize().learnedSetBackward(gradX, alpha.gradient(), beta.gradient(), gradQ, x, alpha.value(), beta.value(), binarizer, codeForm);
+    }
+
+    @Override
+    public Binarization inPass() {
+      return new Binarization(Binarization.Kind.LEARNED, set, alpha.value(), beta.value(), codeForm);
+    }
+
+    @Override
+    public boolean passesBackward() {
+      return true;
+    }
+
+    @Override
+    public Incoming incoming(Tensor gradQ, Tensor x, Shortcut over) {
+      return new Incoming(gradQ, x, inPass(), binarizer, alpha.gradient(), beta.gradient(), over);
     }
 
     @Override

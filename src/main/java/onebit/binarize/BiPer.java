@@ -4,6 +4,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.random.RandomGenerator;
 import onebit.ops.Backend;
+import onebit.ops.FusedOps.Binarization;
 import onebit.ops.Padding;
 import onebit.recipe.keys.Default;
 import onebit.recipe.keys.Range;
@@ -98,6 +99,11 @@ public record BiPer(@Range(min = 1, max = 2) int stage, @Default("20") @Range(mi
     @Override
     public void forward(BitTensor bits, Tensor x, boolean training) {
       backend.bits().pack(bits, x, 0);
+    }
+
+    @Override
+    public Binarization inPass() {
+      return Binarization.SIGN;
     }
 
     @Override

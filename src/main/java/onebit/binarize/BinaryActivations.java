@@ -2,6 +2,9 @@ package onebit.binarize;
 
 import java.util.List;
 import onebit.ops.Backend;
+import onebit.ops.FusedOps.Binarization;
+import onebit.ops.FusedOps.Incoming;
+import onebit.ops.FusedOps.Shortcut;
 import onebit.tensor.BinarySet;
 import onebit.tensor.BitTensor;
 import onebit.tensor.Parameter;
@@ -37,6 +40,21 @@ public abstract class BinaryActivations {
   /** gradX from the gradient at the binarized values; x as it was in forward. */
   public abstract void backward(Tensor gradX, Tensor gradQ, Tensor x);
 
+  /** How a fused pass makes the bits; NONE where forward must see whole samples first. */
+  public Binarization inPass() {
+    return Binarization.NONE;
+  }
+
+  /** Whether a fused pass can do the backward, value by value. */
+  public boolean passesBackward() {
+    return false;
+  }
+
+  /** What a fused pass takes in backward: gradQ at the bits of x, and the gradient of a shortcut over x. */
+  public Incoming incoming(Tensor gradQ, Tensor x, Shortcut over) {
+    throw new IllegalStateException(getClass().getSimpleName() + ": backward must see whole samples");
+  }
+
   public List<Parameter> parameters() {
     return List.of();
   }
@@ -51,6 +69,21 @@ public abstract class BinaryActivations {
     @Override
     public void backward(Tensor gradX, Tensor gradQ, Tensor x) {
       backend.binarize().slope(gradX, gradQ, x, binarizer);
+    }
+
+    @Override
+    public Binarization inPass() {
+      return Binarization.SIGN;
+    }
+
+    @Override
+    public boolean passesBackward() {
+      return true;
+    }
+
+    @Override
+    public Incoming incoming(Tensor gradQ, Tensor x, Shortcut over) {
+      return new Incoming(gradQ, x, Binarization.SIGN, binarizer, null, null, over);
     }
   }
 }

@@ -10,9 +10,12 @@ import onebit.models.Model;
 import onebit.models.ModelSummary;
 import onebit.ops.Backend;
 import onebit.recipe.Recipe;
+import onebit.recipe.Recipes;
 import onebit.report.Json;
 import onebit.report.SummaryTable;
+import onebit.tensor.ElementType;
 import onebit.tensor.Shape;
+import onebit.train.MemoryPlan;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
@@ -33,9 +36,21 @@ final class SummaryCommand implements Callable<Integer> {
   @Option(names = "--json", description = "Print the totals as one JSON object on the last line.")
   private boolean json;
 
+  @Option(names = "--memory", description = "Show the device memory of a training step instead, part by part; needs no GPU.")
+  private boolean memory;
+
+  @Option(names = "--batch", paramLabel = "N", description = "Images of a step for --memory (default: the recipe's batch).")
+  private Integer batch;
+
+  @Option(names = "--activations", paramLabel = "TYPE", defaultValue = "bfloat16",
+      description = "Type of activations for --memory: bfloat16 or float32 (default: ${DEFAULT-VALUE}).")
+  private String activations;
+
   @Override
   public Integer call() {
     Recipe recipe = Workplace.RECIPES.load(name, overrides);
+    if (memory) return memory(recipe);
+    if (batch != null) throw new IllegalArgumentException("--batch belongs to --memory; give both");
     var data = recipe.data();
     try (Backend backend = Workplace.open("cpu")) {
       Model model = new Model(recipe.network(), recipe.method(), Shape.image(1, data.height(), data.width(), data.channels()), data.classes(), backend,
@@ -61,5 +76,39 @@ final class SummaryCommand implements Callable<Integer> {
       System.out.printf(Locale.ROOT, "OPs %.4g, memory %.2f MiB (real parameters float32, binary ones 1 bit)%n", all.ops(), all.mebibytes());
     }
     return 0;
+  }
+
+  private int memory(Recipe recipe) {
+    if (batch != null && batch < 1) throw new IllegalArgumentException("--batch must be >= 1, got " + batch);
+    ElementType type = switch (activations) {
+      case "bfloat16" -> ElementType.BFLOAT16;
+      case "float32" -> ElementType.FLOAT32;
+      default -> throw new IllegalArgumentException("--activations must be bfloat16 or float32, got " + activations);
+    };
+    MemoryPlan plan = MemoryPlan.of(recipe, batch == null ? recipe.data().batch() : batch, type);
+    if (json) {
+      Map<String, Object> members = new LinkedHashMap<>();
+      members.put("batch", plan.batch());
+      members.put("bytes", plan.bytes());
+      members.put("arenaBytes", plan.arenaBytes());
+      members.put("residentBytes", plan.residentBytes());
+      members.put("liveBytes", plan.liveBytes());
+      members.put("trafficBytes", plan.trafficBytes());
+      System.out.println(Json.object(members));
+      return 0;
+    }
+    SummaryTable table = new SummaryTable("within a step", ">tensors", ">MB if apart", ">MB when fullest");
+    for (MemoryPlan.Part part : plan.parts()) table.row(part.name(), part.count(), megabytes(part.bytes()), megabytes(part.bytesAtFullest()));
+    long apart = plan.parts().stream().mapToLong(MemoryPlan.Part::bytes).sum();
+    table.rule().row("all", "", megabytes(apart), megabytes(plan.liveBytes()));
+    System.out.print(table);
+    System.out.printf(Locale.ROOT, "Batch %d, activations %s, memory %s: %s MB = %s MB in one arena by lifetime + %s MB that stays (parameters, gradients,"
+        + " optimizer, batch, scratch); cuDNN's workspaces come on top. A step moves %.2f GB.%n", plan.batch(), activations,
+        Recipes.word(recipe.train().memory()), megabytes(plan.bytes()), megabytes(plan.arenaBytes()), megabytes(plan.residentBytes()), plan.trafficBytes() / 1e9);
+    return 0;
+  }
+
+  private static String megabytes(long bytes) {
+    return String.format(Locale.ROOT, "%.1f", bytes / 1e6);
   }
 }

@@ -95,6 +95,10 @@ final class TrainCommand implements Callable<Integer> {
       description = "With --procs or --gpus: start again so often from the last good checkpoint when a process fails (default: ${DEFAULT-VALUE}).")
   private int restarts;
 
+  @Option(names = "--memory-limit", paramLabel = "SIZE",
+      description = "Device memory of a training step, such as 8GB: takes the fastest train.memory that fits, and says which.")
+  private String memoryLimit;
+
   @Option(names = "--json", description = "Print the result as one JSON object on the last line.")
   private boolean json;
 
@@ -221,7 +225,9 @@ final class TrainCommand implements Callable<Integer> {
     return file.endsWith(".yaml") ? file.substring(0, file.length() - 5) : file.endsWith(".yml") ? file.substring(0, file.length() - 4) : file;
   }
 
-  private int train(Recipe recipe, Backend backend, Communicator communicator, Path folder, RunFolder run, Screen screen, RunLog log) throws IOException {
+  private int train(Recipe asked, Backend backend, Communicator communicator, Path folder, RunFolder run, Screen screen, RunLog log) throws IOException {
+    MemoryLimit.Choice choice = memoryLimit == null ? null : MemoryLimit.of(memoryLimit).choose(name, allOverrides(), backend, communicator.size());
+    Recipe recipe = choice == null ? asked : choice.recipe();
     String yaml = Workplace.RECIPES.write(recipe);
     boolean leads = communicator.rank() == 0;
     if (leads && run.holdsRun()) run.requireSameRecipe(yaml, file -> Workplace.RECIPES.write(Workplace.RECIPES.load(file, List.of())));
@@ -230,6 +236,7 @@ final class TrainCommand implements Callable<Integer> {
         : Math.min(all, recipe.train().firstEpoch() + (epochs != null ? epochs : recipe.train().stopAfter().orElse(all)));
     TrainOptions options = new TrainOptions(title(), folder, run.path(), stop, devRun ? DRY_STEPS : Integer.MAX_VALUE);
     log.line("Onebit " + Environment.version() + ", recipe " + title() + ", run folder " + run.path());
+    if (choice != null) log.line(choice.words());
     log.line("Device " + backend.name() + ": " + String.join("; ", backend.describe()));
     if (communicator.size() > 1) log.line("Processes: this is rank " + communicator.rank() + " of " + communicator.size() + "; " + communicator.describe());
     if (recipe.data().name() == DataRecipe.Source.FOLDER || recipe.data().name() == DataRecipe.Source.IMAGENET) {

@@ -17,6 +17,10 @@ public final class Activate implements Layer {
     this.f = f;
   }
 
+  Activation activation() {
+    return f;
+  }
+
   @Override
   public Shape build(BuildContext context, Shape input) {
     backend = context.backend();

@@ -2,6 +2,8 @@ package onebit.layers;
 
 import java.util.List;
 import onebit.ops.Backend;
+import onebit.ops.FusedOps.Norm;
+import onebit.ops.FusedOps.Unit;
 import onebit.ops.RankExchange;
 import onebit.tensor.Parameter;
 import onebit.tensor.Shape;
@@ -92,8 +94,32 @@ public final class BatchNorm implements Layer {
     Tensor gradInput = gradX.first(gradY.shape().d0());
     if (shared != null) shared.backward(gradInput, gamma.gradient(), beta.gradient(), gradY, x, gamma.value(), mean, inverse, rule);
     else backend.norm().batchNormBackward(gradInput, gamma.gradient(), beta.gradient(), gradY, x, gamma.value(), mean, inverse);
-    if (rule.fixedGamma()) backend.fill(gamma.gradient(), 0);
+    keepFixed();
     return gradInput;
+  }
+
+  /** What a fused pass normalises with: the batch's statistics, or the running ones. */
+  Norm norm(boolean training) {
+    if (!training) backend.fused().inverseDeviation(inverse, runningVar.value(), rule.epsilon());
+    return new Norm(gamma.value(), beta.value(), training ? mean : runningMean.value(), inverse);
+  }
+
+  /** Takes the statistics of what a fused unit's convolution gave. */
+  void statistics(Unit unit) {
+    backend.fused().statistics(unit, runningMean.value(), runningVar.value(), MOMENTUM, rule.epsilon(), rule.unbiased());
+  }
+
+  /** After a fused backward: a fixed gamma has no gradient. */
+  void keepFixed() {
+    if (rule.fixedGamma()) backend.fill(gamma.gradient(), 0);
+  }
+
+  Parameter gamma() {
+    return gamma;
+  }
+
+  Parameter beta() {
+    return beta;
   }
 
   @Override

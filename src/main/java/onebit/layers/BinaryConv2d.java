@@ -4,10 +4,14 @@ import java.util.ArrayList;
 import java.util.List;
 import onebit.binarize.BinaryActivations;
 import onebit.binarize.BinaryWeights;
+import onebit.binarize.Binarizer;
 import onebit.binarize.Method;
 import onebit.binarize.Surrogates;
 import onebit.ops.Backend;
 import onebit.ops.ConvGeometry;
+import onebit.ops.FusedOps.Binarization;
+import onebit.ops.FusedOps.Incoming;
+import onebit.ops.FusedOps.Shortcut;
 import onebit.ops.Padding;
 import onebit.tensor.BitTensor;
 import onebit.tensor.Parameter;
@@ -26,6 +30,8 @@ import onebit.tensor.Tensor;
  * A binary linear layer is the 1x1 case on N,1,1,C.
  */
 public final class BinaryConv2d implements Layer {
+  private static final Binarizer AS_IT_IS = new Binarizer.Identity();
+
   private final String name;
   private final int filters;
   private final int taps;
@@ -70,7 +76,9 @@ public final class BinaryConv2d implements Layer {
     weights.build(backend, name, latent, context.random(name + ".set"));
     activations.build(backend, name, input);
     use(method.at(0, 1));
-    bits = backend.createBits(input.d0() * input.d1() * input.d2(), input.d3());
+    backend.owner("bits of activations");
+    bits = backend.roomForBits(input.d0() * input.d1() * input.d2(), input.d3());
+    backend.owner("binary convolutions");
     y = context.activations(geometry.y());
     gradX = context.activations(input);
     offset = method.offset(geometry.taps());
@@ -95,37 +103,87 @@ public final class BinaryConv2d implements Layer {
 
   @Override
   public Tensor forward(Tensor input, boolean training) {
+    pack(input, training);
+    Tensor out = y.first(input.shape().d0());
+    convolve(out);
+    return out;
+  }
+
+  /** Says what comes in, whose bits a fused pass has made already. */
+  void packed(Tensor input) {
     x = input;
-    ConvGeometry g = geometry = geometry.withBatch(input.shape().d0());
-    BitTensor xBits = bits.first(g.n() * g.h() * g.w());
-    Tensor out = y.first(g.n());
-    activations.forward(xBits, input, training);
+  }
+
+  /** Makes the bits of x. */
+  void pack(Tensor input, boolean training) {
+    packed(input);
+    activations.forward(bits(input.shape().d0()), input, training);
+  }
+
+  /** out = the convolution of the bits of x, with filters made of the latent weights now. */
+  void convolve(Tensor out) {
     weights.forward();
+    convolveAgain(out);
+  }
+
+  /** The same with the filters as they are. */
+  void convolveAgain(Tensor out) {
+    ConvGeometry g = geometry = geometry.withBatch(out.shape().d0());
+    BitTensor xBits = bits(g.n());
     if (weights.real()) {
-      Tensor values = scratch.take(Scratch.Use.ACTIVATIONS, input.shape()), filterValues = scratch.take(Scratch.Use.WEIGHTS, latent.value().shape());
+      Tensor values = scratch.take(Scratch.Use.ACTIVATIONS, x.shape()), filterValues = scratch.take(Scratch.Use.WEIGHTS, latent.value().shape());
       backend.bits().unpack(values, xBits, activations.set());
       weights.effective(filterValues);
       backend.conv().conv2d(out, values, filterValues, g, border);
     } else {
       backend.bits().xnorConv2d(out, xBits, weights.bits(), activations.set(), weights.set(), g, method.padding(), offset);
     }
-    return out;
   }
 
   @Override
   public Tensor backward(Tensor gradY) {
+    Tensor gradQ = scratch.take(Scratch.Use.GRADIENT, x.shape()), gradInput = gradX.first(x.shape().d0());
+    convolveBackward(gradQ, gradY);
+    activations.backward(gradInput, gradQ, x);
+    return gradInput;
+  }
+
+  /** The gradients of the latent weights and of the binarized x. */
+  void convolveBackward(Tensor gradQ, Tensor gradY) {
     ConvGeometry g = geometry;
-    Tensor filterValues = scratch.take(Scratch.Use.WEIGHTS, latent.value().shape());
-    Tensor gradFilters = scratch.take(Scratch.Use.WEIGHT_GRADIENT, latent.value().shape());
-    Tensor values = scratch.take(Scratch.Use.ACTIVATIONS, x.shape()), gradQ = scratch.take(Scratch.Use.GRADIENT, x.shape());
-    Tensor gradInput = gradX.first(g.n());
-    backend.bits().unpack(values, bits.first(g.n() * g.h() * g.w()), activations.set());
+    Tensor filterValues = scratch.take(Scratch.Use.WEIGHTS, latent.value().shape()), gradFilters = scratch.take(Scratch.Use.WEIGHT_GRADIENT, latent.value().shape());
+    Tensor values = scratch.take(Scratch.Use.ACTIVATIONS, x.shape());
+    backend.bits().unpack(values, bits(g.n()), activations.set());
     backend.conv().conv2dGradW(gradFilters, gradY, values, g, border);
     weights.effective(filterValues);
     backend.conv().conv2dGradX(gradQ, gradY, filterValues, g);
     weights.backward(gradFilters);
-    activations.backward(gradInput, gradQ, x);
-    return gradInput;
+  }
+
+  /** The bits of n images. */
+  BitTensor bits(int n) {
+    return bits.first(n * geometry.h() * geometry.w());
+  }
+
+  /** How a fused pass makes the bits of x; NONE where {@link #pack} must see whole images first. */
+  Binarization inPass() {
+    return activations.inPass();
+  }
+
+  /** What a fused pass takes at x: the gradient at its binarized values, and that of a shortcut over it. */
+  Incoming incoming(Tensor gradQ, Tensor values, Shortcut over) {
+    if (activations.passesBackward()) return activations.incoming(gradQ, values, over);
+    Tensor gradInput = scratch.take(Scratch.Use.GRADIENT, values.shape());
+    activations.backward(gradInput, gradQ, values);
+    return new Incoming(gradInput, values, Binarization.SIGN, AS_IT_IS, null, null, over);
+  }
+
+  Shape inputShape() {
+    return geometry.x();
+  }
+
+  Shape outputShape() {
+    return geometry.y();
   }
 
   /** Name in the state dictionary, without ".weight". */

@@ -3,15 +3,30 @@ package onebit.layers;
 import java.util.SplittableRandom;
 import java.util.random.RandomGenerator;
 import onebit.ops.Backend;
+import onebit.tensor.ElementType;
 import onebit.tensor.FileLayout;
 import onebit.tensor.Parameter;
 import onebit.tensor.Shape;
 import onebit.tensor.Tensor;
 
-/** What layers need while they are built: the backend, the shared scratch, and random numbers that depend on the seed and a name only. */
-public record BuildContext(Backend backend, Scratch scratch, long seed) {
+/**
+ * What layers need while they are built: the backend, the shared scratch, and random numbers that depend on the seed and a name only.
+ *
+ * @param recomputes whether fused units compute the results of their convolutions again in backward instead of keeping them
+ * @param rebuilds whether they also compute most of the values between them again
+ * @param withheld whether activations get no tensors, because fused units run the layers being built and have tensors of their own
+ */
+public record BuildContext(Backend backend, Scratch scratch, long seed, boolean recomputes, boolean rebuilds, boolean withheld) {
   public BuildContext(Backend backend, long seed) {
-    this(backend, new Scratch(backend), seed);
+    this(backend, seed, false, false);
+  }
+
+  public BuildContext(Backend backend, long seed, boolean recomputes, boolean rebuilds) {
+    this(backend, new Scratch(backend), seed, recomputes, rebuilds, false);
+  }
+
+  BuildContext withheld(boolean now) {
+    return new BuildContext(backend, scratch, seed, recomputes, rebuilds, now);
   }
 
   /** Random numbers of their own for each name, whatever the order of building. */
@@ -21,9 +36,14 @@ public record BuildContext(Backend backend, Scratch scratch, long seed) {
     return new SplittableRandom(seed * 0x9e3779b97f4a7c15L ^ hash);
   }
 
-  /** A tensor for activations or their gradients, of the backend's type for them. */
+  /** A tensor for activations or their gradients, of the backend's type for them; null where they are withheld. */
   public Tensor activations(Shape shape) {
-    return backend.create(shape, backend.activations());
+    return room(shape, backend.activations());
+  }
+
+  /** A tensor of some type that lives within one step; null where they are withheld. */
+  Tensor room(Shape shape, ElementType type) {
+    return withheld ? null : backend.room(shape, type);
   }
 
   /** A parameter as in memory. */

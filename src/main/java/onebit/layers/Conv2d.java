@@ -64,14 +64,32 @@ public final class Conv2d implements Layer {
     return geometry.y();
   }
 
+  /** Makes the tensor of the gradient at x, where the rest was withheld. */
+  void makeGradient(BuildContext context) {
+    if (!first) gradX = context.activations(geometry.x());
+  }
+
+  boolean hasBias() {
+    return withBias;
+  }
+
+  Shape outputShape() {
+    return geometry.y();
+  }
+
   @Override
   public Tensor forward(Tensor input, boolean training) {
+    Tensor out = y.first(input.shape().d0());
+    convolve(out, input);
+    return out;
+  }
+
+  /** out = x * w (+ bias). */
+  void convolve(Tensor out, Tensor input) {
     x = input;
     ConvGeometry g = geometry = geometry.withBatch(input.shape().d0());
-    Tensor out = y.first(g.n());
     backend.conv().conv2d(out, input, weight.value(), g, 0);
     if (withBias) backend.point().addBias(out, out, bias.value());
-    return out;
   }
 
   @Override

@@ -52,6 +52,14 @@ public final class Maxout implements Layer {
     return gradInput;
   }
 
+  Parameter positive() {
+    return positive;
+  }
+
+  Parameter negative() {
+    return negative;
+  }
+
   @Override
   public List<Parameter> parameters() {
     return List.of(positive, negative);

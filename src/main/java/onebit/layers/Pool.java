@@ -1,6 +1,8 @@
 package onebit.layers;
 
 import onebit.ops.Backend;
+import onebit.ops.FusedOps.Shortcut;
+import onebit.ops.FusedOps.Window;
 import onebit.tensor.Shape;
 import onebit.tensor.Tensor;
 
@@ -56,6 +58,21 @@ public final class Pool implements Layer {
     return new Pool(Kind.AVERAGE_PAD, stride, stride, 0, channels);
   }
 
+  /** The window of a max pooling; null for every other pooling. */
+  Window maxWindow() {
+    return kind == Kind.MAX ? new Window(window, stride, pad) : null;
+  }
+
+  /** Whether this is a shortcut to fewer pixels and more channels. */
+  boolean narrows() {
+    return kind == Kind.SUBSAMPLE_PAD || kind == Kind.AVERAGE_PAD;
+  }
+
+  /** The same over its source or over the gradient at its result, as fused passes take it. */
+  Shortcut shortcut(Tensor over) {
+    return new Shortcut(kind == Kind.SUBSAMPLE_PAD ? Shortcut.Kind.SUBSAMPLE_PAD : Shortcut.Kind.AVERAGE_PAD, over, stride);
+  }
+
   private int windowOf(Shape input) {
     return window == 0 ? input.d1() : window;
   }
@@ -73,9 +90,10 @@ public final class Pool implements Layer {
       throw new IllegalArgumentException("Pool: cannot pad " + input.d3() + " channels evenly to " + channels);
     }
     if (p < 1 || q < 1) throw new IllegalArgumentException("Pool: a window of " + windowOf(input) + " does not fit " + input);
-    y = context.activations(Shape.image(input.d0(), p, q, channels == 0 ? input.d3() : channels));
+    Shape output = Shape.image(input.d0(), p, q, channels == 0 ? input.d3() : channels);
+    y = context.activations(output);
     gradX = context.activations(input);
-    return y.shape();
+    return output;
   }
 
   private int out(int extent, int windowExtent, int step) {

@@ -25,11 +25,30 @@ public final class Residual implements Layer {
   @Override
   public Shape build(BuildContext context, Shape input) {
     backend = context.backend();
-    Shape out = body.build(context, input), side = shortcut == null ? input : shortcut.build(context, input);
+    Shape out = body.build(context, input), side = shortcut == null ? input : buildShortcut(context, input);
     if (!out.equals(side)) throw new IllegalArgumentException("Residual: body gives " + out + ", shortcut " + side + "; they must be equal");
     y = context.activations(out);
     gradX = context.activations(input);
     return out;
+  }
+
+  /** Fused units narrow by themselves; every other shortcut runs its own layers. */
+  private Shape buildShortcut(BuildContext context, Shape input) {
+    return shortcut.build(narrowing(shortcut) == null ? context.withheld(false) : context, input);
+  }
+
+  /** The pool that is all of a shortcut's layers and that a fused unit does by itself; null if there is none. */
+  static Pool narrowing(Layer shortcut) {
+    Layer only = shortcut instanceof Sequential sequence && sequence.children().size() == 1 ? sequence.children().getFirst() : shortcut;
+    return only instanceof Pool pool && pool.narrows() ? pool : null;
+  }
+
+  Layer body() {
+    return body;
+  }
+
+  Layer shortcut() {
+    return shortcut;
   }
 
   @Override

@@ -22,7 +22,10 @@ public final class Sequential implements Layer {
   @Override
   public Shape build(BuildContext context, Shape input) {
     Shape shape = input;
-    for (int i = 0; i < outputs.length; i++) outputs[i] = shape = layers.get(i).build(context, shape);
+    for (int i = 0; i < outputs.length; i++) {
+      context.backend().owner(layers.get(i).getClass().getSimpleName());
+      outputs[i] = shape = layers.get(i).build(context, shape);
+    }
     return shape;
   }
 

@@ -11,11 +11,14 @@ import onebit.binarize.Surrogates;
 import onebit.checkpoint.CheckpointException;
 import onebit.checkpoint.NamedTensor;
 import onebit.layers.BatchNorm;
+import onebit.layers.BinaryChain;
 import onebit.layers.BinaryConv2d;
 import onebit.layers.BuildContext;
+import onebit.layers.Fusion;
 import onebit.layers.Layer;
 import onebit.layers.Sequential;
 import onebit.ops.Backend;
+import onebit.ops.PlanBackend;
 import onebit.ops.RankExchange;
 import onebit.tensor.Parameter;
 import onebit.tensor.Shape;
@@ -31,6 +34,8 @@ public final class Model {
   private final List<Parameter> parameters = new ArrayList<>();
   private final List<StateTensor> state = new ArrayList<>();
   private final List<BinaryConv2d> binaryLayers = new ArrayList<>();
+  private final boolean fused;
+  private int fusedUnits;
   private final StateDictionary dictionary;
   private Surrogates surrogates;
 
@@ -42,12 +47,21 @@ public final class Model {
    * @throws IllegalArgumentException if images of this size do not fit the network
    * </pre>
    */
-  public Model(Network network, Method method, Shape input, int classes, Backend backend, long seed) {
+  public Model(Network network, Method method, Shape input, int classes, Backend backend, long seed, Execution execution) {
     this.backend = backend;
     this.input = input;
     this.classes = classes;
-    layers = Sequential.of(network.layers(method, input, classes));
-    Shape output = layers.build(new BuildContext(backend, seed), input);
+    Layer described = network.layers(method, input, classes);
+    fused = execution.fuses(backend);
+    layers = described instanceof Sequential sequence && fused ? new Sequential(Fusion.fuse(sequence.children()))
+        : Sequential.of(described);
+    if (backend.plansRooms()) backend.usePlan(plan(network, method, input, classes, backend, execution).arena());
+    Shape output;
+    try {
+      output = layers.build(new BuildContext(backend, seed, execution.recomputes(), execution.rebuilds()), input);
+    } finally {
+      backend.usePlan(null);
+    }
     if (output.size() != input.d0() * classes) {
       throw new IllegalArgumentException("Model: " + network + " gives " + output + " for images " + input + ", wanted " + classes + " logits each");
     }
@@ -58,6 +72,26 @@ public final class Model {
     dictionary = new StateDictionary(backend, parameters, state, network.unusedModules());
   }
 
+  /**
+   * Forward and backward of one step on a plan: which memory they use when, and how much of it.
+   *
+   * <p>Logits stay to the end of the step. Evaluation runs the same ops in the order of forward, so what is planned for a step serves it too.
+   */
+  private static PlanBackend plan(Network network, Method method, Shape input, int classes, Backend device, Execution execution) {
+    PlanBackend plan = new PlanBackend(device.activations(), device.gainsByFusing());
+    Model model = new Model(network, method, input, classes, plan, 0, execution);
+    Tensor logits = model.forward(plan.create(input, plan.activations()), true);
+    model.backward(plan.create(logits.shape(), logits.type()));
+    plan.read(logits);
+    plan.arena().plan();
+    return plan;
+  }
+
+  /** The same with passes as the backend likes them and everything kept. */
+  public Model(Network network, Method method, Shape input, int classes, Backend backend, long seed) {
+    this(network, method, input, classes, backend, seed, Execution.DEFAULT);
+  }
+
   private static void requireNew(Set<String> names, String name) {
     if (!names.add(name)) throw new IllegalArgumentException("Model: two tensors are named " + name + "; names must differ");
   }
@@ -66,6 +100,7 @@ public final class Model {
     parameters.addAll(layer.parameters());
     state.addAll(layer.state());
     if (layer instanceof BinaryConv2d binary) binaryLayers.add(binary);
+    if (layer instanceof BinaryChain chain) fusedUnits += chain.unitCount();
     layer.children().forEach(this::collect);
   }
 
@@ -111,6 +146,7 @@ public final class Model {
 
   /** Takes batch-norm statistics over the batches of all ranks from now on. */
   public void synchronise(RankExchange ranks) {
+    if (fused) throw new IllegalStateException("Model: fused passes take each process's own batch statistics; build it with Execution.withSharedStatistics");
     synchronise(layers, ranks);
   }
 
@@ -131,6 +167,11 @@ public final class Model {
 
   public List<BinaryConv2d> binaryLayers() {
     return List.copyOf(binaryLayers);
+  }
+
+  /** Binary convolutions that run fused with what follows them. */
+  public int fusedUnits() {
+    return fusedUnits;
   }
 
   public Backend backend() {

@@ -1,5 +1,6 @@
 package onebit.ops;
 
+import onebit.tensor.Arena;
 import onebit.tensor.BitTensor;
 import onebit.tensor.ElementType;
 import onebit.tensor.Shape;
@@ -23,8 +24,35 @@ public interface Backend extends AutoCloseable {
   /** What activations and their gradients are stored as; everything else is FLOAT32. */
   ElementType activations();
 
+  /** Whether a step is faster by fused passes than by one op after the other. */
+  boolean gainsByFusing();
+
   /** New bits, all 0. */
   BitTensor createBits(int rows, int bits);
+
+  /**
+   * A tensor whose values live within one step only, so that a plan may let others use its memory before and after; without a plan one like
+   * any other.
+   */
+  default Tensor room(Shape shape, ElementType type) {
+    return create(shape, type);
+  }
+
+  /** Bits that live within one step only. */
+  default BitTensor roomForBits(int rows, int bits) {
+    return createBits(rows, bits);
+  }
+
+  /** Says what the tensors made from now on belong to; only a plan remembers it. */
+  default void owner(String name) {}
+
+  /** Whether rooms should be planned before they are asked for. */
+  default boolean plansRooms() {
+    return false;
+  }
+
+  /** Gives the rooms asked from now on, in this order, the places of a plan; null ends that. */
+  default void usePlan(Arena plan) {}
 
   /** Copies host values into the tensor, rounded to the nearest where it is BFLOAT16; values must be at least as many. */
   void write(Tensor to, float[] values);
@@ -74,6 +102,8 @@ public interface Backend extends AutoCloseable {
   LossOps loss();
 
   OptimOps optim();
+
+  FusedOps fused();
 
   @Override
   void close();

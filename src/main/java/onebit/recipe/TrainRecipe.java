@@ -1,6 +1,7 @@
 package onebit.recipe;
 
 import java.util.Optional;
+import onebit.models.Execution;
 import onebit.recipe.keys.Default;
 import onebit.recipe.keys.Range;
 
@@ -11,12 +12,18 @@ import onebit.recipe.keys.Range;
  * Units     epochs is the length of every schedule; training runs epochs firstEpoch to epochs - 1, or only stopAfter of them; spikeGuard is how
  *           many standard deviations above the recent losses a loss is logged with its samples (0 = never)
  * </pre>
+ *
+ * @param passes auto: fused passes on a CUDA device; simple: a launch or more for every layer; fused: everywhere
+ * @param memory fast: keep the results of binary convolutions for backward; compact: compute them again from bits; tiny: and most of the
+ *     values between them
  */
 public record TrainRecipe(
     @Range(min = 1, max = 100_000) int epochs,
     @Default("0") @Range(min = 0, max = 100_000) int firstEpoch,
     @Default("1") @Range(min = 0) long seed,
     @Default("0") @Range(min = 0, max = 1, exclusiveMax = true) double labelSmoothing,
+    @Default("auto") Execution.Passes passes,
+    @Default("fast") Execution.Memory memory,
     Optional<String> initFrom,
     @Range(min = 1, max = 100_000) Optional<Integer> stopAfter,
     @Default("8") @Range(min = 0, max = 1000) double spikeGuard) {
@@ -24,5 +31,11 @@ public record TrainRecipe(
   /** @throws IllegalArgumentException if no epoch is left */
   public TrainRecipe {
     if (firstEpoch >= epochs) throw new IllegalArgumentException("firstEpoch is " + firstEpoch + "; it must be less than epochs, " + epochs);
+    new Execution(passes, memory);
+  }
+
+  /** How the network runs. */
+  public Execution execution() {
+    return new Execution(passes, memory);
   }
 }

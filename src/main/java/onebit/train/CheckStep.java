@@ -90,7 +90,7 @@ public final class CheckStep {
     NamedTensor images = images(file);
     int n = images.shape()[0];
     Shape input = Shape.image(n, images.shape()[2], images.shape()[3], images.shape()[1]);
-    Model model = new Model(recipe.network(), recipe.method(), input, recipe.data().classes(), backend, recipe.train().seed());
+    Model model = new Model(recipe.network(), recipe.method(), input, recipe.data().classes(), backend, recipe.train().seed(), recipe.train().execution());
     model.load(named(file, "init/"), "the recording's init");
     model.use(recipe.method().withValues(numbers(file.metadata())));
     Optimizer optimizer = Optimizers.of(recipe.optimizer(), backend, model.parameters());

@@ -88,7 +88,7 @@ public final class TrainStep {
   public static TrainStep of(Recipe recipe, Backend backend, int batch) {
     var data = recipe.data();
     Model model = new Model(recipe.network(), recipe.method(), Shape.image(batch, data.height(), data.width(), data.channels()), data.classes(), backend,
-        recipe.train().seed());
+        recipe.train().seed(), recipe.train().execution());
     model.use(recipe.method().at(recipe.train().firstEpoch(), recipe.train().epochs()));
     Optimizer optimizer = Optimizers.of(recipe.optimizer(), backend, model.parameters());
     return new TrainStep(backend, model, optimizer, batch, data.classes(), recipe.train().labelSmoothing());

@@ -96,7 +96,8 @@ public final class Trainer {
           + " processes");
     }
     Shape images = Shape.image(batch, data.height(), data.width(), data.channels());
-    model = new Model(recipe.network(), recipe.method(), images, data.classes(), backend, recipe.train().seed());
+    model = new Model(recipe.network(), recipe.method(), images, data.classes(), backend, recipe.train().seed(),
+        size > 1 && recipe.dist().syncBatchNorm() ? recipe.train().execution().withSharedStatistics() : recipe.train().execution());
     optimizer = Optimizers.of(recipe.optimizer(), backend, model.parameters());
     input = new BatchInput(backend, data, batch);
     step = new TrainStep(backend, model, optimizer, batch, data.classes(), recipe.train().labelSmoothing());

@@ -7,6 +7,7 @@ import onebit.ops.BinarizeOps;
 import onebit.ops.BitOps;
 import onebit.ops.ConvOps;
 import onebit.ops.Inlet;
+import onebit.ops.FusedOps;
 import onebit.ops.LossOps;
 import onebit.ops.NormOps;
 import onebit.ops.OptimOps;
@@ -24,12 +25,13 @@ import onebit.tensor.Tensor;
 public final class CpuBackend implements Backend {
   private final CpuBitOps bits = new CpuBitOps();
   private final ConvOps conv = new CpuConvOps();
-  private final NormOps norm = new CpuNormOps();
+  private final CpuNormOps norm = new CpuNormOps();
   private final PointOps point = new CpuPointOps();
   private final PoolOps pool = new CpuPoolOps();
   private final BinarizeOps binarize = new CpuBinarizeOps(bits);
   private final LossOps loss = new CpuLossOps();
   private final OptimOps optim = new CpuOptimOps();
+  private final FusedOps fused = new CpuFusedOps(bits, norm, point, pool, binarize);
 
   @Override
   public String name() {
@@ -44,6 +46,11 @@ public final class CpuBackend implements Backend {
   @Override
   public ElementType activations() {
     return ElementType.FLOAT32;
+  }
+
+  @Override
+  public boolean gainsByFusing() {
+    return false;
   }
 
   @Override
@@ -171,6 +178,11 @@ public final class CpuBackend implements Backend {
   @Override
   public OptimOps optim() {
     return optim;
+  }
+
+  @Override
+  public FusedOps fused() {
+    return fused;
   }
 
   @Override

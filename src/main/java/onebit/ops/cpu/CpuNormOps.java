@@ -59,7 +59,8 @@ final class CpuNormOps implements NormOps {
     return array.length < length ? new float[length] : array;
   }
 
-  private void affine(Tensor y, Tensor x, float[] gamma, float[] beta, float[] mean, float[] inverse) {
+  /** y = gamma (x - mean) inverse + beta. */
+  void affine(Tensor y, Tensor x, float[] gamma, float[] beta, float[] mean, float[] inverse) {
     int channels = x.shape().channels();
     factor = grown(factor, channels);
     for (int c = 0; c < channels; c++) factor[c] = gamma[c] * inverse[c];

@@ -43,6 +43,11 @@ final class ChannelSums {
     return splits;
   }
 
+  /** Blocks of the launch. */
+  int blocks() {
+    return blocksAcross() * splits;
+  }
+
   void launch(Kernel kernel) {
     kernel.launch(blocksAcross(), splits, width, 256 / width, 0);
   }

@@ -12,6 +12,7 @@ import onebit.ops.BitOps;
 import onebit.ops.ConvOps;
 import onebit.ops.DeviceStreams;
 import onebit.ops.Inlet;
+import onebit.ops.FusedOps;
 import onebit.ops.LossOps;
 import onebit.ops.NormOps;
 import onebit.ops.OptimOps;
@@ -20,6 +21,7 @@ import onebit.ops.PoolOps;
 import onebit.ops.Readback;
 import onebit.ops.Recorder;
 import onebit.ops.Shapes;
+import onebit.tensor.Arena;
 import onebit.tensor.Bfloat16;
 import onebit.tensor.BitTensor;
 import onebit.tensor.ElementType;
@@ -43,6 +45,10 @@ public final class CudaBackend implements Backend, DeviceStreams {
   private final CudaLossOps loss;
   private final CudaOptimOps optim;
   private final List<CudaRecorder> recorders = new ArrayList<>();
+  private final CudaFusedOps fused;
+  private List<Arena.Room> planned;
+  private DeviceMemory arena;
+  private int nextRoom;
 
   private CudaBackend(String name, CudaDevice device, BitProduct product, ElementType activations) {
     this.name = name;
@@ -58,6 +64,7 @@ public final class CudaBackend implements Backend, DeviceStreams {
     binarize = new CudaBinarizeOps(this, device);
     loss = new CudaLossOps(device);
     optim = new CudaOptimOps(device);
+    fused = new CudaFusedOps(device, sums);
   }
 
   /**
@@ -117,6 +124,11 @@ public final class CudaBackend implements Backend, DeviceStreams {
   }
 
   @Override
+  public boolean gainsByFusing() {
+    return true;
+  }
+
+  @Override
   public Tensor create(Shape shape, ElementType type) {
     if (type == ElementType.INT16) throw new IllegalArgumentException("cuda: tensors of INT16 are not used; values are FLOAT32 or BFLOAT16");
     return new Tensor(shape, type, device.allocate((long) shape.size() * type.bytes()));
@@ -130,6 +142,34 @@ public final class CudaBackend implements Backend, DeviceStreams {
   @Override
   public BitTensor createBits(int rows, int bitsPerRow) {
     return new BitTensor(rows, bitsPerRow, device.allocate(4L * rows * CudaBitOps.words(bitsPerRow)));
+  }
+
+  @Override
+  public boolean plansRooms() {
+    return true;
+  }
+
+  @Override
+  public void usePlan(Arena plan) {
+    planned = plan == null ? null : plan.rooms();
+    arena = plan == null ? null : device.allocate(plan.bytes());
+    nextRoom = 0;
+  }
+
+  @Override
+  public Tensor room(Shape shape, ElementType type) {
+    return planned == null ? create(shape, type) : new Tensor(shape, type, place((long) shape.size() * type.bytes()));
+  }
+
+  @Override
+  public BitTensor roomForBits(int rows, int bitsPerRow) {
+    return planned == null ? createBits(rows, bitsPerRow) : new BitTensor(rows, bitsPerRow, place(4L * rows * CudaBitOps.words(bitsPerRow)));
+  }
+
+  private DeviceMemory place(long bytes) {
+    Arena.Room room = planned.get(nextRoom++);
+    if (room.bytes() != bytes) throw new IllegalStateException("cuda: a room of " + bytes + " bytes is asked where one of " + room.bytes() + " was planned");
+    return arena.part(room.offset(), bytes);
   }
 
   @Override
@@ -298,6 +338,11 @@ public final class CudaBackend implements Backend, DeviceStreams {
   @Override
   public OptimOps optim() {
     return optim;
+  }
+
+  @Override
+  public FusedOps fused() {
+    return fused;
   }
 
   @Override

@@ -12,17 +12,29 @@ final class DeviceMemory {
   }
 
   private final CudaDevice device;
-  private final Address pointer;
+  private final CUdeviceptr pointer;
   private final long address;
   private final long bytes;
   private int[] wholeNumbers = new int[0];
   private int wholeCount;
 
   DeviceMemory(CudaDevice device, Address pointer, long bytes) {
+    this(device, pointer, pointer.value(), bytes);
+  }
+
+  private DeviceMemory(CudaDevice device, CUdeviceptr pointer, long address, long bytes) {
     this.device = device;
     this.pointer = pointer;
-    this.address = pointer.value();
+    this.address = address;
     this.bytes = bytes;
+  }
+
+  /** So many bytes of it from an offset on. */
+  DeviceMemory part(long offset, long size) {
+    if (offset < 0 || size < 0 || offset + size > bytes) {
+      throw new IllegalArgumentException("cuda: " + size + " bytes at " + offset + " are not inside " + bytes);
+    }
+    return new DeviceMemory(device, pointer.withByteOffset(offset), address + offset, size);
   }
 
   CudaDevice device() {

@@ -1,0 +1,117 @@
+// unit_forward.cu -- what follows a binary convolution: batch norm, shortcut, nonlinearity, and the bits of the next convolution
+//
+//   unit_statistics  mean and inverse deviation of y per channel, running statistics moved by momentum
+//   unit_forward     z = f(batch norm(y) + shortcut(x)) and the next layer's bits of z, in one pass
+//
+// Shapes     y, z N,P,Q,C; x as unit.cuh says; bits N*P*Q rows of ceil(C/32) words; partial [splits][2][C] double; per channel C values
+//            y, z, x are float, or bfloat16 in the entries named _bf16; the rest is float
+// Launch     unit_statistics as channel_sums in common.cuh; unit_forward block 256, any grid
+// Limits     N * P * Q * C < 2^31; counters hold 0 before and after
+// Exactness  values and sums in the operations and the order of batch_norm.cu, pool.cu, add.cu, maxout.cu, activate.cu and pack.cu; in bfloat16
+//            only z is rounded, and its bits are those of the rounded value
+// Twin       src/main/java/onebit/ops/cpu/CpuFusedOps.java, forward, statistics
+// Tests      native-tests/unit_test.cpp, src/test/java/onebit/ops/FusedOpsTest.java
+// Source     Ioffe and Szegedy 2015, arXiv 1502.03167; anchors/performance.md section 7, "what reaches b1"
+// Rungs      1 six simple launches, 2 sums with their finish in the last block, then one pass, 3 16 bytes a thread where C % 32 == 0
+#ifndef ELEMENT
+#include "unit.cuh"
+
+template <class E> struct UnitStatistics {
+  double* partial;
+  unsigned* counters;
+  const E* y;
+  float *mean, *inverse, *runningMean, *runningVar;
+  FIELD(float, momentum);
+  FIELD(float, epsilon);
+  FIELD(int, unbiased);
+  FIELD(unsigned, rows);
+  FIELD(unsigned, channels);
+};
+
+template <class E> struct UnitForward {
+  unsigned* bits;
+  E* z;
+  float *centre, *distance;
+  Unit<E> unit;
+  Binarization next;
+  FIELD(unsigned, rows);
+  FIELD(unsigned, channels);
+  FIELD(int, p);
+  FIELD(int, q);
+
+  /** z of W channels of a row; the result has their bits, the first lowest. */
+  template <unsigned W> __device__ __forceinline__ unsigned run(unsigned row, unsigned c) const {
+    float t[W];
+    load_vector(unit.y + row * channels + c, t);
+    NormOf<W> norm(unit.norm, c);
+#pragma unroll
+    for (unsigned k = 0; k < W; k++) t[k] = norm.apply(t[k], k);
+    unit.shortcut.add(t, row, c, channels, p, q);
+    unsigned packed = 0;
+#pragma unroll
+    for (unsigned k = 0; k < W; k++) {
+      t[k] = rounded<E>(unit.f.value(t[k], c + k));
+      if (next.kind && next.bit(t[k])) packed |= 1u << k;
+    }
+    store_vector(z + row * channels + c, t);
+    return packed;
+  }
+};
+
+#define ELEMENT_FILE "unit_forward.cu"
+#include "each_element.cuh"
+#else
+
+ONEBIT_KERNEL(256) ENTRY(unit_statistics)(const UnitStatistics<ELEMENT> a) {
+  __shared__ double tile[2 * kSumTile];
+  const ELEMENT* y = a.y;
+  channel_sums<2>(a.partial, a.rows, a.channels, tile, [=](unsigned i, unsigned c, auto width, auto& each) {
+    constexpr unsigned W = width.value;
+    float v[W], first[W];
+    load_vector(y + i, v);
+    load_vector(y + c, first);
+#pragma unroll
+    for (unsigned k = 0; k < W; k++) {
+      double d = double(v[k]) - double(first[k]);
+      each[0][k] = d;
+      each[1][k] = d * d;
+    }
+  });
+  finish_sums<2>(a.partial, a.counters, a.channels, [&](unsigned c, const double (&total)[2]) {
+    double shift = total[0] / a.rows, var = total[1] / a.rows - shift * shift;
+    if (var < 0) var = 0;
+    float m = float(load(y + c) + shift);
+    a.mean[c] = m;
+    a.inverse[c] = float(1 / sqrt(var + a.epsilon));
+    double kept = a.unbiased && a.rows > 1 ? var * a.rows / (a.rows - 1) : var;
+    a.runningMean[c] += a.momentum * (m - a.runningMean[c]);
+    a.runningVar[c] += a.momentum * (float(kept) - a.runningVar[c]);
+  });
+}
+
+ONEBIT_KERNEL(256) ENTRY(unit_forward)(const UnitForward<ELEMENT> a) {
+  if (a.next.kind == 2 && blockIdx.x == 0 && threadIdx.x == 0) {
+    float alpha = a.next.alpha[0], beta = a.next.beta[0];
+    a.centre[0] = a.next.codeForm ? alpha * beta : beta;
+    a.distance[0] = alpha;
+  }
+  unsigned first = blockIdx.x * blockDim.x, step = gridDim.x * blockDim.x, lane = threadIdx.x % 32;
+  if (a.channels % 32 == 0) {
+    constexpr unsigned W = kWide<ELEMENT>, group = 32 / W;   // threads that make a word
+    unsigned vectors = a.rows * (a.channels / W);
+    for (unsigned base = first; base < vectors; base += step) {
+      unsigned i = base + threadIdx.x, packed = 0;
+      if (i < vectors) packed = a.template run<W>(i * W / a.channels, i * W % a.channels) << lane % group * W;
+      for (unsigned d = 1; d < group; d *= 2) packed |= __shfl_xor_sync(kFullWarp, packed, int(d));
+      if (lane % group == 0 && i < vectors && a.next.kind) a.bits[i / group] = packed;
+    }
+  } else {
+    unsigned perRow = (a.channels + 31) / 32;
+    for (unsigned word = (first + threadIdx.x) / 32; word < a.rows * perRow; word += step / 32) {
+      unsigned row = word / perRow, c = word % perRow * 32 + lane;
+      unsigned packed = __ballot_sync(kFullWarp, c < a.channels && a.template run<1>(row, c));
+      if (lane == 0 && a.next.kind) a.bits[word] = packed;
+    }
+  }
+}
+#endif

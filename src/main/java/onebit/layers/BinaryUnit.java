@@ -1,0 +1,146 @@
+package onebit.layers;
+
+import onebit.ops.Backend;
+import onebit.ops.FusedOps.Binarization;
+import onebit.ops.FusedOps.Incoming;
+import onebit.ops.FusedOps.Nonlinearity;
+import onebit.ops.FusedOps.Shortcut;
+import onebit.ops.FusedOps.Unit;
+import onebit.ops.FusedOps.UnitGradients;
+import onebit.tensor.BitTensor;
+import onebit.tensor.Shape;
+import onebit.tensor.Tensor;
+
+/**
+ * z = f(batchNorm(convolution of bits) + shortcut): one convolution and all that follows it up to the bits of the next.
+ *
+ * <pre>
+ * Shapes  y, z, gradT N,P,Q,O; gradQ N,H,W,C as the convolution's input. The gradient at y takes the place of y
+ * Cost    beside the convolution: two launches forward, two backward
+ * </pre>
+ */
+final class BinaryUnit {
+  private final BinaryConv2d convolution;
+  private final BatchNorm norm;
+  private final Layer f;
+  private int source = -1;
+  private Layer shortcut;
+  private Pool narrowing;
+  private Backend backend;
+  private boolean recomputes;
+  private Tensor added;
+  private Tensor y;
+  private Tensor again;
+  private Tensor z;
+  private Tensor rebuiltY;
+  private Tensor rebuiltZ;
+  private Tensor gradT;
+  private Tensor gradQ;
+  private int n;
+
+  /** f is a Maxout, an Activate or null. */
+  BinaryUnit(BinaryConv2d convolution, BatchNorm norm, Layer f) {
+    this.convolution = convolution;
+    this.norm = norm;
+    this.f = f;
+  }
+
+  /** Adds the value of that number, through the shortcut's layers where it has any. */
+  void shortcutFrom(int value, Layer layers) {
+    source = value;
+    narrowing = Residual.narrowing(layers);
+    shortcut = narrowing == null ? layers : null;
+  }
+
+  BinaryConv2d convolution() {
+    return convolution;
+  }
+
+  boolean hasShortcut() {
+    return source >= 0;
+  }
+
+  /** Number of the value the shortcut starts from. */
+  int source() {
+    return source;
+  }
+
+  /** rebuilt: the value is not kept, but computed again in backward. */
+  void makeRooms(BuildContext context, boolean rebuilt) {
+    backend = context.backend();
+    recomputes = context.recomputes();
+    Shape out = convolution.outputShape(), in = convolution.inputShape();
+    backend.owner("results of binary convolutions");
+    y = context.activations(out);
+    again = recomputes ? context.activations(out) : y;
+    backend.owner("values between units");
+    z = context.activations(out);
+    if (rebuilt) {
+      rebuiltY = context.activations(out);
+      rebuiltZ = context.activations(out);
+    }
+    backend.owner("gradients of units");
+    gradT = context.activations(out);
+    gradQ = context.activations(in);
+  }
+
+  /** A Maxout, an Activate or null as fused passes take it. */
+  static Nonlinearity nonlinearity(Layer f) {
+    return switch (f) {
+      case null -> Nonlinearity.NONE;
+      case Maxout maxout -> new Nonlinearity(null, maxout.positive().value(), maxout.negative().value());
+      case Activate activate -> new Nonlinearity(activate.activation(), null, null);
+      default -> throw new IllegalStateException("BinaryUnit: " + f.getClass().getSimpleName() + " is no nonlinearity of a unit");
+    };
+  }
+
+  static UnitGradients gradients(BatchNorm norm, Layer f) {
+    Tensor gamma = norm.gamma().gradient(), beta = norm.beta().gradient();
+    return f instanceof Maxout maxout ? new UnitGradients(gamma, beta, maxout.positive().gradient(), maxout.negative().gradient())
+        : new UnitGradients(gamma, beta, null, null);
+  }
+
+  /** The unit's shortcut over its source, or over the gradient at its result. */
+  private Shortcut through(Tensor x) {
+    return narrowing == null ? Shortcut.same(x) : narrowing.shortcut(x);
+  }
+
+  /** z of n images, and its bits; from is the value the shortcut starts from. */
+  Tensor forward(int images, Tensor from, BitTensor bits, Binarization next, boolean training) {
+    n = images;
+    Tensor product = y.first(n), out = z.first(n);
+    convolution.convolve(product);
+    added = from == null || shortcut == null ? from : shortcut.forward(from, training);
+    Unit unit = new Unit(product, norm.norm(training), added == null ? Shortcut.NONE : through(added), nonlinearity(f));
+    if (training) norm.statistics(unit);
+    backend.fused().forward(bits, out, unit, next);
+    return out;
+  }
+
+  /** z once more, by the statistics and bits of forward; from is the value the shortcut starts from, null if it has layers of its own. */
+  Tensor rebuild(Tensor from) {
+    Tensor product = rebuiltY.first(n), out = rebuiltZ.first(n);
+    convolution.convolveAgain(product);
+    if (from != null && shortcut == null) added = from;
+    backend.fused().forward(null, out, new Unit(product, norm.norm(true), added == null ? Shortcut.NONE : through(added), nonlinearity(f)), Binarization.NONE);
+    return out;
+  }
+
+  /** The gradient at the convolution's binarized values, from what comes in at z; from as in {@link #rebuild}. */
+  Tensor backward(Incoming incoming, Tensor from) {
+    if (from != null && shortcut == null) added = from;
+    Tensor product = again.first(n);
+    if (recomputes) convolution.convolveAgain(product);
+    Unit unit = new Unit(product, norm.norm(true), added == null ? Shortcut.NONE : through(added), nonlinearity(f));
+    backend.fused().backward(product, gradT.first(n), gradients(norm, f), unit, incoming);
+    norm.keepFixed();
+    convolution.convolveBackward(gradQ.first(n), product);
+    return gradQ.first(n);
+  }
+
+  /** The gradient of the shortcut at its source, as a fused pass takes it. */
+  Shortcut backwardShortcut() {
+    Tensor gradSum = gradT.first(n);
+    return shortcut == null ? through(gradSum) : Shortcut.same(shortcut.backward(gradSum));
+  }
+}

@@ -1,0 +1,38 @@
+package onebit.layers;
+
+import java.util.ArrayList;
+import java.util.List;
+
+/** Finds, in a network as its authors describe it, the layers that run as one. */
+public final class Fusion {
+  private Fusion() {}
+
+  /** The layers with every run of binary units made one chain, and every real convolution one unit with its batch norm and what follows. */
+  public static List<Layer> fuse(List<? extends Layer> layers) {
+    List<Layer> all = new ArrayList<>(), run = new ArrayList<>();
+    for (int i = 0; i < layers.size();) {
+      int binary = BinaryChain.length(layers, i), real = RealUnit.length(layers, i);
+      if (binary > 0) {
+        run.add(layers.get(i) instanceof Residual residual ? withFusedShortcut(residual) : layers.get(i));
+        run.addAll(layers.subList(i + 1, i + binary));
+        i += binary;
+        continue;
+      }
+      end(run, all);
+      all.add(real > 0 ? new RealUnit(new Sequential(layers.subList(i, i + real))) : layers.get(i));
+      i += Math.max(1, real);
+    }
+    end(run, all);
+    return all;
+  }
+
+  private static void end(List<Layer> run, List<Layer> all) {
+    if (!run.isEmpty()) all.add(new BinaryChain(new Sequential(run)));
+    run.clear();
+  }
+
+  private static Residual withFusedShortcut(Residual residual) {
+    return residual.shortcut() instanceof Sequential layers && Residual.narrowing(layers) == null
+        ? new Residual(residual.body(), new Sequential(fuse(layers.children()))) : residual;
+  }
+}

@@ -1,0 +1,317 @@
+package onebit.ops;
+
+import java.lang.reflect.Proxy;
+import java.lang.reflect.RecordComponent;
+import java.util.ArrayList;
+import java.util.IdentityHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeMap;
+import onebit.tensor.Arena;
+import onebit.tensor.BitTensor;
+import onebit.tensor.ElementType;
+import onebit.tensor.Shape;
+import onebit.tensor.Tensor;
+
+/**
+ * A backend that computes nothing: it notes which op uses which tensor, so that a step run on it tells the memory and the traffic of the real one.
+ *
+ * <pre>
+ * Units    bytes; traffic: what an op reads and writes if it reads each tensor once, and once more where its twin on the device does
+ * Differs  bits are counted in 32-bit words, as a device holds them
+ * </pre>
+ */
+public final class PlanBackend implements Backend {
+  /** Which arguments an op on the device reads twice: by their number, destinations first. */
+  private static final Map<String, int[]> READ_TWICE = Map.of("batchNorm", new int[] {1}, "batchNormBackward", new int[] {3, 4},
+      "sampleStandard", new int[] {2}, "sampleStandardBackward", new int[] {1, 2}, "sampleScaleBackward", new int[] {1, 2},
+      "centreDistance", new int[] {2, 2}, "centreDistanceBackward", new int[] {1, 2}, "backward", new int[] {1});
+
+  /** A tensor that stays from step to step. */
+  private record Resident(String owner, long bytes) {}
+
+  private final ElementType activations;
+  private final boolean gains;
+  private final Arena arena = new Arena();
+  private final Map<Object, Long> residents = new IdentityHashMap<>();
+  private final Map<String, Long> traffic = new TreeMap<>();
+  private final Map<String, Integer> calls = new TreeMap<>();
+  private final Map<Class<?>, Object> families = new java.util.HashMap<>();
+  private String owner = "";
+
+  /** Plans for a device whose activations are of that type. */
+  public PlanBackend(ElementType activations, boolean gainsByFusing) {
+    this.activations = activations;
+    this.gains = gainsByFusing;
+  }
+
+  /** The lives of all rooms so far. */
+  public Arena arena() {
+    return arena;
+  }
+
+  /** Bytes of all tensors that stay: parameters, gradients, statistics, scratch. */
+  public long residentBytes() {
+    return residents.values().stream().mapToLong(Long::longValue).sum();
+  }
+
+  /** Bytes read and written by each op so far. */
+  public Map<String, Long> traffic() {
+    return traffic;
+  }
+
+  /** How often each op ran so far. */
+  public Map<String, Integer> calls() {
+    return calls;
+  }
+
+  @Override
+  public void owner(String name) {
+    owner = name;
+  }
+
+  @Override
+  public String name() {
+    return "plan";
+  }
+
+  @Override
+  public List<String> describe() {
+    return List.of("a plan: nothing is computed");
+  }
+
+  @Override
+  public ElementType activations() {
+    return activations;
+  }
+
+  @Override
+  public boolean gainsByFusing() {
+    return gains;
+  }
+
+  @Override
+  public Tensor create(Shape shape, ElementType type) {
+    return new Tensor(shape, type, resident((long) shape.size() * type.bytes()));
+  }
+
+  @Override
+  public BitTensor createBits(int rows, int bits) {
+    return new BitTensor(rows, bits, resident(bitBytes(rows, bits)));
+  }
+
+  private Resident resident(long bytes) {
+    Resident memory = new Resident(owner, bytes);
+    residents.put(memory, bytes);
+    return memory;
+  }
+
+  @Override
+  public Tensor room(Shape shape, ElementType type) {
+    return new Tensor(shape, type, arena.add(owner, (long) shape.size() * type.bytes()));
+  }
+
+  @Override
+  public BitTensor roomForBits(int rows, int bits) {
+    return new BitTensor(rows, bits, arena.add(owner, bitBytes(rows, bits)));
+  }
+
+  private static long bitBytes(int rows, int bits) {
+    return 4L * rows * ((bits + 31) / 32);
+  }
+
+  @Override
+  public void write(Tensor to, float[] values) {
+    use(to);
+  }
+
+  @Override
+  public void write(Tensor to, int[] values) {
+    use(to);
+  }
+
+  @Override
+  public void write(Tensor to, byte[] values) {
+    use(to);
+  }
+
+  @Override
+  public float[] read(Tensor from) {
+    use(from);
+    return new float[from.size()];
+  }
+
+  @Override
+  public long[] read(BitTensor from) {
+    arena.next();
+    note(from.memory());
+    return new long[from.rows() * from.words()];
+  }
+
+  @Override
+  public void fill(Tensor to, float value) {
+    use(to);
+  }
+
+  @Override
+  public Recorder recorder() {
+    return new Recorder() {
+      @Override
+      public void run(Object key, Runnable work) {
+        work.run();
+      }
+
+      @Override
+      public void forget() {
+        // nothing is recorded
+      }
+    };
+  }
+
+  @Override
+  public void replay(boolean whether) {
+    // nothing is recorded
+  }
+
+  @Override
+  public Inlet inlet(Shape shape) {
+    Tensor batch = create(shape, ElementType.UINT8);
+    return (values, n) -> batch.first(n);
+  }
+
+  @Override
+  public Readback readLater(Tensor from) {
+    use(from);
+    return () -> new float[from.size()];
+  }
+
+  private void use(Tensor tensor) {
+    arena.next();
+    note(tensor.memory());
+  }
+
+  private void note(Object memory) {
+    if (memory instanceof Arena.Room room) arena.use(room);
+  }
+
+  @Override
+  public void synchronize() {
+    // nothing is ever under way
+  }
+
+  /** Every op of the family notes its arguments. */
+  private <T> T family(Class<T> type) {
+    return type.cast(families.computeIfAbsent(type, t -> Proxy.newProxyInstance(type.getClassLoader(), new Class<?>[] {type}, (self, method, arguments) -> {
+      note(method.getName(), arguments);
+      return null;
+    })));
+  }
+
+  private void note(String op, Object[] arguments) {
+    arena.next();
+    Set<Object> seen = java.util.Collections.newSetFromMap(new IdentityHashMap<>());
+    long bytes = 0;
+    for (Object argument : arguments) bytes += bytes(argument, seen);
+    for (int index : READ_TWICE.getOrDefault(op, new int[0])) bytes += bytes(arguments[index], java.util.Collections.newSetFromMap(new IdentityHashMap<>()));
+    traffic.merge(op, bytes, Long::sum);
+    calls.merge(op, 1, Integer::sum);
+  }
+
+  /** Bytes of the tensors in an argument, each memory once. */
+  private long bytes(Object argument, Set<Object> seen) {
+    switch (argument) {
+      case null -> {
+        return 0;
+      }
+      case Tensor tensor -> {
+        note(tensor.memory());
+        return seen.add(tensor.memory()) ? (long) tensor.size() * tensor.type().bytes() : 0;
+      }
+      case BitTensor bits -> {
+        note(bits.memory());
+        return seen.add(bits.memory()) ? bitBytes(bits.rows(), bits.bits()) : 0;
+      }
+      case List<?> list -> {
+        long sum = 0;
+        for (Object each : list) sum += bytes(each, seen);
+        return sum;
+      }
+      case Record record -> {
+        long sum = 0;
+        for (Object part : parts(record)) sum += bytes(part, seen);
+        return sum;
+      }
+      default -> {
+        return 0;
+      }
+    }
+  }
+
+  private static List<Object> parts(Record record) {
+    List<Object> all = new ArrayList<>();
+    try {
+      for (RecordComponent component : record.getClass().getRecordComponents()) {
+        if (!component.getType().isPrimitive()) all.add(component.getAccessor().invoke(record));
+      }
+    } catch (ReflectiveOperationException e) {
+      throw new IllegalStateException("PlanBackend: " + record.getClass().getSimpleName() + " hides its parts", e);
+    }
+    return all;
+  }
+
+  @Override
+  public BitOps bits() {
+    return family(BitOps.class);
+  }
+
+  @Override
+  public ConvOps conv() {
+    return family(ConvOps.class);
+  }
+
+  @Override
+  public NormOps norm() {
+    return family(NormOps.class);
+  }
+
+  @Override
+  public PointOps point() {
+    return family(PointOps.class);
+  }
+
+  @Override
+  public PoolOps pool() {
+    return family(PoolOps.class);
+  }
+
+  @Override
+  public BinarizeOps binarize() {
+    return family(BinarizeOps.class);
+  }
+
+  @Override
+  public LossOps loss() {
+    return family(LossOps.class);
+  }
+
+  @Override
+  public OptimOps optim() {
+    return family(OptimOps.class);
+  }
+
+  @Override
+  public FusedOps fused() {
+    return family(FusedOps.class);
+  }
+
+  @Override
+  public void close() {
+    // nothing is held
+  }
+
+  @Override
+  public String toString() {
+    return name();
+  }
+}

@@ -1,0 +1,193 @@
+package onebit.ops.cuda;
+
+import onebit.ops.FusedOps;
+import onebit.ops.FusedRules;
+import onebit.ops.PointOps.Activation;
+import onebit.ops.Shapes;
+import onebit.tensor.BitTensor;
+import onebit.tensor.Shape;
+import onebit.tensor.Tensor;
+
+/**
+ * Fused passes on the device; every argument structure is appended field by field in the order of its declaration.
+ *
+ * <pre>
+ * Twin  kernels/unit.cuh, unit_forward.cu, unit_backward.cu, unit_pool.cu
+ * Cost  statistics, both forwards and join one launch each, both backwards two
+ * </pre>
+ */
+final class CudaFusedOps implements FusedOps {
+  private static final int SUMS = 4;
+
+  private final CudaDevice device;
+  private final ChannelSums sums;
+
+  CudaFusedOps(CudaDevice device, ChannelSums sums) {
+    this.device = device;
+    this.sums = sums;
+  }
+
+  /** Whole counters, 0 between two launches. */
+  private DeviceMemory counters() {
+    return device.scratch(CudaDevice.Scratch.COUNTERS, 4L << 12);
+  }
+
+  private static Kernel orNull(Kernel kernel, Tensor tensor) {
+    return tensor == null ? kernel.address(0) : kernel.tensor(tensor);
+  }
+
+  private static Kernel elementOrNull(Kernel kernel, Tensor tensor) {
+    return tensor == null ? kernel.address(0) : kernel.element(tensor);
+  }
+
+  /** struct Norm. */
+  private static Kernel norm(Kernel kernel, Norm norm) {
+    return kernel.tensor(norm.gamma()).tensor(norm.beta()).tensor(norm.mean()).tensor(norm.inverse());
+  }
+
+  /** struct Shortcut; x may be the source of a shortcut or the gradient at its result. */
+  private static Kernel shortcut(Kernel kernel, Shortcut s) {
+    int kind = switch (s.kind()) {
+      case NONE -> 0;
+      case SAME -> 1;
+      case SUBSAMPLE_PAD, AVERAGE_PAD -> 2;
+    };
+    Shape shape = kind == 0 ? Shape.scalar() : s.x().shape();
+    return elementOrNull(kernel, s.x()).integer(kind).integer(shape.d1()).integer(shape.d2()).integer(shape.d3()).integer(s.window()).integer(s.stride());
+  }
+
+  /** struct Nonlinearity. */
+  private static Kernel nonlinearity(Kernel kernel, Nonlinearity f) {
+    int kind = f.maxout() ? 1 : f.fixed() == null ? 0 : f.fixed() == Activation.RELU ? 2 : f.fixed() == Activation.HARD_TANH ? 3 : 4;
+    return orNull(orNull(kernel, f.positive()), f.negative()).integer(kind);
+  }
+
+  /** struct Unit. */
+  private static Kernel unit(Kernel kernel, Unit unit) {
+    return nonlinearity(shortcut(norm(kernel.element(unit.y()), unit.norm()), unit.shortcut()), unit.f());
+  }
+
+  /** struct Binarization. */
+  private static Kernel binarization(Kernel kernel, Binarization b) {
+    int kind = b.kind().ordinal();
+    return orNull(orNull(kernel, b.alpha()), b.beta()).integer(kind).integer(b.codeForm() ? 1 : 0);
+  }
+
+  private static int rows(Tensor y) {
+    return y.size() / y.shape().channels();
+  }
+
+  @Override
+  public void statistics(Unit unit, Tensor runningMean, Tensor runningVar, float momentum, float epsilon, boolean unbiased) {
+    FusedRules.requireUnit("statistics", unit);
+    Shapes.requirePerChannel("statistics", "runningMean", runningMean, unit.y());
+    Shapes.requirePerChannel("statistics", "runningVar", runningVar, unit.y());
+    Tensor y = unit.y();
+    int channels = y.shape().channels(), rows = rows(y);
+    DeviceMemory partial = sums.plan(rows, channels, 2);
+    sums.launch(device.kernel("unit_statistics", y).memory(partial).memory(counters()).element(y).tensor(unit.norm().mean())
+        .tensor(unit.norm().inverse()).tensor(runningMean).tensor(runningVar).real(momentum).real(epsilon).integer(unbiased ? 1 : 0).integer(rows)
+        .integer(channels));
+  }
+
+  @Override
+  public void inverseDeviation(Tensor inverse, Tensor var, float epsilon) {
+    Shapes.requireEqual("inverseDeviation", "inverse", inverse, "var", var);
+    device.kernel("batch_norm_inverse").tensor(inverse).tensor(var).real(epsilon).integer(var.size()).blocks((var.size() + 255) / 256, 256);
+  }
+
+  @Override
+  public void forward(BitTensor bits, Tensor z, Unit unit, Binarization next) {
+    FusedRules.requireForward("forward", bits, z, unit, next);
+    boolean packs = next.kind() != Binarization.Kind.NONE, learned = next.kind() == Binarization.Kind.LEARNED;
+    int channels = z.shape().channels(), rows = rows(z);
+    Kernel kernel = device.kernel("unit_forward", z);
+    (packs ? kernel.bits(bits) : kernel.address(0)).element(z);
+    orNull(orNull(kernel, learned ? next.set().centre() : null), learned ? next.set().distance() : null);
+    binarization(unit(kernel, unit), next).integer(rows).integer(channels).integer(z.shape().d1()).integer(z.shape().d2())
+        .each(channels % 32 == 0 ? z.size() / 4 : Math.multiplyExact(Math.multiplyExact(rows, CudaBitOps.words(channels)), 32));
+  }
+
+  @Override
+  public void backward(Tensor gradY, Tensor gradT, UnitGradients to, Unit unit, Incoming g) {
+    FusedRules.requireBackward("backward", gradY, gradT, to, unit, g);
+    int channels = gradT.shape().channels(), rows = rows(gradT);
+    Kernel kernel = sums(device.kernel("unit_backward", gradT), gradT, g, rows, channels);
+    launchSums(unit(incoming(unitSums(kernel, to, channels), g), unit), gradT, rows, channels);
+    long means = means(channels);
+    norm(device.kernel("unit_backward_apply", gradY).element(gradY).element(gradT).element(unit.y()).address(means).address(means + 4L * channels),
+        unit.norm()).integer(gradT.size()).integer(channels).each(gradT.size());
+  }
+
+  /** Where the two means of a backward pass wait for its second launch. */
+  private long means(int channels) {
+    return device.scratch(CudaDevice.Scratch.CHANNELS, 8L * channels).address();
+  }
+
+  /** struct UnitSums. */
+  private Kernel unitSums(Kernel kernel, UnitGradients to, int channels) {
+    long means = means(channels);
+    orNull(orNull(kernel.tensor(to.gradGamma()).tensor(to.gradBeta()), to.gradPositive()), to.gradNegative());
+    return kernel.address(means).address(means + 4L * channels);
+  }
+
+  /** struct Windows. */
+  private static Kernel windows(Kernel kernel, Shape y, Shape z, Window window) {
+    return kernel.integer(y.d1()).integer(y.d2()).integer(z.d1()).integer(z.d2()).integer(window.size()).integer(window.stride()).integer(window.pad());
+  }
+
+  @Override
+  public void poolForward(Tensor z, Tensor chosen, Unit unit, Window window) {
+    FusedRules.requirePool("poolForward", z, chosen, unit, window);
+    Kernel kernel = device.kernel("unit_pool_forward", z).element(z).tensor(chosen).element(unit.y());
+    windows(nonlinearity(norm(kernel, unit.norm()), unit.f()), unit.y().shape(), z.shape(), window).integer(z.size()).integer(z.shape().channels())
+        .each(z.size());
+  }
+
+  @Override
+  public void poolBackward(Tensor gradY, UnitGradients to, Unit unit, Tensor gradZ, Tensor chosen, Window window) {
+    FusedRules.requirePool("poolBackward", gradZ, chosen, unit, window);
+    Shapes.requireEqual("poolBackward", "gradY", gradY, "y", unit.y());
+    int channels = gradY.shape().channels(), rows = rows(gradY);
+    DeviceMemory partial = sums.plan(rows, channels, SUMS);
+    sums.launch(poolBackward(device.kernel("unit_pool_backward", gradY), gradY, partial, to, unit, gradZ, chosen, window));
+    poolBackward(device.kernel("unit_pool_backward_apply", gradY), gradY, partial, to, unit, gradZ, chosen, window).each(gradY.size());
+  }
+
+  /** struct UnitPoolBackward. */
+  private Kernel poolBackward(Kernel kernel, Tensor gradY, DeviceMemory partial, UnitGradients to, Unit unit, Tensor gradZ, Tensor chosen, Window window) {
+    int channels = gradY.shape().channels();
+    unitSums(kernel.element(gradY).memory(partial).memory(counters()), to, channels).element(gradZ).tensor(chosen).element(unit.y());
+    return windows(nonlinearity(norm(kernel, unit.norm()), unit.f()), gradY.shape(), gradZ.shape(), window).integer(rows(gradY)).integer(channels);
+  }
+
+  @Override
+  public void join(Tensor gradZ, Incoming g) {
+    FusedRules.requireIncoming("join", gradZ, g);
+    int channels = gradZ.shape().channels(), rows = rows(gradZ);
+    Kernel kernel = sums(device.kernel("unit_join", gradZ), gradZ, g, rows, channels);
+    for (int i = 0; i < 6; i++) kernel.address(0);
+    incoming(kernel, g);
+    for (int i = 0; i < UNIT_FIELDS; i++) kernel.address(0);
+    launchSums(kernel, gradZ, rows, channels);
+  }
+
+  private static final int UNIT_FIELDS = 1 + 4 + 7 + 3;
+
+  /** The first fields of struct UnitBackward. */
+  private Kernel sums(Kernel kernel, Tensor gradT, Incoming g, int rows, int channels) {
+    DeviceMemory partial = sums.plan(rows, channels, SUMS), totals = device.scratch(CudaDevice.Scratch.TOTALS, 16L * sums.blocks());
+    kernel.element(gradT).memory(partial).memory(totals).memory(counters());
+    return orNull(orNull(kernel, g.gradAlpha()), g.gradBeta());
+  }
+
+  /** struct Incoming. */
+  private static Kernel incoming(Kernel kernel, Incoming g) {
+    elementOrNull(elementOrNull(kernel, g.gradQ()), g.z()).slope(g.slope() == null ? new SlopeCode(0, 0, 0) : SlopeCode.of(g.slope()));
+    return shortcut(binarization(kernel, g.of()), g.over());
+  }
+
+  private void launchSums(Kernel kernel, Tensor gradT, int rows, int channels) {
+    sums.launch(kernel.integer(rows).integer(channels).integer(gradT.shape().d1()).integer(gradT.shape().d2()));
+  }
+}

@@ -1,0 +1,70 @@
+package onebit.train;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import onebit.models.Model;
+import onebit.ops.PlanBackend;
+import onebit.optim.Optimizer;
+import onebit.recipe.Recipe;
+import onebit.tensor.Arena;
+import onebit.tensor.ElementType;
+import onebit.tensor.Shape;
+import onebit.tensor.Tensor;
+
+/**
+ * The device memory and the traffic of one training step, told by running the step on a backend that computes nothing.
+ *
+ * <pre>
+ * Units    bytes; traffic: what the step's ops read and write
+ * Differs  the workspaces cuDNN asks for are not known before it runs, and are not in here; nor is the driver's own memory
+ * </pre>
+ *
+ * @param parts what lives within the step, by what it belongs to
+ * @param arenaBytes memory of all that lives within the step, each at its planned place
+ * @param residentBytes parameters, gradients, optimizer state, statistics, the batch and what ops share
+ * @param liveBytes the most that is in use at once: no plan could need less than this
+ */
+public record MemoryPlan(int batch, List<Part> parts, long arenaBytes, long residentBytes, long liveBytes, Map<String, Long> traffic) {
+  /** Rooms of one kind: how many, their bytes together, and their bytes in use when the arena is fullest. */
+  public record Part(String name, int count, long bytes, long bytesAtFullest) {}
+
+  /** The plan of a recipe on a device with activations of that type. */
+  public static MemoryPlan of(Recipe recipe, int batch, ElementType activations) {
+    PlanBackend plan = new PlanBackend(activations, true);
+    var data = recipe.data();
+    Shape images = Shape.image(batch, data.height(), data.width(), data.channels());
+    Model model = new Model(recipe.network(), recipe.method(), images, data.classes(), plan, 0, recipe.train().execution());
+    Optimizer optimizer = Optimizers.of(recipe.optimizer(), plan, model.parameters());
+    TrainStep step = new TrainStep(plan, model, optimizer, batch, data.classes(), recipe.train().labelSmoothing());
+    Tensor pixels = plan.create(images, ElementType.UINT8), x = plan.create(images, activations);
+    plan.point().normalize(x, pixels, new float[data.channels()], new float[data.channels()]);
+    step.gradients(x, new int[batch]);
+    step.update(0);
+    plan.read(step.logits());
+    Arena arena = plan.arena();
+    arena.plan();
+    return new MemoryPlan(batch, parts(arena), arena.bytes(), plan.residentBytes(), arena.liveBytes(arena.fullest()), plan.traffic());
+  }
+
+  private static List<Part> parts(Arena arena) {
+    int fullest = arena.fullest();
+    Map<String, Part> byOwner = new TreeMap<>();
+    for (Arena.Room room : arena.rooms()) {
+      Part part = new Part(room.owner(), 1, room.bytes(), room.livesAt(fullest) ? room.bytes() : 0);
+      byOwner.merge(room.owner(), part, (a, b) -> new Part(a.name, a.count + 1, a.bytes + b.bytes, a.bytesAtFullest + b.bytesAtFullest));
+    }
+    return new ArrayList<>(byOwner.values());
+  }
+
+  /** All device memory that is known before the step runs. */
+  public long bytes() {
+    return arenaBytes + residentBytes;
+  }
+
+  /** What all ops of the step read and write. */
+  public long trafficBytes() {
+    return traffic.values().stream().mapToLong(Long::longValue).sum();
+  }
+}

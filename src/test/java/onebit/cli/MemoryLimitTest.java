@@ -1,0 +1,49 @@
+package onebit.cli;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import java.util.List;
+import onebit.models.Execution.Memory;
+import onebit.ops.Backend;
+import onebit.ops.cuda.EmulatedDriver;
+import org.junit.jupiter.api.Test;
+
+class MemoryLimitTest {
+  private static final List<String> SMALL = List.of("data.batch=64", "data.evalBatch=64");
+
+  private static String refusal(String text) {
+    return assertThrows(IllegalArgumentException.class, () -> MemoryLimit.of(text)).getMessage();
+  }
+
+  @Test
+  void sizesAreReadInTheirUnits() {
+    assertEquals(8_000_000_000L, MemoryLimit.of("8GB").bytes());
+    assertEquals(1_500_000L, MemoryLimit.of("1.5 MB").bytes());
+    assertEquals(2L << 30, MemoryLimit.of("2GiB").bytes());
+    assertEquals("--memory-limit 8 is no size; write one like 8GB, 6.5GB, 900MB or 8GiB", refusal("8"));
+  }
+
+  @Test
+  void theFastestMemoryThatFitsIsTakenAndATooSmallLimitIsRefusedWithTheBatchThatFits() {
+    String refusal = EmulatedDriver.refusal();
+    assumeTrue(refusal == null, refusal);
+    try (Backend backend = Workplace.open("cuda-emulated")) {
+      assertEquals(Memory.FAST, choice("1GB", backend).recipe().train().memory());
+      MemoryLimit.Choice tiny = choice("18MB", backend);
+      assertEquals(Memory.TINY, tiny.recipe().train().memory(), tiny.words());
+      String words = assertThrows(IllegalArgumentException.class, () -> choice("8MB", backend)).getMessage();
+      assertTrue(words.matches("--memory-limit 8MB: a step of 64 images needs 0\\.\\d\\d GB even with train.memory=tiny; about \\d+ images of a process fit: .*"), words);
+    }
+    try (Backend backend = Workplace.open("cpu")) {
+      String words = assertThrows(IllegalArgumentException.class, () -> choice("8GB", backend)).getMessage();
+      assertEquals("--memory-limit is about the memory of a CUDA device; the device is cpu", words);
+    }
+  }
+
+  private static MemoryLimit.Choice choice(String limit, Backend backend) {
+    return MemoryLimit.of(limit).choose("adabin-resnet20-cifar10", SMALL, backend, 1);
+  }
+}

@@ -1,0 +1,111 @@
+package onebit.models;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Random;
+import onebit.binarize.AdaBin;
+import onebit.binarize.BiPer;
+import onebit.binarize.BmxNet;
+import onebit.binarize.Method;
+import onebit.binarize.Rbnn;
+import onebit.models.Execution.Memory;
+import onebit.models.Execution.Passes;
+import onebit.ops.Backend;
+import onebit.ops.Backends;
+import onebit.tensor.Parameter;
+import onebit.tensor.Shape;
+import onebit.tensor.StateTensor;
+import onebit.tensor.Tensor;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/** Fused passes give what the simple ops give: every logit, gradient and running statistic, value for value. */
+class FusedModelTest {
+  private static final Method ADABIN = new AdaBin(AdaBin.Form.CODE, true, false);
+
+  private record Case(Backend backend, Network network, Method method, int side, int units) {
+    @Override
+    public String toString() {
+      return backend + " " + network + " " + method;
+    }
+  }
+
+  static List<Case> cases() {
+    List<Case> all = new ArrayList<>();
+    Backends.backends().forEach(backend -> {
+      all.add(new Case(backend, new ResNet20(), ADABIN, 8, 18));
+      all.add(new Case(backend, new ResNet20(), new Rbnn(1), 8, 18));
+      if (!backend.name().equals("cpu")) return;
+      all.add(new Case(backend, new ResNet20(), new BiPer(1, 20, 1e-4f), 8, 18));
+      all.add(new Case(backend, new ResNet20(), new AdaBin(AdaBin.Form.PAPER, true, true), 8, 18));
+      all.add(new Case(backend, new ResNet18(), ADABIN, 8, 16));
+      all.add(new Case(backend, new ResNetE(18, ResNetE.Version.E1, Stem.THUMBNAIL), new BmxNet(1.3f, false, BmxNet.Scaling.NONE), 8, 16));
+      all.add(new Case(backend, new ResNet18V1(), new BmxNet(1.3f, false, BmxNet.Scaling.BINET), 8, 19));
+    });
+    return all;
+  }
+
+  private static Model model(Case test, Execution execution) {
+    Model model = new Model(test.network, test.method, Shape.image(3, test.side, test.side, 3), 4, test.backend, 5, execution);
+    model.use(test.method.at(3, 10));
+    return model;
+  }
+
+  /** Logits in training, then in evaluation of a smaller batch; gradients and statistics after the training step. */
+  private static List<float[]> step(Case test, Model model) {
+    Backend backend = test.backend;
+    Random random = new Random(7);
+    Tensor x = backend.create(Shape.image(3, test.side, test.side, 3)), gradLogits = backend.create(Shape.matrix(3, 4));
+    backend.write(x, normal(x.size(), random));
+    backend.write(gradLogits, normal(12, random));
+    List<float[]> all = new ArrayList<>();
+    for (int n = backend.name().equals("cpu") ? 3 : 2; n >= 2; n--) {
+      all.add(backend.read(model.forward(x.first(n), true)));
+      model.backward(gradLogits.first(n));
+    }
+    for (Parameter p : model.parameters()) all.add(backend.read(p.gradient()));
+    for (StateTensor s : model.state()) all.add(backend.read(s.value()));
+    all.add(backend.read(model.forward(x.first(2), false)));
+    return all;
+  }
+
+  private static float[] normal(int n, Random random) {
+    float[] values = new float[n];
+    for (int i = 0; i < n; i++) values[i] = (float) random.nextGaussian();
+    return values;
+  }
+
+  @ParameterizedTest
+  @MethodSource("cases")
+  void fusedAndSimplePassesGiveEqualSteps(Case test) {
+    Model simple = model(test, new Execution(Passes.SIMPLE, Memory.FAST)), fused = model(test, new Execution(Passes.FUSED, Memory.FAST));
+    assertEquals(simple.parameters().stream().map(Parameter::name).toList(), fused.parameters().stream().map(Parameter::name).toList());
+    assertEquals(simple.summary(), fused.summary());
+    assertEquals(0, simple.fusedUnits());
+    assertEquals(test.units, fused.fusedUnits());
+    List<float[]> want = step(test, simple), got = step(test, fused);
+    for (int i = 0; i < want.size(); i++) {
+      String name = nameOf(i - (want.size() - 1 - simple.parameters().size() - simple.state().size()), simple);
+      // a set's two gradients are summed per channel first, on the device
+      float tolerance = name.endsWith("_a") ? 1e-4f * Math.max(1, Math.abs(want.get(i)[0])) : 0;
+      assertArrayEquals(want.get(i), got.get(i), tolerance, name);
+    }
+  }
+
+  private static String nameOf(int parameter, Model model) {
+    return parameter >= 0 && parameter < model.parameters().size() ? model.parameters().get(parameter).name() : "logits or statistics";
+  }
+
+  @ParameterizedTest
+  @MethodSource("cases")
+  void resultsComputedAgainFromBitsGiveTheSameBits(Case test) {
+    List<float[]> want = step(test, model(test, new Execution(Passes.FUSED, Memory.FAST)));
+    for (Memory memory : new Memory[] {Memory.COMPACT, Memory.TINY}) {
+      List<float[]> got = step(test, model(test, new Execution(Passes.FUSED, memory)));
+      for (int i = 0; i < want.size(); i++) assertArrayEquals(want.get(i), got.get(i), memory + " tensor " + i);
+    }
+  }
+}
