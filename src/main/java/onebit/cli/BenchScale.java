@@ -104,7 +104,8 @@ final class BenchScale implements Callable<Integer> {
         Communicator communicator = Collectives.open(launch, backend, System.getenv(), Duration.ofSeconds(recipe.dist().timeoutSeconds()))) {
       ScalingMeasurement m = ScalingMeasurement.of(recipe, backend, communicator, batch, warmup, steps);
       if (communicator.rank() == 0) {
-        System.out.printf(Locale.ROOT, "%s%d %.9f %.9f %.9f %d %d%n", MARK, m.ranks(), m.compute(), m.step(), m.reduce(), m.gradientBytes(), m.buckets());
+        System.out.println(String.format(Locale.ROOT, "%s%d %.9f %.9f %.9f %d %d", MARK, m.ranks(), m.compute(), m.step(), m.reduce(), m.gradientBytes(),
+            m.buckets()));
       }
     }
     return 0;
@@ -169,9 +170,8 @@ final class BenchScale implements Callable<Integer> {
   }
 
   private void printMeasured(List<ScalingModel.Point> points) {
-    System.out.printf(Locale.ROOT, "Measured: %s, batch %d per process, %s, medians of %d steps%n", name, batch, device, steps);
+    System.out.printf(Locale.ROOT, "Measured: %s, batch %d per process, %s, the least of %d steps%n", name, batch, device, steps);
     System.out.println("processes  alone, s  together, s  means of gradients, s  images/s  efficiency");
-    double one = points.getFirst().step() / points.getFirst().ranks();
     for (ScalingModel.Point p : points) {
       System.out.printf(Locale.ROOT, "%9d  %8.4f  %11.4f  %21.4f  %8.1f  %9.0f%%%n", p.ranks(), p.compute(), p.step(), p.reduce(), p.ranks() * batch / p.step(),
           100 * p.compute() / p.step());

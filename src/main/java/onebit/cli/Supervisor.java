@@ -6,7 +6,6 @@ import java.io.InputStreamReader;
 import java.lang.management.ManagementFactory;
 import java.net.ServerSocket;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -29,6 +28,8 @@ final class Supervisor {
   /** Tells a worker who started it. */
   static final String STARTER = "ONEBIT_SUPERVISOR";
   private static final Pattern TAGGED = Pattern.compile("^\\[\\d+,(\\d+)]<std(?:out|err)>:(.*)$");
+  /** mpirun's tag where it read a line in pieces. */
+  private static final Pattern TAG = Pattern.compile("\\[\\d+,\\d+]<std(?:out|err)>:");
   private static final Pattern DIED = Pattern.compile("process rank (\\d+) with PID (\\d+) .*exited on (signal \\d+[^.]*)");
   private static final int USAGE = 2, LONGEST_BACKOFF_SECONDS = 60, END_SECONDS = 40;
 
@@ -199,7 +200,7 @@ final class Supervisor {
   private void show(String line, int index) {
     Matcher tagged = TAGGED.matcher(line);
     boolean fromRank = gpus || tagged.matches();
-    String text = gpus ? line : fromRank ? tagged.group(2) : line;
+    String text = gpus ? line : fromRank ? TAG.matcher(tagged.group(2)).replaceAll("") : line;
     if (text.startsWith("WARNING: Using incubator modules")) return;
     if (fromRank) {
       say.accept("[" + (gpus ? index : tagged.group(1)) + "] " + text);
@@ -258,11 +259,5 @@ final class Supervisor {
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
     }
-  }
-
-  /** Whether a program of that name is on the path. */
-  static boolean onPath(String program) {
-    for (String folder : System.getenv().getOrDefault("PATH", "").split(":")) if (!folder.isEmpty() && Files.isExecutable(Path.of(folder, program))) return true;
-    return false;
   }
 }

@@ -1,6 +1,5 @@
 package onebit.train;
 
-import com.google.common.math.Quantiles;
 import java.util.List;
 import java.util.SplittableRandom;
 import onebit.dist.Communicator;
@@ -15,7 +14,7 @@ import onebit.tensor.Tensor;
  * Times of one rank at a fixed batch per process: the step alone, the step of all ranks together, and the mean of the gradients alone.
  *
  * <pre>
- * Units   medians in seconds over the timed steps; gradientBytes on their way per step; buckets: collectives they travel in
+ * Units   the least of the timed steps in seconds, which other programs on the machine disturb least; gradientBytes on their way per step; buckets: collectives they travel in
  * </pre>
  */
 public record ScalingMeasurement(int ranks, double compute, double step, double reduce, long gradientBytes, int buckets) {
@@ -33,13 +32,13 @@ public record ScalingMeasurement(int ranks, double compute, double step, double 
     backend.write(x, images);
     int[] labels = random.ints(batch, 0, data.classes()).toArray();
     double rate = recipe.optimizer().learningRate() * 0.01;
-    double alone = median(communicator, backend, warmup, steps, () -> step.run(x, labels, rate));
+    double alone = least(communicator, backend, warmup, steps, () -> step.run(x, labels, rate));
     if (communicator.size() == 1) return new ScalingMeasurement(1, alone, alone, 0, bytes(model, recipe), 0);
     StepReduction reduction = new StepReduction(communicator, backend, model, recipe.dist());
-    double reduce = median(communicator, backend, warmup, steps, reduction::sendAll);
+    double reduce = least(communicator, backend, warmup, steps, reduction::sendAll);
     step.together(reduction);
     int all = batch * communicator.size();
-    double together = median(communicator, backend, warmup, steps, () -> step.start(x, labels, rate, all).outcome());
+    double together = least(communicator, backend, warmup, steps, () -> step.start(x, labels, rate, all).outcome());
     return new ScalingMeasurement(communicator.size(), alone, together, reduce, bytes(model, recipe), reduction.buckets());
   }
 
@@ -48,15 +47,15 @@ public record ScalingMeasurement(int ranks, double compute, double step, double 
     return model.gradientGroups().stream().flatMap(List::stream).mapToLong(t -> (long) each * t.size()).sum();
   }
 
-  private static double median(Communicator communicator, Backend backend, int warmup, int steps, Runnable work) {
-    double[] seconds = new double[steps];
+  private static double least(Communicator communicator, Backend backend, int warmup, int steps, Runnable work) {
+    double least = Double.POSITIVE_INFINITY;
     for (int i = -warmup; i < steps; i++) {
       communicator.any(false);   // all begin together
       long begin = System.nanoTime();
       work.run();
       backend.synchronize();
-      if (i >= 0) seconds[i] = (System.nanoTime() - begin) / 1e9;
+      if (i >= 0) least = Math.min(least, (System.nanoTime() - begin) / 1e9);
     }
-    return Quantiles.median().compute(seconds);
+    return least;
   }
 }

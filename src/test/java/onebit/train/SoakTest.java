@@ -29,11 +29,11 @@ import org.junit.jupiter.api.io.TempDir;
  * A whole run, loader, logs and checkpoints included, that must not grow: heap, resident memory, file handles, device bytes.
  *
  * <pre>
- * Units   steps: -Donebit.test.soak (800 and 96 where it is not given); 16 steps an epoch, looked at after each
+ * Units   steps: -Donebit.test.soak (480 and 96 where it is not given); 16 steps an epoch, looked at after each
  * </pre>
  */
 class SoakTest {
-  private static final int CPU_STEPS = Integer.getInteger("onebit.test.soak", 800), DEVICE_STEPS = Integer.getInteger("onebit.test.soak", 96);
+  private static final int CPU_STEPS = Integer.getInteger("onebit.test.soak", 480), DEVICE_STEPS = Integer.getInteger("onebit.test.soak", 96);
 
   private record Look(long heap, long resident, long handles, long device) {}
 
