@@ -62,11 +62,6 @@ public record BiPer(@Range(min = 1, max = 2) int stage, @Default("20") @Range(mi
   }
 
   @Override
-  public float penalty() {
-    return tau;
-  }
-
-  @Override
   public Surrogates at(int epoch, int epochs) {
     return new Surrogates(new SineSign(omega0), new Binarizer.Polynomial(), Map.of("omega0", (double) omega0));
   }

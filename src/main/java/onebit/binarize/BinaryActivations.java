@@ -55,6 +55,16 @@ public abstract class BinaryActivations {
     throw new IllegalStateException(getClass().getSimpleName() + ": backward must see whole samples");
   }
 
+  /** Whether the convolution sees real values instead of bits. */
+  public boolean real() {
+    return false;
+  }
+
+  /** Writes the values that are convolved, of as many samples as the last forward had. */
+  public void effective(Tensor to, BitTensor bits) {
+    backend.bits().unpack(to, bits, set);
+  }
+
   public List<Parameter> parameters() {
     return List.of();
   }

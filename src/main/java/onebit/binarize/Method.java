@@ -48,9 +48,4 @@ public interface Method {
   default float offset(int taps) {
     return 0;
   }
-
-  /** Weight of the penalty on squared levels, per layer mean; 0 for none. */
-  default float penalty() {
-    return 0;
-  }
 }

@@ -26,8 +26,11 @@ import onebit.tensor.Tensor;
  *          filter with R1, R2 shared by the layer and detaches the rotation
  * Twin     kernels/rotation.cu, kernels/sample_standard.cu
  * </pre>
+ *
+ * @param rotationUpdate epochs between rotations
+ * @param realActivations whether activations stay real after their standardisation: weights of one bit, activations of 32 (the code's --a32)
  */
-public record Rbnn(@Default("1") @Range(min = 1) int rotationUpdate) implements Method {
+public record Rbnn(@Default("1") @Range(min = 1) int rotationUpdate, @Default("false") boolean realActivations) implements Method {
   private static final int ROUNDS = 3;
 
   /** sign with slope max(0, k (sqrt(2) t - t^2 |u|)): the training-aware approximation. */
@@ -50,7 +53,7 @@ public record Rbnn(@Default("1") @Range(min = 1) int rotationUpdate) implements 
 
   @Override
   public BinaryActivations activations() {
-    return new SampleStandardised();
+    return realActivations ? new RealStandardised() : new SampleStandardised();
   }
 
   @Override
@@ -159,6 +162,41 @@ public record Rbnn(@Default("1") @Range(min = 1) int rotationUpdate) implements 
     @Override
     public List<StateTensor> state() {
       return List.of(r1, r2);
+    }
+  }
+
+  /** Each sample minus its mean over its unbiased deviation, convolved as it is; a constant sample gives 0. */
+  private static final class RealStandardised extends BinaryActivations {
+    private Tensor values;
+    private Tensor deviation;
+    private int samples;
+
+    @Override
+    public void build(Backend backend, String name, Shape input) {
+      super.build(backend, name, input);
+      values = backend.create(input);
+      deviation = backend.create(Shape.vector(input.d0()));
+    }
+
+    @Override
+    public void forward(BitTensor bits, Tensor x, boolean training) {
+      samples = x.shape().d0();
+      backend.binarize().standardize(values.first(samples), deviation.first(samples), x);
+    }
+
+    @Override
+    public boolean real() {
+      return true;
+    }
+
+    @Override
+    public void effective(Tensor to, BitTensor bits) {
+      backend.point().copy(to, values.first(samples));
+    }
+
+    @Override
+    public void backward(Tensor gradX, Tensor gradQ, Tensor x) {
+      backend.binarize().standardizeBackward(gradX, gradQ, values.first(samples), deviation.first(samples));
     }
   }
 

@@ -130,9 +130,9 @@ public final class BinaryConv2d implements Layer {
   void convolveAgain(Tensor out) {
     ConvGeometry g = geometry = geometry.withBatch(out.shape().d0());
     BitTensor xBits = bits(g.n());
-    if (weights.real()) {
+    if (weights.real() || activations.real()) {
       Tensor values = scratch.take(Scratch.Use.ACTIVATIONS, x.shape()), filterValues = scratch.take(Scratch.Use.WEIGHTS, latent.value().shape());
-      backend.bits().unpack(values, xBits, activations.set());
+      activations.effective(values, xBits);
       weights.effective(filterValues);
       backend.conv().conv2d(out, values, filterValues, g, border);
     } else {
@@ -153,7 +153,7 @@ public final class BinaryConv2d implements Layer {
     ConvGeometry g = geometry;
     Tensor filterValues = scratch.take(Scratch.Use.WEIGHTS, latent.value().shape()), gradFilters = scratch.take(Scratch.Use.WEIGHT_GRADIENT, latent.value().shape());
     Tensor values = scratch.take(Scratch.Use.ACTIVATIONS, x.shape());
-    backend.bits().unpack(values, bits(g.n()), activations.set());
+    activations.effective(values, bits(g.n()));
     backend.conv().conv2dGradW(gradFilters, gradY, values, g, border);
     weights.effective(filterValues);
     backend.conv().conv2dGradX(gradQ, gradY, filterValues, g);
@@ -217,6 +217,7 @@ public final class BinaryConv2d implements Layer {
 
   @Override
   public Cost cost() {
-    return new Cost(0, geometry.withBatch(1).macs());
+    long macs = geometry.withBatch(1).macs();
+    return activations.real() ? new Cost(macs, 0) : new Cost(0, macs);
   }
 }

@@ -75,12 +75,12 @@ final class LatentLayer {
     return effective;
   }
 
-  /** The binarized activations and the gradient at x. */
+  /** The activations that are convolved and the gradient at x. */
   Tensor[] runActivations() {
     Tensor input = fresh.tensor(IMAGE, x), y = fresh.garbage(IMAGE), gradX = fresh.garbage(IMAGE);
     BitTensor bits = fresh.garbageBits(IMAGE.size() / IMAGE.d3(), IMAGE.d3());
     activations.forward(bits, input, true);
-    backend.bits().unpack(y, bits, activations.set());
+    activations.effective(y, bits);
     activations.backward(gradX, fresh.tensor(IMAGE, gx), input);
     return new Tensor[] {y, gradX};
   }

@@ -129,7 +129,7 @@ class MethodGradientsTest {
 
   @OnEveryBackend
   void rbnnStandardisesMixesWithTheRotationAndDetachesIt(Backend backend) {
-    Rbnn method = new Rbnn(1);
+    Rbnn method = new Rbnn(1, false);
     for (int epoch : LatentLayer.epochs()) {
       double t = Math.pow(10, -2 + 3 * epoch / 100.0), k = t < 1 ? 1 / t : 1, ta = t < 1 ? 1 : t;
       LatentLayer layer = new LatentLayer(backend, method, 20 + epoch, 0.2);
@@ -163,6 +163,17 @@ class MethodGradientsTest {
     }
   }
 
+  @OnEveryBackend
+  void rbnnLeavesItsStandardisedActivationsRealWhereAsked(Backend backend) {
+    LatentLayer layer = new LatentLayer(backend, new Rbnn(1, true), 21, 0.2);
+    layer.use(new Rbnn(1, true).at(80, 100));
+    layer.checkActivations((x, n) -> {
+      Dual mean = Dual.mean(x), deviation = Dual.variance(x, 1).sqrt();
+      return map(x, v -> v.minus(mean).over(deviation));
+    });
+    assertEquals(true, layer.activations.real());
+  }
+
   private static Dual[] mixed(Dual[] w, double angle, float[] r1, float[] r2, java.util.function.UnaryOperator<Dual> end) {
     return mixed(w, Dual.of(angle), r1, r2, end);
   }
@@ -186,8 +197,8 @@ class MethodGradientsTest {
 
   @OnEveryBackend
   void rbnnRotatesOnlyInTheEpochsItShould(Backend backend) {
-    LatentLayer layer = new LatentLayer(backend, new Rbnn(3), 30, 0.2);
-    layer.use(new Rbnn(3).at(0, 10));
+    LatentLayer layer = new LatentLayer(backend, new Rbnn(3, false), 30, 0.2);
+    layer.use(new Rbnn(3, false).at(0, 10));
     Tensor r1 = layer.weights.state().getFirst().value();
     float[] start = backend.read(r1);
     layer.weights.startEpoch(1);
@@ -212,12 +223,11 @@ class MethodGradientsTest {
     layer.checkActivations((x, n) -> map(x, v -> v.sign(POLYNOMIAL)));
     assertEquals(Padding.ZERO, method.padding());
     assertEquals(0f, method.offset(9));
-    assertEquals(0f, method.penalty());
   }
 
   @OnEveryBackend
   void evaluationGivesTheSameBitsAsTraining(Backend backend) {
-    for (Method method : new Method[] {new BiPer(1, 20, 0), new Rbnn(1), new BiReal(1), new AdaBin(AdaBin.Form.CODE, true, false)}) {
+    for (Method method : new Method[] {new BiPer(1, 20, 0), new Rbnn(1, false), new BiReal(1), new AdaBin(AdaBin.Form.CODE, true, false)}) {
       LatentLayer layer = new LatentLayer(backend, method, 32, 0.2);
       layer.use(method.at(0, 10));
       Fresh fresh = layer.fresh;

@@ -66,7 +66,7 @@ class SurrogatesTest {
     Map<String, Double> still = new AdaBin(AdaBin.Form.CODE, false, false).at(77, 400).values();
     assertEquals(0.1, still.get("t"), 1e-9);
     assertEquals(10, still.get("k"), 1e-9);
-    Rbnn rbnn = new Rbnn(1);
+    Rbnn rbnn = new Rbnn(1, false);
     double[][] hats = {{0, 0.01, 100}, {50, 0.1, 10}, {100, 1, 1}, {125, 3.16228, 1}, {149, 9.54993, 1}};
     for (double[] row : hats) {
       Surrogates at = rbnn.at((int) row[0], 150);

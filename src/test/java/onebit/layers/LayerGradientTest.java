@@ -12,6 +12,7 @@ import java.util.function.Supplier;
 import java.util.stream.Stream;
 import onebit.binarize.AdaBin;
 import onebit.binarize.BiPer;
+import onebit.binarize.Rbnn;
 import onebit.ops.Backend;
 import onebit.ops.PointOps.Activation;
 import onebit.ops.cpu.CpuBackend;
@@ -95,6 +96,25 @@ class LayerGradientTest {
       values.add(p.value());
       gradients.add(Tensor.of(p.gradient().shape(), p.gradient().floats().clone()));
     }
+    compare(layer, x, gradY, values, gradients, random);
+  }
+
+  /** RBNN with --a32: signs stand only in the weights, so the gradients at the input and at the scale are those of the function itself. */
+  @Test
+  void standardisedActivationsThatStayRealHaveTheExactGradient() {
+    BinaryConv2d layer = new BinaryConv2d("c", new Rbnn(1, true), 5, 3, 2, 1, 1, Init.KAIMING);
+    Shape output = layer.build(new BuildContext(BACKEND, 3), IMAGE);
+    SplittableRandom random = new SplittableRandom(12);
+    Tensor x = Tensor.of(IMAGE, apart(IMAGE.size(), random)), gradY = Tensor.of(output, uniform(output.size(), random));
+    layer.forward(x, true);
+    Tensor gradX = layer.backward(gradY);
+    Parameter alpha = layer.parameters().stream().filter(p -> p.name().equals("c.alpha")).findFirst().orElseThrow();
+    compare(layer, x, gradY, List.of(x, alpha.value()), List.of(Tensor.of(IMAGE, gradX.floats().clone()),
+        Tensor.of(alpha.gradient().shape(), alpha.gradient().floats().clone())), random);
+    assertEquals(new Layer.Cost(2 * 2 * 5 * 9 * 4, 0), layer.cost(), "its products are no bit counts");
+  }
+
+  private static void compare(Layer layer, Tensor x, Tensor gradY, List<Tensor> values, List<Tensor> gradients, SplittableRandom random) {
     for (int i = 0; i < values.size(); i++) {
       for (int repeat = 0; repeat < 3; repeat++) {
         float[] direction = uniform(values.get(i).size(), random), at = values.get(i).floats().clone();

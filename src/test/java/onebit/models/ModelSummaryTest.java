@@ -27,7 +27,7 @@ class ModelSummaryTest {
       case "adabin" -> new AdaBin(AdaBin.Form.CODE, true, false);
       case "adabin-step1" -> new AdaBin(AdaBin.Form.CODE, true, true);
       case "biper" -> new BiPer(1, 20, 0);
-      case "rbnn" -> new Rbnn(1);
+      case "rbnn" -> new Rbnn(1, false);
       case "bmxnet" -> new BmxNet(1.3f, false, BmxNet.Scaling.NONE);
       default -> throw new IllegalArgumentException(name);
     };

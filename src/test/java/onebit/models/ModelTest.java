@@ -34,7 +34,7 @@ class ModelTest {
   private static final Map<String, Method> METHODS = Map.of(
       "adabin", new AdaBin(AdaBin.Form.CODE, true, false),
       "biper", new BiPer(2, 20, 0),
-      "rbnn", new Rbnn(1),
+      "rbnn", new Rbnn(1, false),
       "bmxnet", new BmxNet(1.3f, false, BmxNet.Scaling.NONE),
       "bireal", new BiReal(1));
 

@@ -50,7 +50,7 @@ class StateDictionaryTest {
     Method method = switch (recipe.substring(0, recipe.indexOf('-'))) {
       case "adabin" -> new AdaBin(AdaBin.Form.CODE, true, false);
       case "biper" -> new BiPer(recipe.endsWith("1") ? 1 : 2, 20, 0.037f);
-      case "rbnn" -> new Rbnn(1);
+      case "rbnn" -> new Rbnn(1, false);
       default -> new BmxNet(1, false, BmxNet.Scaling.NONE);
     };
     return recipe.contains("lenet") ? new Model(new LeNet(), method, Shape.image(1, 28, 28, 1), 10, BACKEND, 1)
@@ -150,7 +150,7 @@ class StateDictionaryTest {
 
   @Test
   void modulesThatNeverRunAreSkippedOnlyWhereTheAuthorsHaveThem() throws IOException {
-    Model imagenet = new Model(new ResNet18(), new Rbnn(1), Shape.image(1, 64, 64, 3), 10, BACKEND, 1);
+    Model imagenet = new Model(new ResNet18(), new Rbnn(1, false), Shape.image(1, 64, 64, 3), 10, BACKEND, 1);
     List<NamedTensor> tensors = new ArrayList<>(imagenet.save());
     tensors.add(NamedTensor.ofFloats("bn3.weight", new int[] {10}, new float[10]));
     tensors.add(NamedTensor.ofLongs("bn3.num_batches_tracked", new int[0], new long[1]));
