@@ -168,6 +168,69 @@ public sealed interface Augmentation {
     }
   }
 
+  /** The whole image with its shorter side resized to {@code shortSide}. */
+  record ResizeShort(int shortSide) implements Augmentation {
+    public ResizeShort {
+      if (shortSide < 1) throw new IllegalArgumentException("ResizeShort: shortSide " + shortSide + " must be >= 1");
+    }
+
+    @Override public boolean takesAnySize() {
+      return true;
+    }
+
+    @Override public void apply(Augmenter.Bench bench, CounterRandom random) {
+      Picture x = bench.image();
+      int h = x.imageHeight(), w = x.imageWidth();
+      int newH = h <= w ? shortSide : Resize.longSide(h, w, shortSide), newW = h <= w ? Resize.longSide(w, h, shortSide) : shortSide;
+      bench.resize().apply(x, newH, newW, bench.spare(newH, newW, x.channels()));
+      bench.swap();
+    }
+  }
+
+  /** A window of side x side at a random place of an image that holds it. */
+  record RandomCrop(int side) implements Augmentation {
+    public RandomCrop {
+      if (side < 1) throw new IllegalArgumentException("RandomCrop: side " + side + " must be >= 1");
+    }
+
+    @Override public void apply(Augmenter.Bench bench, CounterRandom random) {
+      Picture x = bench.image();
+      if (x.height() < side || x.width() < side) {
+        throw new IllegalArgumentException("RandomCrop: the image is " + x.height() + "x" + x.width() + ", smaller than the crop of " + side);
+      }
+      int top = random.nextInt(x.height() - side + 1), left = random.nextInt(x.width() - side + 1), c = x.channels();
+      Picture y = bench.spare(side, side, c);
+      for (int h = 0; h < side; h++) System.arraycopy(x.pixels(), ((top + h) * x.width() + left) * c, y.pixels(), h * side * c, side * c);
+      bench.swap();
+    }
+  }
+
+  /**
+   * The image turned by a random angle, sheared and stretched about its centre, in its own size; what comes from outside is white.
+   *
+   * <pre>
+   * Units   rotate: whole degrees drawn from [-rotate, rotate]; shear: a tangent from [-shear, shear); aspect: width over height from
+   *         [1 - aspect, 1 + aspect)
+   * Source  MXNet src/io/image_aug_default.cc (max_rotate_angle, max_shear_ratio, max_aspect_ratio), used by BMXNet-v2 in 2018 with 10, 0.1, 0.25
+   * </pre>
+   */
+  record AffineJitter(int rotate, double shear, double aspect) implements Augmentation {
+    public AffineJitter {
+      if (rotate < 0 || rotate > 180 || !(shear >= 0 && shear <= 1) || !(aspect >= 0 && aspect < 1)) {
+        throw new IllegalArgumentException("AffineJitter: rotate " + rotate + ", shear " + shear + " and aspect " + aspect
+            + " must be in [0, 180], [0, 1] and [0, 1)");
+      }
+    }
+
+    @Override public void apply(Augmenter.Bench bench, CounterRandom random) {
+      Picture x = bench.image();
+      double tangent = random.nextDouble(-shear, shear);
+      int degrees = random.nextInt(2 * rotate + 1) - rotate;
+      AffineWarp.apply(x, bench.spare(x.height(), x.width(), x.channels()), degrees, tangent, random.nextDouble(1 - aspect, 1 + aspect));
+      bench.swap();
+    }
+  }
+
   /**
    * Hue, lightness and saturation each moved by a whole number in (-range, range), the same for all pixels.
    *

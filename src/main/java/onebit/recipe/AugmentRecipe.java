@@ -9,23 +9,34 @@ import onebit.recipe.keys.Range;
  * How a training image is changed; an absent key changes nothing.
  *
  * <pre>
- * Units     flip is a probability, cropPad pixels of black on each side before a random crop, lighting the deviation of the PCA colour
- *           shift, rotate the largest angle in degrees, shear the largest tangent
+ * Units     flip is a probability, cropPad pixels of black on each side before a random crop, shortSideCrop the shorter side in pixels from
+ *           which a random crop of the input's size is taken, lighting the deviation of the PCA colour shift
  * </pre>
  */
 public record AugmentRecipe(
     @Default("0") @Range(min = 0, max = 1) double flip,
     @Default("0") @Range(min = 0, max = 64) int cropPad,
+    @Default("0") @Range(min = 0, max = 4096) int shortSideCrop,
     Optional<ResizedCrop> randomResizedCrop,
+    Optional<AffineJitter> affineJitter,
     Optional<HslJitter> hslJitter,
     @Range(min = 0, exclusiveMin = true, max = 10) Optional<Double> lighting) {
 
-  /** @throws IllegalArgumentException if both kinds of crop are asked for */
+  /** @throws IllegalArgumentException if more than one kind of crop is asked for */
   public AugmentRecipe {
     if (cropPad > 0 && randomResizedCrop.isPresent()) {
       throw new IllegalArgumentException("cropPad is " + cropPad + " beside a randomResizedCrop; one crop only");
     }
+    if (shortSideCrop > 0 && (cropPad > 0 || randomResizedCrop.isPresent())) {
+      throw new IllegalArgumentException("shortSideCrop is " + shortSideCrop + " beside another crop; one crop only");
+    }
   }
+
+  /** The largest angle in degrees, the largest shear as a tangent, and how far width over height may leave 1. */
+  public record AffineJitter(
+      @Default("0") @Range(min = 0, max = 180) int rotate,
+      @Default("0") @Range(min = 0, max = 1) double shear,
+      @Default("0") @Range(min = 0, max = 0.9) double aspect) {}
 
   /** A box of random share of the image's area and random width over height, resized to the input. */
   public record ResizedCrop(

@@ -96,6 +96,9 @@ public final class InputPipeline {
 
   private static List<Augmentation> steps(AugmentRecipe augment, int side) {
     List<Augmentation> steps = new ArrayList<>();
+    if (augment.shortSideCrop() > 0) steps.add(new Augmentation.ResizeShort(augment.shortSideCrop()));
+    augment.affineJitter().ifPresent(j -> steps.add(new Augmentation.AffineJitter(j.rotate(), j.shear(), j.aspect())));
+    if (augment.shortSideCrop() > 0) steps.add(new Augmentation.RandomCrop(side));
     if (augment.cropPad() > 0) steps.add(new Augmentation.PadCrop(augment.cropPad()));
     augment.randomResizedCrop().ifPresent(c -> steps.add(
         new Augmentation.RandomResizedCrop(side, c.area().get(0), c.area().get(1), c.aspect().get(0), c.aspect().get(1))));

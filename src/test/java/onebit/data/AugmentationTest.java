@@ -234,4 +234,71 @@ class AugmentationTest {
   private static int[] numbers(String text) {
     return Arrays.stream(text.split(" ")).mapToInt(Integer::parseInt).toArray();
   }
+
+  /** R = ((cos, sin), (-sin, cos)) by the angle, then the shear and stretch, undone one after the other for each pixel: MXNet's matrix is their product. */
+  @ParameterizedTest
+  @CsvSource({"40, 33, 10, 0, 0", "33, 40, 0, 0.1, 0", "40, 40, 0, 0, 0.25", "48, 30, 10, 0.1, 0.25", "21, 64, 45, 0.6, 0.5"})
+  void turnsShearsAndStretchesAboutTheCentreAsMxnetDoes(int height, int width, int rotate, double shear, double aspect) throws IOException {
+    Single image = noise(height, width);
+    for (int index = 0; index < 6; index++) {
+      CounterRandom drawn = new CounterRandom().reset(42, 3, index, CounterRandom.AUGMENT | 1 << 8);
+      double t = drawn.nextDouble(-shear, shear), angle = Math.PI / 180 * (drawn.nextInt(2 * rotate + 1) - rotate), q = drawn.nextDouble(1 - aspect, 1 + aspect);
+      double h = 2 / (1 + q), w = q * h;
+      double[][] m = {{h * Math.cos(angle) - t * Math.sin(angle) * w, h * Math.sin(angle) + t * Math.cos(angle) * w},
+          {-Math.sin(angle) * w, Math.cos(angle) * w}};
+      double[] shift = {(width - m[0][0] * width - m[0][1] * height) / 2, (height - m[1][0] * width - m[1][1] * height) / 2};
+      byte[] y = augmented(image, index, 3, new Augmentation.AffineJitter(rotate, shear, aspect));
+      double det = m[0][0] * m[1][1] - m[0][1] * m[1][0];
+      for (int row = 0; row < height; row++) {
+        for (int column = 0; column < width; column++) {
+          double dx = column - shift[0], dy = row - shift[1], sx = (m[1][1] * dx - m[0][1] * dy) / det, sy = (m[0][0] * dy - m[1][0] * dx) / det;
+          for (int c = 0; c < 3; c++) {
+            double want = 0;
+            for (int j = (int) Math.floor(sy); j <= Math.floor(sy) + 1; j++) {
+              for (int i = (int) Math.floor(sx); i <= Math.floor(sx) + 1; i++) {
+                boolean inside = i >= 0 && j >= 0 && i < width && j < height;
+                double level = inside ? image.pixels[(j * width + i) * 3 + c] & 255 : 255;
+                want += level * (1 - Math.abs(sx - i)) * (1 - Math.abs(sy - j));
+              }
+            }
+            assertEquals(want, y[(row * width + column) * 3 + c] & 255, 0.5 + 1e-6, "row " + row + " column " + column);
+          }
+        }
+      }
+    }
+  }
+
+  private static Single noise(int height, int width) {
+    byte[] p = new byte[height * width * 3];
+    new java.util.Random(7).nextBytes(p);
+    return new Single(height, width, 3, p);
+  }
+
+  @Test void anAffineJitterOfNothingLeavesTheImageAndOthersDependOnTheirKeyAlone() throws IOException {
+    Single image = noise(20, 24);
+    assertArrayEquals(image.pixels, augmented(image, 5, 1, new Augmentation.AffineJitter(0, 0, 0)));
+    Augmentation step = new Augmentation.AffineJitter(10, 0.1, 0.25);
+    assertArrayEquals(augmented(image, 5, 1, step), augmented(image, 5, 1, step));
+    assertTrue(!Arrays.equals(augmented(image, 5, 1, step), augmented(image, 6, 1, step)));
+    assertTrue(!Arrays.equals(augmented(image, 5, 1, step), augmented(image, 5, 2, step)));
+    assertThrows(IllegalArgumentException.class, () -> new Augmentation.AffineJitter(10, 0.1, 1));
+  }
+
+  @Test void theShorterSideIsResizedAndACropTakenAnywhereInside() throws IOException {
+    Single image = gradient(30, 40);
+    boolean[] lefts = new boolean[11];
+    for (int index = 0; index < 200; index++) {
+      byte[] y = augmented(image, index, 0, new Augmentation.ResizeShort(30), new Augmentation.RandomCrop(30));
+      int left = y[0] & 255;
+      for (int i = 0; i < y.length; i += 3) {
+        assertEquals(left + i / 3 % 30, y[i] & 255);
+        assertEquals(i / 3 / 30, y[i + 1] & 255);
+      }
+      lefts[left] = true;
+    }
+    for (int left = 0; left <= 10; left++) assertTrue(lefts[left], "no crop began at column " + left);
+    byte[] small = augmented(image, 0, 0, new Augmentation.ResizeShort(15), new Augmentation.RandomCrop(15));
+    assertEquals(15 * 15 * 3, small.length);
+    assertThrows(IllegalArgumentException.class, () -> augmented(image, 0, 0, new Augmentation.RandomCrop(31)));
+  }
 }

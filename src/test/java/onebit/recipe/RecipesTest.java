@@ -48,7 +48,7 @@ class RecipesTest {
         "rbnn-resnet18-imagenet", "rbnn-resnet34-imagenet")) {
       assertTrue(names.contains(name), name);
     }
-    assertEquals(40, names.size());
+    assertEquals(42, names.size());
   }
 
   @ParameterizedTest
@@ -111,6 +111,7 @@ class RecipesTest {
       "bmxnet-resnet18v1-cifar10, 90.0, , 150, 128, WIKI", "bmxnet-resnete18-cifar10, 86.1, , 150, 128, WIKI",
       "bmxnet-resnete18e2-cifar10, 87.6, , 150, 128, WIKI", "bmxnet-resnete34-cifar10, 86.2, , 150, 128, WIKI",
       "bmxnet-densenet21-cifar10, 90.3, , 150, 128, WIKI", "bmxnet-resnete18-imagenet, 60.0, 81.9, 120, 256, WIKI",
+      "bmxnet-resnete18y2018-imagenet, 56.7, 79.2, 40, 256, WIKI", "bmxnet-resnete34y2018-imagenet, 59.5, 81.5, 40, 256, WIKI",
       "bmxnet-resnete18gs-imagenet, 60.6, 82.4, 120, 64, WIKI", "bmxnet-resnete34-imagenet, 63.2, 84.7, 120, 128, WIKI",
       "bmxnet-resnete34gs-imagenet, 63.7, 84.9, 120, 64, WIKI", "bmxnet-binarydensenet28-imagenet, 61.7, 83.3, 120, 64, WIKI",
       "bmxnet-binarydensenet28gs-imagenet, 62.6, 84.0, 120, 64, WIKI", "bmxnet-binarydensenet37-imagenet, 63.3, 84.4, 120, 32, WIKI",
