@@ -37,7 +37,7 @@ class FusedModelTest {
     List<Case> all = new ArrayList<>();
     Backends.backends().forEach(backend -> {
       all.add(new Case(backend, new ResNet20(), ADABIN, 8, 18));
-      all.add(new Case(backend, new ResNet20(), new Rbnn(1), 8, 18));
+      all.add(new Case(backend, new ResNet20(), new Rbnn(1, false), 8, 18));
       if (!backend.name().equals("cpu")) return;
       all.add(new Case(backend, new ResNet20(), new BiPer(1, 20, 1e-4f), 8, 18));
       all.add(new Case(backend, new ResNet20(), new AdaBin(AdaBin.Form.PAPER, true, true), 8, 18));
