@@ -53,8 +53,7 @@ public final class Model {
     this.classes = classes;
     Layer described = network.layers(method, input, classes);
     fused = execution.fuses(backend);
-    layers = described instanceof Sequential sequence && fused ? new Sequential(Fusion.fuse(sequence.children()))
-        : Sequential.of(described);
+    layers = !(described instanceof Sequential sequence) ? Sequential.of(described) : fused ? new Sequential(Fusion.fuse(sequence.children())) : sequence;
     if (backend.plansRooms()) backend.usePlan(plan(network, method, input, classes, backend, execution).arena());
     Shape output;
     try {
@@ -144,8 +143,13 @@ public final class Model {
     layer.children().forEach(child -> collectGradients(child, group));
   }
 
-  /** Takes batch-norm statistics over the batches of all ranks from now on. */
+  /**
+   * Takes batch-norm statistics over the batches of all ranks from now on.
+   *
+   * @throws IllegalStateException if the model runs in fused passes, which take each rank's own
+   */
   public void synchronise(RankExchange ranks) {
+    if (fused) throw new IllegalStateException("Model: built for fused passes; batch norm over several ranks needs Execution.withSharedStatistics");
     if (fused) throw new IllegalStateException("Model: fused passes take each process's own batch statistics; build it with Execution.withSharedStatistics");
     synchronise(layers, ranks);
   }

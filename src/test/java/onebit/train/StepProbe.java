@@ -82,7 +82,7 @@ final class StepProbe {
       this.backend = backend;
       var data = recipe.data();
       Shape shape = Shape.image(to - from, data.height(), data.width(), data.channels());
-      model = new Model(recipe.network(), recipe.method(), shape, data.classes(), backend, 5);
+      model = new Model(recipe.network(), recipe.method(), shape, data.classes(), backend, 5, recipe.train().execution().withSharedStatistics());
       if (init != null) {
         model.load(init, "init");
         model.use(recipe.method().withValues(values));
