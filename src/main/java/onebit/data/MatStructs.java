@@ -50,7 +50,7 @@ final class MatStructs {
     try {
       if (content.length < 136 || content[126] != 'I' || content[127] != 'M') throw all.damaged("is not a little-endian MATLAB 5 file");
       all.elements(ByteBuffer.wrap(content, 128, content.length - 128).slice().order(ByteOrder.LITTLE_ENDIAN), 0);
-    } catch (BufferUnderflowException | IllegalArgumentException | IndexOutOfBoundsException e) {
+    } catch (BufferUnderflowException | IllegalArgumentException | IndexOutOfBoundsException | ArithmeticException e) {
       throw all.damaged("is cut short or damaged");
     }
     if (all.numbers.size() != all.texts.size()) throw all.damaged("has " + all.numbers.size() + " fields " + number + " and " + all.texts.size() + " fields " + text);
