@@ -22,7 +22,10 @@ import java.util.List;
  */
 public final class Loader implements AutoCloseable {
   private static final int READS = 3, REPLACEMENTS = 20;
-  private static final long PAUSE_MILLIS = 50, SLOW_MILLIS = 30_000;
+  private static final long PAUSE_MILLIS = 50;
+
+  /** How long one wait for a batch may last before it is told. */
+  long slowMillis = 30_000;
 
   private final Dataset dataset;
   private final Sampler sampler;
@@ -131,8 +134,8 @@ public final class Loader implements AutoCloseable {
       long begin = System.nanoTime();
       boolean interrupted = false;
       while (holds[at] != nextToHand && !closed) {
-        interrupted |= pause(toldSlow ? 0 : SLOW_MILLIS);
-        if (!toldSlow && System.nanoTime() - begin > SLOW_MILLIS * 1_000_000) tellSlow();
+        interrupted |= pause(toldSlow ? 0 : slowMillis);
+        if (!toldSlow && System.nanoTime() - begin > slowMillis * 1_000_000) tellSlow();
       }
       stallNanos += System.nanoTime() - begin;
       if (interrupted) Thread.currentThread().interrupt();
@@ -152,7 +155,7 @@ public final class Loader implements AutoCloseable {
 
   private void tellSlow() {
     toldSlow = true;
-    watch.notice("No batch of " + dataset.name() + " for " + SLOW_MILLIS / 1000 + " seconds: the disk is slow or does not answer; training waits (said once)");
+    watch.notice("No batch of " + dataset.name() + " for " + slowMillis / 1000.0 + " seconds: the disk is slow or does not answer; training waits (said once)");
   }
 
   /** Batches of one epoch. */

@@ -53,7 +53,10 @@ class CommandLineTest {
     "frobnicate, frobnicate",
     "check-step missing.safetensors --recipe default --tolerance-scale -1, --tolerance-scale",
     "import a.th b.bin, .safetensors",
-    "data prepare no-such-set, no-such-set"
+    "data prepare no-such-set, no-such-set",
+    "data prepare imagenet, ILSVRC2012_img_train.tar",
+    "data prepare imagenet --train pom.xml --val pom.xml --short-side big, must be a number of pixels",
+    "data prepare mnist --threads 2, are for imagenet"
   })
   void wrongWordsExitWith2AndNameTheWord(String line, String named) {
     Said said = run(line.split(" "));
@@ -67,7 +70,9 @@ class CommandLineTest {
     "import missing.th out.safetensors, missing.th",
     "check-step missing.safetensors --recipe default, missing.safetensors",
     "eval --recipe default --weights missing.safetensors, missing.safetensors",
-    "eval --recipe default --weights pom.xml, pom.xml"
+    "eval --recipe default --weights pom.xml, pom.xml",
+    "data prepare imagenet --train nowhere.tar --val pom.xml, nowhere.tar does not exist",
+    "data prepare imagenet --train pom.xml --val pom.xml --out target/no-imagenet, pom.xml: "
   })
   void badFilesExitWith1AndNameTheFile(String line, String named) {
     Said said = run(line.split(" "));

@@ -283,6 +283,18 @@ class LoaderTest {
     }
   }
 
+  @Test void aDiskThatDoesNotAnswerIsSaidOnce() {
+    Probe probe = new Probe(24);
+    Heard heard = new Heard();
+    try (Loader loader = new Loader(probe, Sampler.training(1, 24, 8), List.of(), 1, heard)) {
+      loader.slowMillis = 20;
+      probe.delayNanos = 10_000_000;
+      assertEquals(3, epoch(loader, 0, 0).size());
+      assertEquals(1, heard.lines.size(), heard.lines.toString());
+      assertTrue(heard.lines.getFirst().startsWith("No batch of probe for 0.02 seconds"), heard.lines.getFirst());
+    }
+  }
+
   /** The log of a run that is killed in the middle of epochs and resumed: every id exactly once an epoch, for any number of ranks. */
   @Test void eachIdIsShownExactlyOnceAnEpochAcrossResumptionsAndRanks() {
     int size = 157;
