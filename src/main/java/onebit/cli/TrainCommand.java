@@ -99,6 +99,9 @@ final class TrainCommand implements Callable<Integer> {
       description = "Device memory of a training step, such as 8GB: takes the fastest train.memory that fits, and says which.")
   private String memoryLimit;
 
+  @Option(names = "--steps", paramLabel = "N", description = "Steps of a --dev-run (default: " + DRY_STEPS + ").")
+  private Integer steps;
+
   @Option(names = "--json", description = "Print the result as one JSON object on the last line.")
   private boolean json;
 
@@ -110,6 +113,8 @@ final class TrainCommand implements Callable<Integer> {
   @Override
   public Integer call() throws IOException {
     if (epochs != null && epochs < 1) throw new IllegalArgumentException("--epochs must be >= 1, got " + epochs);
+    if (steps != null && !devRun) throw new IllegalArgumentException("--steps belongs to --dev-run; --epochs shortens a run");
+    if (steps != null && steps < 1) throw new IllegalArgumentException("--steps must be >= 1, got " + steps);
     Recipe recipe = Workplace.RECIPES.load(name, allOverrides());
     Path folder = Workplace.dataFolder(recipe, data);
     StopSignal.alsoOnUsr1();
@@ -139,7 +144,6 @@ final class TrainCommand implements Callable<Integer> {
     Thread hook = new Thread(this::onSignal, "onebit-signal");
     try (Backend backend = Workplace.open(device); Communicator communicator = new SingleProcess(); RunLock lock = RunLock.acquire(run.path());
         RunLog log = RunLog.open(run.path().resolve("log.txt"), screen)) {
-      backend.replay(!noGraph);
       Runtime.getRuntime().addShutdownHook(hook);
       return train(recipe, backend, communicator, folder, run, screen, log);
     } finally {
@@ -228,13 +232,14 @@ final class TrainCommand implements Callable<Integer> {
   private int train(Recipe asked, Backend backend, Communicator communicator, Path folder, RunFolder run, Screen screen, RunLog log) throws IOException {
     MemoryLimit.Choice choice = memoryLimit == null ? null : MemoryLimit.of(memoryLimit).choose(name, allOverrides(), backend, communicator.size());
     Recipe recipe = choice == null ? asked : choice.recipe();
+    backend.replay(!noGraph);
     String yaml = Workplace.RECIPES.write(recipe);
     boolean leads = communicator.rank() == 0;
     if (leads && run.holdsRun()) run.requireSameRecipe(yaml, file -> Workplace.RECIPES.write(Workplace.RECIPES.load(file, List.of())));
     int all = recipe.train().epochs();
     int stop = devRun ? recipe.train().firstEpoch() + 1
         : Math.min(all, recipe.train().firstEpoch() + (epochs != null ? epochs : recipe.train().stopAfter().orElse(all)));
-    TrainOptions options = new TrainOptions(title(), folder, run.path(), stop, devRun ? DRY_STEPS : Integer.MAX_VALUE);
+    TrainOptions options = new TrainOptions(title(), folder, run.path(), stop, devRun ? dryRunSteps() : Integer.MAX_VALUE);
     log.line("Onebit " + Environment.version() + ", recipe " + title() + ", run folder " + run.path());
     if (choice != null) log.line(choice.words());
     log.line("Device " + backend.name() + ": " + String.join("; ", backend.describe()));
@@ -274,6 +279,10 @@ final class TrainCommand implements Callable<Integer> {
       nextSteps(run, log);
     }
     return printResult(run, trainer, seconds, "complete");
+  }
+
+  private int dryRunSteps() {
+    return steps == null ? DRY_STEPS : steps;
   }
 
   private static Path earlierStage(String from) {

@@ -23,6 +23,16 @@ class KernelProgramTest {
   }
 
   @Test
+  void theEmulatedDeviceFindsEveryPlantedBugAndWorksOn() throws Exception {
+    String refusal = EmulatedDriver.refusal();
+    assumeTrue(refusal == null, refusal);
+    Process run = new ProcessBuilder("bash", "native-tests/hostcuda/test/run.sh", "normal").redirectErrorStream(true).start();
+    String output = new String(run.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+    assertEquals(0, run.waitFor(), output);
+    assertTrue(output.contains("hostcuda_test (normal)") && output.contains(" 0 failed"), output);
+  }
+
+  @Test
   void everyEntryOfEveryKernelFileIsLaunchedByACppTest() throws Exception {
     TreeSet<String> missing = new TreeSet<>();
     StringBuilder tests = new StringBuilder();
