@@ -3,38 +3,37 @@
 //   centre_distance           centre = mean w, distance = biased deviation (pack_rows then packs w against the centre)
 //   centre_distance_backward  gradW = g e - mean(g e) - u mean(g e u) + u mean(g s) + mean(g)
 //                             with u = (w - centre) / distance, e = slope(u), s = +1 or -1, means per filter
+//   centre_distance_all, centre_distance_all_backward   the same for the filters of many layers, with their bits and the values of these
+//                             (float, or bfloat16 where rounded is 1); gradients in place
 //
 // Shapes     w, gradW, gradE O filters of K values; centre, distance O values
-// Launch     block 256, grid O
+// Launch     block 256, grid O; the entries for many layers one block per (layer, filter) pair of blocks
 // Limits     O * K < 2^31; a constant filter has distance 0, and u = 0 in backward
 // Exactness  sums are double in a tree
 // Twin       src/main/java/onebit/ops/cpu/CpuBinarizeOps.java, centreDistance, centreDistanceBackward
-// Tests      native-tests/adabin_weights_test.cpp, src/test/java/onebit/ops/BinarizeWeightsTest.java
+// Tests      native-tests/adabin_weights_test.cpp, src/test/java/onebit/ops/BinarizeWeightsTest.java, src/test/java/onebit/ops/WeightsTogetherTest.java
 // Source     Tu et al. 2022, AdaBin, arXiv 2208.08084; code binarylib.py lines 102-107
-// Rungs      1 a block per filter
+// Rungs      1 a block per filter, 2 all layers in one launch
+#include "element.cuh"
 #include "slope.cuh"
 
-ONEBIT_KERNEL(256) centre_distance(float* centre, float* distance, const float* w, unsigned size) {
-  __shared__ double shared[33];
-  const float* filter = w + blockIdx.x * size;
+/** Centre and distance of one filter, by one block. */
+__device__ __forceinline__ void centre_and_distance(float* centre, float* distance, const float* filter, unsigned size, double* shared) {
   double sum = 0, squares = 0;
   for (unsigned i = threadIdx.x; i < size; i += 256) sum += filter[i];
   double mean = block_sum(sum, shared) / size;
   for (unsigned i = threadIdx.x; i < size; i += 256) squares += (filter[i] - mean) * (filter[i] - mean);
   squares = block_sum(squares, shared);
   if (threadIdx.x == 0) {
-    centre[blockIdx.x] = float(mean);
-    distance[blockIdx.x] = float(sqrt(squares / size));
+    *centre = float(mean);
+    *distance = float(sqrt(squares / size));
   }
 }
 
-ONEBIT_KERNEL(256) centre_distance_backward(float* gradW, const float* gradE, const float* w, const float* centre, const float* distance,
-                                            int kind, float a, float b, unsigned size) {
-  __shared__ double shared[33];
-  Slope f{kind, a, b};
-  const float *filter = w + blockIdx.x * size, *g = gradE + blockIdx.x * size;
-  float* out = gradW + blockIdx.x * size;
-  float c = centre[blockIdx.x], inverse = distance[blockIdx.x] > 0 ? 1 / distance[blockIdx.x] : 0.0f;
+/** The gradient of one filter, by one block; out may be g. */
+__device__ __forceinline__ void centre_distance_gradient(float* out, const float* g, const float* filter, float c, float distance, const Slope f,
+                                                         unsigned size, double* shared) {
+  float inverse = distance > 0 ? 1 / distance : 0.0f;
   double ge = 0, geu = 0, gs = 0, all = 0;
   for (unsigned i = threadIdx.x; i < size; i += 256) {
     float u = (filter[i] - c) * inverse, e = g[i] * f.slope(u);
@@ -52,4 +51,52 @@ ONEBIT_KERNEL(256) centre_distance_backward(float* gradW, const float* gradE, co
     float u = (filter[i] - c) * inverse;
     out[i] = g[i] * f.slope(u) + (constant + u * linear);
   }
+}
+
+ONEBIT_KERNEL(256) centre_distance(float* centre, float* distance, const float* w, unsigned size) {
+  __shared__ double shared[33];
+  centre_and_distance(centre + blockIdx.x, distance + blockIdx.x, w + blockIdx.x * size, size, shared);
+}
+
+ONEBIT_KERNEL(256) centre_distance_backward(float* gradW, const float* gradE, const float* w, const float* centre, const float* distance,
+                                            int kind, float a, float b, unsigned size) {
+  __shared__ double shared[33];
+  size_t at = size_t(blockIdx.x) * size;
+  centre_distance_gradient(gradW + at, gradE + at, w + at, centre[blockIdx.x], distance[blockIdx.x], Slope{kind, a, b}, size, shared);
+}
+
+/** The filters of one layer. Layout as written by src/main/java/onebit/ops/cuda/FilterTable.java. */
+struct FilterEntry {
+  const float* w;
+  float* gradient;
+  float *centre, *distance;
+  unsigned* words;
+  void* values;
+  unsigned size, rounded;
+};
+
+ONEBIT_KERNEL(256) centre_distance_all(const FilterEntry* table, const uint2* blocks) {
+  __shared__ double shared[33];
+  FilterEntry t = table[blocks[blockIdx.x].x];
+  unsigned filter = blocks[blockIdx.x].y, perRow = (t.size + 31) / 32, lane = threadIdx.x % 32;
+  const float* w = t.w + size_t(filter) * t.size;
+  centre_and_distance(t.centre + filter, t.distance + filter, w, t.size, shared);
+  __syncthreads();
+  float centre = t.centre[filter], distance = t.distance[filter];
+  for (unsigned word = threadIdx.x / 32; word < perRow; word += 8) {
+    unsigned k = word * 32 + lane, packed = __ballot_sync(kFullWarp, k < t.size && w[k] >= centre);
+    if (lane == 0) t.words[size_t(filter) * perRow + word] = packed;
+    if (k >= t.size) continue;
+    float v = w[k] >= centre ? centre + distance : centre - distance;
+    if (t.rounded) store(static_cast<__nv_bfloat16*>(t.values) + size_t(filter) * t.size + k, v);
+    else store(static_cast<float*>(t.values) + size_t(filter) * t.size + k, v);
+  }
+}
+
+ONEBIT_KERNEL(256) centre_distance_all_backward(const FilterEntry* table, const uint2* blocks, int kind, float a, float b) {
+  __shared__ double shared[33];
+  FilterEntry t = table[blocks[blockIdx.x].x];
+  unsigned filter = blocks[blockIdx.x].y;
+  float* g = t.gradient + size_t(filter) * t.size;
+  centre_distance_gradient(g, g, t.w + size_t(filter) * t.size, t.centre[filter], t.distance[filter], Slope{kind, a, b}, t.size, shared);
 }

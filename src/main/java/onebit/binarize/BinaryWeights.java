@@ -43,6 +43,28 @@ public abstract class BinaryWeights {
     return set;
   }
 
+  /** One op for the weights of many layers; null where each layer's own op is all there is. */
+  public Together together() {
+    return null;
+  }
+
+  /** The weights of many layers, all of one kind. */
+  public interface Together {
+    /** Adds a layer of the same kind; forward fills effective with the values it convolves. */
+    void add(BinaryWeights weights, Tensor effective);
+
+    /** {@link BinaryWeights#forward} of all. */
+    void forward();
+
+    /** {@link BinaryWeights#backward} of all, each from the gradient at its convolved weights in the place of the latent gradient. */
+    void backward();
+  }
+
+  /** The latent weights these bits come from. */
+  public final Parameter latent() {
+    return latent;
+  }
+
   /** Whether the convolution uses real values instead of bits (first training stages). */
   public boolean real() {
     return false;

@@ -2,6 +2,7 @@ package onebit.layers;
 
 import java.util.ArrayList;
 import java.util.List;
+import onebit.binarize.BinaryWeights;
 import onebit.ops.Backend;
 import onebit.ops.FusedOps.Binarization;
 import onebit.ops.FusedOps.Incoming;
@@ -27,6 +28,7 @@ public final class BinaryChain implements Layer {
   private Tensor[] values;
   private boolean[] rebuilt;
   private Tensor gradX;
+  private BinaryWeights.Together together;
 
   BinaryChain(Sequential body) {
     this.body = body;
@@ -96,6 +98,8 @@ public final class BinaryChain implements Layer {
     for (int i = 0; i < units.size(); i++) units.get(i).makeRooms(context, rebuilt[i + 1]);
     backend.owner("gradients of units");
     gradX = context.activations(input);
+    together = units.getFirst().convolution().weightsTogether();
+    if (together != null) units.forEach(unit -> unit.convolution().join(together));
     return out;
   }
 
@@ -117,6 +121,7 @@ public final class BinaryChain implements Layer {
   @Override
   public Tensor forward(Tensor input, boolean training) {
     values[0] = input;
+    if (together != null) together.forward();
     int n = input.shape().d0();
     units.getFirst().convolution().pack(input, training);
     for (int i = 0; i < units.size(); i++) {
@@ -144,6 +149,7 @@ public final class BinaryChain implements Layer {
       if (unit.hasShortcut()) over[unit.source()] = unit.backwardShortcut();
       incoming = unit.convolution().incoming(gradQ, values[i], over[i]);
     }
+    if (together != null) together.backward();
     Tensor gradInput = gradX.first(gradY.shape().d0());
     backend.fused().join(gradInput, incoming);
     return gradInput;

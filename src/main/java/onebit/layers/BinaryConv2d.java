@@ -52,6 +52,7 @@ public final class BinaryConv2d implements Layer {
   private Tensor x;
   private float offset;
   private float border;
+  private Tensor effective;
 
   /** Square filters of taps x taps. */
   public BinaryConv2d(String name, Method method, int filters, int taps, int stride, int pad, int dilation, Init init) {
@@ -122,7 +123,7 @@ public final class BinaryConv2d implements Layer {
 
   /** out = the convolution of the bits of x, with filters made of the latent weights now. */
   void convolve(Tensor out) {
-    weights.forward();
+    if (effective == null) weights.forward();
     convolveAgain(out);
   }
 
@@ -140,6 +141,17 @@ public final class BinaryConv2d implements Layer {
     }
   }
 
+  /** One op for the weights of many layers like this one; null if there is none. */
+  BinaryWeights.Together weightsTogether() {
+    return weights.together();
+  }
+
+  /** Leaves forward and backward of the weights to an op for many layers. */
+  void join(BinaryWeights.Together together) {
+    effective = backend.create(latent.value().shape(), backend.activations());
+    together.add(weights, effective);
+  }
+
   @Override
   public Tensor backward(Tensor gradY) {
     Tensor gradQ = scratch.take(Scratch.Use.GRADIENT, x.shape()), gradInput = gradX.first(x.shape().d0());
@@ -151,13 +163,15 @@ public final class BinaryConv2d implements Layer {
   /** The gradients of the latent weights and of the binarized x. */
   void convolveBackward(Tensor gradQ, Tensor gradY) {
     ConvGeometry g = geometry;
-    Tensor filterValues = scratch.take(Scratch.Use.WEIGHTS, latent.value().shape()), gradFilters = scratch.take(Scratch.Use.WEIGHT_GRADIENT, latent.value().shape());
+    boolean together = effective != null;
+    Tensor filterValues = together ? effective : scratch.take(Scratch.Use.WEIGHTS, latent.value().shape());
+    Tensor gradFilters = together ? latent.gradient() : scratch.take(Scratch.Use.WEIGHT_GRADIENT, latent.value().shape());
     Tensor values = scratch.take(Scratch.Use.ACTIVATIONS, x.shape());
     activations.effective(values, bits(g.n()));
     backend.conv().conv2dGradW(gradFilters, gradY, values, g, border);
-    weights.effective(filterValues);
+    if (!together) weights.effective(filterValues);
     backend.conv().conv2dGradX(gradQ, gradY, filterValues, g);
-    weights.backward(gradFilters);
+    if (!together) weights.backward(gradFilters);
   }
 
   /** The bits of n images. */

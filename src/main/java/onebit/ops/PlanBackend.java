@@ -18,15 +18,16 @@ import onebit.tensor.Tensor;
  * A backend that computes nothing: it notes which op uses which tensor, so that a step run on it tells the memory and the traffic of the real one.
  *
  * <pre>
- * Units    bytes; traffic: what an op reads and writes if it reads each tensor once, and once more where its twin on the device does
+ * Units    bytes; traffic: what an op reads and writes, each tensor once, and once more where its launches on the device do
  * Differs  bits are counted in 32-bit words, as a device holds them
  * </pre>
  */
 public final class PlanBackend implements Backend {
-  /** Which arguments an op on the device reads twice: by their number, destinations first. */
-  private static final Map<String, int[]> READ_TWICE = Map.of("batchNorm", new int[] {1}, "batchNormBackward", new int[] {3, 4},
+  /** Which arguments, by number, an op on the device reads or writes once more: in a second launch, or in the place of what it read. */
+  private static final Map<String, int[]> AGAIN = Map.of("batchNorm", new int[] {1}, "batchNormBackward", new int[] {3, 4},
       "sampleStandard", new int[] {2}, "sampleStandardBackward", new int[] {1, 2}, "sampleScaleBackward", new int[] {1, 2},
-      "centreDistance", new int[] {2, 2}, "centreDistanceBackward", new int[] {1, 2}, "backward", new int[] {1});
+      "centreDistance", new int[] {2, 2}, "centreDistanceBackward", new int[] {1, 2}, "accumulate", new int[] {0},
+      "backward", new int[] {0, 0, 1}, "poolBackward", new int[] {0, 0, 3, 4});
 
   /** A tensor that stays from step to step. */
   private record Resident(String owner, long bytes) {}
@@ -213,7 +214,7 @@ public final class PlanBackend implements Backend {
     Set<Object> seen = java.util.Collections.newSetFromMap(new IdentityHashMap<>());
     long bytes = 0;
     for (Object argument : arguments) bytes += bytes(argument, seen);
-    for (int index : READ_TWICE.getOrDefault(op, new int[0])) bytes += bytes(arguments[index], java.util.Collections.newSetFromMap(new IdentityHashMap<>()));
+    for (int index : AGAIN.getOrDefault(op, new int[0])) bytes += bytes(arguments[index], java.util.Collections.newSetFromMap(new IdentityHashMap<>()));
     traffic.merge(op, bytes, Long::sum);
     calls.merge(op, 1, Integer::sum);
   }

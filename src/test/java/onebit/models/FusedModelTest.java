@@ -99,8 +99,12 @@ class FusedModelTest {
     return parameter >= 0 && parameter < model.parameters().size() ? model.parameters().get(parameter).name() : "logits or statistics";
   }
 
+  static List<Case> recomputed() {
+    return cases().stream().filter(test -> test.method instanceof AdaBin).toList();
+  }
+
   @ParameterizedTest
-  @MethodSource("cases")
+  @MethodSource("recomputed")
   void resultsComputedAgainFromBitsGiveTheSameBits(Case test) {
     List<float[]> want = step(test, model(test, new Execution(Passes.FUSED, Memory.FAST)));
     for (Memory memory : new Memory[] {Memory.COMPACT, Memory.TINY}) {

@@ -16,7 +16,6 @@ import onebit.tensor.Tensor;
  */
 final class CpuBinarizeOps implements BinarizeOps {
   private static final int GRAIN = 1 << 14;
-
   private final CpuBitOps bitOps;
   private final ChannelTiles<CpuBinarizeOps> tiles = new ChannelTiles<>();
   private final ThreadLocal<FilterRotation> rotations = ThreadLocal.withInitial(FilterRotation::new);
@@ -354,17 +353,25 @@ final class CpuBinarizeOps implements BinarizeOps {
         float c = centre[o], inverse = distance[o] > 0 ? 1 / distance[o] : 0;
         double ge = 0, geu = 0, gsign = 0, g = 0;
         for (int i = o * k; i < (o + 1) * k; i++) {
-          float u = (ws[i] - c) * inverse;
-          out[i] = gs[i] * op.f.slope(u);
-          ge += out[i];
-          geu += (double) out[i] * u;
-          gsign += ws[i] >= c ? gs[i] : -gs[i];
-          g += gs[i];
+          float u = (ws[i] - c) * inverse, given = gs[i], e = given * op.f.slope(u);   // out may be gs
+          ge += e;
+          geu += (double) e * u;
+          gsign += ws[i] >= c ? given : -given;
+          g += given;
+          out[i] = e;
         }
         float constant = (float) ((g - ge) / k), linear = (float) ((gsign - geu) / k);
         for (int i = o * k; i < (o + 1) * k; i++) out[i] += constant + (ws[i] - c) * inverse * linear;
       }
     });
+  }
+
+  @Override
+  public void centreDistanceAll(java.util.List<BitTensor> bits, java.util.List<BinarySet> sets, java.util.List<Tensor> effective, java.util.List<Tensor> ws) {
+    for (int i = 0; i < ws.size(); i++) {
+      centreDistance(bits.get(i), sets.get(i), ws.get(i));
+      bitOps.unpack(effective.get(i), bits.get(i), sets.get(i));
+    }
   }
 
   @Override

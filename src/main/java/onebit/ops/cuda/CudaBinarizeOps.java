@@ -1,5 +1,8 @@
 package onebit.ops.cuda;
 
+import java.util.IdentityHashMap;
+import java.util.List;
+import java.util.Map;
 import java.util.stream.IntStream;
 import onebit.binarize.Binarizer;
 import onebit.ops.BinarizeOps;
@@ -22,6 +25,8 @@ final class CudaBinarizeOps implements BinarizeOps {
 
   private final CudaBackend backend;
   private final CudaDevice device;
+  /** By the very list that was given first. */
+  private final Map<List<?>, FilterTable> tables = new IdentityHashMap<>();
 
   CudaBinarizeOps(CudaBackend backend, CudaDevice device) {
     this.backend = backend;
@@ -161,6 +166,31 @@ final class CudaBinarizeOps implements BinarizeOps {
     SlopeCode slope = SlopeCode.of(f);
     device.kernel("centre_distance_backward").tensor(gradW).tensor(gradE).tensor(w).tensor(set.centre()).tensor(set.distance()).slope(slope)
         .integer(w.shape().rowSize()).blocks(w.shape().d0(), FILTER);
+  }
+
+  @Override
+  public void centreDistanceAll(List<BitTensor> bits, List<BinarySet> sets, List<Tensor> effective, List<Tensor> ws) {
+    FilterTable table = tables.computeIfAbsent(bits, list -> {
+      for (int i = 0; i < ws.size(); i++) {
+        Shapes.requireBits("centreDistanceAll", bits.get(i), ws.get(i));
+        Shapes.requireFilterSet("centreDistanceAll", sets.get(i), ws.get(i));
+        Shapes.requireEqual("centreDistanceAll", "effective", effective.get(i), "w", ws.get(i));
+      }
+      return new FilterTable(device, ws, sets, bits, effective, null);
+    });
+    table.launch(table.arguments(device.kernel("centre_distance_all")));
+  }
+
+  @Override
+  public void centreDistanceAllBackward(List<Tensor> gradients, List<Tensor> ws, List<BinarySet> sets, Binarizer f) {
+    FilterTable table = tables.computeIfAbsent(gradients, list -> {
+      for (int i = 0; i < ws.size(); i++) {
+        Shapes.requireEqual("centreDistanceAllBackward", "the gradient", gradients.get(i), "w", ws.get(i));
+        Shapes.requireFilterSet("centreDistanceAllBackward", sets.get(i), ws.get(i));
+      }
+      return new FilterTable(device, ws, sets, null, null, gradients);
+    });
+    table.launch(table.arguments(device.kernel("centre_distance_all_backward")).slope(SlopeCode.of(f)));
   }
 
   @Override
