@@ -83,7 +83,7 @@ Status gemm(const char* call, Handle* h, int ta, int tb, int64_t m, int64_t n, i
   return submit(h->stream, call, g) ? kExecutionFailed : kSuccess;
 }
 
-bool floatSums(int compute) { return compute == 0 || (compute >= 68 && compute <= 69) || (compute >= 74 && compute <= 77); }   // the CUBLAS_COMPUTE_32F family
+bool floatSums(int compute) { return (compute >= 68 && compute <= 69) || (compute >= 74 && compute <= 77); }   // the CUBLAS_COMPUTE_32F family
 
 }  // namespace
 

@@ -1,6 +1,6 @@
 // cudnn.cpp -- the cuDNN calls of Onebit as plain loops: descriptors, 2-d convolution forward, by data and by filter
 //
-// float32 and bfloat16, NCHW and NHWC, groups, stride, padding, dilation, sums in float32. Algorithm 1 of each direction wants a workspace
+// float32 or bfloat16 for all three tensors, NCHW and NHWC, groups, stride, padding, dilation, sums in float32. Algorithm 1 of each direction wants a workspace
 // and is deterministic, algorithm 0 wants none and says it is not (by data, by filter), as on a device. Everything else that JCudnn imports
 // answers CUDNN_STATUS_NOT_SUPPORTED (stubs made by build.sh).
 #include <algorithm>
@@ -161,7 +161,7 @@ struct Work {
 
 Status fits(const Tensor& x, const Filter& w, const Convolution& conv, const Tensor& y) {
   Element e;
-  if (!element(x.type, e) || !element(w.type, e) || !element(y.type, e) || conv.mode != 1 || conv.computeType != 0) return kNotSupported;
+  if (!element(x.type, e) || w.type != x.type || y.type != x.type || conv.mode != 1 || conv.computeType != 0) return kNotSupported;
   if (x.c != w.c * conv.groups || w.k % conv.groups || y.c != w.k || x.n != y.n) return kBadParam;
   if (y.h != outSize(x.h, conv.padH, w.r, conv.strideH, conv.dilationH) || y.w != outSize(x.w, conv.padW, w.s, conv.strideW, conv.dilationW)) return kBadParam;
   return kSuccess;
@@ -195,7 +195,7 @@ template <class Body> Status convolve(const char* call, Handle* h, const Work& w
 Status suggest(const Tensor& x, const Filter& w, const Convolution& conv, const Tensor& y, bool forward, int wanted, int* returned, Performance* results) {
   if (Status s = fits(x, w, conv, y)) return s;
   int n = 0;
-  for (int algorithm : {1, 0}) {
+  for (int algorithm : {forward ? 1 : 0, forward ? 0 : 1}) {   // the fastest first
     if (n >= wanted) break;
     results[n++] = {algorithm, 0, float(n), workspace(x, w, algorithm), forward || algorithm == 1, conv.mathType, {0, 0, 0}};
   }

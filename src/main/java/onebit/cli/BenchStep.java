@@ -44,19 +44,22 @@ final class BenchStep implements Callable<Integer> {
   @Option(names = "--no-graph", description = "Ask a device for every step call by call, instead of replaying a CUDA graph of the whole step.")
   private boolean noGraph;
 
+  @Option(names = "--precision", paramLabel = "NAME", description = Workplace.PRECISIONS)
+  private String precision;
+
   @Option(names = "--json", description = "Print the result as one JSON object on the last line.")
   private boolean json;
 
   @Override
   public Integer call() {
     if (steps < 1 || warmup < 0) throw new IllegalArgumentException("--steps must be >= 1 and --warmup >= 0, got " + steps + " and " + warmup);
-    Recipe recipe = Workplace.RECIPES.load(name, overrides);
+    Recipe recipe = Workplace.RECIPES.load(name, Workplace.withPrecision(overrides, precision));
     var data = recipe.data();
     int batch = data.batch();
     Shape shape = Shape.image(batch, data.height(), data.width(), data.channels());
     double[] seconds = new double[steps];
     List<String> facts;
-    try (Backend backend = Workplace.open(device)) {
+    try (Backend backend = Workplace.open(device, recipe)) {
       backend.replay(!noGraph);
       facts = backend.describe();
       TrainStep step = TrainStep.of(recipe, backend, batch);

@@ -41,6 +41,9 @@ final class CheckStepCommand implements Callable<Integer> {
   @Option(names = "--device", paramLabel = "NAME", defaultValue = "cpu", description = "Where to compute: " + Workplace.DEVICES + " (default: ${DEFAULT-VALUE}).")
   private String device;
 
+  @Option(names = "--precision", paramLabel = "NAME", description = Workplace.PRECISIONS)
+  private String precision;
+
   @Option(names = "--json", description = "Print the result as one JSON object on the last line.")
   private boolean json;
 
@@ -49,11 +52,11 @@ final class CheckStepCommand implements Callable<Integer> {
     if (!(toleranceScale > 0)) throw new IllegalArgumentException("--tolerance-scale must be > 0, got " + toleranceScale);
     Safetensors recording = Safetensors.read(file);
     Class<?> method = Workplace.RECIPES.load(name, overrides).method().getClass();
-    List<String> all = new ArrayList<>(overrides);
+    List<String> all = Workplace.withPrecision(overrides, precision);
     all.addAll(CheckStep.overrides(recording, key -> Arrays.stream(method.getRecordComponents()).anyMatch(c -> c.getName().equals(key))));
     Recipe recipe = Workplace.RECIPES.load(name, all);
     CheckStep.Report report;
-    try (Backend backend = Workplace.open(device)) {
+    try (Backend backend = Workplace.open(device, recipe)) {
       report = CheckStep.run(recording, recipe, backend, toleranceScale);
     }
     if (json) {

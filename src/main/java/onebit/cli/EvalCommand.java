@@ -48,19 +48,22 @@ final class EvalCommand implements Callable<Integer> {
   @Option(names = "--device", paramLabel = "NAME", defaultValue = "cpu", description = "Where to compute: " + Workplace.DEVICES + " (default: ${DEFAULT-VALUE}).")
   private String device;
 
+  @Option(names = "--precision", paramLabel = "NAME", description = Workplace.PRECISIONS)
+  private String precision;
+
   @Option(names = "--json", description = "Print the result as one JSON object on the last line.")
   private boolean json;
 
   @Override
   public Integer call() throws IOException {
-    Recipe recipe = Workplace.RECIPES.load(name, overrides);
+    Recipe recipe = Workplace.RECIPES.load(name, Workplace.withPrecision(overrides, precision));
     DataRecipe described = recipe.data();
     Path folder = Workplace.dataFolder(recipe, data);
     var tensors = RunFolder.weights(weights);
     Dataset dataset = InputPipeline.open(described, folder, Split.TEST, recipe.train().seed());
     Screen screen = json ? Screen.of(System.err, false) : Screen.standard(System.out);
     int batch = described.evalBatch();
-    try (Backend backend = Workplace.open(device); Loader loader = InputPipeline.evaluation(described, dataset, batch, LoaderWatch.STRICT)) {
+    try (Backend backend = Workplace.open(device, recipe); Loader loader = InputPipeline.evaluation(described, dataset, batch, LoaderWatch.STRICT)) {
       Model model = new Model(recipe.network(), recipe.method(), Shape.image(batch, described.height(), described.width(), described.channels()),
           described.classes(), backend, recipe.train().seed());
       model.load(tensors, weights.toString());

@@ -10,6 +10,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 import java.util.OptionalDouble;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CountDownLatch;
@@ -25,6 +26,7 @@ import onebit.ops.Backend;
 import onebit.recipe.DataRecipe;
 import onebit.recipe.Recipe;
 import onebit.recipe.Recipes;
+import onebit.recipe.TrainRecipe.Precision;
 import onebit.report.Environment;
 import onebit.report.HtmlReport;
 import onebit.report.Json;
@@ -74,6 +76,9 @@ final class TrainCommand implements Callable<Integer> {
 
   @Option(names = "--no-graph", description = "Ask a device for every step call by call, instead of replaying a CUDA graph of the whole step.")
   private boolean noGraph;
+
+  @Option(names = "--precision", paramLabel = "NAME", description = Workplace.PRECISIONS)
+  private String precision;
 
   @Option(names = "--epochs", paramLabel = "N", description = "Stop after N epochs of the recipe's schedule; --set train.epochs=N shortens the schedule itself.")
   private Integer epochs;
@@ -140,12 +145,15 @@ final class TrainCommand implements Callable<Integer> {
 
   private int alone(Recipe recipe, Path folder) throws IOException {
     RunFolder run = chooseRun();
+    Optional<String> before = run.precision();
+    // a run goes on in its own precision unless told otherwise
+    if (recipe.train().precision() == Precision.AUTO && before.isPresent()) recipe = computing(before.get());
     Screen screen = json ? Screen.of(System.err, false) : Screen.standard(System.out);
     Thread hook = new Thread(this::onSignal, "onebit-signal");
-    try (Backend backend = Workplace.open(device); Communicator communicator = new SingleProcess(); RunLock lock = RunLock.acquire(run.path());
+    try (Backend backend = Workplace.open(device, recipe); Communicator communicator = new SingleProcess(); RunLock lock = RunLock.acquire(run.path());
         RunLog log = RunLog.open(run.path().resolve("log.txt"), screen)) {
       Runtime.getRuntime().addShutdownHook(hook);
-      return train(recipe, backend, communicator, folder, run, screen, log);
+      return train(settled(recipe, run, backend, log), backend, communicator, folder, run, screen, log);
     } finally {
       done.countDown();
       removeHook(hook);
@@ -155,7 +163,7 @@ final class TrainCommand implements Callable<Integer> {
   /** One of several processes; rank 0 chooses the run folder and is the only one that writes it, beside the others' logs. */
   private int asRank(Launch launch, Recipe recipe, Path folder) throws IOException {
     Thread hook = new Thread(this::onSignal, "onebit-signal");
-    try (Backend backend = Workplace.open(Collectives.device(device, launch))) {
+    try (Backend backend = Workplace.open(Collectives.device(device, launch), recipe)) {
       Communicator communicator = Collectives.open(launch, backend, System.getenv(), Duration.ofSeconds(recipe.dist().timeoutSeconds()));
       boolean leads = communicator.rank() == 0;
       byte[] chosen = communicator.broadcast(leads ? chooseRun().path().toString().getBytes(StandardCharsets.UTF_8) : null);
@@ -166,7 +174,7 @@ final class TrainCommand implements Callable<Integer> {
       try (RunLock lock = leads ? RunLock.acquire(run.path()) : null; RunLog log = RunLog.open(logFile, screen);
           Watchdog watchdog = watch(communicator, run, recipe, log)) {
         Runtime.getRuntime().addShutdownHook(hook);
-        code = train(recipe, backend, communicator, folder, run, screen, log);
+        code = train(settled(recipe, run, backend, log), backend, communicator, folder, run, screen, log);
         communicator.any(false);   // nobody leaves before all have done their part
       } catch (IOException | RuntimeException e) {
         Main.failAndHalt(e);   // the others wait in a collective: only the end of this process tells them
@@ -194,8 +202,30 @@ final class TrainCommand implements Callable<Integer> {
     });
   }
 
+  /** The recipe in that precision. */
+  private Recipe computing(String inPrecision) {
+    return Workplace.RECIPES.load(name, Workplace.withPrecision(allOverrides(), inPrecision));
+  }
+
+  /**
+   * The recipe in the precision of the backend; a change from that of the run so far is told.
+   *
+   * @throws IllegalArgumentException if nobody asked for that change
+   */
+  private Recipe settled(Recipe recipe, RunFolder run, Backend backend, RunLog log) throws IOException {
+    String used = Recipes.word(Workplace.precisionOf(backend)), before = run.precision().orElse(used);
+    if (!before.equals(used)) {
+      if (recipe.train().precision() == Precision.AUTO) {
+        throw new IllegalArgumentException("run " + run.path() + " computed in " + before + " so far, " + backend.name() + " would go on in " + used
+            + "; give --precision " + before + " to go on as before, or --precision " + used);
+      }
+      log.line("The run computed in " + before + " so far and goes on in " + used + ".");
+    }
+    return computing(used);
+  }
+
   private List<String> allOverrides() {
-    List<String> all = new ArrayList<>(overrides);
+    List<String> all = Workplace.withPrecision(overrides, precision);
     if (devRun) {
       Recipe plain = Workplace.RECIPES.load(name, overrides);
       all.addAll(List.of("data.batch=" + DRY_BATCH, "data.evalBatch=" + DRY_BATCH, "data.workers=1"));

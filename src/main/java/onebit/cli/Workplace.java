@@ -4,6 +4,8 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Map;
 import onebit.binarize.Method;
 import onebit.binarize.Methods;
@@ -11,11 +13,14 @@ import onebit.models.Network;
 import onebit.models.Networks;
 import onebit.ops.Backend;
 import onebit.ops.cpu.CpuBackend;
+import onebit.ops.cuda.BitProduct;
 import onebit.ops.cuda.CudaBackend;
+import onebit.ops.cuda.CudaMode;
 import onebit.recipe.DataRecipe;
 import onebit.recipe.Recipe;
 import onebit.recipe.Recipes;
 import onebit.recipe.RecordBinder;
+import onebit.recipe.TrainRecipe.Precision;
 import onebit.tensor.ElementType;
 
 /** What commands share: recipes with all registered methods and networks, backends by name, and where data lies. */
@@ -27,22 +32,55 @@ final class Workplace {
   /** What --device takes, for help texts. */
   static final String DEVICES = "cpu, cuda, cuda:N, or cuda-emulated (for tests, slow, not a GPU)";
 
+  /** What --precision does, for help texts. */
+  static final String PRECISIONS = "bf16 or fp32 for activations and their gradients (default: bf16 on GPUs that have it, else fp32).";
+
+  /** Overrides of a recipe with the key that --precision stands for; null leaves it as it is. */
+  static List<String> withPrecision(List<String> overrides, String precision) {
+    List<String> all = new ArrayList<>(overrides);
+    if (precision != null) all.add("train.precision=" + precision);
+    return all;
+  }
+
+  /** The backend of a device name, with the precision that is usual on it. */
+  static Backend open(String device) {
+    return open(device, Precision.AUTO, true);
+  }
+
   /**
    * The backend of a device name.
    *
-   * @throws IllegalArgumentException if the name is not known
+   * @throws IllegalArgumentException if the name is not known, or the device does not have that precision
    * @throws UncheckedIOException if the device is not there
    */
-  static Backend open(String device) {
-    if (device.equals("cpu")) return new CpuBackend();
+  static Backend open(String device, Precision precision, boolean deterministic) {
+    if (device.equals("cpu")) {
+      if (precision == Precision.BF16) throw new IllegalArgumentException("precision bf16: --device cpu computes in float32 only; give --precision fp32");
+      return new CpuBackend();
+    }
+    CudaMode mode = new CudaMode(switch (precision) {
+      case AUTO -> null;
+      case BF16 -> ElementType.BFLOAT16;
+      case FP32 -> ElementType.FLOAT32;
+    }, deterministic);
     try {
-      if (device.equals("cuda")) return CudaBackend.open(0, ElementType.FLOAT32);
-      if (device.matches("cuda:\\d{1,3}")) return CudaBackend.open(Integer.parseInt(device.substring(5)), ElementType.FLOAT32);
-      if (device.equals("cuda-emulated")) return CudaBackend.emulated();
+      if (device.equals("cuda")) return CudaBackend.open(0, mode);
+      if (device.matches("cuda:\\d{1,3}")) return CudaBackend.open(Integer.parseInt(device.substring(5)), mode);
+      if (device.equals("cuda-emulated")) return CudaBackend.emulated(BitProduct.AND, mode);
     } catch (IOException e) {
       throw new UncheckedIOException(e.getMessage(), e);
     }
     throw new IllegalArgumentException("--device " + device + " is not known; known are: " + DEVICES);
+  }
+
+  /** The backend of a device name, computing as the recipe says. */
+  static Backend open(String device, Recipe recipe) {
+    return open(device, recipe.train().precision(), recipe.train().deterministic());
+  }
+
+  /** The precision that a backend computes in. */
+  static Precision precisionOf(Backend backend) {
+    return backend.activations() == ElementType.BFLOAT16 ? Precision.BF16 : Precision.FP32;
   }
 
   /**

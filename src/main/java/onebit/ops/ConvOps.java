@@ -8,7 +8,7 @@ import onebit.tensor.Tensor;
  * <pre>
  * Shapes  x N,H,W,C; w O,R,S,C/groups; y N,P,Q,O; linear: x N rows of I values, w [O][I], y [N][O]
  * Types   x and y of a convolution are equal; where they are bfloat16, float32 filters are rounded to it before, and a float32 gradW is
- *         widened from it after. Of a matrix product with a bfloat16 factor the other is rounded too; the product is of either type
+ *         widened from it after. Where one of the three matrices of a product is bfloat16, both factors are rounded to it
  * </pre>
  */
 public interface ConvOps {

@@ -13,6 +13,8 @@ import onebit.recipe.keys.Range;
  *           many standard deviations above the recent losses a loss is logged with its samples (0 = never)
  * </pre>
  *
+ * @param precision     what activations and their gradients are stored as; auto: bf16 on GPUs that have it, else fp32. A run keeps its first choice
+ * @param deterministic whether a GPU uses only algorithms that give equal bits on every run
  * @param passes auto: fused passes on a CUDA device; simple: a launch or more for every layer; fused: everywhere
  * @param memory fast: keep the results of binary convolutions for backward; compact: compute them again from bits; tiny: and most of the
  *     values between them
@@ -22,11 +24,16 @@ public record TrainRecipe(
     @Default("0") @Range(min = 0, max = 100_000) int firstEpoch,
     @Default("1") @Range(min = 0) long seed,
     @Default("0") @Range(min = 0, max = 1, exclusiveMax = true) double labelSmoothing,
+    @Default("auto") Precision precision,
+    @Default("true") boolean deterministic,
     @Default("auto") Execution.Passes passes,
     @Default("fast") Execution.Memory memory,
     Optional<String> initFrom,
     @Range(min = 1, max = 100_000) Optional<Integer> stopAfter,
     @Default("8") @Range(min = 0, max = 1000) double spikeGuard) {
+
+  /** bfloat16 or float32; weights, statistics, sums and checkpoints are float32 in both. */
+  public enum Precision { AUTO, BF16, FP32 }
 
   /** @throws IllegalArgumentException if no epoch is left */
   public TrainRecipe {

@@ -9,6 +9,7 @@ import java.util.Deque;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.function.UnaryOperator;
 import onebit.checkpoint.CheckpointException;
 import onebit.checkpoint.CheckpointStore;
@@ -18,9 +19,9 @@ import onebit.checkpoint.Safetensors;
 /** The folder of one run and the merged recipe in it. */
 public record RunFolder(Path path) {
   private static final String RECIPE = "recipe.yaml";
-  /** Keys that may differ between a run and its resumption: they do not change what is computed. */
-  private static final List<String> FREE = List.of("description", "published", "checkpoint", "data.workers", "data.evalBatch", "train.stopAfter", "train.spikeGuard",
-      "dist.timeoutSeconds");
+  /** Keys that may differ between a run and its resumption: they do not change what is computed, or are told when they do. */
+  private static final List<String> FREE = List.of("description", "published", "checkpoint", "data.workers", "data.evalBatch", "train.stopAfter",
+      "train.spikeGuard", "train.precision", "dist.timeoutSeconds");
 
   /** Whether a run has been started here. */
   public boolean holdsRun() {
@@ -76,6 +77,11 @@ public record RunFolder(Path path) {
             + "; give the same recipe to go on, or another --out to start anew");
       }
     }
+  }
+
+  /** The precision that the run computed in last, as the recipe spells it; empty if there is no run. */
+  public Optional<String> precision() throws IOException {
+    return holdsRun() ? Optional.ofNullable(flat(Files.readString(path.resolve(RECIPE))).get("train.precision")) : Optional.empty();
   }
 
   /** Dotted key to text, from the indented form that recipes are written in. */

@@ -10,6 +10,7 @@ import onebit.checkpoint.Safetensors;
 import onebit.ops.Backend;
 import onebit.ops.cuda.EmulatedDriver;
 import onebit.recipe.Recipe;
+import onebit.recipe.TrainRecipe.Precision;
 import onebit.train.CheckStep;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -18,10 +19,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 class CheckStepOnDeviceTest {
   private static final Path GOLDEN = Path.of("../shared/golden");
 
-  @ParameterizedTest
-  @ValueSource(strings = {"adabin-resnet20-cifar10", "biper-resnet20-cifar10-stage1", "biper-resnet20-cifar10-stage2", "rbnn-resnet20-cifar10",
-      "bmxnet-lenet-mnist"})
-  void theRecordedStepIsRepeatedWithinTheTolerancesOfTheCpu(String name) throws Exception {
+  private static CheckStep.Report replay(String name, Precision precision) throws Exception {
     Path file = GOLDEN.resolve(name + ".safetensors");
     assumeTrue(Files.exists(file), "needs the recorded steps of ../shared/golden");
     boolean gpu = Boolean.getBoolean("onebit.test.gpu");
@@ -31,9 +29,25 @@ class CheckStepOnDeviceTest {
     var method = Workplace.RECIPES.load(name, List.of()).method().getClass().getRecordComponents();
     List<String> overrides = CheckStep.overrides(recording, key -> List.of(method).stream().anyMatch(c -> c.getName().equals(key)));
     Recipe recipe = Workplace.RECIPES.load(name, overrides);
-    try (Backend backend = Workplace.open(gpu ? "cuda" : "cuda-emulated")) {
-      CheckStep.Report report = CheckStep.run(recording, recipe, backend, 1);
-      assertTrue(report.passes(), report.worst().toString());
+    try (Backend backend = Workplace.open(gpu ? "cuda" : "cuda-emulated", precision, true)) {
+      return CheckStep.run(recording, recipe, backend, 1);
     }
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"adabin-resnet20-cifar10", "biper-resnet20-cifar10-stage1", "biper-resnet20-cifar10-stage2", "rbnn-resnet20-cifar10",
+      "bmxnet-lenet-mnist"})
+  void theRecordedStepIsRepeatedWithinTheTolerancesOfTheCpu(String name) throws Exception {
+    CheckStep.Report report = replay(name, Precision.FP32);
+    assertTrue(report.passes(), report.worst().toString());
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"adabin-resnet20-cifar10", "biper-resnet20-cifar10-stage1", "biper-resnet20-cifar10-stage2", "rbnn-resnet20-cifar10",
+      "bmxnet-lenet-mnist"})
+  void inBfloat16TheRecordedStepHasTheSizesOfTheRecording(String name) throws Exception {
+    CheckStep.Report report = replay(name, Precision.BF16);
+    assertTrue(report.passes(), report.worst().toString());
+    assertTrue(report.comparisons().stream().allMatch(c -> c.name().startsWith("size of ")), report.comparisons().toString());
   }
 }

@@ -48,6 +48,8 @@ class CommandLineTest {
     "train default --epochs 0, --epochs",
     "train default --device gpu7, --device",
     "train default --bogus, --bogus",
+    "train default --precision bf16, precision bf16",
+    "train default --precision fp16, train.precision",
     "train adabin-resnet20-cifar10 --data nowhere-at-all --epochs x, --epochs",
     "eval --recipe default, --weights",
     "frobnicate, frobnicate",

@@ -9,6 +9,7 @@ import onebit.ops.Backend;
 import onebit.ops.OptimOps;
 import onebit.ops.cuda.EmulatedDriver;
 import onebit.recipe.Recipe;
+import onebit.recipe.TrainRecipe.Precision;
 import onebit.tensor.Shape;
 import onebit.tensor.Tensor;
 import onebit.train.TrainStep;
@@ -81,7 +82,7 @@ class StepTrafficTest {
   @CsvSource({"bmxnet-lenet-mnist, 2, 12", "adabin-resnet20-cifar10, 1, 3", "biper-resnet20-cifar10-stage2, 1, 3", "rbnn-resnet20-cifar10, 1, 3"})
   void stepsAllocateNothingWaitForNothingAndMoveOnlyTheBatchAndTheVerdict(String name, int batch, int steps) {
     Recipe recipe = Workplace.RECIPES.load(name, List.of());
-    try (Backend backend = Workplace.open("cuda-emulated")) {
+    try (Backend backend = Workplace.open("cuda-emulated", Precision.FP32, true)) {
       Run run = new Run(recipe, backend, batch);
       run.steps(3);   // call by call, captured, replayed
       Counters one = new Counters();
@@ -105,7 +106,7 @@ class StepTrafficTest {
 
   @Test
   void aReplayedStepIsOneGraphBesideTheCopiesOfBatchAndVerdict() {
-    try (Backend backend = Workplace.open("cuda-emulated")) {
+    try (Backend backend = Workplace.open("cuda-emulated", Precision.FP32, true)) {
       Run run = new Run(Workplace.RECIPES.load("bmxnet-lenet-mnist", List.of()), backend, 2);
       run.steps(6);
       Counters counters = new Counters();
@@ -125,7 +126,7 @@ class StepTrafficTest {
   @Test
   void aThousandStepsGrowNothing() {
     Recipe recipe = Workplace.RECIPES.load("default", List.of("network.width=8", "data.height=8", "data.width=8", "data.batch=1"));
-    try (Backend backend = Workplace.open("cuda-emulated")) {
+    try (Backend backend = Workplace.open("cuda-emulated", Precision.FP32, true)) {
       Run run = new Run(recipe, backend, 1);
       run.steps(3);
       Counters counters = new Counters();

@@ -32,7 +32,7 @@ class LayerGradientTest {
   private static final Shape IMAGE = Shape.image(2, 4, 4, 4), ODD = Shape.image(2, 5, 5, 2);
   private static final Backend BACKEND = new CpuBackend();
 
-  private record Case(String name, Supplier<Layer> layer, Shape input, boolean alsoInput) {
+  record Case(String name, Supplier<Layer> layer, Shape input, boolean alsoInput) {
     @Override
     public String toString() {
       return name;
@@ -138,7 +138,7 @@ class LayerGradientTest {
     return sum;
   }
 
-  private static List<Parameter> parameters(Layer layer) {
+  static List<Parameter> parameters(Layer layer) {
     List<Parameter> all = new ArrayList<>(layer.parameters());
     layer.children().forEach(child -> all.addAll(parameters(child)));
     return all;

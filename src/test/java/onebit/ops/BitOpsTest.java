@@ -31,6 +31,7 @@ class BitOpsTest {
     for (int bits : CHANNELS) {
       for (float threshold : new float[] {0, 0.25f}) {
         float[] x = values(random, 7 * bits);
+        for (int i = 0; i < x.length; i++) x[i] = backend.held(x[i]);
         x[0] = 0f;
         x[bits] = -0f;
         x[2 * bits] = Float.NaN;
@@ -60,7 +61,9 @@ class BitOpsTest {
         BinarySet set = set(random, sets);
         Tensor x = Tensor.of(Shape.matrix(5, bits), new float[5 * bits]);
         backend.ops().unpack(x, packed, set);
-        assertArrayEquals(unpacked(packed, set), x.floats());
+        float[] want = unpacked(packed, set);
+        for (int i = 0; i < want.length; i++) want[i] = backend.held(want[i]);
+        assertArrayEquals(want, x.floats());
       }
     }
   }
@@ -102,7 +105,7 @@ class BitOpsTest {
       list.add(new ConvGeometry(1, 8, 8, c, 12, 5, 5, 1, 2, 1, 1));
     }
     list.add(new ConvGeometry(1, 12, 40, 16, 260, 3, 3, 1, 1, 1, 1));
-    return Backends.bitOps().flatMap(backend -> list.stream().map(g -> Arguments.of(backend, g)));
+    return Backends.bitOps().flatMap(backend -> list.stream().filter(g -> !backend.rounds() || g.hashCode() % 3 == 0).map(g -> Arguments.of(backend, g)));
   }
 
   @ParameterizedTest(name = "{0} {1}")
@@ -117,7 +120,9 @@ class BitOpsTest {
         double[] want = NaiveConv.forward(unpacked(x, xSet), unpacked(w, wSet), g, border);
         Tensor y = Tensor.of(g.y(), new float[g.y().size()]);
         backend.ops().xnorConv2d(y, x, w, xSet, wSet, g, padding, 0.5f);
-        for (int i = 0; i < want.length; i++) assertEquals(want[i] + 0.5, y.floats()[i], 2e-6 * (10 + g.taps()), g + " " + padding + " at " + i);
+        for (int i = 0; i < want.length; i++) {
+          assertEquals(want[i] + 0.5, y.floats()[i], 2e-6 * (10 + g.taps()) + backend.step(want[i] + 0.5), g + " " + padding + " at " + i);
+        }
       }
     }
   }
@@ -132,7 +137,7 @@ class BitOpsTest {
       double[] want = NaiveConv.forward(unpacked(x, signs), unpacked(w, signs), g, padding == Padding.ZERO ? 0 : -1);
       Tensor y = Tensor.of(g.y(), new float[g.y().size()]);
       backend.ops().xnorConv2d(y, x, w, signs, signs, g, padding, 0);
-      for (int i = 0; i < want.length; i++) assertEquals(want[i], y.floats()[i], g + " " + padding + " at " + i);
+      for (int i = 0; i < want.length; i++) assertEquals(backend.held((float) want[i]), y.floats()[i], g + " " + padding + " at " + i);
       float[] first = y.floats().clone();
       backend.ops().xnorConv2d(y, x, w, signs, signs, g, padding, 0);
       assertArrayEquals(first, y.floats());

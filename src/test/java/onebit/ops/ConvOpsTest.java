@@ -42,24 +42,24 @@ class ConvOpsTest {
     list.add(new ConvGeometry(2, 1, 1, 16, 16, 3, 3, 1, 1, 1, 1));
     list.add(new ConvGeometry(1, 33, 40, 16, 16, 3, 3, 1, 1, 1, 1));
     list.add(new ConvGeometry(40, 8, 8, 64, 64, 3, 3, 1, 1, 1, 1));
-    return Backends.convOps().flatMap(backend -> list.stream().map(g -> Arguments.of(backend, g)));
+    return Backends.convOps().flatMap(backend -> list.stream().filter(g -> !backend.rounds() || g.hashCode() % 3 == 0).map(g -> Arguments.of(backend, g)));
   }
 
   @ParameterizedTest(name = "{0} {1}")
   @MethodSource("convolutions")
   void forwardAndBothGradientsEqualTheNaiveLoops(Backends.Named<ConvOps> backend, ConvGeometry g) {
     Random random = new Random(g.hashCode());
-    Tensor x = random(random, g.x()), w = random(random, g.filters()), gradY = random(random, g.y());
+    Tensor x = random(backend, random, g.x()), w = random(backend, random, g.filters()), gradY = random(backend, random, g.y());
     for (float border : new float[] {0, -1.25f}) {
       Tensor y = garbage(g.y()), gradW = garbage(g.filters());
       backend.ops().conv2d(y, x, w, g, border);
-      assertClose("y", NaiveConv.forward(x.floats(), w.floats(), g, border), y, Math.sqrt(g.taps()));
+      assertClose(backend, "y", NaiveConv.forward(x.floats(), w.floats(), g, border), y, Math.sqrt(g.taps()));
       backend.ops().conv2dGradW(gradW, gradY, x, g, border);
-      assertClose("gradW", NaiveConv.gradW(gradY.floats(), x.floats(), g, border), gradW, Math.sqrt(g.n() * g.p() * g.q()));
+      assertClose(backend, "gradW", NaiveConv.gradW(gradY.floats(), x.floats(), g, border), gradW, Math.sqrt(g.n() * g.p() * g.q()));
     }
     Tensor gradX = garbage(g.x());
     backend.ops().conv2dGradX(gradX, gradY, w, g);
-    assertClose("gradX", NaiveConv.gradX(gradY.floats(), w.floats(), g), gradX, Math.sqrt(g.r() * g.s() * g.o()));
+    assertClose(backend, "gradX", NaiveConv.gradX(gradY.floats(), w.floats(), g), gradX, Math.sqrt(g.r() * g.s() * g.o()));
   }
 
   @ParameterizedTest(name = "{0}")
@@ -67,21 +67,22 @@ class ConvOpsTest {
   void theGradientsAreTheAdjointsOfTheConvolution(Backends.Named<ConvOps> backend) {
     ConvGeometry g = new ConvGeometry(4, 16, 16, 32, 32, 3, 3, 1, 1, 1, 1);
     Random random = new Random(5);
-    Tensor x = random(random, g.x()), w = random(random, g.filters()), gradY = random(random, g.y());
+    Tensor x = random(backend, random, g.x()), w = random(backend, random, g.filters()), gradY = random(backend, random, g.y());
     Tensor y = garbage(g.y()), gradX = garbage(g.x()), gradW = garbage(g.filters());
     backend.ops().conv2d(y, x, w, g, 0);
     backend.ops().conv2dGradX(gradX, gradY, w, g);
     backend.ops().conv2dGradW(gradW, gradY, x, g, 0);
     double product = dot(y, gradY);
-    assertEquals(product, dot(x, gradX), 0.05);
-    assertEquals(product, dot(w, gradW), 0.05);
+    double rounding = backend.step(4 * Math.sqrt(g.taps() * y.size()));   // of each of the many terms, on either side
+    assertEquals(product, dot(x, gradX), 0.05 + rounding);
+    assertEquals(product, dot(w, gradW), 0.05 + rounding);
   }
 
   @ParameterizedTest(name = "{0} {1}")
   @MethodSource("convolutions")
   void aSecondCallGivesTheSameBits(Backends.Named<ConvOps> backend, ConvGeometry g) {
     Random random = new Random(6);
-    Tensor x = random(random, g.x()), w = random(random, g.filters()), gradY = random(random, g.y());
+    Tensor x = random(backend, random, g.x()), w = random(backend, random, g.filters()), gradY = random(backend, random, g.y());
     Tensor[] first = {garbage(g.y()), garbage(g.x()), garbage(g.filters())}, second = {garbage(g.y()), garbage(g.x()), garbage(g.filters())};
     for (Tensor[] to : new Tensor[][] {first, second}) {
       backend.ops().conv2d(to[0], x, w, g, 1);
@@ -98,14 +99,14 @@ class ConvOpsTest {
     int[][] sizes = {{1, 1, 1}, {5, 7, 3}, {130, 64, 10}, {33, 200, 65}};
     for (int[] size : sizes) {
       int n = size[0], inputs = size[1], o = size[2];
-      Tensor x = random(random, Shape.matrix(n, inputs)), w = random(random, Shape.matrix(o, inputs)), gradY = random(random, Shape.matrix(n, o));
+      Tensor x = random(backend, random, Shape.matrix(n, inputs)), w = random(backend, random, Shape.matrix(o, inputs)), gradY = random(backend, random, Shape.matrix(n, o));
       Tensor y = garbage(gradY.shape()), gradX = garbage(x.shape()), gradW = garbage(w.shape());
       backend.ops().linear(y, x, w);
       backend.ops().linearGradX(gradX, gradY, w);
       backend.ops().linearGradW(gradW, gradY, x);
-      assertClose("y", product(x, false, w, true, n, o, inputs), y, Math.sqrt(inputs));
-      assertClose("gradX", product(gradY, false, w, false, n, inputs, o), gradX, Math.sqrt(o));
-      assertClose("gradW", product(gradY, true, x, false, o, inputs, n), gradW, Math.sqrt(n));
+      assertClose(backend, "y", product(x, false, w, true, n, o, inputs), y, Math.sqrt(inputs));
+      assertClose(backend, "gradX", product(gradY, false, w, false, n, inputs, o), gradX, Math.sqrt(o));
+      assertClose(backend, "gradW", product(gradY, true, x, false, o, inputs, n), gradW, Math.sqrt(n));
     }
   }
 
@@ -118,10 +119,10 @@ class ConvOpsTest {
       int m = size[0], n = size[1], k = size[2];
       for (int order = 0; order < 4; order++) {
         boolean ta = (order & 1) != 0, tb = (order & 2) != 0;
-        Tensor a = random(random, ta ? Shape.matrix(k, m) : Shape.matrix(m, k)), b = random(random, tb ? Shape.matrix(n, k) : Shape.matrix(k, n));
+        Tensor a = random(backend, random, ta ? Shape.matrix(k, m) : Shape.matrix(m, k)), b = random(backend, random, tb ? Shape.matrix(n, k) : Shape.matrix(k, n));
         Tensor c = garbage(Shape.matrix(m, n));
         backend.ops().gemm(c, a, ta, b, tb, m, n, k);
-        assertClose("c", product(a, ta, b, tb, m, n, k), c, Math.sqrt(k));
+        assertClose(backend, "c", product(a, ta, b, tb, m, n, k), c, Math.sqrt(k));
       }
     }
   }
@@ -156,13 +157,13 @@ class ConvOpsTest {
   }
 
   /** Compares within 2^-20 of the size that a sum of so many unit terms has. */
-  private static void assertClose(String name, double[] want, Tensor got, double scale) {
-    for (int i = 0; i < want.length; i++) assertEquals(want[i], got.floats()[i], 4e-6 * (1 + 2 * scale), name + " at " + i);
+  private static void assertClose(Backends.Named<ConvOps> backend, String name, double[] want, Tensor got, double scale) {
+    for (int i = 0; i < want.length; i++) assertEquals(want[i], got.floats()[i], 4e-6 * (1 + 2 * scale) + backend.step(want[i]), name + " at " + i);
   }
 
-  private static Tensor random(Random random, Shape shape) {
+  private static Tensor random(Backends.Named<ConvOps> backend, Random random, Shape shape) {
     float[] x = new float[shape.size()];
-    for (int i = 0; i < x.length; i++) x[i] = (float) random.nextGaussian();
+    for (int i = 0; i < x.length; i++) x[i] = backend.held((float) random.nextGaussian());
     return Tensor.of(shape, x);
   }
 

@@ -3,6 +3,7 @@ package onebit.ops;
 import java.util.function.Supplier;
 import onebit.tensor.BinarySet;
 import onebit.tensor.BitTensor;
+import onebit.tensor.ElementType;
 import onebit.tensor.Shape;
 import onebit.tensor.Tensor;
 
@@ -30,7 +31,11 @@ final class DeviceBitOps implements BitOps {
   }
 
   static Tensor sent(Backend device, Tensor host) {
-    Tensor t = device.create(host.shape());
+    return sent(device, host, ElementType.FLOAT32);
+  }
+
+  static Tensor sent(Backend device, Tensor host, ElementType type) {
+    Tensor t = device.create(host.shape(), type);
     if (host.size() > 0) device.write(t, host.floats());
     return t;
   }
@@ -41,6 +46,10 @@ final class DeviceBitOps implements BitOps {
 
   private Tensor sent(Tensor host) {
     return sent(device, host);
+  }
+
+  private Tensor activations(Tensor host) {
+    return sent(device, host, device.activations());
   }
 
   private BinarySet sent(BinarySet set) {
@@ -64,14 +73,14 @@ final class DeviceBitOps implements BitOps {
   public void pack(BitTensor bits, Tensor x, float threshold) {
     begin();
     BitTensor to = sent(bits);
-    device.bits().pack(to, sent(x), threshold);
+    device.bits().pack(to, activations(x), threshold);
     System.arraycopy(device.read(to), 0, bits.longs(), 0, bits.rows() * bits.words());
   }
 
   @Override
   public void unpack(Tensor x, BitTensor bits, BinarySet set) {
     begin();
-    Tensor to = sent(x);
+    Tensor to = activations(x);
     device.bits().unpack(to, sent(bits), sent(set));
     fetch(device, x, to);
   }
@@ -87,7 +96,7 @@ final class DeviceBitOps implements BitOps {
   @Override
   public void xnorConv2d(Tensor y, BitTensor x, BitTensor w, BinarySet xSet, BinarySet wSet, ConvGeometry g, Padding padding, float offset) {
     begin();
-    Tensor to = sent(y);
+    Tensor to = activations(y);
     device.bits().xnorConv2d(to, sent(x), sent(w), sent(xSet), sent(wSet), g, padding, offset);
     fetch(device, y, to);
   }

@@ -1,5 +1,8 @@
 package onebit.ops;
 
+import static onebit.tensor.ElementType.FLOAT32;
+
+import onebit.tensor.ElementType;
 import onebit.tensor.Tensor;
 
 /** A device's convolutions and products on tensors of the host: arguments are copied there, results back. */
@@ -15,44 +18,44 @@ final class DeviceConvOps implements ConvOps {
     void run(Tensor to, Tensor first, Tensor second);
   }
 
-  private void run(Tensor to, Tensor first, Tensor second, Op op) {
-    Tensor result = DeviceBitOps.sent(device, to);
-    op.run(result, DeviceBitOps.sent(device, first), DeviceBitOps.sent(device, second));
+  private void run(Tensor to, ElementType typeOfTo, Tensor first, ElementType typeOfFirst, Tensor second, ElementType typeOfSecond, Op op) {
+    Tensor result = DeviceBitOps.sent(device, to, typeOfTo);
+    op.run(result, DeviceBitOps.sent(device, first, typeOfFirst), DeviceBitOps.sent(device, second, typeOfSecond));
     DeviceBitOps.fetch(device, to, result);
   }
 
   @Override
   public void conv2d(Tensor y, Tensor x, Tensor w, ConvGeometry g, float border) {
-    run(y, x, w, (to, a, b) -> device.conv().conv2d(to, a, b, g, border));
+    run(y, device.activations(), x, device.activations(), w, FLOAT32, (to, a, b) -> device.conv().conv2d(to, a, b, g, border));
   }
 
   @Override
   public void conv2dGradX(Tensor gradX, Tensor gradY, Tensor w, ConvGeometry g) {
-    run(gradX, gradY, w, (to, a, b) -> device.conv().conv2dGradX(to, a, b, g));
+    run(gradX, device.activations(), gradY, device.activations(), w, FLOAT32, (to, a, b) -> device.conv().conv2dGradX(to, a, b, g));
   }
 
   @Override
   public void conv2dGradW(Tensor gradW, Tensor gradY, Tensor x, ConvGeometry g, float border) {
-    run(gradW, gradY, x, (to, a, b) -> device.conv().conv2dGradW(to, a, b, g, border));
+    run(gradW, FLOAT32, gradY, device.activations(), x, device.activations(), (to, a, b) -> device.conv().conv2dGradW(to, a, b, g, border));
   }
 
   @Override
   public void linear(Tensor y, Tensor x, Tensor w) {
-    run(y, x, w, device.conv()::linear);
+    run(y, FLOAT32, x, device.activations(), w, FLOAT32, device.conv()::linear);
   }
 
   @Override
   public void linearGradX(Tensor gradX, Tensor gradY, Tensor w) {
-    run(gradX, gradY, w, device.conv()::linearGradX);
+    run(gradX, device.activations(), gradY, FLOAT32, w, FLOAT32, device.conv()::linearGradX);
   }
 
   @Override
   public void linearGradW(Tensor gradW, Tensor gradY, Tensor x) {
-    run(gradW, gradY, x, device.conv()::linearGradW);
+    run(gradW, FLOAT32, gradY, FLOAT32, x, device.activations(), device.conv()::linearGradW);
   }
 
   @Override
   public void gemm(Tensor c, Tensor a, boolean transposeA, Tensor b, boolean transposeB, int m, int n, int k) {
-    run(c, a, b, (to, left, right) -> device.conv().gemm(to, left, transposeA, right, transposeB, m, n, k));
+    run(c, FLOAT32, a, FLOAT32, b, FLOAT32, (to, left, right) -> device.conv().gemm(to, left, transposeA, right, transposeB, m, n, k));
   }
 }

@@ -7,12 +7,19 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import java.util.Arrays;
 import java.util.Random;
 import java.util.function.ToDoubleFunction;
+import onebit.tensor.Bfloat16;
 import onebit.tensor.BitTensor;
+import onebit.tensor.ElementType;
 import onebit.tensor.Shape;
 import onebit.tensor.Tensor;
 import org.junit.jupiter.api.function.Executable;
 
-/** Fresh random inputs for a contract test, destinations that hold garbage, and comparisons in double. */
+/**
+ * Fresh random inputs for a contract test, destinations that hold garbage, and comparisons in double.
+ *
+ * <p>On a backend whose activations are bfloat16, images are of that type, random values are drawn from it, so that a reference starts from what
+ * the op sees, and an image may be off by half a step of it, 1/256 of the wanted value, beside the test's tolerance.
+ */
 public final class Fresh {
   /** Images on both sides of a word and of a piece of work, with one pixel, one channel and one image among them. */
   public static final Shape[] IMAGES = {Shape.image(1, 1, 1, 1), Shape.image(2, 1, 1, 3), Shape.image(2, 3, 5, 31), Shape.image(3, 2, 2, 32),
@@ -21,12 +28,22 @@ public final class Fresh {
   public static final Shape[] FILTERS = {Shape.filters(3, 3, 3, 1), Shape.filters(2, 1, 1, 31), Shape.filters(1, 3, 3, 4), Shape.filters(5, 1, 1, 32),
       Shape.filters(2, 3, 3, 7), Shape.filters(3, 1, 1, 100), Shape.filters(2, 2, 3, 11)};
 
+  /** What destinations hold before; a bfloat16 has it too. */
+  public static final float GARBAGE = 0x1p30f;
+
   private final Backend backend;
   private final Random random;
+  private final boolean rounds;
 
   public Fresh(Backend backend, long seed) {
+    this(backend, seed, backend.activations() == ElementType.BFLOAT16);
+  }
+
+  /** Draws values that bfloat16 holds, or any; for references on another backend. */
+  public Fresh(Backend backend, long seed, boolean rounds) {
     this.backend = backend;
     this.random = new Random(seed);
+    this.rounds = rounds;
   }
 
   public Random random() {
@@ -36,30 +53,55 @@ public final class Fresh {
   /** Standard normal values. */
   public float[] normal(int n) {
     float[] x = new float[n];
-    for (int i = 0; i < n; i++) x[i] = (float) random.nextGaussian();
+    for (int i = 0; i < n; i++) x[i] = rounded((float) random.nextGaussian());
     return x;
+  }
+
+  /** What an activation of this value holds. */
+  public float rounded(float value) {
+    return rounds ? Bfloat16.round(value) : value;
+  }
+
+  public float[] rounded(float[] values) {
+    float[] all = new float[values.length];
+    for (int i = 0; i < all.length; i++) all[i] = rounded(values[i]);
+    return all;
   }
 
   public float[] uniform(int n, double low, double high) {
     float[] x = new float[n];
-    for (int i = 0; i < n; i++) x[i] = (float) random.nextDouble(low, high);
+    for (int i = 0; i < n; i++) x[i] = rounded((float) random.nextDouble(low, high));
     return x;
   }
 
   public Tensor tensor(Shape shape, float... values) {
-    Tensor t = backend.create(shape);
+    Tensor t = create(shape);
     backend.write(t, values);
     return t;
   }
 
+  private Tensor create(Shape shape) {
+    return shape.rank() == 4 ? backend.create(shape, backend.activations()) : backend.create(shape);
+  }
+
+  /** One pixel with so many channels. */
+  public Tensor pixel(float... values) {
+    return tensor(Shape.image(1, 1, 1, values.length), values);
+  }
+
+  public Tensor garbagePixel(int n) {
+    return garbage(Shape.image(1, 1, 1, n));
+  }
+
+  /** Values that are no activations: parameters, statistics, sums. */
   public Tensor vector(float... values) {
     return tensor(Shape.vector(values.length), values);
   }
 
   /** A destination that holds what must be overwritten. */
   public Tensor garbage(Shape shape) {
-    Tensor t = backend.create(shape);
-    backend.fill(t, 1e9f);
+    Tensor t = create(shape);
+    backend.fill(t, GARBAGE);
     return t;
   }
 
@@ -97,11 +139,12 @@ public final class Fresh {
     assertEquals(want.length, values.length, name);
     double largest = 0;
     for (double v : want) largest = Math.max(largest, Math.abs(v));
-    for (int i = 0; i < want.length; i++) assertEquals(want[i], values[i], relative * (largest + 1e-3), name + " at " + i);
+    double step = got.type() == ElementType.BFLOAT16 ? 1.0 / 256 : 0;
+    for (int i = 0; i < want.length; i++) assertEquals(want[i], values[i], relative * (largest + 1e-3) + step * Math.abs(want[i]), name + " at " + i);
   }
 
   public void assertExactly(String name, float[] want, Tensor got) {
-    assertArrayEquals(want, backend.read(got), name);
+    assertArrayEquals(got.type() == ElementType.BFLOAT16 ? rounded(want) : want, backend.read(got), name);
   }
 
   public static double[] doubles(float[] x) {

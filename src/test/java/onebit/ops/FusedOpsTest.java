@@ -21,6 +21,7 @@ import onebit.ops.PointOps.Activation;
 import onebit.ops.cpu.CpuBackend;
 import onebit.ops.cuda.BitProduct;
 import onebit.ops.cuda.CudaBackend;
+import onebit.ops.cuda.CudaMode;
 import onebit.ops.cuda.EmulatedDriver;
 import onebit.tensor.Bfloat16;
 import onebit.tensor.BinarySet;
@@ -70,7 +71,7 @@ class FusedOpsTest {
     Bench(Backend backend, Case test, long seed) {
       this.backend = backend;
       this.test = test;
-      Fresh fresh = new Fresh(backend, seed);
+      Fresh fresh = new Fresh(backend, seed, true);
       Shape s = test.y;
       int c = s.d3();
       float[] ys = fresh.normal(s.size());
@@ -209,7 +210,7 @@ class FusedOpsTest {
     String refusal = EmulatedDriver.refusal();
     assumeTrue(refusal == null, refusal);
     long seed = 200;
-    try (Backend cpu = new CpuBackend(); Backend device = CudaBackend.emulated(BitProduct.AND, ElementType.BFLOAT16)) {
+    try (Backend cpu = new CpuBackend(); Backend device = CudaBackend.emulated(BitProduct.AND, CudaMode.BFLOAT16)) {
       for (Case test : cases()) {
         Bench want = new Bench(cpu, test, ++seed), got = new Bench(device, test, seed);
         want.fused();

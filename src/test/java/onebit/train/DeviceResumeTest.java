@@ -19,13 +19,17 @@ class DeviceResumeTest {
   @TempDir private Path folder;
 
   private String train(Path run, String... more) throws Exception {
+    return train(0, run, more);
+  }
+
+  private String train(int exitCode, Path run, String... more) throws Exception {
     Path output = folder.resolve(run.getFileName() + ".out");
     List<String> arguments = new ArrayList<>(List.of("train", ChildRun.smallRecipe(folder).toString(), "--out", run.toString()));
     arguments.addAll(List.of(more));
     Process process = ChildRun.start(output, arguments.toArray(String[]::new));
     assertTrue(process.waitFor(300, TimeUnit.SECONDS), "the run did not end");
     String text = Files.readString(output);
-    assertEquals(0, process.exitValue(), text);
+    assertEquals(exitCode, process.exitValue(), text);
     return text;
   }
 
@@ -40,9 +44,11 @@ class DeviceResumeTest {
     Path run = folder.resolve("moving"), still = folder.resolve("still");
     train(still);
     train(run, "--epochs", "1");
-    String there = train(run, "--epochs", "2", "--device", "cuda-emulated");
+    String there = train(run, "--epochs", "2", "--device", "cuda-emulated", "--precision", "bf16");
     assertTrue(there.contains("Going on from the checkpoint") && there.contains("Device cuda-emulated"), there);
-    assertTrue(train(run).contains("Going on from the checkpoint"));
+    assertTrue(there.contains("The run computed in fp32 so far and goes on in bf16."), there);
+    assertTrue(train(2, run).contains("precision bf16: --device cpu computes in float32 only; give --precision fp32"));
+    assertTrue(train(run, "--precision", "fp32").contains("Going on from the checkpoint"));
     assertEquals(loss(still, 0), loss(run, 0), 0);
     // a flipped bit grows: after an epoch elsewhere only the curve is the same
     for (int epoch = 1; epoch < 3; epoch++) assertEquals(loss(still, epoch), loss(run, epoch), 0.1 * loss(still, epoch), "epoch " + (epoch + 1));

@@ -36,6 +36,7 @@ public final class CudaBackend implements Backend, DeviceStreams {
   private final CudaDevice device;
   private final BitProduct product;
   private final ElementType activations;
+  private final boolean deterministic;
   private final CudaBitOps bits;
   private final CudaConvOps conv;
   private final CudaNormOps norm;
@@ -50,14 +51,15 @@ public final class CudaBackend implements Backend, DeviceStreams {
   private DeviceMemory arena;
   private int nextRoom;
 
-  private CudaBackend(String name, CudaDevice device, BitProduct product, ElementType activations) {
+  private CudaBackend(String name, CudaDevice device, BitProduct product, CudaMode mode) {
     this.name = name;
     this.device = device;
     this.product = product;
-    this.activations = activations;
+    activations = mode.activations() != null ? mode.activations() : hasBfloat16(device) ? ElementType.BFLOAT16 : ElementType.FLOAT32;
+    deterministic = mode.deterministic();
     ChannelSums sums = new ChannelSums(device);
     bits = new CudaBitOps(device, product);
-    conv = new CudaConvOps(device);
+    conv = new CudaConvOps(device, deterministic);
     norm = new CudaNormOps(device, sums);
     point = new CudaPointOps(device, sums);
     pool = new CudaPoolOps(device);
@@ -67,36 +69,39 @@ public final class CudaBackend implements Backend, DeviceStreams {
     fused = new CudaFusedOps(device, sums);
   }
 
+  private static boolean hasBfloat16(CudaDevice device) {
+    return device.capability() >= FIRST_BFLOAT16;
+  }
+
   /**
-   * The GPU of that index, with activations of that type.
+   * The GPU of that index.
    *
-   * @throws IOException if there is no driver, no such device, no kernels in this build, or no bfloat16 on the device
+   * @throws IOException if there is no driver, no such device or no kernels in this build
+   * @throws IllegalArgumentException if bfloat16 is asked of a device without it
    */
-  public static CudaBackend open(int index, ElementType activations) throws IOException {
+  public static CudaBackend open(int index, CudaMode mode) throws IOException {
     CudaDevice device = CudaDevice.real(index);
-    if (activations == ElementType.BFLOAT16 && device.capability() < FIRST_BFLOAT16) {
-      String model = device.model();
-      int capability = device.capability();
+    if (mode.activations() == ElementType.BFLOAT16 && !hasBfloat16(device)) {
+      String found = "cuda: " + device.model() + " has compute capability " + device.capability() / 10 + "." + device.capability() % 10;
       device.close();
-      throw new IOException("cuda: " + model + " (compute capability " + capability / 10 + "." + capability % 10
-          + ") has no bfloat16 convolutions, they need 8.0; --precision fp32 works");
+      throw new IllegalArgumentException(found + "; bfloat16 needs 8.0, give --precision fp32");
     }
-    return new CudaBackend(index == 0 ? "cuda" : "cuda:" + index, device, BitProduct.of(device.capability()), activations);
+    return new CudaBackend(index == 0 ? "cuda" : "cuda:" + index, device, BitProduct.of(device.capability()), mode);
   }
 
   /** The emulated device with float32 activations and the bit products of sm_80 to sm_90. */
   public static CudaBackend emulated() throws IOException {
-    return emulated(BitProduct.AND, ElementType.FLOAT32);
+    return emulated(BitProduct.AND, CudaMode.FLOAT32);
   }
 
   /**
-   * The emulated device of the source tree, with the kernels of one kind of bit product and activations of that type.
+   * The emulated device of the source tree, with the kernels of one kind of bit product.
    *
    * @throws IOException if it cannot be built here
    */
-  public static CudaBackend emulated(BitProduct product, ElementType activations) throws IOException {
+  public static CudaBackend emulated(BitProduct product, CudaMode mode) throws IOException {
     String name = "cuda-emulated" + (product == BitProduct.AND ? "" : "-" + product.name().toLowerCase(Locale.ROOT));
-    return new CudaBackend(name, CudaDevice.emulated(), product, activations);
+    return new CudaBackend(name, CudaDevice.emulated(), product, mode);
   }
 
   @Override
@@ -106,7 +111,7 @@ public final class CudaBackend implements Backend, DeviceStreams {
 
   @Override
   public String toString() {
-    return name;
+    return activations == ElementType.BFLOAT16 ? name + " bf16" : name;
   }
 
   @Override
@@ -114,11 +119,12 @@ public final class CudaBackend implements Backend, DeviceStreams {
     List<String> lines = new ArrayList<>();
     lines.add(device.isEmulated() ? "emulated CUDA device for tests, on the host: not a GPU"
         : device.model() + ", compute capability " + device.capability() / 10 + "." + device.capability() % 10);
-    lines.add(activations == ElementType.BFLOAT16 ? "activations and their gradients bfloat16; weights, statistics and sums float32" : "all values float32");
+    lines.add(activations == ElementType.BFLOAT16 ? "precision bf16: activations and their gradients bfloat16, weights, statistics and sums float32"
+        : hasBfloat16(device) ? "precision fp32" : "precision fp32, the device has no bfloat16");
     lines.add("bit products: " + product);
     lines.add("steps: " + (device.replays() ? "replayed as CUDA graphs" : "call by call"));
     lines.add("cuBLAS: " + (device.libraries().cublas() ? "loaded" : "missing, linear layers cannot run"));
-    lines.add("cuDNN: " + (device.libraries().cudnn() ? "loaded" : "missing, real-valued convolutions cannot run"));
+    lines.add("cuDNN: " + (device.libraries().cudnn() ? deterministic ? "deterministic algorithms" : "fastest algorithms, not the same bits on every run" : "missing, real-valued convolutions cannot run"));
     lines.addAll(device.libraries().notes());
     return lines;
   }

@@ -16,15 +16,17 @@ import onebit.tensor.Tensor;
  */
 final class CudaConvOps implements ConvOps, AutoCloseable {
   private final CudaDevice device;
+  private final boolean deterministic;
   private CudaDnn dnn;
   private CudaBlas blas;
 
-  CudaConvOps(CudaDevice device) {
+  CudaConvOps(CudaDevice device, boolean deterministic) {
     this.device = device;
+    this.deterministic = deterministic;
   }
 
   private CudaDnn dnn() {
-    if (dnn == null) dnn = new CudaDnn(device);
+    if (dnn == null) dnn = new CudaDnn(device, deterministic);
     return dnn;
   }
 
@@ -116,8 +118,8 @@ final class CudaConvOps implements ConvOps, AutoCloseable {
     if (k == 0) {
       device.fill(device.memory(c), 0, (long) c.size() * c.type().bytes() / 4);
     } else if (m > 0 && n > 0) {
-      ElementType factors = a.type() == b.type() ? a.type() : ElementType.BFLOAT16;
-      if (factors == ElementType.FLOAT32) Shapes.requireType("gemm", "c", c, ElementType.FLOAT32);
+      boolean rounded = a.type() == ElementType.BFLOAT16 || b.type() == ElementType.BFLOAT16 || c.type() == ElementType.BFLOAT16;
+      ElementType factors = rounded ? ElementType.BFLOAT16 : ElementType.FLOAT32;
       blas().gemm(device.memory(c), c.type(), as(factors, a, CudaDevice.Scratch.LEFT), transposeA, as(factors, b, CudaDevice.Scratch.RIGHT), transposeB,
           factors, m, n, k);
     }
@@ -127,5 +129,7 @@ final class CudaConvOps implements ConvOps, AutoCloseable {
   public void close() {
     if (dnn != null) dnn.close();
     if (blas != null) blas.close();
+    dnn = null;
+    blas = null;
   }
 }

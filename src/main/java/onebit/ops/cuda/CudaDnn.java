@@ -22,8 +22,8 @@ import onebit.ops.ConvGeometry;
 import onebit.tensor.ElementType;
 
 /**
- * cuDNN's convolutions on the device's stream: channels last, float32 without TF32 or bfloat16 with sums in float32, deterministic algorithms,
- * planned once per geometry and type.
+ * cuDNN's convolutions on the device's stream: channels last, float32 without TF32 or bfloat16 with sums in float32, planned once per geometry
+ * and type; deterministic algorithms, or the first that cuDNN's heuristics name.
  */
 final class CudaDnn implements AutoCloseable {
   private static final int MOST_ALGORITHMS = 16;
@@ -43,6 +43,7 @@ final class CudaDnn implements AutoCloseable {
   }
 
   private final CudaDevice device;
+  private final boolean deterministic;
   private final cudnnHandle handle = new cudnnHandle();
   private final Map<ConvGeometry, Plan> plans = new HashMap<>();
   private final Map<ConvGeometry, Plan> roundedPlans = new HashMap<>();
@@ -50,8 +51,9 @@ final class CudaDnn implements AutoCloseable {
   private final Pointer zero = Pointer.to(new float[] {0});
 
   /** @throws CudaException if there is no cuDNN */
-  CudaDnn(CudaDevice device) {
+  CudaDnn(CudaDevice device, boolean deterministic) {
     this.device = device;
+    this.deterministic = deterministic;
     if (!device.libraries().cudnn()) {
       throw new CudaException("cuDNN: real-valued convolutions on the GPU, and the backward of binary ones, need libcudnn.so.8 or .9, which was not "
           + "found; set ONEBIT_CUDA_LIBS to its folder, `onebit doctor` lists the folders searched", 0);
@@ -125,12 +127,12 @@ final class CudaDnn implements AutoCloseable {
         plan.convolution, plan.gradW, room.pointer(), plan.gradWBytes[0], zero, plan.w, gradW.pointer()), g);
   }
 
-  private static boolean usable(int status, int determinism, int mathType) {
-    return status == 0 && determinism == cudnnDeterminism.CUDNN_DETERMINISTIC && mathType != cudnnMathType.CUDNN_TENSOR_OP_MATH_ALLOW_CONVERSION;
+  private boolean usable(int status, int determinism, int mathType) {
+    return status == 0 && (!deterministic || determinism == cudnnDeterminism.CUDNN_DETERMINISTIC) && mathType != cudnnMathType.CUDNN_TENSOR_OP_MATH_ALLOW_CONVERSION;
   }
 
-  private static void requireFound(int algorithm, String direction, ConvGeometry g, ElementType type) {
-    if (algorithm < 0) throw new CudaException("cuDNN: no deterministic " + type + " algorithm for the " + direction + " of " + g, 0);
+  private void requireFound(int algorithm, String direction, ConvGeometry g, ElementType type) {
+    if (algorithm < 0) throw new CudaException("cuDNN: no " + (deterministic ? "deterministic " : "") + type + " algorithm for the " + direction + " of " + g, 0);
   }
 
   private DeviceMemory room(long[] bytes) {

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import onebit.binarize.Binarizer;
+import onebit.ops.ConvGeometry;
 import onebit.ops.cpu.CpuBackend;
 import onebit.tensor.ElementType;
 import onebit.tensor.Shape;
@@ -100,9 +101,66 @@ class CudaBackendTest {
   }
 
   @Test
+  void valuesOfBfloat16AreRoundedOnTheWayInAndExactOnTheWayOut() throws Exception {
+    try (CudaBackend backend = CudaBackend.emulated(BitProduct.AND, CudaMode.BFLOAT16)) {
+      assertEquals(ElementType.BFLOAT16, backend.activations());
+      assertTrue(backend.describe().toString().contains("precision bf16"), backend.describe().toString());
+      float[] values = {1.00390625f, 1.01171875f, -1.00390625f, 3.4e38f, Float.NaN, -0f, Float.MIN_VALUE, 0.1f};
+      float[] rounded = {1, 1.015625f, -1, Float.POSITIVE_INFINITY, Float.NaN, -0f, 0, 0.10009765625f};
+      Tensor small = backend.create(Shape.vector(8), ElementType.BFLOAT16), wide = backend.create(Shape.vector(8)), back = backend.create(Shape.vector(8));
+      backend.write(small, values);
+      assertArrayEquals(rounded, backend.read(small));
+      backend.point().copy(back, small);
+      assertArrayEquals(rounded, backend.read(back), "widened on the device");
+      backend.write(wide, values);
+      backend.fill(small, 7);
+      assertArrayEquals(new float[] {7, 7, 7, 7, 7, 7, 7, 7}, backend.read(small));
+      backend.point().copy(small, wide);
+      assertArrayEquals(rounded, backend.read(small), "rounded on the device");
+    }
+  }
+
+  @Test
+  void tensorsOfTwoTypesInOneOpAreRefusedAndLeaveNoArgumentsBehind() throws Exception {
+    try (CudaBackend backend = CudaBackend.emulated(BitProduct.AND, CudaMode.BFLOAT16)) {
+      Tensor small = backend.create(Shape.image(1, 1, 1, 2), ElementType.BFLOAT16), wide = backend.create(Shape.image(1, 1, 1, 2));
+      var e = assertThrows(IllegalArgumentException.class, () -> backend.point().add(small, small, wide));
+      assertEquals("cuda: add_bf16: the tensor [1, 1, 1, 2] is FLOAT32; it must be BFLOAT16", e.getMessage());
+      e = assertThrows(IllegalArgumentException.class, () -> backend.point().maxout(small, small, small.reshaped(Shape.vector(2)), wide));
+      assertEquals("cuda: maxout_bf16: the tensor [2] is BFLOAT16; it must be FLOAT32", e.getMessage());
+      ConvGeometry g = new ConvGeometry(1, 1, 1, 2, 2, 1, 1, 1, 0, 1, 1);
+      Tensor filters = backend.create(g.filters());
+      e = assertThrows(IllegalArgumentException.class, () -> backend.conv().conv2d(wide, small, filters, g, 0));
+      assertEquals("conv2d: x is BFLOAT16, y is FLOAT32; they must be equal", e.getMessage());
+      backend.write(small, new float[] {1, 2});
+      backend.point().add(small, small, small);
+      assertArrayEquals(new float[] {2, 4}, backend.read(small), "a refused op leaves no arguments behind");
+    }
+  }
+
+  @Test
+  void onlyOutsideDeterministicModeTheFasterAlgorithmIsTaken() throws Exception {
+    // the stand-in's deterministic algorithm for filter gradients wants 4 bytes of workspace per tap and channel, its faster one none
+    ConvGeometry g = new ConvGeometry(1, 3, 3, 4096, 1, 3, 3, 1, 1, 1, 1);
+    long[] grown = new long[2];
+    for (int i = 0; i < 2; i++) {
+      try (CudaBackend backend = CudaBackend.emulated(BitProduct.AND, new CudaMode(ElementType.FLOAT32, i == 0))) {
+        assertTrue(backend.describe().toString().contains(i == 0 ? "deterministic algorithms" : "fastest algorithms"), backend.describe().toString());
+        Tensor x = backend.create(g.x()), gradY = backend.create(g.y()), gradW = backend.create(g.filters());
+        long before = EmulatedDriver.counter("live_bytes");
+        backend.conv().conv2dGradW(gradW, gradY, x, g, 0);
+        grown[i] = EmulatedDriver.counter("live_bytes") - before;
+      }
+    }
+    assertTrue(grown[0] >= 4L * 9 * 4096, grown[0] + " bytes of workspace");
+    assertTrue(grown[1] < grown[0], grown[1] + " bytes of workspace, " + grown[0] + " in deterministic mode");
+  }
+
+  @Test
   void aClosedBackendRefusesWork() throws Exception {
     CudaBackend backend = CudaBackend.emulated();
     Tensor x = backend.create(Shape.vector(2));
+    backend.conv().gemm(x, x, false, backend.create(Shape.matrix(1, 1)), false, 2, 1, 1);
     backend.close();
     backend.close();
     assertThrows(IllegalStateException.class, () -> backend.read(x));
