@@ -140,7 +140,14 @@ final class TrainCommand implements Callable<Integer> {
     }
     RunFolder run = chooseRun();
     List<String> arguments = WorkerArguments.of(spec.commandLine().getParseResult().originalArgs(), run.path(), gpus != null && device.equals("cpu"));
-    return new Supervisor(workers, gpus != null, restarts, run.path(), arguments, System.out::println).run();
+    return new Supervisor(workers, gpus != null, restarts, run.path(), arguments, this::show).run();
+  }
+
+  /** With --json only rank 0's result goes to the standard output, without its rank before it. */
+  private void show(String line) {
+    if (!json) System.out.println(line);
+    else if (line.startsWith("[0] {")) System.out.println(line.substring(4));
+    else System.err.println(line);
   }
 
   private int alone(Recipe recipe, Path folder) throws IOException {

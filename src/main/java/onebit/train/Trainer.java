@@ -272,6 +272,7 @@ public final class Trainer {
 
   /** Whether any rank was asked to stop; asked of all at the same steps. */
   private boolean stopAgreed() {
+    if (communicator.size() == 1) return stopRequested;
     return state.step % communicator.stepsBetweenAgreements() == 0 && communicator.any(stopRequested);
   }
 
