@@ -150,7 +150,6 @@ public final class Model {
    */
   public void synchronise(RankExchange ranks) {
     if (fused) throw new IllegalStateException("Model: built for fused passes; batch norm over several ranks needs Execution.withSharedStatistics");
-    if (fused) throw new IllegalStateException("Model: fused passes take each process's own batch statistics; build it with Execution.withSharedStatistics");
     synchronise(layers, ranks);
   }
 

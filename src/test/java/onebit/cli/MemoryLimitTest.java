@@ -5,10 +5,13 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import onebit.models.Execution.Memory;
 import onebit.ops.Backend;
 import onebit.ops.cuda.EmulatedDriver;
+import onebit.train.MemoryPlan;
 import org.junit.jupiter.api.Test;
 
 class MemoryLimitTest {
@@ -32,8 +35,10 @@ class MemoryLimitTest {
     assumeTrue(refusal == null, refusal);
     try (Backend backend = Workplace.open("cuda-emulated")) {
       assertEquals(Memory.FAST, choice("1GB", backend).recipe().train().memory());
-      MemoryLimit.Choice tiny = choice("18MB", backend);
-      assertEquals(Memory.TINY, tiny.recipe().train().memory(), tiny.words());
+      for (Memory memory : Memory.values()) {
+        MemoryLimit.Choice choice = choice(megabytes(memory, backend) + "MB", backend);
+        assertEquals(memory, choice.recipe().train().memory(), choice.words());
+      }
       String words = assertThrows(IllegalArgumentException.class, () -> choice("8MB", backend)).getMessage();
       assertTrue(words.matches("--memory-limit 8MB: a step of 64 images needs 0\\.\\d\\d GB even with train.memory=tiny; about \\d+ images of a process fit: .*"), words);
     }
@@ -41,6 +46,13 @@ class MemoryLimitTest {
       String words = assertThrows(IllegalArgumentException.class, () -> choice("8GB", backend)).getMessage();
       assertEquals("--memory-limit is about the memory of a CUDA device; the device is cpu", words);
     }
+  }
+
+  /** What a step needs, rounded up. */
+  private static long megabytes(Memory memory, Backend backend) {
+    List<String> overrides = new ArrayList<>(SMALL);
+    overrides.add("train.memory=" + memory.name().toLowerCase(Locale.ROOT));
+    return MemoryPlan.of(Workplace.RECIPES.load("adabin-resnet20-cifar10", overrides), 64, backend.activations()).bytes() / 1_000_000 + 1;
   }
 
   private static MemoryLimit.Choice choice(String limit, Backend backend) {
