@@ -3,13 +3,19 @@
 #
 #   kernels/build.sh OUT.fatbin [WORK_FOLDER]
 #   kernels/build.sh --ladder OUT.fatbin FILE.cu...      other files the same way, for sm_80 and sm_90a only
+#   kernels/build.sh --table README.md                   writes the compiler's registers, shared memory and spills of every kernel for sm_80 and
+#                                                        sm_90a, and the instructions of the bit products, between the marks in README.md
 #
 # Code for sm_75, 80, 86, 89 and 90a, and PTX of compute_90 for what comes later; warnings are errors. Compiled again only when a kernel, a
-# header, the flags or nvcc changed. Without nvcc nothing is made, and the exit code is 0: the CPU and the emulated device need no fatbin.
+# header, the flags or nvcc changed; a bit product without its instruction ends the build. Without nvcc nothing is made, and the exit code is 0: the CPU and the emulated device need no fatbin.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 ladder=() archs=(75 80 86 89 90a)
-if [ "${1:-}" = --ladder ]; then ladder=("${@:3}") archs=(80 90a); set -- "${2:-}"; fi
+table=
+case ${1:-} in
+  --ladder) ladder=("${@:3}") archs=(80 90a); set -- "${2:-}" ;;
+  --table) table=${2:?build.sh: name the README to write into}; set -- "$here/../target/kernels/table.fatbin" ;;
+esac
 out=${1:?build.sh: name the fatbin to make}
 work=${2:-$here/../target/kernels}
 nvcc=${NVCC:-}
@@ -33,13 +39,59 @@ if [ ${#ladder[@]} -gt 0 ]; then
   "$nvcc" "${flags[@]}" --threads 2 -o "$out" "$work/ladder.cu"
   exit 0
 fi
+{ for f in "$here"/*.cu; do echo "#include \"$f\""; done; } >"$work/all.cu"
+plain=(-std=c++17 -O3 -Werror all-warnings)
+
+instructions() { # architecture: the one-bit instructions of each entry of the bit products, as PTX has them
+  local f
+  for f in xnor_gemm xnor_conv2d; do
+    "$nvcc" "${plain[@]}" --ptx -arch="compute_$1" -o "$work/$f.ptx" "$here/$f.cu"
+    awk '/\.entry /{ e = $0; sub(/.*\.entry /, "", e); sub(/\(.*/, "", e); seen[e] = "" }
+      /mma\.sync.*\.b1/{ i = $1; sub(/\.row.*b1\.s32/, "", i); if (index(seen[e], i) == 0) seen[e] = seen[e] (seen[e] == "" ? "" : ", ") i }
+      END { for (e in seen) print e "\t" seen[e] }' "$work/$f.ptx"
+  done | sort
+}
+
+if [ -n "$table" ]; then
+  for arch in 80 90a; do
+    "$nvcc" "${plain[@]}" --resource-usage -cubin -arch="sm_$arch" -o "$work/table.cubin" "$work/all.cu" >"$work/usage.$arch" 2>&1
+  done
+  instructions 80 >"$work/instructions.80"
+  instructions 75 >"$work/instructions.75"
+  {
+    echo "Registers per thread, static shared memory and spilled bytes of every entry, by $("$nvcc" --version | sed -n 's/.*release \([0-9.]*\), V\(.*\)/nvcc \2/p'):"
+    echo
+    echo "| Entry | sm_80 registers | sm_80 shared | sm_80 spilled | sm_90a registers | sm_90a shared | sm_90a spilled |"
+    echo "|---|---|---|---|---|---|---|"
+    awk '/Compiling entry function/{ e = $0; sub(/.*function ./, "", e); sub(/. for.*/, "", e); a = $0 ~ /sm_80/ ? 0 : 3; known[e] = 1 }
+      /spill stores/{ spilled[e, a] = $5 + $9 }
+      /Used [0-9]+ registers/{ r = $0; sub(/.*Used /, "", r); registers[e, a] = r + 0; m = 0; if (match($0, /[0-9]+ bytes smem/)) m = substr($0, RSTART) + 0; shared[e, a] = m }
+      END { for (e in known) printf "| `%s` | %d | %d | %d | %d | %d | %d |\n", e, registers[e, 0], shared[e, 0], spilled[e, 0], registers[e, 3], shared[e, 3], spilled[e, 3] }' \
+      "$work/usage.80" "$work/usage.90a" | sort
+    echo
+    echo "The bit products take dynamic shared memory besides (\`CudaBitOps.room\`). Their one-bit instructions, read from the PTX of each architecture:"
+    echo
+    echo "| Entry | PTX for sm_75 | PTX for sm_80 to sm_90a |"
+    echo "|---|---|---|"
+    join -t "$(printf '\t')" "$work/instructions.75" "$work/instructions.80" | awk -F '\t' '{ printf "| `%s` | %s | %s |\n", $1, $2 == "" ? "none" : $2, $3 == "" ? "none" : $3 }'
+  } >"$work/table.md"
+  awk -v file="$work/table.md" '/<!-- end of the compiler.s table -->/{ off = 0 } !off { print } /<!-- the compiler.s table -->/{ while ((getline line < file) > 0) print line; off = 1 }' "$table" >"$work/readme.md"
+  cmp -s "$work/readme.md" "$table" || cp "$work/readme.md" "$table"
+  exit 0
+fi
+
 sum=$( { "$nvcc" --version; printf '%s\n' "${flags[@]}"; cat "$here"/*.cu "$here"/*.cuh; } | sha256sum | cut -d' ' -f1)
 if [ -e "$work/$sum.fatbin" ]; then
   cmp -s "$work/$sum.fatbin" "$out" || cp "$work/$sum.fatbin" "$out"
   exit 0
 fi
-{ for f in "$here"/*.cu; do echo "#include \"$f\""; done; } >"$work/all.cu"
 "$nvcc" "${flags[@]}" --threads 2 -o "$work/part.fatbin" "$work/all.cu"
+for arch in 75 80; do
+  wrong=$(instructions $arch | awk -F '\t' -v arch=$arch '/^xnor/ && !/filters/ {
+      want = $1 ~ /_popc$/ ? "" : $1 ~ /_xor$/ ? (arch == 75 ? "mma.sync.aligned.m8n8k128.xor.popc" : "") : (arch == 75 ? "" : "mma.sync.aligned.m16n8k256.and.popc, mma.sync.aligned.m16n8k128.and.popc")
+      if ($2 != want) print "kernels/build.sh: " $1 " for sm_" arch " has the one-bit instructions \"" $2 "\"; wanted \"" want "\"" }')
+  [ -z "$wrong" ] || { echo "$wrong" >&2; exit 1; }
+done
 rm -f "$work"/*[0-9a-f].fatbin
 mv "$work/part.fatbin" "$work/$sum.fatbin"
 cp "$work/$sum.fatbin" "$out"

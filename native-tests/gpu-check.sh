@@ -146,6 +146,15 @@ if wanted kernels; then
   else left_out "C++ tests of the kernels" "this package was made without g++"; fi
 fi
 
+# the rungs of the bit products; a package has no source to make them from
+if wanted kernels && [ "$layout" = source ]; then
+  if [ -n "$emulated" ]; then part "rungs of the bit products (not timed)" 240 last_line "$here/run.sh" ladder normal
+  elif [ -n "$perf" ]; then
+    if part "rungs of the bit products" 240 last_line "$here/run.sh" perf; then status=pass; else status=FAIL; fi
+    while IFS= read -r line; do row "${line%%  median*}" "median${line#*  median}" - "$status"; done < <(grep '  median ' "$logs/rungs_of_the_bit_products.log" 2>/dev/null)
+  fi
+fi
+
 if wanted golden; then
   precision=()
   ! has_option check-step --precision || precision=(--precision fp32)
@@ -169,12 +178,14 @@ bench() { # name, seconds, arguments...
 if wanted bench; then
   if [ -n "$emulated" ]; then
     bench "bench step (not timed)" 120 bench step adabin-resnet20-cifar10 --set data.batch=2 --steps 1 --warmup 0
+    bench "bench gemm (not timed)" 60 bench gemm
+    bench "bench conv (not timed)" 60 bench conv
   else
     bench "bench step ResNet-20, batch 128" 90 bench step adabin-resnet20-cifar10 --steps 20
     if [ -n "$perf" ]; then
       bench "bench step ResNet-18 224, batch 256" 120 bench step adabin-resnet18-imagenet --steps 20
-      bench "bench gemm" 60 bench gemm --size 8192,8192,8192
-      bench "bench conv" 90 bench conv --batch 256
+      bench "bench gemm 4096 and 8192" 90 bench gemm
+      bench "bench conv, seven shapes, batch 256" 90 bench conv
     fi
   fi
 fi

@@ -2,12 +2,14 @@
 # run.sh -- builds the kernel tests and runs them
 #
 #   native-tests/run.sh [normal|checked|asan...]   on the emulated device, in both orders of threads; all three variants when none is named
-#   native-tests/run.sh device [IMAGE.fatbin]      on the GPU, and under compute-sanitizer where that is installed
+#   native-tests/run.sh gpu [IMAGE.fatbin]         on the GPU
+#   native-tests/run.sh sanitize [IMAGE.fatbin]    on the GPU under compute-sanitizer
+#   native-tests/run.sh device [IMAGE.fatbin]      both, the second where compute-sanitizer is installed
 #   native-tests/run.sh build PROGRAM              only makes the program, which runs on both
 #   native-tests/run.sh ladder [VARIANT...]        the rungs of ladder/ on the emulated device (normal when none is named)
 #   native-tests/run.sh perf                       the rungs of ladder/ on the GPU: tested, then timed
 #
-# Exit code 0: all passed; 3: g++ is not installed, nothing was run.
+# Exit code 0: all passed; 3: g++, nvcc or compute-sanitizer is missing where it is needed, nothing was run.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/.." && pwd)
@@ -50,12 +52,15 @@ emulated() { # variant
   done
 }
 
-device() { # image
-  local image=${1:-$root/target/classes/onebit/kernels.fatbin} program="$root/target/native-tests/kernel_tests" tool
+gpu() { # image
+  image=${1:-$root/target/classes/onebit/kernels.fatbin} program="$root/target/native-tests/kernel_tests"
   "$root/kernels/build.sh" "$image"
+  [ -e "$image" ] || exit 3
   build "$program" -static-libstdc++ -static-libgcc
-  "$program" "$image"
-  command -v compute-sanitizer >/dev/null || { echo "native-tests/run.sh: compute-sanitizer is not installed; the tests ran without it" >&2; return; }
+}
+
+sanitize() {
+  local tool
   for tool in memcheck racecheck initcheck synccheck; do
     compute-sanitizer --tool "$tool" --error-exitcode 99 "$program" "$image" $([ "$tool" = initcheck ] && echo --no-poison)
   done
@@ -72,7 +77,13 @@ perf() {
 
 [ $# -gt 0 ] || set -- normal checked asan
 case $1 in
-  device) shift; device "$@" ;;
+  gpu) gpu "${2:-}"; "$program" "$image" ;;
+  sanitize)
+    command -v compute-sanitizer >/dev/null || { echo "native-tests/run.sh: compute-sanitizer is not installed; it comes with the CUDA toolkit" >&2; exit 3; }
+    gpu "${2:-}"; sanitize ;;
+  device)
+    gpu "${2:-}"; "$program" "$image"
+    if command -v compute-sanitizer >/dev/null; then sanitize; else echo "native-tests/run.sh: compute-sanitizer is not installed; the tests ran without it" >&2; fi ;;
   ladder) shift; ladder; [ $# -gt 0 ] || set -- normal; for variant in "$@"; do emulated "$variant"; done ;;
   perf) ladder; perf ;;
   build) build "${2:?run.sh: name the program to build}" -static-libstdc++ -static-libgcc ;;

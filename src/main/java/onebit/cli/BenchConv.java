@@ -13,6 +13,7 @@ import onebit.ops.cpu.CpuBitOps;
 import onebit.ops.cpu.CpuConvOps;
 import onebit.ops.cpu.CpuThreads;
 import onebit.ops.cpu.OpenBlas;
+import onebit.ops.cuda.CudaBackend;
 import onebit.report.Json;
 import onebit.tensor.BinarySet;
 import onebit.tensor.BitTensor;
@@ -21,11 +22,12 @@ import onebit.tensor.Tensor;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
-/** Binary 3x3 convolution beside the same one through im2col + sgemm, and the real-valued gradients of ResNet-20. */
+/** Binary 3x3 convolution beside the same one through im2col + sgemm, and the real-valued gradients of ResNet-20; on a GPU beside cuDNN in bfloat16. */
 @Command(name = "conv", mixinStandardHelpOptions = true,
-    description = "Times the binary 3x3 convolutions of ResNet-18 beside im2col + sgemm, and the gradients of ResNet-20's convolutions.")
+    description = "Times the binary 3x3 convolutions of ResNet-18 beside im2col + sgemm, and the gradients of ResNet-20's convolutions; on a GPU beside cuDNN in bfloat16.")
 public final class BenchConv implements Callable<Integer> {
-  private static final int[][] RESNET18 = {{64, 56, 64, 1}, {128, 28, 128, 1}, {256, 14, 256, 1}, {512, 7, 512, 1}, {64, 56, 128, 2}, {128, 28, 256, 2}, {256, 14, 512, 2}};
+  /** Channels, extent, filters, stride. */
+  static final int[][] RESNET18 = {{64, 56, 64, 1}, {128, 28, 128, 1}, {256, 14, 256, 1}, {512, 7, 512, 1}, {64, 56, 128, 2}, {128, 28, 256, 2}, {256, 14, 512, 2}};
   /** Channels, extent, filters, stride, how many such layers. */
   private static final int[][] RESNET20 = {{16, 32, 16, 1, 6}, {16, 32, 32, 2, 1}, {32, 16, 32, 1, 5}, {32, 16, 64, 2, 1}, {64, 8, 64, 1, 5}};
 
@@ -35,8 +37,11 @@ public final class BenchConv implements Callable<Integer> {
   @Option(names = "--warm", defaultValue = "1", description = "Seconds of warm-up of each convolution (default: ${DEFAULT-VALUE}).")
   private double warmSeconds = 1;
 
-  @Option(names = "--batch", defaultValue = "8", description = "Images of the forward convolutions (default: ${DEFAULT-VALUE}).")
-  private int batch = 8;
+  @Option(names = "--batch", description = "Images of the forward convolutions (default: 8; on a GPU 256).")
+  private Integer batch;
+
+  @Option(names = "--device", paramLabel = "NAME", defaultValue = "cpu", description = "Where to compute: " + Workplace.DEVICES + " (default: ${DEFAULT-VALUE}).")
+  private String device = "cpu";
 
   @Option(names = "--json", description = "Print one JSON object as the last line.")
   private boolean json;
@@ -45,7 +50,15 @@ public final class BenchConv implements Callable<Integer> {
 
   @Override
   public Integer call() {
+    if (batch == null) batch = device.equals("cpu") ? 8 : 256;
     if (rounds < 1 || batch < 1) throw new IllegalArgumentException("bench conv: --rounds and --batch must be >= 1, got " + rounds + " and " + batch);
+    if (!device.equals("cpu")) {
+      try (CudaBackend backend = (CudaBackend) Workplace.open(device)) {
+        Map<String, Object> line = new DeviceBench(backend, rounds).conv(batch);
+        if (json) System.out.println(Json.object(line));
+      }
+      return 0;
+    }
     Map<String, Object> line = new LinkedHashMap<>();
     System.out.println("binary: " + CpuBitOps.status() + "; sgemm: " + OpenBlas.status());
     CpuThreads.alone(() -> line.put("oneThread", forward(1)));

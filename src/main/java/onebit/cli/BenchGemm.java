@@ -8,6 +8,7 @@ import java.util.concurrent.Callable;
 import onebit.ops.cpu.CpuBitOps;
 import onebit.ops.cpu.CpuThreads;
 import onebit.ops.cpu.OpenBlas;
+import onebit.ops.cuda.CudaBackend;
 import onebit.report.Json;
 import onebit.tensor.BitTensor;
 import onebit.tensor.Shape;
@@ -16,14 +17,14 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
 /**
- * Binary GEMM, the same in plain Java and OpenBLAS sgemm, in turn on one thread.
+ * Binary GEMM, the same in plain Java and OpenBLAS sgemm, in turn on one thread; on a GPU beside cuBLAS in bfloat16.
  *
  * <pre>
  * Units  giga-operations per second, 2 M N K / median time
  * </pre>
  */
 @Command(name = "gemm", mixinStandardHelpOptions = true,
-    description = "Times the binary matrix product beside OpenBLAS sgemm on one thread: 1024 x 1024 x 4096.")
+    description = "Times the binary matrix product beside OpenBLAS sgemm on one thread, or on a GPU beside cuBLAS in bfloat16.")
 public final class BenchGemm implements Callable<Integer> {
   @Option(names = "--rounds", defaultValue = "31", description = "Runs of each product; the median counts (default: ${DEFAULT-VALUE}).")
   private int rounds = 31;
@@ -31,8 +32,11 @@ public final class BenchGemm implements Callable<Integer> {
   @Option(names = "--warm", defaultValue = "1.5", description = "Seconds of warm-up of each product (default: ${DEFAULT-VALUE}).")
   private double warmSeconds = 1.5;
 
-  @Option(names = "--size", split = ",", defaultValue = "1024,1024,4096", paramLabel = "M,N,K", description = "Sizes (default: ${DEFAULT-VALUE}).")
-  private int[] size = {1024, 1024, 4096};
+  @Option(names = "--size", split = ",", paramLabel = "M,N,K", description = "Sizes (default: 1024,1024,4096; on a GPU 4096 and 8192 of each).")
+  private int[] size;
+
+  @Option(names = "--device", paramLabel = "NAME", defaultValue = "cpu", description = "Where to compute: " + Workplace.DEVICES + " (default: ${DEFAULT-VALUE}).")
+  private String device = "cpu";
 
   @Option(names = "--json", description = "Print one JSON object as the last line.")
   private boolean json;
@@ -40,7 +44,15 @@ public final class BenchGemm implements Callable<Integer> {
   @Override
   public Integer call() {
     if (rounds < 1) throw new IllegalArgumentException("bench gemm: --rounds must be >= 1, got " + rounds);
-    if (size.length != 3 || size[0] < 1 || size[1] < 1 || size[2] < 1) throw new IllegalArgumentException("bench gemm: --size wants three positive numbers M,N,K");
+    if (size != null && (size.length != 3 || size[0] < 1 || size[1] < 1 || size[2] < 1)) throw new IllegalArgumentException("bench gemm: --size wants three positive numbers M,N,K");
+    if (!device.equals("cpu")) {
+      try (CudaBackend backend = (CudaBackend) Workplace.open(device)) {
+        Map<String, Object> line = new DeviceBench(backend, rounds).gemm(size);
+        if (json) System.out.println(Json.object(line));
+      }
+      return 0;
+    }
+    if (size == null) size = new int[] {1024, 1024, 4096};
     int m = size[0], n = size[1], k = size[2];
     Random random = new Random(1);
     BitTensor a = bits(random, m, k), b = bits(random, n, k);

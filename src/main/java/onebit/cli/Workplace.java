@@ -19,6 +19,7 @@ import onebit.ops.cuda.CudaMode;
 import onebit.recipe.DataRecipe;
 import onebit.recipe.Recipe;
 import onebit.recipe.Recipes;
+import onebit.recipe.TrainRecipe;
 import onebit.recipe.RecordBinder;
 import onebit.recipe.TrainRecipe.Precision;
 import onebit.tensor.ElementType;
@@ -73,14 +74,22 @@ final class Workplace {
     throw new IllegalArgumentException("--device " + device + " is not known; known are: " + DEVICES);
   }
 
-  /** The backend of a device name, computing as the recipe says. */
-  static Backend open(String device, Recipe recipe) {
-    return open(device, recipe.train().precision(), recipe.train().deterministic());
-  }
-
   /** The precision that a backend computes in. */
   static Precision precisionOf(Backend backend) {
     return backend.activations() == ElementType.BFLOAT16 ? Precision.BF16 : Precision.FP32;
+  }
+
+  /**
+   * The backend of a device name, as the recipe asks for it.
+   *
+   * @throws IllegalArgumentException if the recipe asks for own kernels where there are none
+   */
+  static Backend open(String device, Recipe recipe) {
+    Backend backend = open(device, recipe.train().precision(), recipe.train().deterministic());
+    if (recipe.train().realProducts() == TrainRecipe.RealProducts.LIBRARY) return backend;
+    if (backend instanceof CudaBackend cuda) return cuda.useOwnProducts();
+    backend.close();
+    throw new IllegalArgumentException("train.realProducts own: --device " + device + " has no own kernels for that; it is for cuda, cuda:N and cuda-emulated");
   }
 
   /**

@@ -61,6 +61,9 @@ public interface Backend extends AutoCloseable {
 
   void write(Tensor to, byte[] values);
 
+  /** Sets the bits to words as {@link #read(BitTensor)} gives them. */
+  void write(BitTensor to, long[] words);
+
   /** A copy of the values on the host, in memory order. */
   float[] read(Tensor from);
 

@@ -19,6 +19,16 @@ public interface BitOps {
   void unpack(Tensor x, BitTensor bits, BinarySet set);
 
   /**
+   * counts[at] = the ones of now, and how many bits differ from before; then before = now.
+   *
+   * <pre>
+   * Shapes  counts [K][2] float32; before and now of the same rows and bits
+   * Source  Helwegen et al. 2019 (arXiv 1906.02107): the flip ratio
+   * </pre>
+   */
+  void changedBits(Tensor counts, int at, BitTensor before, BitTensor now);
+
+  /**
    * y[m][n] = sum over k of a[m][k] * b[n][k] with a, b in {-1, +1}, exact.
    *
    * <pre>

@@ -29,6 +29,16 @@ public final class ConvRules {
     }
   }
 
+  public static void requireChangedBits(Tensor counts, int at, BitTensor before, BitTensor now) {
+    if (before.rows() != now.rows() || before.bits() != now.bits()) {
+      throw new IllegalArgumentException("changedBits: before has " + before.rows() + " rows of " + before.bits() + " bits, now has " + now.rows() + " of "
+          + now.bits() + "; they must be equal");
+    }
+    if (at < 0 || 2 * at + 1 >= counts.size()) {
+      throw new IllegalArgumentException("changedBits: at is " + at + ", counts has room for " + counts.size() / 2);
+    }
+  }
+
   public static void requireXnorGemm(Tensor y, BitTensor a, BitTensor b) {
     if (a.bits() != b.bits()) {
       throw new IllegalArgumentException("xnorGemm: a has " + a.bits() + " bits per row, b has " + b.bits() + "; they must be equal");

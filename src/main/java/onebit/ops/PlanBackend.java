@@ -138,6 +138,12 @@ public final class PlanBackend implements Backend {
   }
 
   @Override
+  public void write(BitTensor to, long[] words) {
+    arena.next();
+    note(to.memory());
+  }
+
+  @Override
   public float[] read(Tensor from) {
     use(from);
     return new float[from.size()];

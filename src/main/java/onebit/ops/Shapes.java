@@ -197,4 +197,18 @@ public final class Shapes {
           + ranks + " times as many");
     }
   }
+
+  /** @throws IllegalArgumentException unless pixels are as many images of y's channels, choices three whole numbers each, and the statistics one per channel */
+  public static void requireAugment(Tensor y, Tensor pixels, Tensor choices, float[] mean, float[] deviation) {
+    requireType("augment", "pixels", pixels, ElementType.UINT8);
+    requireType("augment", "choices", choices, ElementType.INT32);
+    Shape to = y.shape(), from = pixels.shape();
+    if (to.rank() != 4 || from.rank() != 4 || to.d0() != from.d0() || to.d3() != from.d3() || choices.size() != 3 * to.d0()) {
+      throw new IllegalArgumentException("augment: y " + to + ", pixels " + from + " and choices " + choices.shape() + " do not fit; wanted N,H,W,C twice and [N][3]");
+    }
+    if (mean.length != to.d3() || deviation.length != to.d3()) {
+      throw new IllegalArgumentException("augment: images have " + to.d3() + " channels, mean has " + mean.length + " and deviation " + deviation.length
+          + "; they must be equal");
+    }
+  }
 }

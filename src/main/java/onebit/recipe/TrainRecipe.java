@@ -18,6 +18,8 @@ import onebit.recipe.keys.Range;
  * @param passes auto: fused passes on a CUDA device; simple: a launch or more for every layer; fused: everywhere
  * @param memory fast: keep the results of binary convolutions for backward; compact: compute them again from bits; tiny: and most of the
  *     values between them
+ * @param realProducts library: real-valued convolutions and products of a GPU by cuDNN and cuBLAS; own: by the own kernels, slow, for hosts without
+ *     these libraries
  */
 public record TrainRecipe(
     @Range(min = 1, max = 100_000) int epochs,
@@ -28,12 +30,16 @@ public record TrainRecipe(
     @Default("true") boolean deterministic,
     @Default("auto") Execution.Passes passes,
     @Default("fast") Execution.Memory memory,
+    @Default("library") RealProducts realProducts,
     Optional<String> initFrom,
     @Range(min = 1, max = 100_000) Optional<Integer> stopAfter,
     @Default("8") @Range(min = 0, max = 1000) double spikeGuard) {
 
   /** bfloat16 or float32; weights, statistics, sums and checkpoints are float32 in both. */
   public enum Precision { AUTO, BF16, FP32 }
+
+  /** Who multiplies real values on a GPU. */
+  public enum RealProducts { LIBRARY, OWN }
 
   /** @throws IllegalArgumentException if no epoch is left */
   public TrainRecipe {

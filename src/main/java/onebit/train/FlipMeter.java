@@ -7,6 +7,9 @@ import java.util.Map;
 import onebit.checkpoint.NamedTensor;
 import onebit.layers.BinaryConv2d;
 import onebit.ops.Backend;
+import onebit.tensor.BitTensor;
+import onebit.tensor.Shape;
+import onebit.tensor.Tensor;
 
 /**
  * Share of filter bits that changed since the last look, and share of +1 bits, per binary layer.
@@ -19,39 +22,52 @@ final class FlipMeter {
   private static final String PREFIX = "bits/";
   private final Backend backend;
   private final List<BinaryConv2d> layers;
-  private final Map<String, long[]> before = new LinkedHashMap<>();
+  private final Tensor counts;
+  private final Map<String, BitTensor> before = new LinkedHashMap<>();
 
   FlipMeter(Backend backend, List<BinaryConv2d> layers) {
     this.backend = backend;
     this.layers = layers;
+    counts = backend.create(Shape.matrix(Math.max(1, layers.size()), 2));
   }
 
-  /** Adds flip/LAYER (absent at the first look) and plus/LAYER to the record, and remembers the bits. */
+  /** Adds flip/LAYER (absent at the first look) and plus/LAYER to the record, and remembers the bits; one read for all layers. */
   void measure(Map<String, Object> record) {
-    for (BinaryConv2d layer : layers) {
-      long[] now = backend.read(layer.filterBits()), then = before.put(layer.name(), now);
-      double bits = (double) layer.filterBits().rows() * layer.filterBits().bits();
-      long ones = 0, flips = 0;
-      for (int i = 0; i < now.length; i++) {
-        ones += Long.bitCount(now[i]);
-        if (then != null) flips += Long.bitCount(now[i] ^ then[i]);
-      }
-      if (then != null) record.put("flip/" + layer.name(), flips / bits);
-      record.put("plus/" + layer.name(), ones / bits);
+    boolean[] known = new boolean[layers.size()];
+    for (int i = 0; i < known.length; i++) {
+      BinaryConv2d layer = layers.get(i);
+      known[i] = before.containsKey(layer.name());
+      backend.bits().changedBits(counts, i, before(layer), layer.filterBits());
     }
+    float[] found = backend.read(counts);
+    for (int i = 0; i < known.length; i++) {
+      BinaryConv2d layer = layers.get(i);
+      double bits = (double) layer.filterBits().rows() * layer.filterBits().bits();
+      if (known[i]) record.put("flip/" + layer.name(), found[2 * i + 1] / bits);
+      record.put("plus/" + layer.name(), found[2 * i] / bits);
+    }
+  }
+
+  private BitTensor before(BinaryConv2d layer) {
+    return before.computeIfAbsent(layer.name(), name -> backend.createBits(layer.filterBits().rows(), layer.filterBits().bits()));
   }
 
   /** The remembered bits, for the checkpoint. */
   List<NamedTensor> save() {
     List<NamedTensor> all = new ArrayList<>();
-    before.forEach((name, words) -> all.add(NamedTensor.ofLongs(PREFIX + name, new int[] {words.length}, words)));
+    before.forEach((name, bits) -> {
+      long[] words = backend.read(bits);
+      all.add(NamedTensor.ofLongs(PREFIX + name, new int[] {words.length}, words));
+    });
     return all;
   }
 
-  /** Takes up the bits of a checkpoint; other tensors are passed over. */
+  /** Takes up the bits of a checkpoint; other tensors, and those of layers that are not here, are passed over. */
   void load(List<NamedTensor> tensors) {
     for (NamedTensor tensor : tensors) {
-      if (tensor.name().startsWith(PREFIX)) before.put(tensor.name().substring(PREFIX.length()), tensor.longs());
+      for (BinaryConv2d layer : layers) {
+        if (tensor.name().equals(PREFIX + layer.name())) backend.write(before(layer), tensor.longs());
+      }
     }
   }
 }

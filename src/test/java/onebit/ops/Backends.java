@@ -50,7 +50,8 @@ public final class Backends {
       devices(true, CudaMode.FLOAT32).stream().map(DeviceBitOps::new).map(d -> new Named<BitOps>(d.name(), d)),
       devices(false, CudaMode.BFLOAT16).stream().map(DeviceBitOps::new).map(d -> new Named<BitOps>(d.name(), d, true))).toList();
   private static final List<Named<ConvOps>> CONV_DEVICES = Stream.concat(
-      devices(false, CudaMode.FLOAT32).stream().map(Supplier::get).map(d -> new Named<ConvOps>(d.toString(), new DeviceConvOps(d))),
+      devices(false, CudaMode.FLOAT32).stream().flatMap(open -> Stream.of(open.get(), ((CudaBackend) open.get()).useOwnProducts()))
+          .map(d -> new Named<ConvOps>(d.toString(), new DeviceConvOps(d))),
       devices(false, CudaMode.BFLOAT16).stream().map(Supplier::get).map(d -> new Named<ConvOps>(d.toString(), new DeviceConvOps(d), true))).toList();
 
   private static List<String> asked() {
@@ -87,21 +88,23 @@ public final class Backends {
   }
 
   public static Stream<Named<BitOps>> bitOps() {
-    return Stream.concat(host(new Named<>("cpu", new CpuBitOps()), new Named<>("cpu-plain", CpuBitOps.plain())), BIT_DEVICES.stream());
+    return Stream.concat(host(new Named<BitOps>("cpu", new CpuBitOps()), new Named<BitOps>("cpu-plain", CpuBitOps.plain())), BIT_DEVICES.stream())
+        .map(named -> new Named<>(named.name(), RecordedOps.of(BitOps.class, named.name(), named.ops()), named.rounds()));
   }
 
   public static Stream<Named<ConvOps>> convOps() {
-    return Stream.concat(host(new Named<>("cpu", new CpuConvOps()), new Named<>("cpu-columns", CpuConvOps.throughColumns())), CONV_DEVICES.stream());
+    return Stream.concat(host(new Named<ConvOps>("cpu", new CpuConvOps()), new Named<ConvOps>("cpu-columns", CpuConvOps.throughColumns())), CONV_DEVICES.stream())
+        .map(named -> new Named<>(named.name(), RecordedOps.of(ConvOps.class, named.name(), named.ops()), named.rounds()));
   }
 
   /** Whole backends, new for every test, which closes its own; it creates, writes and reads its tensors through them. */
   public static Stream<Backend> backends() {
     Stream<Backend> host = ASKED.contains("cpu") ? Stream.of(new CpuBackend()) : Stream.empty();
-    return Stream.concat(host, devices(false, CudaMode.FLOAT32).stream().map(Supplier::get));
+    return Stream.concat(host, devices(false, CudaMode.FLOAT32).stream().map(Supplier::get)).map(RecordedOps::of);
   }
 
   /** The same, and the device with bfloat16 activations. */
   public static Stream<Backend> precisions() {
-    return Stream.concat(backends(), devices(false, CudaMode.BFLOAT16).stream().map(Supplier::get));
+    return Stream.concat(backends(), devices(false, CudaMode.BFLOAT16).stream().map(Supplier::get).map(RecordedOps::of));
   }
 }

@@ -88,6 +88,31 @@ class BitOpsTest {
     }
   }
 
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("backends")
+  void changedBitsCountsOnesAndChangesAndRemembersTheBits(Backends.Named<BitOps> backend) {
+    Random random = new Random(6);
+    for (int bits : CHANNELS) {
+      BitTensor before = random(random, 9, bits), now = random(random, 9, bits);
+      float ones = 0, changes = 0;
+      for (int row = 0; row < 9; row++) {
+        for (int i = 0; i < bits; i++) {
+          ones += bit(now, row, i) ? 1 : 0;
+          changes += bit(now, row, i) != bit(before, row, i) ? 1 : 0;
+        }
+      }
+      Tensor counts = Tensor.of(Shape.matrix(3, 2), -1, -1, -1, -1, -1, -1);
+      backend.ops().changedBits(counts, 1, before, now);
+      assertArrayEquals(new float[] {-1, -1, ones, changes, -1, -1}, counts.floats());
+      assertArrayEquals(now.longs(), before.longs());
+      backend.ops().changedBits(counts, 2, before, now);
+      assertArrayEquals(new float[] {-1, -1, ones, changes, ones, 0}, counts.floats());
+    }
+    var e = assertThrows(IllegalArgumentException.class,
+        () -> backend.ops().changedBits(Tensor.of(Shape.matrix(1, 2), new float[2]), 1, bits(1, 4), bits(1, 4)));
+    assertEquals("changedBits: at is 1, counts has room for 1", e.getMessage());
+  }
+
   static Stream<Arguments> convolutions() {
     List<ConvGeometry> list = new ArrayList<>();
     for (int c : CHANNELS) {

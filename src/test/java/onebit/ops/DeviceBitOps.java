@@ -86,6 +86,16 @@ final class DeviceBitOps implements BitOps {
   }
 
   @Override
+  public void changedBits(Tensor counts, int at, BitTensor before, BitTensor now) {
+    begin();
+    Tensor to = sent(counts);
+    BitTensor old = sent(before);
+    device.bits().changedBits(to, at, old, sent(now));
+    fetch(device, counts, to);
+    System.arraycopy(device.read(old), 0, before.longs(), 0, before.rows() * before.words());
+  }
+
+  @Override
   public void xnorGemm(Tensor y, BitTensor a, BitTensor b) {
     begin();
     Tensor to = sent(y);

@@ -4,6 +4,8 @@ import static onebit.ops.Fresh.assertRefused;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 
 import java.util.Arrays;
+import java.util.List;
+import java.util.Random;
 import onebit.ops.PointOps.Activation;
 import onebit.tensor.ElementType;
 import onebit.tensor.Shape;
@@ -178,6 +180,37 @@ class PointOpsTest {
     assertRefused("normalize: images have 3 channels, mean has 2 and deviation 3; they must be equal",
         () -> backend.point().normalize(y, from, new float[2], deviation));
     assertRefused("normalize: pixels is FLOAT32; it must be UINT8", () -> backend.point().normalize(y, backend.create(shape), mean, deviation));
+  }
+
+  @OnEveryBackend
+  void augmentCropsFromBlackFlipsAndScales(Backend backend) {
+    Fresh fresh = new Fresh(backend, 10);
+    Random random = new Random(10);
+    Shape small = Shape.image(3, 5, 4, 3), large = Shape.image(3, 6, 7, 3);
+    for (Shape to : List.of(small, large)) {
+      Shape from = to == small ? large : small;
+      byte[] bytes = new byte[from.size()];
+      random.nextBytes(bytes);
+      int[] choices = new int[9];
+      for (int i = 0; i < 9; i++) choices[i] = i % 3 == 2 ? random.nextInt(2) : random.nextInt(7) - 3;
+      float[] mean = {0.4f, 0.5f, 0.6f}, deviation = {0.2f, 0.3f, 0.25f};
+      double[] want = new double[to.size()];
+      for (int i = 0; i < want.length; i++) {
+        int c = i % 3, w = i / 3 % to.d2(), h = i / 3 / to.d2() % to.d1(), n = i / 3 / to.d2() / to.d1();
+        int down = h + choices[3 * n], along = choices[3 * n + 1] + (choices[3 * n + 2] == 1 ? to.d2() - 1 - w : w);
+        boolean inside = down >= 0 && down < from.d1() && along >= 0 && along < from.d2();
+        double pixel = inside ? Byte.toUnsignedInt(bytes[((n * from.d1() + down) * from.d2() + along) * 3 + c]) : 0;
+        want[i] = (pixel / 255 - mean[c]) / deviation[c];
+      }
+      Tensor pixels = backend.create(from, ElementType.UINT8), chosen = backend.create(Shape.matrix(3, 3), ElementType.INT32), y = fresh.garbage(to);
+      backend.write(pixels, bytes);
+      backend.write(chosen, choices);
+      backend.point().augment(y, pixels, chosen, mean, deviation);
+      fresh.assertClose("y", want, y, 1e-6);
+      assertRefused("augment: images have 3 channels, mean has 2 and deviation 3; they must be equal",
+          () -> backend.point().augment(y, pixels, chosen, new float[2], deviation));
+      assertRefused("augment: choices is UINT8; it must be INT32", () -> backend.point().augment(y, pixels, pixels, mean, deviation));
+    }
   }
 
   @OnEveryBackend

@@ -84,6 +84,11 @@ public final class CpuBackend implements Backend {
   }
 
   @Override
+  public void write(BitTensor to, long[] words) {
+    System.arraycopy(words, 0, to.longs(), 0, to.rows() * to.words());
+  }
+
+  @Override
   public float[] read(Tensor from) {
     return Arrays.copyOf(from.floats(), from.size());
   }

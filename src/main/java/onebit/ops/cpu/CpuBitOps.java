@@ -83,6 +83,20 @@ public final class CpuBitOps implements BitOps {
   }
 
   @Override
+  public void changedBits(Tensor counts, int at, BitTensor before, BitTensor now) {
+    ConvRules.requireChangedBits(counts, at, before, now);
+    long[] old = before.longs(), fresh = now.longs();
+    long ones = 0, changes = 0;
+    for (int i = 0, n = now.rows() * now.words(); i < n; i++) {
+      ones += Long.bitCount(fresh[i]);
+      changes += Long.bitCount(fresh[i] ^ old[i]);
+      old[i] = fresh[i];
+    }
+    counts.floats()[2 * at] = ones;
+    counts.floats()[2 * at + 1] = changes;
+  }
+
+  @Override
   public void xnorGemm(Tensor y, BitTensor a, BitTensor b) {
     ConvRules.requireXnorGemm(y, a, b);
     n = b.rows();

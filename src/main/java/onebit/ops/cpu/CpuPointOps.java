@@ -283,6 +283,22 @@ final class CpuPointOps implements PointOps {
   }
 
   @Override
+  public void augment(Tensor y, Tensor pixels, Tensor choices, float[] mean, float[] deviation) {
+    Shapes.requireAugment(y, pixels, choices, mean, deviation);
+    int height = y.shape().d1(), width = y.shape().d2(), channels = y.shape().d3(), fromHeight = pixels.shape().d1(), fromWidth = pixels.shape().d2();
+    float[] ys = y.floats();
+    byte[] from = pixels.bytes();
+    int[] chosen = choices.ints();
+    for (int i = 0, n = y.size(); i < n; i++) {
+      int c = i % channels, w = i / channels % width, h = i / channels / width % height, image = i / channels / width / height;
+      int down = chosen[3 * image] + h, along = chosen[3 * image + 1] + (chosen[3 * image + 2] != 0 ? width - 1 - w : w);
+      boolean inside = down >= 0 && down < fromHeight && along >= 0 && along < fromWidth;
+      float pixel = inside ? from[((image * fromHeight + down) * fromWidth + along) * channels + c] & 255 : 0;
+      ys[i] = (pixel / 255f - mean[c]) / deviation[c];
+    }
+  }
+
+  @Override
   public void countNonFinite(Tensor count, Tensor x) {
     Shapes.requireCount("countNonFinite", "count", count, 1);
     count.floats()[0] = nonFinite(x);

@@ -104,6 +104,22 @@ public final class CudaBackend implements Backend, DeviceStreams {
     return new CudaBackend(name, CudaDevice.emulated(), product, mode);
   }
 
+  /** From now on the own kernels do the real-valued convolutions and products, slowly, and neither cuDNN nor cuBLAS is needed. */
+  public CudaBackend useOwnProducts() {
+    conv.useOwnProducts();
+    return this;
+  }
+
+  /** Whether this is the emulated device, which stands for no GPU. */
+  public boolean isEmulated() {
+    return device.isEmulated();
+  }
+
+  /** Times work on this device; refuses on the emulated one. */
+  public DeviceClock clock() {
+    return new DeviceClock(device);
+  }
+
   @Override
   public String name() {
     return name;
@@ -111,7 +127,7 @@ public final class CudaBackend implements Backend, DeviceStreams {
 
   @Override
   public String toString() {
-    return activations == ElementType.BFLOAT16 ? name + " bf16" : name;
+    return name + (conv.usesOwnProducts() ? "-own" : "") + (activations == ElementType.BFLOAT16 ? " bf16" : "");
   }
 
   @Override
@@ -123,8 +139,13 @@ public final class CudaBackend implements Backend, DeviceStreams {
         : hasBfloat16(device) ? "precision fp32" : "precision fp32, the device has no bfloat16");
     lines.add("bit products: " + product);
     lines.add("steps: " + (device.replays() ? "replayed as CUDA graphs" : "call by call"));
-    lines.add("cuBLAS: " + (device.libraries().cublas() ? "loaded" : "missing, linear layers cannot run"));
-    lines.add("cuDNN: " + (device.libraries().cudnn() ? deterministic ? "deterministic algorithms" : "fastest algorithms, not the same bits on every run" : "missing, real-valued convolutions cannot run"));
+    if (conv.usesOwnProducts()) {
+      lines.add("real-valued convolutions and products: own kernels, slow, as asked");
+    } else {
+      lines.add("cuBLAS: " + (device.libraries().cublas() ? "loaded" : "missing, linear layers cannot run; --set train.realProducts=own lets the own kernels do it"));
+      lines.add("cuDNN: " + (device.libraries().cudnn() ? deterministic ? "deterministic algorithms" : "fastest algorithms, not the same bits on every run"
+          : "missing, real-valued convolutions cannot run; --set train.realProducts=own lets the own kernels do it"));
+    }
     lines.addAll(device.libraries().notes());
     return lines;
   }
@@ -136,7 +157,6 @@ public final class CudaBackend implements Backend, DeviceStreams {
 
   @Override
   public Tensor create(Shape shape, ElementType type) {
-    if (type == ElementType.INT16) throw new IllegalArgumentException("cuda: tensors of INT16 are not used; values are FLOAT32 or BFLOAT16");
     return new Tensor(shape, type, device.allocate((long) shape.size() * type.bytes()));
   }
 
@@ -198,6 +218,14 @@ public final class CudaBackend implements Backend, DeviceStreams {
   @Override
   public void write(Tensor to, byte[] values) {
     upload(to, ElementType.UINT8, values.length, MemorySegment.ofArray(values));
+  }
+
+  @Override
+  public void write(BitTensor to, long[] words) {
+    int narrow = CudaBitOps.words(to.bits()), wide = to.words();
+    int[] packed = new int[Math.multiplyExact(to.rows(), narrow)];
+    for (int i = 0; i < packed.length; i++) packed[i] = (int) (words[i / narrow * wide + i % narrow / 2] >>> 32 * (i % narrow % 2));
+    device.upload(device.memory(to), MemorySegment.ofArray(packed));
   }
 
   private void upload(Tensor to, ElementType type, int count, MemorySegment values) {

@@ -12,7 +12,7 @@ import onebit.tensor.Tensor;
  * Packed bits on the device: products on the tensor cores from sm_75 to sm_90, by population count elsewhere.
  *
  * <pre>
- * Twin  kernels/pack.cu, unpack.cu, xnor_gemm.cu, xnor_conv2d.cu
+ * Twin  kernels/pack.cu, unpack.cu, xnor_gemm.cu, xnor_conv2d.cu, changed_bits.cu
  * </pre>
  */
 final class CudaBitOps implements BitOps {
@@ -69,6 +69,12 @@ final class CudaBitOps implements BitOps {
     ConvRules.requireSet("unpack", "set", set, bits.rows());
     device.kernel("unpack", x).element(x).bits(bits).tensor(set.centre()).tensor(set.distance()).integer(set.count() == 1 ? 0 : 1).integer(x.size())
         .integer(bits.bits()).each(x.size());
+  }
+
+  @Override
+  public void changedBits(Tensor counts, int at, BitTensor before, BitTensor now) {
+    ConvRules.requireChangedBits(counts, at, before, now);
+    device.kernel("changed_bits").tensor(counts).bits(before).bits(now).integer(Math.multiplyExact(now.rows(), words(now.bits()))).integer(at).blocks(1, 256);
   }
 
   @Override

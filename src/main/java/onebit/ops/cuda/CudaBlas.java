@@ -25,7 +25,7 @@ final class CudaBlas implements AutoCloseable {
     this.device = device;
     if (!device.libraries().cublas()) {
       throw new CudaException("cuBLAS: linear layers on the GPU need libcublas.so.12 or .13, which was not found; set ONEBIT_CUDA_LIBS to its folder, "
-          + "`onebit doctor` lists the folders searched", 0);
+          + "`onebit doctor` lists the folders searched, or let the own slow kernels do it with --set train.realProducts=own", 0);
     }
     device.enter();
     check("cublasCreate", JCublas2.cublasCreate(handle));

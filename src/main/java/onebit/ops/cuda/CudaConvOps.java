@@ -8,10 +8,10 @@ import onebit.tensor.ElementType;
 import onebit.tensor.Tensor;
 
 /**
- * Real-valued convolution by cuDNN, matrix products by cuBLAS; a border that is not 0 is written around a copy of x first.
+ * Real-valued convolution by cuDNN, matrix products by cuBLAS, or both by the own kernels where asked for; a border that is not 0 is written around a copy of x first.
  *
  * <pre>
- * Twin  kernels/pad_border.cu, convert.cu
+ * Twin  kernels/pad_border.cu, convert.cu, direct_conv2d.cu
  * </pre>
  */
 final class CudaConvOps implements ConvOps, AutoCloseable {
@@ -19,10 +19,20 @@ final class CudaConvOps implements ConvOps, AutoCloseable {
   private final boolean deterministic;
   private CudaDnn dnn;
   private CudaBlas blas;
+  private DirectProducts own;
 
   CudaConvOps(CudaDevice device, boolean deterministic) {
     this.device = device;
     this.deterministic = deterministic;
+  }
+
+  /** From now on the own kernels do what cuDNN and cuBLAS did. */
+  void useOwnProducts() {
+    own = new DirectProducts(device);
+  }
+
+  boolean usesOwnProducts() {
+    return own != null;
   }
 
   private CudaDnn dnn() {
@@ -40,7 +50,9 @@ final class CudaConvOps implements ConvOps, AutoCloseable {
     ConvRules.requireConv2d("conv2d", x, w, y, g);
     ConvRules.requireSameType("conv2d", "x", x, "y", y);
     if (g.n() == 0) return;
-    dnn().forward(device.memory(y), bordered(x, g, border), as(x.type(), w, CudaDevice.Scratch.RIGHT), bordered(g, border), x.type());
+    DeviceMemory from = bordered(x, g, border), filters = as(x.type(), w, CudaDevice.Scratch.RIGHT);
+    if (own != null) own.forward(device.memory(y), from, filters, bordered(g, border), x.type());
+    else dnn().forward(device.memory(y), from, filters, bordered(g, border), x.type());
   }
 
   @Override
@@ -48,7 +60,9 @@ final class CudaConvOps implements ConvOps, AutoCloseable {
     ConvRules.requireConv2d("conv2dGradX", gradX, w, gradY, g);
     ConvRules.requireSameType("conv2dGradX", "gradX", gradX, "gradY", gradY);
     if (g.n() == 0) return;
-    dnn().gradX(device.memory(gradX), device.memory(gradY), as(gradX.type(), w, CudaDevice.Scratch.RIGHT), g, gradX.type());
+    DeviceMemory filters = as(gradX.type(), w, CudaDevice.Scratch.RIGHT);
+    if (own != null) own.gradX(device.memory(gradX), device.memory(gradY), filters, g, gradX.type());
+    else dnn().gradX(device.memory(gradX), device.memory(gradY), filters, g, gradX.type());
   }
 
   @Override
@@ -58,6 +72,8 @@ final class CudaConvOps implements ConvOps, AutoCloseable {
     Shapes.requireType("conv2dGradW", "gradW", gradW, ElementType.FLOAT32);
     if (g.n() == 0) {
       device.fill(device.memory(gradW), 0, gradW.size());
+    } else if (own != null) {
+      own.gradW(device.memory(gradW), device.memory(gradY), bordered(x, g, border), bordered(g, border), x.type());
     } else if (x.type() == ElementType.FLOAT32) {
       dnn().gradW(device.memory(gradW), device.memory(gradY), bordered(x, g, border), bordered(g, border), ElementType.FLOAT32);
     } else {
@@ -120,8 +136,9 @@ final class CudaConvOps implements ConvOps, AutoCloseable {
     } else if (m > 0 && n > 0) {
       boolean rounded = a.type() == ElementType.BFLOAT16 || b.type() == ElementType.BFLOAT16 || c.type() == ElementType.BFLOAT16;
       ElementType factors = rounded ? ElementType.BFLOAT16 : ElementType.FLOAT32;
-      blas().gemm(device.memory(c), c.type(), as(factors, a, CudaDevice.Scratch.LEFT), transposeA, as(factors, b, CudaDevice.Scratch.RIGHT), transposeB,
-          factors, m, n, k);
+      DeviceMemory left = as(factors, a, CudaDevice.Scratch.LEFT), right = as(factors, b, CudaDevice.Scratch.RIGHT);
+      if (own != null) own.gemm(device.memory(c), c.type(), left, transposeA, right, transposeB, factors, m, n, k);
+      else blas().gemm(device.memory(c), c.type(), left, transposeA, right, transposeB, factors, m, n, k);
     }
   }
 

@@ -185,7 +185,11 @@ final class CudaDevice implements AutoCloseable {
 
   /** The kernel of that name for elements like those of x: the entry of that name on float32, name_bf16 on bfloat16. */
   Kernel kernel(String name, Tensor x) {
-    if (x.type() != ElementType.BFLOAT16) return kernel(name);
+    return kernel(name, x.type());
+  }
+
+  Kernel kernel(String name, ElementType elements) {
+    if (elements != ElementType.BFLOAT16) return kernel(name);
     return roundedKernels.computeIfAbsent(name, n -> find(n + "_bf16", ElementType.BFLOAT16));
   }
 

@@ -56,7 +56,8 @@ final class CudaDnn implements AutoCloseable {
     this.deterministic = deterministic;
     if (!device.libraries().cudnn()) {
       throw new CudaException("cuDNN: real-valued convolutions on the GPU, and the backward of binary ones, need libcudnn.so.8 or .9, which was not "
-          + "found; set ONEBIT_CUDA_LIBS to its folder, `onebit doctor` lists the folders searched", 0);
+          + "found; set ONEBIT_CUDA_LIBS to its folder, `onebit doctor` lists the folders searched, or let the own slow kernels do it with "
+          + "--set train.realProducts=own", 0);
     }
     device.enter();
     check("cudnnCreate", JCudnn.cudnnCreate(handle), "");

@@ -11,7 +11,7 @@ import onebit.tensor.Tensor;
  * Element-wise ops on the device, one launch each; sums over rows take two.
  *
  * <pre>
- * Twin  kernels/add.cu, activate.cu, maxout.cu, concat.cu, convert.cu, planar.cu, normalize.cu, non_finite.cu
+ * Twin  kernels/add.cu, activate.cu, maxout.cu, concat.cu, convert.cu, planar.cu, normalize.cu, augment.cu, non_finite.cu
  * </pre>
  */
 final class CudaPointOps implements PointOps {
@@ -154,6 +154,14 @@ final class CudaPointOps implements PointOps {
     }
     keep(mean, deviation);
     device.kernel("normalize", y).element(y).tensor(pixels).memory(statisticsMemory).integer(y.size()).integer(channels).each(y.size());
+  }
+
+  @Override
+  public void augment(Tensor y, Tensor pixels, Tensor choices, float[] mean, float[] deviation) {
+    Shapes.requireAugment(y, pixels, choices, mean, deviation);
+    keep(mean, deviation);
+    device.kernel("augment", y).element(y).tensor(pixels).tensor(choices).memory(statisticsMemory).integer(y.size()).integer(y.shape().d1())
+        .integer(y.shape().d2()).integer(y.shape().d3()).integer(pixels.shape().d1()).integer(pixels.shape().d2()).each(y.size());
   }
 
   /** Sends the statistics to the device where they are not there yet. */
