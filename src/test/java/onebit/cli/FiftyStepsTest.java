@@ -17,6 +17,7 @@ import onebit.ops.Inlet;
 import onebit.ops.cuda.EmulatedDriver;
 import onebit.recipe.DataRecipe;
 import onebit.recipe.Recipe;
+import onebit.recipe.TrainRecipe.Precision;
 import onebit.tensor.Shape;
 import onebit.tensor.Tensor;
 import onebit.train.InputPipeline;
@@ -57,7 +58,7 @@ class FiftyStepsTest {
     DataRecipe data = recipe.data();
     Dataset digits = InputPipeline.open(data, null, Split.TRAIN, seed);
     double[] losses = new double[STEPS];
-    try (Backend backend = Workplace.open(name); Loader loader = InputPipeline.training(data, digits, BATCH, seed, LoaderWatch.STRICT)) {
+    try (Backend backend = Workplace.open(name, Precision.FP32, true); Loader loader = InputPipeline.training(data, digits, BATCH, seed, LoaderWatch.STRICT)) {
       TrainStep step = TrainStep.of(recipe, backend, BATCH);
       Shape shape = Shape.image(BATCH, data.height(), data.width(), data.channels());
       Inlet inlet = backend.inlet(shape);

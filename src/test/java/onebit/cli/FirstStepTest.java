@@ -14,6 +14,7 @@ import onebit.ops.cpu.CpuBackend;
 import onebit.ops.cuda.EmulatedDriver;
 import onebit.optim.Sgd;
 import onebit.recipe.Recipe;
+import onebit.recipe.TrainRecipe.Precision;
 import onebit.tensor.Parameter;
 import onebit.tensor.Shape;
 import onebit.tensor.Tensor;
@@ -61,7 +62,7 @@ class FirstStepTest {
     for (int i = 0; i < images.length; i++) images[i] = (float) random.nextGaussian();
     int[] labels = random.ints(BATCH, 0, recipe.data().classes()).toArray();
     SafePoint safe = SafePoint.of(recipe.method());
-    try (Backend cpu = safe.listening(new CpuBackend()); Backend device = Workplace.open(gpu ? "cuda" : "cuda-emulated")) {
+    try (Backend cpu = safe.listening(new CpuBackend()); Backend device = Workplace.open(gpu ? "cuda" : "cuda-emulated", Precision.FP32, true)) {
       Model first = model(recipe, shape, cpu, surrogates), second = model(recipe, shape, device, surrogates);
       safe.find(first, tensor(cpu, shape, images));
       assertEquals(first.binaryLayers().size(), safe.signs(), "binarizations that were looked at");
