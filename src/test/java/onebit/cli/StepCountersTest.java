@@ -18,7 +18,10 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
-/** What AdaBin's ResNet-18 asks of a device: launches of a step in float32 by the emulated driver's count (bfloat16 adds 31 conversions of filters and their gradients), bytes of batch 256 at 224 pixels by plan. */
+/**
+ * What AdaBin's ResNet-18 asks of a device: launches of a step in float32 by the emulated driver's count (bfloat16 adds 31 conversions of
+ * filters and their gradients), bytes of batch 256 at 224 pixels by plan.
+ */
 class StepCountersTest {
   private static final String RECIPE = "adabin-resnet18-imagenet";
 
