@@ -79,6 +79,7 @@ ONEBIT_KERNEL(256) ENTRY(max_pool_backward)(ELEMENT* gradX, const ELEMENT* gradY
 #pragma unroll
         for (unsigned k = 0; k < W; k++) own[k] = h0 == at.h && w0 == at.w;
         for (int hh = h0; hh < h1; hh++) {
+#pragma unroll (W == 4 ? 1 : 2)
           for (int ww = w0; ww < w1; ww++) {
             float v[W];
             load_vector(x + ((at.n * h + hh) * w + ww) * c + at.c, v);

@@ -61,6 +61,7 @@ template <class E> struct UnitPoolBackward {
 #pragma unroll
     for (unsigned j = 0; j < W; j++) g[j] = 0;
     for (int p = p0; p < p1; p++) {
+#pragma unroll 1
       for (int q = q0; q < q1; q++) {
         unsigned i = ((n * k.p + p) * k.q + q) * channels + c;
         unsigned char which = static_cast<unsigned char>((h - p * k.stride + k.pad) * k.size + w - q * k.stride + k.pad);
@@ -85,24 +86,25 @@ ONEBIT_KERNEL(256) ENTRY(unit_pool_forward)(const UnitPoolForward<ELEMENT> a) {
     int n = int(pixel) / k.q / k.p, top = int(pixel) / k.q % k.p * k.stride - k.pad, left = int(pixel) % k.q * k.stride - k.pad;
     NormOf<W> norm(a.norm, c);
     float best[W];
-    unsigned char which[W] = {};
-    bool some = false;
+    unsigned which[W] = {};
+    unsigned first = unsigned(max(0, -top) * k.size + max(0, -left));
     for (int h = max(0, top); h < min(k.h, top + k.size); h++) {
+#pragma unroll 1
       for (int w = max(0, left); w < min(k.w, left + k.size); w++) {
+        unsigned here = unsigned((h - top) * k.size + w - left);
         float v[W];
         load_vector(a.y + ((n * k.h + h) * k.w + w) * a.channels + c, v);
 #pragma unroll
         for (unsigned j = 0; j < W; j++) {
           v[j] = rounded<ELEMENT>(a.f.value(norm.apply(v[j], j), c + j));
-          if (!some || v[j] > best[j]) which[j] = static_cast<unsigned char>((h - top) * k.size + w - left);
-          if (!some || v[j] > best[j] || v[j] != v[j]) best[j] = v[j];
+          if (here == first || v[j] > best[j]) which[j] = here;
+          if (here == first || v[j] > best[j] || v[j] != v[j]) best[j] = v[j];
         }
-        some = true;
       }
     }
     store_vector(a.z + i, best);
 #pragma unroll
-    for (unsigned j = 0; j < W; j++) a.chosen[i + j] = which[j];
+    for (unsigned j = 0; j < W; j++) a.chosen[i + j] = static_cast<unsigned char>(which[j]);
   });
 }
 

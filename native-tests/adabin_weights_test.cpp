@@ -1,5 +1,12 @@
 // adabin_weights_test.cpp -- kernels/adabin_weights.cu against sums in double
+#include <deque>
 #include "kernel_test.h"
+
+/** kernels/adabin_weights.cu, FilterEntry. */
+struct FilterEntry {
+  uint64_t w, gradient, centre, distance, words, values;
+  unsigned size, rounded;
+};
 
 TEST(centre_distance_is_mean_and_biased_deviation_of_each_filter) {
   for (unsigned size : {1u, 9u, 31u, 288u, 1000u}) {
@@ -48,4 +55,50 @@ TEST(centre_distance_backward_is_the_gradient_through_mean_and_deviation) {
     run("centre_distance_backward", blocks(filters), gradW, gradE, device, c, d, f.kind, f.a, f.b, size);
     expect_near("gradW of slope kind " + std::to_string(f.kind) + " size " + std::to_string(size), gradW.read(), wanted, 2e-5);
   }
+}
+
+TEST(filters_of_many_layers_in_one_launch_get_what_each_gets_alone) {
+  Slope f = slopes()[3];
+  std::deque<Array<float>> floats;
+  std::deque<Array<unsigned>> bits;
+  std::deque<Array<Bf16>> halves;
+  std::vector<FilterEntry> entries;
+  std::vector<std::array<unsigned, 2>> pairs;
+  std::vector<std::function<void()>> checks;
+  for (unsigned size : {1u, 31u, 32u, 33u, 576u}) {
+    unsigned filters = 2 + size % 3, words = (size + 31) / 32, layer = unsigned(entries.size());
+    bool rounded = layer % 2;
+    Random random(size);
+    std::vector<float> w = random.normal(filters * size, 0.1f, 0.5f), g = random.normal(filters * size);
+    Array<float>&deviceW = floats.emplace_back(w), &gradient = floats.emplace_back(g), &centre = floats.emplace_back(filters), &distance = floats.emplace_back(filters);
+    Array<float>& whole = floats.emplace_back(rounded ? 0 : w.size());
+    Array<Bf16>& half = halves.emplace_back(rounded ? w.size() : 0);
+    Array<unsigned>& packed = bits.emplace_back(filters * words);
+    entries.push_back({deviceW.address, gradient.address, centre.address, distance.address, packed.address, rounded ? half.address : whole.address, size, rounded});
+    for (unsigned o = 0; o < filters; o++) pairs.push_back({layer, o});
+    checks.push_back([&, w, g, size, filters, words, rounded, f] {
+      std::string of = " of " + std::to_string(size);
+      Array<float> c(filters), d(filters), alone(w), wanted(w.size()), gradE(g);
+      run("centre_distance", blocks(filters), c, d, alone, size);
+      run("centre_distance_backward", blocks(filters), wanted, gradE, alone, c, d, f.kind, f.a, f.b, size);
+      std::vector<float> cs = c.read(), ds = d.read(), levels(w.size());
+      std::vector<unsigned> wantedBits(filters * words);
+      for (unsigned i = 0; i < w.size(); i++) {
+        bool positive = w[i] >= cs[i / size];
+        levels[i] = positive ? cs[i / size] + ds[i / size] : cs[i / size] - ds[i / size];
+        if (positive) wantedBits[i / size * words + i % size / 32] |= 1u << i % size % 32;
+      }
+      expect_equal("centre" + of, centre.read(), cs);
+      expect_equal("distance" + of, distance.read(), ds);
+      expect_equal("bits" + of, packed.read(), wantedBits);
+      if (rounded) expect_equal("levels" + of, values(half.read()), kernel_test::rounded<Bf16>(levels));
+      else expect_equal("levels" + of, whole.read(), levels);
+      expect_equal("gradient" + of, gradient.read(), wanted.read());
+    });
+  }
+  Array<FilterEntry> table(entries);
+  Array<std::array<unsigned, 2>> blockTable(pairs);
+  run("centre_distance_all", blocks(unsigned(pairs.size())), table, blockTable);
+  run("centre_distance_all_backward", blocks(unsigned(pairs.size())), table, blockTable, f.kind, f.a, f.b);
+  for (auto& check : checks) check();
 }

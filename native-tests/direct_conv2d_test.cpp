@@ -24,11 +24,11 @@ TEST(direct_convolution_and_its_gradients_are_sums_over_taps) {
         }
       Array<E> deviceX(elements<E>(x)), deviceW(elements<E>(w)), deviceG(elements<E>(gradY)), outY(y.size()), outX(x.size());
       Array<float> outW(w.size());
-      auto go = [&](const char* kernel, unsigned grid, auto& to, auto& a, auto& b) {
-        run(entry<E>(kernel), blocks(grid), to, a, b, g.n, g.h, g.w, g.c, g.o, g.r, g.s, g.stride, g.pad, g.dilation, p, q, g.groups);
+      auto go = [&](const std::string& kernel, unsigned grid, auto& to, auto& a, auto& b) {
+        run(kernel, blocks(grid), to, a, b, g.n, g.h, g.w, g.c, g.o, g.r, g.s, g.stride, g.pad, g.dilation, p, q, g.groups);
       };
-      go("direct_conv2d", 2, outY, deviceX, deviceW);
-      go("direct_conv2d_grad_x", 3, outX, deviceG, deviceW);
+      go(entry<E>("direct_conv2d"), 2, outY, deviceX, deviceW);
+      go(entry<E>("direct_conv2d_grad_x"), 3, outX, deviceG, deviceW);
       for (unsigned splits : {1u, 5u}) {
         Array<double> partial(splits * w.size());
         run(entry<E>("direct_conv2d_grad_w"), {2, splits, 256, 1, 0}, partial, deviceG, deviceX, g.n, g.h, g.w, g.c, g.o, g.r, g.s, g.stride, g.pad, g.dilation, p, q,
