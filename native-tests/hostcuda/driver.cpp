@@ -21,10 +21,10 @@ struct State {
 State& state() { static State* s = new State; return *s; }
 thread_local std::vector<CUcontext> contexts;
 
-CUresult copied(const char* call, CUdeviceptr to, CUdeviceptr from, size_t bytes, bool checkTo, bool checkFrom) {
+CUresult copied(const char* call, CUdeviceptr to, CUdeviceptr from, size_t bytes, bool checkTo, bool checkFrom, bool fences) {
   std::string e = checkTo ? checkRange(reinterpret_cast<void*>(to), bytes) : "";
   if (e.empty() && checkFrom) e = checkRange(reinterpret_cast<void*>(from), bytes);
-  if (e.empty()) e = checkFences(false);
+  if (e.empty() && fences) e = checkFences(false);
   return e.empty() ? CUDA_SUCCESS : complain(CUDA_ERROR_INVALID_VALUE, std::string(call) + ": " + e);
 }
 
@@ -33,7 +33,7 @@ enum Way { kToDevice, kToHost, kOnDevice };
 CUresult copy(const char* call, CUdeviceptr to, CUdeviceptr from, size_t bytes, Way way, CUstream stream, bool wait) {
   REQUIRE_LIVE();
   if (wait) if (CUresult r = refuseWhileCapturing(call)) return r;
-  if (CUresult r = copied(call, to, from, bytes, way != kToHost, way != kToDevice)) return r;
+  if (CUresult r = copied(call, to, from, bytes, way != kToHost, way != kToDevice, false)) return r;
   if (wait) counters().synchronisations++;
   // pageable memory: the driver takes the values at the call, and gives them at the call
   std::shared_ptr<std::vector<char>> taken;
@@ -43,7 +43,7 @@ CUresult copy(const char* call, CUdeviceptr to, CUdeviceptr from, size_t bytes, 
   }
   bool atOnce = way == kToHost && !isPinned(reinterpret_cast<void*>(to), bytes);
   CUresult done = enqueue(stream, [=] {
-    if (CUresult r = copied(call, to, from, bytes, way != kToHost, way != kToDevice)) { stick(r, hostcuda_last_error()); return; }
+    if (CUresult r = copied(call, to, from, bytes, way != kToHost, way != kToDevice, true)) { stick(r, hostcuda_last_error()); return; }
     memmove(reinterpret_cast<void*>(to), taken ? taken->data() : reinterpret_cast<void*>(from), bytes);
     Counters& c = counters();
     if (way == kToDevice) { c.bytesToDevice += int64_t(bytes); c.copiesToDevice++; }
