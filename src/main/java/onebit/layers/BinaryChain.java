@@ -2,12 +2,14 @@ package onebit.layers;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.IntConsumer;
 import onebit.binarize.BinaryWeights;
 import onebit.ops.Backend;
 import onebit.ops.FusedOps.Binarization;
 import onebit.ops.FusedOps.Incoming;
 import onebit.ops.FusedOps.Shortcut;
 import onebit.tensor.BitTensor;
+import onebit.tensor.Parameter;
 import onebit.tensor.Shape;
 import onebit.tensor.Tensor;
 
@@ -22,6 +24,8 @@ import onebit.tensor.Tensor;
  * </pre>
  */
 public final class BinaryChain implements Layer {
+  private static final IntConsumer NOBODY = group -> { };
+
   private final Sequential body;
   private final List<BinaryUnit> units = new ArrayList<>();
   private Backend backend;
@@ -29,6 +33,8 @@ public final class BinaryChain implements Layer {
   private boolean[] rebuilt;
   private Tensor gradX;
   private BinaryWeights.Together together;
+  private int[] starts = {0};
+  private List<BinaryWeights.Together> pieces;
 
   BinaryChain(Sequential body) {
     this.body = body;
@@ -100,7 +106,65 @@ public final class BinaryChain implements Layer {
     gradX = context.activations(input);
     together = units.getFirst().convolution().weightsTogether();
     if (together != null) units.forEach(unit -> unit.convolution().join(together));
+    pieces = together == null ? null : List.of(together);
     return out;
+  }
+
+  /**
+   * Makes backward finish the gradients in pieces of at least so many bytes instead of all at its end, value for value the same; called once,
+   * after build.
+   *
+   * <pre>
+   * Cost  where the weights of all units go backward in one launch, one launch for each piece instead
+   * </pre>
+   */
+  public void splitGradients(long leastBytes) {
+    List<Integer> from = new ArrayList<>();
+    long bytes = 0;
+    for (int i = units.size() - 1; i >= 0; i--) {
+      bytes += units.get(i).gradients().stream().mapToLong(gradient -> (long) gradient.size() * gradient.type().bytes()).sum();
+      if (bytes < leastBytes && i > 0) continue;
+      from.addFirst(i);
+      bytes = 0;
+    }
+    starts = from.stream().mapToInt(Integer::intValue).toArray();
+    if (together == null) return;
+    pieces = new ArrayList<>();
+    for (int piece = 0; piece < starts.length; piece++) {
+      BinaryWeights.Together own = units.getFirst().convolution().weightsTogether();
+      units.subList(starts[piece], end(piece)).forEach(unit -> unit.convolution().join(own));
+      pieces.add(own);
+    }
+  }
+
+  /** The number of the first unit after a piece. */
+  private int end(int piece) {
+    return piece + 1 < starts.length ? starts[piece + 1] : units.size();
+  }
+
+  /** Group 0 is what made bits of what came in; a piece is a group with what makes bits of its values. */
+  @Override
+  public List<List<Tensor>> gradientGroups() {
+    List<List<Tensor>> groups = new ArrayList<>();
+    groups.add(gradientsOfBits(0));
+    for (int piece = 0; piece < starts.length; piece++) {
+      List<Tensor> group = new ArrayList<>();
+      for (int i = starts[piece]; i < end(piece); i++) {
+        group.addAll(units.get(i).gradients());
+        if (i + 1 < units.size()) group.addAll(gradientsOfBits(i + 1));
+      }
+      groups.add(group);
+    }
+    return groups;
+  }
+
+  private List<Tensor> gradientsOfBits(int value) {
+    return units.get(value).convolution().activationParameters().stream().map(Parameter::gradient).toList();
+  }
+
+  @Override
+  public int groups() {
+    return 1 + starts.length;
   }
 
   /** Keeps a value at least two units after the last one kept, where no shortcut passes it by. */
@@ -136,9 +200,15 @@ public final class BinaryChain implements Layer {
     return values[units.size()];
   }
 
-  /** Shortcuts' gradients wait at the value their shortcut starts from until that value's turn comes. */
   @Override
   public Tensor backward(Tensor gradY) {
+    return backward(gradY, NOBODY);
+  }
+
+  /** Shortcuts' gradients wait at the value their shortcut starts from until that value's turn comes. */
+  @Override
+  public Tensor backward(Tensor gradY, IntConsumer left) {
+    int piece = starts.length - 1;
     Shortcut[] over = new Shortcut[units.size() + 1];
     java.util.Arrays.fill(over, Shortcut.NONE);
     Incoming incoming = Incoming.plain(gradY);
@@ -148,10 +218,13 @@ public final class BinaryChain implements Layer {
       Tensor gradQ = unit.backward(incoming, sourceOf(unit));
       if (unit.hasShortcut()) over[unit.source()] = unit.backwardShortcut();
       incoming = unit.convolution().incoming(gradQ, values[i], over[i]);
+      if (i > starts[piece]) continue;
+      if (pieces != null) pieces.get(piece).backward();
+      left.accept(1 + piece--);
     }
-    if (together != null) together.backward();
     Tensor gradInput = gradX.first(gradY.shape().d0());
     backend.fused().join(gradInput, incoming);
+    left.accept(0);
     return gradInput;
   }
 

@@ -146,10 +146,23 @@ public final class BinaryConv2d implements Layer {
     return weights.together();
   }
 
-  /** Leaves forward and backward of the weights to an op for many layers. */
+  /** Leaves forward or backward of the weights to an op for many layers. */
   void join(BinaryWeights.Together together) {
-    effective = backend.create(latent.value().shape(), backend.activations());
+    if (effective == null) effective = backend.create(latent.value().shape(), backend.activations());
     together.add(weights, effective);
+  }
+
+  /** The latent weights and what else makes filters of them. */
+  List<Parameter> filterParameters() {
+    List<Parameter> all = new ArrayList<>();
+    all.add(latent);
+    all.addAll(weights.parameters());
+    return all;
+  }
+
+  /** What makes bits of x; their gradients are there when what {@link #incoming} gave was taken. */
+  List<Parameter> activationParameters() {
+    return activations.parameters();
   }
 
   @Override
@@ -217,10 +230,8 @@ public final class BinaryConv2d implements Layer {
 
   @Override
   public List<Parameter> parameters() {
-    List<Parameter> all = new ArrayList<>();
-    all.add(latent);
-    all.addAll(weights.parameters());
-    all.addAll(activations.parameters());
+    List<Parameter> all = filterParameters();
+    all.addAll(activationParameters());
     return all;
   }
 

@@ -1,5 +1,7 @@
 package onebit.layers;
 
+import java.util.ArrayList;
+import java.util.List;
 import onebit.ops.Backend;
 import onebit.ops.FusedOps.Binarization;
 import onebit.ops.FusedOps.Incoming;
@@ -136,6 +138,16 @@ final class BinaryUnit {
     norm.keepFixed();
     convolution.convolveBackward(gradQ.first(n), product);
     return gradQ.first(n);
+  }
+
+  /** The gradients that are there when backward has left the unit and its shortcut, and the weights of its convolution theirs. */
+  List<Tensor> gradients() {
+    List<Tensor> all = new ArrayList<>();
+    convolution.filterParameters().forEach(p -> all.add(p.gradient()));
+    norm.gradientGroups().forEach(all::addAll);
+    if (f != null) f.gradientGroups().forEach(all::addAll);
+    if (shortcut != null) shortcut.gradientGroups().forEach(all::addAll);
+    return all;
   }
 
   /** The gradient of the shortcut at its source, as a fused pass takes it. */

@@ -1,6 +1,8 @@
 package onebit.layers;
 
+import java.util.ArrayList;
 import java.util.List;
+import java.util.function.IntConsumer;
 import onebit.tensor.Parameter;
 import onebit.tensor.Shape;
 import onebit.tensor.StateTensor;
@@ -21,6 +23,26 @@ public interface Layer {
 
   /** The gradient at x of the last forward from the gradient at its output; gradients of parameters are overwritten. */
   Tensor backward(Tensor gradY);
+
+  /** The same; left is told the number of each of {@link #gradientGroups} as soon as its gradients are there, the last group first. */
+  default Tensor backward(Tensor gradY, IntConsumer left) {
+    Tensor gradX = backward(gradY);
+    left.accept(0);
+    return gradX;
+  }
+
+  /** The gradients of all parameters, those of children too, in groups that backward finishes one after the other, in the order of forward. */
+  default List<List<Tensor>> gradientGroups() {
+    List<Tensor> all = new ArrayList<>();
+    parameters().forEach(p -> all.add(p.gradient()));
+    children().forEach(child -> child.gradientGroups().forEach(all::addAll));
+    return List.of(all);
+  }
+
+  /** How many {@link #gradientGroups} there are. */
+  default int groups() {
+    return 1;
+  }
 
   /** Own parameters, without those of children. */
   default List<Parameter> parameters() {

@@ -43,17 +43,30 @@ public final class Sequential implements Layer {
 
   @Override
   public Tensor backward(Tensor gradY) {
-    return backward(gradY, layer -> { });
+    Tensor grad = gradY;
+    for (int i = layers.size() - 1; i >= 0; i--) grad = layers.get(i).backward(grad);
+    return grad;
   }
 
-  /** Backward that tells the index of each layer when the gradients of its parameters are there. */
+  @Override
   public Tensor backward(Tensor gradY, IntConsumer left) {
     Tensor grad = gradY;
+    int end = groups();
     for (int i = layers.size() - 1; i >= 0; i--) {
-      grad = layers.get(i).backward(grad);
-      left.accept(i);
+      int first = end -= layers.get(i).groups();
+      grad = layers.get(i).backward(grad, group -> left.accept(first + group));
     }
     return grad;
+  }
+
+  @Override
+  public List<List<Tensor>> gradientGroups() {
+    return layers.stream().flatMap(layer -> layer.gradientGroups().stream()).toList();
+  }
+
+  @Override
+  public int groups() {
+    return layers.stream().mapToInt(Layer::groups).sum();
   }
 
   @Override

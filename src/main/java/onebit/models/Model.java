@@ -127,20 +127,14 @@ public final class Model {
     layers.backward(gradLogits, left);
   }
 
-  /** The gradients of all parameters, layer by layer in the order of forward; a block of layers is one group. */
+  /** The gradients of all parameters in groups in the order of forward: a layer, a block of layers, or a piece of a chain of fused units. */
   public List<List<Tensor>> gradientGroups() {
-    List<List<Tensor>> groups = new ArrayList<>();
-    for (Layer layer : layers.children()) {
-      List<Tensor> group = new ArrayList<>();
-      collectGradients(layer, group);
-      groups.add(group);
-    }
-    return groups;
+    return layers.gradientGroups();
   }
 
-  private static void collectGradients(Layer layer, List<Tensor> group) {
-    layer.parameters().forEach(p -> group.add(p.gradient()));
-    layer.children().forEach(child -> collectGradients(child, group));
+  /** Makes chains of fused units finish their gradients in pieces of at least so many bytes; called once, before the groups are asked for. */
+  public void splitGradients(long leastBytes) {
+    for (Layer layer : layers.children()) if (layer instanceof BinaryChain chain) chain.splitGradients(leastBytes);
   }
 
   /**

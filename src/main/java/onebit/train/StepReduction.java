@@ -28,7 +28,9 @@ final class StepReduction {
     this.communicator = communicator;
     this.backend = backend;
     ElementType travel = dist.reduce() == DistRecipe.Reduce.BFLOAT16 ? ElementType.BFLOAT16 : ElementType.FLOAT32;
-    buckets = new GradientBuckets(communicator, model.gradientGroups(), (long) (dist.bucketMegabytes() * BYTES_PER_MEGABYTE), travel);
+    long leastBytes = (long) (dist.bucketMegabytes() * BYTES_PER_MEGABYTE);
+    model.splitGradients(leastBytes);
+    buckets = new GradientBuckets(communicator, model.gradientGroups(), leastBytes, travel);
   }
 
   int ranks() {

@@ -11,9 +11,10 @@ import onebit.ops.cuda.EmulatedDriver;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** The same global batch on several ranks with synchronised batch norm: the gradients of one process, and the same bits on every rank. */
+/** The same global batch on several ranks, with synchronised batch norm or in fused passes: the gradients of one process, and the same bits on every rank. */
 class DistributedStepTest {
   private static final String PROBE = StepProbe.class.getName();
   private static final Path RECORDED = Path.of("../shared/golden/adabin-resnet20-cifar10.safetensors");
@@ -26,30 +27,32 @@ class DistributedStepTest {
   }
 
   @ParameterizedTest
-  @ValueSource(ints = {2, 4})
-  void fromASafePointTheGradientsAreThoseOfOneProcess(int ranks) throws Exception {
+  @CsvSource({"2, synchronised", "4, synchronised", "2, fused"})
+  void fromASafePointTheGradientsAreThoseOfOneProcess(int ranks, String how) throws Exception {
     Ranks.assumeMpi();
     assumeTrue(Files.exists(RECORDED), "needs the recorded steps of ../shared/golden");
-    assertGood(Ranks.mpirun(ranks, 200, folder, PROBE, "mpi", RECORDED.toAbsolutePath().toString(), "2", "float32"), ranks);
+    assertGood(Ranks.mpirun(ranks, 200, folder, PROBE, "mpi", RECORDED.toAbsolutePath().toString(), "2", "float32", how), ranks);
   }
 
-  /** 32 images on 3 ranks: parts of unequal size. */
-  @Test
-  void ranksStayEqualBitForBit() throws Exception {
+  /** 32 images; on 3 ranks parts of unequal size. */
+  @ParameterizedTest
+  @CsvSource({"3, synchronised", "3, fused", "4, fused"})
+  void ranksStayEqualBitForBit(int ranks, String how) throws Exception {
     Ranks.assumeMpi();
-    assertGood(Ranks.mpirun(3, 200, folder, PROBE, "mpi", "drawn", "20", "float32"), 3);
+    assertGood(Ranks.mpirun(ranks, 200, folder, PROBE, "mpi", "drawn", "20", "float32", how), ranks);
   }
 
   @Test
   void theyDoSoWithGradientsOfSixteenBits() throws Exception {
     Ranks.assumeMpi();
-    assertGood(Ranks.mpirun(2, 200, folder, PROBE, "mpi", "drawn", "20", "bfloat16"), 2);
+    assertGood(Ranks.mpirun(2, 200, folder, PROBE, "mpi", "drawn", "20", "bfloat16", "synchronised"), 2);
   }
 
-  @Test
-  void ncclOnTheEmulatedDeviceDoesTheSame() throws Exception {
+  @ParameterizedTest
+  @ValueSource(strings = {"synchronised", "fused"})
+  void ncclOnTheEmulatedDeviceDoesTheSame(String how) throws Exception {
     String refusal = EmulatedDriver.refusal();
     assumeTrue(refusal == null, refusal);
-    assertGood(Ranks.torchrun(2, 300, folder, PROBE, "nccl", "drawn", "5", "float32"), 2);
+    assertGood(Ranks.torchrun(2, 300, folder, PROBE, "nccl", "drawn", "5", "float32", how), 2);
   }
 }

@@ -16,6 +16,7 @@ import onebit.dist.Launch;
 import onebit.dist.MpiCommunicator;
 import onebit.dist.Rendezvous;
 import onebit.dist.nccl.NcclCommunicator;
+import onebit.models.Execution;
 import onebit.models.Model;
 import onebit.models.Network;
 import onebit.models.Networks;
@@ -31,11 +32,14 @@ import onebit.tensor.Shape;
 import onebit.tensor.Tensor;
 
 /**
- * One rank of DistributedStepTest: its part of a global batch against the whole batch in one process, then some steps whose weights must be
- * the same bits on every rank.
+ * One rank of DistributedStepTest: its part of a global batch against one process, then some steps whose weights must be the same bits on
+ * every rank.
+ *
+ * <p>With synchronised batch norm one process takes the whole batch. In fused passes, which take each rank's own statistics, one process
+ * takes every rank's part by itself, in simple passes, and its gradients are the mean over the parts.
  *
  * <pre>
- * arguments   mpi|nccl, a recorded step or "drawn", number of steps, float32|bfloat16
+ * arguments   mpi|nccl, a recorded step or "drawn", number of steps, float32|bfloat16, synchronised|fused
  * Units       errors and tolerances of gradients as the recorded steps have them; with bfloat16 50 times as much, and none for learned
  *             sets: a single number that is a small difference of the ranks' large ones keeps no digit
  * </pre>
@@ -78,11 +82,11 @@ final class StepProbe {
     private final Tensor x;
     private final int[] wanted;
 
-    Part(Backend backend, int from, int to) throws Exception {
+    Part(Backend backend, int from, int to, Execution execution) throws Exception {
       this.backend = backend;
       var data = recipe.data();
       Shape shape = Shape.image(to - from, data.height(), data.width(), data.channels());
-      model = new Model(recipe.network(), recipe.method(), shape, data.classes(), backend, 5, recipe.train().execution().withSharedStatistics());
+      model = new Model(recipe.network(), recipe.method(), shape, data.classes(), backend, 5, execution);
       if (init != null) {
         model.load(init, "init");
         model.use(recipe.method().withValues(values));
@@ -100,11 +104,15 @@ final class StepProbe {
     TrainStep.Outcome run() {
       return step.start(x, wanted, recipe.optimizer().learningRate(), labels.length).outcome();
     }
+
+    List<float[]> gradients() {
+      return model.parameters().stream().map(p -> backend.read(p.gradient())).toList();
+    }
   }
 
   public static void main(String[] arguments) throws Exception {
     boolean mpi = arguments[0].equals("mpi");
-    StepProbe probe = new StepProbe(arguments[1], List.of("dist.syncBatchNorm=true", "dist.bucketMegabytes=0.01", "dist.reduce=" + arguments[3]),
+    StepProbe probe = new StepProbe(arguments[1], List.of("dist.syncBatchNorm=" + !arguments[4].equals("fused"), "dist.bucketMegabytes=0.002", "dist.reduce=" + arguments[3]),
         java.nio.file.Files.createTempDirectory("probe"));
     Launch launch = Launch.detect(System.getenv());
     try (Backend backend = mpi ? new CpuBackend() : CudaBackend.emulated(); Communicator all = open(mpi, launch, backend)) {
@@ -125,18 +133,37 @@ final class StepProbe {
   }
 
   private void run(Backend backend, Communicator all, int steps, double loose) throws Exception {
-    int n = labels.length, from = n * all.rank() / all.size(), to = n * (all.rank() + 1) / all.size();
-    Part whole = new Part(backend, 0, n), part = new Part(backend, from, to);
-    part.model.synchronise(all);
-    part.step.together(new StepReduction(all, backend, part.model, recipe.dist()));
-    TrainStep.Outcome wanted = whole.run(), got = part.run();
-    require(Math.abs(wanted.loss() - got.loss()) < 1e-5 * Math.abs(wanted.loss()), "loss " + got.loss() + ", not " + wanted.loss());
-    require(wanted.top1() == got.top1() && wanted.top5() == got.top5(), "hits " + got.top1() + ", not " + wanted.top1());
+    boolean fused = !recipe.dist().syncBatchNorm();
+    Execution simple = new Execution(Execution.Passes.SIMPLE, Execution.Memory.FAST);
+    int n = labels.length, ranks = all.size();
+    Part part = new Part(backend, start(all.rank(), ranks), start(all.rank() + 1, ranks), fused ? new Execution(Execution.Passes.FUSED, Execution.Memory.FAST) : simple);
+    require(fused == part.model.fusedUnits() > 0, part.model.fusedUnits() + " fused units");
+    if (!fused) part.model.synchronise(all);
+    StepReduction reduction = new StepReduction(all, backend, part.model, recipe.dist());
+    require(ranks == 1 || reduction.buckets() > 2, reduction.buckets() + " buckets");
+    part.step.together(reduction);
+    double loss = 0;
+    int top1 = 0, top5 = 0, parts = fused ? ranks : 1;
+    List<float[]> mean = part.model.parameters().stream().map(p -> new float[p.size()]).toList();
+    for (int r = 0; r < parts; r++) {
+      int from = start(r, parts), to = start(r + 1, parts);
+      Part whole = new Part(backend, from, to, simple);
+      TrainStep.Outcome outcome = whole.run();
+      loss += outcome.loss() * (to - from) / n;
+      top1 += outcome.top1();
+      top5 += outcome.top5();
+      List<float[]> own = whole.gradients();
+      for (int i = 0; i < own.size(); i++) for (int k = 0; k < own.get(i).length; k++) mean.get(i)[k] += own.get(i)[k] * (to - from) / n;
+    }
+    TrainStep.Outcome got = part.run();
+    require(Math.abs(loss - got.loss()) < 1e-5 * Math.abs(loss), "loss " + got.loss() + ", not " + loss);
+    require(top1 == got.top1() && top5 == got.top5(), "hits " + got.top1() + ", not " + top1);
     double worst = 0;
-    double[] norms = whole.model.parameters().stream().mapToDouble(p -> norm(backend.read(p.gradient()))).sorted().toArray();
-    for (int i = 0; i < whole.model.parameters().size(); i++) {
-      Parameter p = whole.model.parameters().get(i);
-      float[] a = backend.read(p.gradient()), b = backend.read(part.model.parameters().get(i).gradient());
+    double[] norms = mean.stream().mapToDouble(StepProbe::norm).sorted().toArray();
+    List<float[]> gradients = part.gradients();
+    for (int i = 0; i < mean.size(); i++) {
+      Parameter p = part.model.parameters().get(i);
+      float[] a = mean.get(i), b = gradients.get(i);
       float[] difference = new float[a.length];
       for (int k = 0; k < a.length; k++) difference[k] = a[k] - b[k];
       double error = norm(difference) / Math.max(norm(a), 0.01 * norms[norms.length / 2]);
@@ -148,9 +175,11 @@ final class StepProbe {
     System.out.println("worst relative error of a gradient: " + worst);
     RankAgreement agreement = new RankAgreement(all, backend, part.model, Optimizers.of(recipe.optimizer(), backend, List.of()));
     for (int s = 0; s < steps; s++) {
+      if (fused) agreement.shareRunningStatistics();
       agreement.requireEqual(s);
       part.run();
     }
+    if (fused) agreement.shareRunningStatistics();
     agreement.requireEqual(steps);
     if (all.rank() == all.size() - 1) backend.fill(part.model.parameters().get(1).value(), 7);
     try {
@@ -159,6 +188,11 @@ final class StepProbe {
     } catch (onebit.checkpoint.CheckpointException e) {
       require(e.getMessage().contains(part.model.parameters().get(1).name() + " of rank(s) [" + (all.size() - 1) + "]"), e.getMessage());
     }
+  }
+
+  /** The number of the first image of a rank. */
+  private int start(int rank, int ranks) {
+    return labels.length * rank / ranks;
   }
 
   private static double norm(float[] values) {
