@@ -80,10 +80,18 @@ public final class Recipes {
     return binder.describe(Recipe.class);
   }
 
+  /** The name a few edits away, else those that hold the word, else where all of them are listed. */
+  private static String meant(String word, List<String> names) {
+    String nearest = Nearest.to(word, names);
+    if (2 * Nearest.edits(word, nearest) <= word.length()) return "did you mean " + nearest + "?";
+    List<String> holding = names.stream().filter(n -> n.contains(word.toLowerCase(java.util.Locale.ROOT))).toList();
+    return holding.isEmpty() || word.isBlank() ? "`onebit recipes` lists them" : "with " + word + " in the name: " + String.join(", ", holding);
+  }
+
   private static String resource(String name) {
     List<String> names = names();
     if (!names.contains(name)) {
-      throw new IllegalArgumentException("there is no recipe " + YamlNode.clip(name) + "; did you mean " + Nearest.to(YamlNode.clip(name), names) + "?");
+      throw new IllegalArgumentException("there is no recipe " + YamlNode.clip(name) + "; " + meant(YamlNode.clip(name), names));
     }
     try (InputStream in = Recipes.class.getResourceAsStream(FOLDER + name + SUFFIX)) {
       return decode("recipe " + name, in);

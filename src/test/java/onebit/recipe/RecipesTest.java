@@ -185,6 +185,9 @@ class RecipesTest {
   void unknownRecipesAreRefusedWithTheNearestName() {
     String message = assertThrows(IllegalArgumentException.class, () -> load("adabin-resnet20-cifar")).getMessage();
     assertEquals("there is no recipe adabin-resnet20-cifar; did you mean adabin-resnet20-cifar10?", message);
+    assertEquals("there is no recipe nonsense; `onebit recipes` lists them", assertThrows(IllegalArgumentException.class, () -> load("nonsense")).getMessage());
+    String part = assertThrows(IllegalArgumentException.class, () -> load("ResNet20")).getMessage();
+    assertTrue(part.startsWith("there is no recipe ResNet20; with ResNet20 in the name: ") && part.contains("rbnn-resnet20-cifar10"), part);
     assertThrows(IllegalArgumentException.class, () -> load("nowhere/to/be/found.yaml"));
     assertThrows(IllegalArgumentException.class, () -> load(""));
   }

@@ -1,43 +1,32 @@
 package onebit.ops.cuda;
 
+import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.io.InputStream;
-import java.nio.ByteBuffer;
-import java.nio.channels.FileChannel;
-import java.nio.file.Files;
-import java.nio.file.LinkOption;
-import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
-import java.nio.file.StandardOpenOption;
-import java.nio.file.attribute.PosixFilePermission;
-import java.nio.file.attribute.PosixFilePermissions;
 import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.Set;
 import java.util.TreeMap;
 import jcuda.driver.JCudaDriver;
 import jcuda.jcublas.JCublas2;
 import jcuda.jcudnn.JCudnn;
+import onebit.ops.LibraryFolder;
 
 /**
  * JCuda's native libraries in a private folder, byte for byte what the class path holds, relabelled for the cuBLAS and cuDNN found.
  *
  * <pre>
- * Keeps    {@code CACHE/<sha256 of the contents>/}, CACHE = property onebit.cache, else $XDG_CACHE_HOME/onebit, else ~/.cache/onebit;
- *          mode 0700, each file written under a temporary name, forced to disk and renamed, its SHA-256 compared on every start
+ * Keeps    a {@link LibraryFolder} named by the SHA-256 of the contents; that of each file is compared on every start
  * Differs  JCuda itself unpacks to a fixed name in the shared temporary folder, without a lock, and loads whatever lies there
  * </pre>
  */
 public final class NativeLibraries {
   private static final String JCUDA = "12.6.0";
   private static final String JCUDNN = "11.7.0";
-  private static final Set<PosixFilePermission> OWNER_ONLY = PosixFilePermissions.fromString("rwx------");
 
   private NativeLibraries() {}
 
@@ -60,18 +49,15 @@ public final class NativeLibraries {
    */
   public static Path prepare(CudaLibraries found) throws IOException {
     Map<String, byte[]> files = contents(found);
-    MessageDigest whole = sha256();
+    MessageDigest whole = LibraryFolder.sha256();
     for (Map.Entry<String, byte[]> file : files.entrySet()) {
-      whole.update((file.getKey() + " " + HexFormat.of().formatHex(sha256().digest(file.getValue())) + "\n").getBytes(java.nio.charset.StandardCharsets.UTF_8));
+      whole.update((file.getKey() + " " + hash(file.getValue()) + "\n").getBytes(java.nio.charset.StandardCharsets.UTF_8));
     }
-    Path cache = cacheFolder();
-    Files.createDirectories(cache);
-    Path folder = cache.resolve(HexFormat.of().formatHex(whole.digest()));
-    privateFolder(folder);
+    LibraryFolder folder = LibraryFolder.named(HexFormat.of().formatHex(whole.digest()));
     for (Map.Entry<String, byte[]> file : files.entrySet()) {
-      install(folder.resolve(file.getKey()), file.getValue());
+      folder.install(file.getKey(), hash(file.getValue()), () -> new ByteArrayInputStream(file.getValue()));
     }
-    return folder;
+    return folder.path();
   }
 
   /** {@link #load(CudaLibraries)} for the libraries of this machine. */
@@ -176,83 +162,8 @@ public final class NativeLibraries {
     }
   }
 
-  private static Path cacheFolder() {
-    String property = System.getProperty("onebit.cache");
-    if (property != null && !property.isBlank()) {
-      return Path.of(property).toAbsolutePath();
-    }
-    String xdg = System.getenv("XDG_CACHE_HOME");
-    Path base = xdg != null && Path.of(xdg).isAbsolute() ? Path.of(xdg) : Path.of(System.getProperty("user.home"), ".cache");
-    return base.resolve("onebit");
-  }
-
-  private static void privateFolder(Path folder) throws IOException {
-    if (!Files.exists(folder, LinkOption.NOFOLLOW_LINKS)) {
-      try {
-        Files.createDirectory(folder, PosixFilePermissions.asFileAttribute(OWNER_ONLY));
-      } catch (java.nio.file.FileAlreadyExistsException another) {
-        // another process made it first; it is looked at below like any folder found
-      }
-    }
-    if (!Files.isDirectory(folder, LinkOption.NOFOLLOW_LINKS)) {
-      throw new IOException(folder + " is not a folder; native libraries are only loaded from a folder of one's own: remove it");
-    }
-    Path probe = Files.createTempFile(folder.toAbsolutePath(), ".owner", null);
-    try {
-      if (!Files.getOwner(folder, LinkOption.NOFOLLOW_LINKS).equals(Files.getOwner(probe))) {
-        throw new IOException(folder + " belongs to " + Files.getOwner(folder) + "; native libraries are only loaded from a folder of one's own: set -Donebit.cache");
-      }
-    } finally {
-      Files.delete(probe);
-    }
-    if (!Files.getPosixFilePermissions(folder).equals(OWNER_ONLY)) {
-      Files.setPosixFilePermissions(folder, OWNER_ONLY);
-    }
-  }
-
-  /** Leaves a file with exactly these bytes; whatever else lies there is replaced, never loaded. */
-  private static void install(Path file, byte[] bytes) throws IOException {
-    if (holds(file, bytes)) {
-      return;
-    }
-    Path temporary = Files.createTempFile(file.getParent(), "." + file.getFileName(), ".part", PosixFilePermissions.asFileAttribute(OWNER_ONLY));
-    try {
-      try (FileChannel out = FileChannel.open(temporary, StandardOpenOption.WRITE)) {
-        ByteBuffer buffer = ByteBuffer.wrap(bytes);
-        while (buffer.hasRemaining()) {
-          out.write(buffer);
-        }
-        out.force(true);
-      }
-      Files.move(temporary, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
-    } finally {
-      Files.deleteIfExists(temporary);
-    }
-    try (FileChannel folder = FileChannel.open(file.getParent(), StandardOpenOption.READ)) {
-      folder.force(true);
-    }
-    if (!holds(file, bytes)) {
-      throw new IOException(file + ": the SHA-256 of what was written differs from the class path's library; the disk or another process changed it");
-    }
-  }
-
-  private static boolean holds(Path file, byte[] bytes) throws IOException {
-    if (!Files.isRegularFile(file, LinkOption.NOFOLLOW_LINKS)) {
-      return false;
-    }
-    try {
-      return Files.size(file) == bytes.length && MessageDigest.isEqual(sha256().digest(Files.readAllBytes(file)), sha256().digest(bytes));
-    } catch (NoSuchFileException replaced) {
-      return false;
-    }
-  }
-
-  private static MessageDigest sha256() {
-    try {
-      return MessageDigest.getInstance("SHA-256");
-    } catch (NoSuchAlgorithmException impossible) {
-      throw new AssertionError(impossible);   // every Java platform has SHA-256
-    }
+  private static String hash(byte[] bytes) {
+    return HexFormat.of().formatHex(LibraryFolder.sha256().digest(bytes));
   }
 
   private static String firstLine(Throwable t) {
