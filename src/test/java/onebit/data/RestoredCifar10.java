@@ -5,8 +5,11 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.IOException;
+import java.nio.channels.FileChannel;
+import java.nio.channels.FileLock;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.concurrent.TimeUnit;
 
 /** CIFAR-10's original files for tests. */
@@ -15,17 +18,21 @@ public final class RestoredCifar10 {
 
   /** The six batches in target/cifar10, restored once from ../shared. */
   public static Path folder() throws IOException, InterruptedException {
-    Path dir = Path.of("target/cifar10");
-    if (Files.exists(dir.resolve("test_batch.bin")) && Files.exists(dir.resolve("data_batch_5.bin"))) return dir;
+    Path dir = Files.createDirectories(Path.of("target/cifar10"));
+    try (FileChannel other = FileChannel.open(dir.resolve("lock"), StandardOpenOption.CREATE, StandardOpenOption.WRITE); FileLock held = other.lock()) {
+      if (!Files.exists(dir.resolve("test_batch.bin")) || !Files.exists(dir.resolve("data_batch_5.bin"))) restore(dir);
+    }
+    return dir;
+  }
+
+  private static void restore(Path dir) throws IOException, InterruptedException {
     Path source = Path.of("../shared/data/UnpackCifar10.java");
     assumeTrue(Files.exists(source), "needs the compact CIFAR-10 of ../shared/data");
     assumeTrue(hasXz(), "needs the command xz to restore CIFAR-10");
-    Files.createDirectories(dir);
     Process java = new ProcessBuilder(System.getProperty("java.home") + "/bin/java", source.toString(), dir.toString())
         .redirectErrorStream(true).redirectOutput(ProcessBuilder.Redirect.DISCARD).start();
     assertTrue(java.waitFor(120, TimeUnit.SECONDS), "UnpackCifar10 takes too long");
     assertEquals(0, java.exitValue());
-    return dir;
   }
 
   private static boolean hasXz() throws InterruptedException {
