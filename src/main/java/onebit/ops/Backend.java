@@ -90,23 +90,44 @@ public interface Backend extends AutoCloseable {
   /** Returns when everything asked so far is done. */
   void synchronize();
 
-  BitOps bits();
+  /** What it computes with. */
+  Ops ops();
 
-  ConvOps conv();
+  default BitOps bits() {
+    return ops().bits();
+  }
 
-  NormOps norm();
+  default ConvOps conv() {
+    return ops().conv();
+  }
 
-  PointOps point();
+  default NormOps norm() {
+    return ops().norm();
+  }
 
-  PoolOps pool();
+  default PointOps point() {
+    return ops().point();
+  }
 
-  BinarizeOps binarize();
+  default PoolOps pool() {
+    return ops().pool();
+  }
 
-  LossOps loss();
+  default BinarizeOps binarize() {
+    return ops().binarize();
+  }
 
-  OptimOps optim();
+  default LossOps loss() {
+    return ops().loss();
+  }
 
-  FusedOps fused();
+  default OptimOps optim() {
+    return ops().optim();
+  }
+
+  default FusedOps fused() {
+    return ops().fused();
+  }
 
   @Override
   void close();

@@ -38,7 +38,8 @@ public final class PlanBackend implements Backend {
   private final Map<Object, Long> residents = new IdentityHashMap<>();
   private final Map<String, Long> traffic = new TreeMap<>();
   private final Map<String, Integer> calls = new TreeMap<>();
-  private final Map<Class<?>, Object> families = new java.util.HashMap<>();
+  private final Ops ops = new Ops(family(BitOps.class), family(ConvOps.class), family(NormOps.class), family(PointOps.class), family(PoolOps.class),
+      family(BinarizeOps.class), family(LossOps.class), family(OptimOps.class), family(FusedOps.class));
   private String owner = "";
 
   /** Plans for a device whose activations are of that type. */
@@ -163,17 +164,7 @@ public final class PlanBackend implements Backend {
 
   @Override
   public Recorder recorder() {
-    return new Recorder() {
-      @Override
-      public void run(Object key, Runnable work) {
-        work.run();
-      }
-
-      @Override
-      public void forget() {
-        // nothing is recorded
-      }
-    };
+    return Recorder.DIRECT;
   }
 
   @Override
@@ -209,10 +200,10 @@ public final class PlanBackend implements Backend {
 
   /** Every op of the family notes its arguments. */
   private <T> T family(Class<T> type) {
-    return type.cast(families.computeIfAbsent(type, t -> Proxy.newProxyInstance(type.getClassLoader(), new Class<?>[] {type}, (self, method, arguments) -> {
+    return type.cast(Proxy.newProxyInstance(type.getClassLoader(), new Class<?>[] {type}, (self, method, arguments) -> {
       note(method.getName(), arguments);
       return null;
-    })));
+    }));
   }
 
   private void note(String op, Object[] arguments) {
@@ -268,48 +259,8 @@ public final class PlanBackend implements Backend {
   }
 
   @Override
-  public BitOps bits() {
-    return family(BitOps.class);
-  }
-
-  @Override
-  public ConvOps conv() {
-    return family(ConvOps.class);
-  }
-
-  @Override
-  public NormOps norm() {
-    return family(NormOps.class);
-  }
-
-  @Override
-  public PointOps point() {
-    return family(PointOps.class);
-  }
-
-  @Override
-  public PoolOps pool() {
-    return family(PoolOps.class);
-  }
-
-  @Override
-  public BinarizeOps binarize() {
-    return family(BinarizeOps.class);
-  }
-
-  @Override
-  public LossOps loss() {
-    return family(LossOps.class);
-  }
-
-  @Override
-  public OptimOps optim() {
-    return family(OptimOps.class);
-  }
-
-  @Override
-  public FusedOps fused() {
-    return family(FusedOps.class);
+  public Ops ops() {
+    return ops;
   }
 
   @Override

@@ -6,6 +6,19 @@ package onebit.ops;
  * <p>Recorded work reads nothing on the host, writes nothing from it and asks for no memory it did not ask for the first time.
  */
 public interface Recorder {
+  /** Records nothing: does the work every time. */
+  Recorder DIRECT = new Recorder() {
+    @Override
+    public void run(Object key, Runnable work) {
+      work.run();
+    }
+
+    @Override
+    public void forget() {
+      // nothing is recorded
+    }
+  };
+
   /** Does the work that goes by this key. */
   void run(Object key, Runnable work);
 

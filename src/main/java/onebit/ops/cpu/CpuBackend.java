@@ -3,16 +3,8 @@ package onebit.ops.cpu;
 import java.util.Arrays;
 import java.util.List;
 import onebit.ops.Backend;
-import onebit.ops.BinarizeOps;
-import onebit.ops.BitOps;
-import onebit.ops.ConvOps;
 import onebit.ops.Inlet;
-import onebit.ops.FusedOps;
-import onebit.ops.LossOps;
-import onebit.ops.NormOps;
-import onebit.ops.OptimOps;
-import onebit.ops.PointOps;
-import onebit.ops.PoolOps;
+import onebit.ops.Ops;
 import onebit.ops.Readback;
 import onebit.ops.Recorder;
 import onebit.ops.Shapes;
@@ -23,15 +15,16 @@ import onebit.tensor.Tensor;
 
 /** The reference backend: plain arrays, all cores, the same bits on every run and for every number of threads. */
 public final class CpuBackend implements Backend {
-  private final CpuBitOps bits = new CpuBitOps();
-  private final ConvOps conv = new CpuConvOps();
-  private final CpuNormOps norm = new CpuNormOps();
-  private final PointOps point = new CpuPointOps();
-  private final PoolOps pool = new CpuPoolOps();
-  private final BinarizeOps binarize = new CpuBinarizeOps(bits);
-  private final LossOps loss = new CpuLossOps();
-  private final OptimOps optim = new CpuOptimOps();
-  private final FusedOps fused = new CpuFusedOps(bits, norm, point, pool, binarize);
+  private final Ops ops;
+
+  public CpuBackend() {
+    CpuBitOps bits = new CpuBitOps();
+    CpuNormOps norm = new CpuNormOps();
+    CpuPointOps point = new CpuPointOps();
+    CpuPoolOps pool = new CpuPoolOps();
+    CpuBinarizeOps binarize = new CpuBinarizeOps(bits);
+    ops = new Ops(bits, new CpuConvOps(), norm, point, pool, binarize, new CpuLossOps(), new CpuOptimOps(), new CpuFusedOps(bits, norm, point, pool, binarize));
+  }
 
   @Override
   public String name() {
@@ -107,17 +100,7 @@ public final class CpuBackend implements Backend {
 
   @Override
   public Recorder recorder() {
-    return new Recorder() {
-      @Override
-      public void run(Object key, Runnable work) {
-        work.run();
-      }
-
-      @Override
-      public void forget() {
-        // nothing is recorded
-      }
-    };
+    return Recorder.DIRECT;
   }
 
   @Override
@@ -146,48 +129,8 @@ public final class CpuBackend implements Backend {
   }
 
   @Override
-  public BitOps bits() {
-    return bits;
-  }
-
-  @Override
-  public ConvOps conv() {
-    return conv;
-  }
-
-  @Override
-  public NormOps norm() {
-    return norm;
-  }
-
-  @Override
-  public PointOps point() {
-    return point;
-  }
-
-  @Override
-  public PoolOps pool() {
-    return pool;
-  }
-
-  @Override
-  public BinarizeOps binarize() {
-    return binarize;
-  }
-
-  @Override
-  public LossOps loss() {
-    return loss;
-  }
-
-  @Override
-  public OptimOps optim() {
-    return optim;
-  }
-
-  @Override
-  public FusedOps fused() {
-    return fused;
+  public Ops ops() {
+    return ops;
   }
 
   @Override

@@ -7,17 +7,9 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import onebit.ops.Backend;
-import onebit.ops.BinarizeOps;
-import onebit.ops.BitOps;
-import onebit.ops.ConvOps;
 import onebit.ops.DeviceStreams;
 import onebit.ops.Inlet;
-import onebit.ops.FusedOps;
-import onebit.ops.LossOps;
-import onebit.ops.NormOps;
-import onebit.ops.OptimOps;
-import onebit.ops.PointOps;
-import onebit.ops.PoolOps;
+import onebit.ops.Ops;
 import onebit.ops.Readback;
 import onebit.ops.Recorder;
 import onebit.ops.Shapes;
@@ -37,16 +29,9 @@ public final class CudaBackend implements Backend, DeviceStreams {
   private final BitProduct product;
   private final ElementType activations;
   private final boolean deterministic;
-  private final CudaBitOps bits;
   private final CudaConvOps conv;
-  private final CudaNormOps norm;
-  private final CudaPointOps point;
-  private final CudaPoolOps pool;
-  private final CudaBinarizeOps binarize;
-  private final CudaLossOps loss;
-  private final CudaOptimOps optim;
+  private final Ops ops;
   private final List<CudaRecorder> recorders = new ArrayList<>();
-  private final CudaFusedOps fused;
   private List<Arena.Room> planned;
   private DeviceMemory arena;
   private int nextRoom;
@@ -58,15 +43,9 @@ public final class CudaBackend implements Backend, DeviceStreams {
     activations = mode.activations() != null ? mode.activations() : hasBfloat16(device) ? ElementType.BFLOAT16 : ElementType.FLOAT32;
     deterministic = mode.deterministic();
     ChannelSums sums = new ChannelSums(device);
-    bits = new CudaBitOps(device, product);
     conv = new CudaConvOps(device, deterministic);
-    norm = new CudaNormOps(device, sums);
-    point = new CudaPointOps(device, sums);
-    pool = new CudaPoolOps(device);
-    binarize = new CudaBinarizeOps(this, device);
-    loss = new CudaLossOps(device);
-    optim = new CudaOptimOps(device);
-    fused = new CudaFusedOps(device, sums);
+    ops = new Ops(new CudaBitOps(device, product), conv, new CudaNormOps(device, sums), new CudaPointOps(device, sums), new CudaPoolOps(device),
+        new CudaBinarizeOps(this, device), new CudaLossOps(device), new CudaOptimOps(device), new CudaFusedOps(device, sums));
   }
 
   private static boolean hasBfloat16(CudaDevice device) {
@@ -335,48 +314,8 @@ public final class CudaBackend implements Backend, DeviceStreams {
   }
 
   @Override
-  public BitOps bits() {
-    return bits;
-  }
-
-  @Override
-  public ConvOps conv() {
-    return conv;
-  }
-
-  @Override
-  public NormOps norm() {
-    return norm;
-  }
-
-  @Override
-  public PointOps point() {
-    return point;
-  }
-
-  @Override
-  public PoolOps pool() {
-    return pool;
-  }
-
-  @Override
-  public BinarizeOps binarize() {
-    return binarize;
-  }
-
-  @Override
-  public LossOps loss() {
-    return loss;
-  }
-
-  @Override
-  public OptimOps optim() {
-    return optim;
-  }
-
-  @Override
-  public FusedOps fused() {
-    return fused;
+  public Ops ops() {
+    return ops;
   }
 
   @Override
