@@ -22,13 +22,22 @@ public interface ConvOps {
   void conv2dGradW(Tensor gradW, Tensor gradY, Tensor x, ConvGeometry g, float border);
 
   /** y = x w^T. */
-  void linear(Tensor y, Tensor x, Tensor w);
+  default void linear(Tensor y, Tensor x, Tensor w) {
+    ConvRules.requireLinear("linear", y, x, w);
+    gemm(y, x, false, w, true, x.shape().d0(), w.shape().d0(), w.shape().rowSize());
+  }
 
   /** gradX = gradY w. */
-  void linearGradX(Tensor gradX, Tensor gradY, Tensor w);
+  default void linearGradX(Tensor gradX, Tensor gradY, Tensor w) {
+    ConvRules.requireLinear("linearGradX", gradY, gradX, w);
+    gemm(gradX, gradY, false, w, false, gradX.shape().d0(), w.shape().rowSize(), w.shape().d0());
+  }
 
   /** gradW = gradY^T x. */
-  void linearGradW(Tensor gradW, Tensor gradY, Tensor x);
+  default void linearGradW(Tensor gradW, Tensor gradY, Tensor x) {
+    ConvRules.requireLinear("linearGradW", gradY, x, gradW);
+    gemm(gradW, gradY, true, x, false, gradW.shape().d0(), gradW.shape().rowSize(), x.shape().d0());
+  }
 
   /** c = op(a) op(b), row major; a is [M][K] (or [K][M] when transposed), b is [K][N] (or [N][K]). */
   void gemm(Tensor c, Tensor a, boolean transposeA, Tensor b, boolean transposeB, int m, int n, int k);

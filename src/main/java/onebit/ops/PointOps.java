@@ -11,7 +11,10 @@ public interface PointOps {
   void add(Tensor y, Tensor a, Tensor b);
 
   /** y = y + x. */
-  void accumulate(Tensor y, Tensor x);
+  default void accumulate(Tensor y, Tensor x) {
+    Shapes.requireEqual("accumulate", "x", x, "y", y);
+    add(y, y, x);
+  }
 
   /** y = y + factor x. */
   void accumulateScaled(Tensor y, Tensor x, float factor);

@@ -169,24 +169,6 @@ public final class CpuConvOps implements ConvOps {
   }
 
   @Override
-  public void linear(Tensor y, Tensor x, Tensor w) {
-    ConvRules.requireLinear("linear", y, x, w);
-    gemm(y, x, false, w, true, x.shape().d0(), w.shape().d0(), w.shape().rowSize());
-  }
-
-  @Override
-  public void linearGradX(Tensor gradX, Tensor gradY, Tensor w) {
-    ConvRules.requireLinear("linearGradX", gradY, gradX, w);
-    gemm(gradX, gradY, false, w, false, gradX.shape().d0(), w.shape().rowSize(), w.shape().d0());
-  }
-
-  @Override
-  public void linearGradW(Tensor gradW, Tensor gradY, Tensor x) {
-    ConvRules.requireLinear("linearGradW", gradY, x, gradW);
-    gemm(gradW, gradY, true, x, false, gradW.shape().d0(), gradW.shape().rowSize(), x.shape().d0());
-  }
-
-  @Override
   public void gemm(Tensor c, Tensor a, boolean transposeA, Tensor b, boolean transposeB, int m, int n, int k) {
     ConvRules.requireGemm(c, a, b, m, n, k);
     xs = a.floats();

@@ -41,12 +41,6 @@ final class CpuPointOps implements PointOps {
   }
 
   @Override
-  public void accumulate(Tensor y, Tensor x) {
-    Shapes.requireEqual("accumulate", "x", x, "y", y);
-    add(y, y, x);
-  }
-
-  @Override
   public void accumulateScaled(Tensor y, Tensor x, float factor) {
     Shapes.requireEqual("accumulateScaled", "x", x, "y", y);
     this.factor = factor;
