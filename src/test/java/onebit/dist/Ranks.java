@@ -32,11 +32,14 @@ public final class Ranks {
     return false;
   }
 
-  /** The command of a JVM of this test's class path. */
+  /**
+   * The command of a JVM of this test's class path that starts soon and has little to compute: no long compiling, one thread, and plain loops,
+   * which beat vectors that are not compiled.
+   */
   public static List<String> java(String main, String... arguments) {
     List<String> command = new ArrayList<>(List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString(), "--add-modules",
-        "jdk.incubator.vector", "--enable-native-access=ALL-UNNAMED", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx512m", "-cp",
-        System.getProperty("java.class.path"), main));
+        "jdk.incubator.vector", "--enable-native-access=ALL-UNNAMED", "-XX:TieredStopAtLevel=1", "-Donebit.vector.off=true", "-Donebit.threads=1",
+        "-XX:+UseSerialGC", "-Xmx512m", "-cp", System.getProperty("java.class.path"), main));
     command.addAll(List.of(arguments));
     return command;
   }

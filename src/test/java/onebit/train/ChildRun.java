@@ -4,9 +4,8 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.MessageDigest;
-import java.util.ArrayList;
 import java.util.HexFormat;
-import java.util.List;
+import onebit.dist.Ranks;
 
 /** Starts the program in a JVM of its own, as the launcher does. */
 final class ChildRun {
@@ -38,11 +37,7 @@ final class ChildRun {
   }
 
   static Process start(Path output, String... arguments) throws IOException {
-    List<String> command = new ArrayList<>(List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString(), "--add-modules",
-        "jdk.incubator.vector", "--enable-native-access=ALL-UNNAMED", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx512m", "-cp",
-        System.getProperty("java.class.path"), "onebit.cli.Main"));
-    command.addAll(List.of(arguments));
-    return new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(output.toFile()).start();
+    return new ProcessBuilder(Ranks.java("onebit.cli.Main", arguments)).redirectErrorStream(true).redirectOutput(output.toFile()).start();
   }
 
   static String weightsDigest(Path run) throws Exception {

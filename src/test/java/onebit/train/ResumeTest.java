@@ -10,15 +10,49 @@ import java.util.List;
 import java.util.Random;
 import java.util.concurrent.TimeUnit;
 import onebit.report.MetricsLog;
+import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
-/** Runs in JVMs of their own that are killed or stopped, and what becomes of them. */
+/**
+ * Runs in JVMs of their own that are killed or stopped, and what becomes of them.
+ *
+ * <pre>
+ * Units   kills: -Donebit.test.kills (4 where it is not given)
+ * </pre>
+ */
 class ResumeTest {
-  private static final int KILLS = 20;
+  private static final int KILLS = Integer.getInteger("onebit.test.kills", 4);
   private static final long SEED = System.nanoTime();
 
+  @TempDir private static Path shared;
+  private static Path undisturbed;
+  /** From the run folder to the end. */
+  private static long millis;
+  private static String wanted;
+
   @TempDir private Path folder;
+
+  /** One run that nothing disturbs: what all others are compared with. */
+  @BeforeAll
+  static void trainUndisturbed() throws Exception {
+    undisturbed = shared.resolve("undisturbed");
+    Path output = shared.resolve("undisturbed.out");
+    Process process = ChildRun.start(output, "train", ChildRun.smallRecipe(shared).toString(), "--out", undisturbed.toString());
+    await(process, undisturbed);
+    long begin = System.nanoTime();
+    assertTrue(process.waitFor(120, TimeUnit.SECONDS), "the run did not end");
+    millis = (System.nanoTime() - begin) / 1_000_000;
+    assertEquals(0, process.exitValue(), Files.readString(output));
+    wanted = ChildRun.weightsDigest(undisturbed);
+  }
+
+  /** Waits until a file or folder is there, or the process is not. */
+  private static void await(Process process, Path file) throws Exception {
+    while (process.isAlive() && !Files.exists(file)) Thread.sleep(5);
+  }
 
   private String train(Path run, int expected, String... more) throws Exception {
     Path output = folder.resolve(run.getFileName() + ".out");
@@ -38,18 +72,14 @@ class ResumeTest {
 
   @Test
   void aRunKilledAtRandomMomentsResumesToTheSameWeights() throws Exception {
-    Path undisturbed = folder.resolve("undisturbed");
-    long begin = System.nanoTime();
-    train(undisturbed, 0);
-    long millis = (System.nanoTime() - begin) / 1_000_000;
-    String wanted = ChildRun.weightsDigest(undisturbed);
     Random random = new Random(SEED);
     Path recipe = ChildRun.smallRecipe(folder);
     int killedInTraining = 0;
     for (int kill = 0; kill < KILLS; kill++) {
       Path run = folder.resolve("killed-" + kill);
       Process process = ChildRun.start(folder.resolve("first-" + kill), "train", recipe.toString(), "--out", run.toString());
-      Thread.sleep((long) (millis * (0.2 + 0.8 * random.nextDouble())));
+      await(process, kill % 2 == 0 ? run.resolve("checkpoints") : run);
+      Thread.sleep((long) (millis * (kill % 2 == 0 ? 0.5 : 0.9) * random.nextDouble()));
       process.destroyForcibly().waitFor();
       if (Files.exists(run.resolve("checkpoints"))) killedInTraining++;
       train(run, 0);
@@ -59,23 +89,22 @@ class ResumeTest {
     assertTrue(killedInTraining > 0, "no kill fell into training");
   }
 
-  @Test
-  void sigtermWritesACheckpointAndExits75() throws Exception {
+  @ParameterizedTest
+  @ValueSource(strings = {"TERM", "USR1"})
+  void aSignalWritesACheckpointAndExits75(String signal) throws Exception {
     Path run = folder.resolve("stopped");
     Path output = folder.resolve("stopped.out");
     Process process = ChildRun.start(output, "train", ChildRun.smallRecipe(folder).toString(), "--out", run.toString());
-    while (process.isAlive() && !Files.exists(run.resolve("checkpoints"))) Thread.sleep(20);
-    process.destroy();
+    await(process, run.resolve("checkpoints"));
+    long begin = System.nanoTime();
+    assertEquals(0, new ProcessBuilder("kill", "-" + signal, Long.toString(process.pid())).start().waitFor());
     assertTrue(process.waitFor(60, TimeUnit.SECONDS));
     String text = Files.readString(output);
-    if (process.exitValue() != 0) {
-      assertEquals(75, process.exitValue(), text);
-      assertTrue(text.contains("Stopped as asked"), text);
-    }
+    assertTrue(System.nanoTime() - begin < 30e9, "more than 30 s");
+    assertEquals(75, process.exitValue(), text);
+    assertTrue(text.contains("Stopped as asked"), text);
     train(run, 0);
-    Path undisturbed = folder.resolve("whole");
-    train(undisturbed, 0);
-    assertEquals(ChildRun.weightsDigest(undisturbed), ChildRun.weightsDigest(run));
+    assertEquals(wanted, ChildRun.weightsDigest(run));
   }
 
   @Test
@@ -88,23 +117,18 @@ class ResumeTest {
     Files.write(weights, bytes);
     String text = train(run, 0);
     assertTrue(text.contains("Newest checkpoint not usable"), text);
-    Path undisturbed = folder.resolve("whole");
-    train(undisturbed, 0);
-    assertEquals(ChildRun.weightsDigest(undisturbed), ChildRun.weightsDigest(run));
+    assertEquals(wanted, ChildRun.weightsDigest(run));
   }
 
   @Test
   void anotherRecipeIsRefusedNamingTheKey() throws Exception {
-    Path run = folder.resolve("recipe");
-    train(run, 0, "--epochs", "1");
-    String text = train(run, 2, "--set", "optimizer.learningRate=0.5");
+    String text = train(undisturbed, 2, "--set", "optimizer.learningRate=0.5");
     assertTrue(text.contains("optimizer.learningRate = 0.002, now it is 0.5"), text);
   }
 
   @Test
   void anotherSeedGivesOtherWeights() throws Exception {
-    train(folder.resolve("a"), 0, "--epochs", "1");
-    train(folder.resolve("b"), 0, "--epochs", "1", "--set", "train.seed=8");
-    assertNotEquals(ChildRun.weightsDigest(folder.resolve("a")), ChildRun.weightsDigest(folder.resolve("b")));
+    train(folder.resolve("other"), 0, "--set", "train.seed=8");
+    assertNotEquals(wanted, ChildRun.weightsDigest(folder.resolve("other")));
   }
 }

@@ -29,11 +29,11 @@ import org.junit.jupiter.api.io.TempDir;
  * A whole run, loader, logs and checkpoints included, that must not grow: heap, resident memory, file handles, device bytes.
  *
  * <pre>
- * Units   steps: -Donebit.test.soak (480 and 96 where it is not given); 16 steps an epoch, looked at after each
+ * Units   steps: -Donebit.test.soak (480 and 40 where it is not given); 16 or 4 steps an epoch, looked at after each
  * </pre>
  */
 class SoakTest {
-  private static final int CPU_STEPS = Integer.getInteger("onebit.test.soak", 480), DEVICE_STEPS = Integer.getInteger("onebit.test.soak", 96);
+  private static final int CPU_STEPS = Integer.getInteger("onebit.test.soak", 480), DEVICE_STEPS = Integer.getInteger("onebit.test.soak", 40);
 
   private record Look(long heap, long resident, long handles, long device) {}
 
@@ -53,12 +53,12 @@ class SoakTest {
   }
 
   private void soak(Backend backend, int steps, boolean device) throws Exception {
-    int epochs = Math.max(6, steps / 16), every = Math.max(1, epochs / 30);
+    int each = device ? 4 : 16, epochs = Math.max(6, steps / each), every = Math.max(1, epochs / 30);
     Recipe recipe = new Recipes(new RecordBinder(Map.of(Method.class, Methods.byName(), Network.class, Networks.byName())))
-        .load(ChildRun.smallRecipe(folder).toString(), List.of("train.epochs=" + epochs));
+        .load(ChildRun.smallRecipe(folder).toString(), List.of("train.epochs=" + epochs, "network.width=" + (device ? 4 : 8), "data.evalBatch=32"));
     List<Look> looks = new ArrayList<>();
     int[] epoch = new int[1];
-    TrainOptions options = new TrainOptions("soak", null, folder.resolve(backend.name()), epochs, Integer.MAX_VALUE);
+    TrainOptions options = new TrainOptions("soak", null, folder.resolve(backend.name()), epochs, each);
     try (SingleProcess alone = new SingleProcess(); RunLog log = RunLog.screenOnly(Screen.none())) {
       new Trainer(recipe, backend, options, alone, Screen.none(), log, () -> {
         if (epoch[0]++ % every == 0) looks.add(look(device));
@@ -66,7 +66,7 @@ class SoakTest {
     }
     List<Look> late = looks.subList(looks.size() / 3, looks.size());
     Look first = late.getFirst(), last = late.getLast();
-    System.out.println(backend.name() + ", " + epochs * 16 + " steps: after a third " + first + ", at the end " + last);
+    System.out.println(backend.name() + ", " + epochs * each + " steps: after a third " + first + ", at the end " + last);
     assertTrue(last.heap - first.heap < 4L << 20, "heap grew: " + looks);
     assertTrue(last.resident - first.resident < 48L << 20, "resident memory grew: " + looks);
     assertTrue(last.handles <= first.handles + 2, "file handles grew: " + looks);
