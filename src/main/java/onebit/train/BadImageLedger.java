@@ -5,9 +5,11 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.util.ArrayList;
 import java.util.EnumMap;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
@@ -20,6 +22,8 @@ import onebit.report.Json;
 /**
  * The images of a run that could not be decoded, one line each in {@code bad-images.jsonl}; more than one in a thousand of a set ends the run.
  *
+ * <p>Each rank notes what it meets itself; {@link #learn} tells all of it to all, so that the limit counts the different images of all ranks.
+ *
  * <pre>
  * line := {"split": train | test, "sample": index, "epoch": first epoch that met it, "shown": index of the replacement or -1 for black, "why": text}
  * </pre>
@@ -31,6 +35,8 @@ final class BadImageLedger {
   private final Path file;
   private final Consumer<String> warn;
   private final Map<Split, Set<Long>> known = new EnumMap<>(Split.class);
+  private final Map<Split, Integer> sizes = new EnumMap<>(Split.class);
+  private List<Long> untold = new ArrayList<>();
   private boolean told;
 
   private BadImageLedger(Path file, Consumer<String> warn) {
@@ -59,10 +65,11 @@ final class BadImageLedger {
   }
 
   /** What the loader of a split tells its troubles to. */
-  LoaderWatch of(Split split) {
+  LoaderWatch of(Split split, Dataset set) {
+    sizes.put(split, set.size());
     return new LoaderWatch() {
       @Override public void bad(Dataset dataset, int epoch, int index, int replacement, String why) throws IOException {
-        note(split, dataset, epoch, index, replacement, why);
+        note(split, epoch, index, replacement, why);
       }
 
       @Override public void notice(String sentence) {
@@ -71,9 +78,10 @@ final class BadImageLedger {
     };
   }
 
-  private synchronized void note(Split split, Dataset dataset, int epoch, int index, int replacement, String why) throws IOException {
+  private synchronized void note(Split split, int epoch, int index, int replacement, String why) throws IOException {
     Set<Long> bad = known.get(split);
     if (bad.add((long) index)) {
+      untold.add((long) index * Split.values().length + split.ordinal());
       Map<String, Object> record = new LinkedHashMap<>();
       record.put("split", split.name().toLowerCase(Locale.ROOT));
       record.put("sample", index);
@@ -83,10 +91,33 @@ final class BadImageLedger {
       write(Json.object(record) + "\n");
       warn.accept("Bad image: " + why + (replacement == LoaderWatch.BLACK ? "; it is shown black and counted" : "; image " + replacement + " takes its place"));
     }
-    if ((long) bad.size() * ONE_IN > dataset.size()) {
-      throw new IOException(String.format(Locale.ROOT, "%d of the %,d %s images cannot be decoded, more than 1 in %d: the run stops; %s names them, the last is %s",
-          bad.size(), dataset.size(), split == Split.TRAIN ? "training" : "test", ONE_IN, file, why));
+    requireFew(split, "", "the last is " + why);
+  }
+
+  private void requireFew(Split split, String where, String last) throws IOException {
+    int bad = known.get(split).size(), all = sizes.get(split);
+    if ((long) bad * ONE_IN <= all) return;
+    throw new IOException(String.format(Locale.ROOT, "%d of the %,d %s images%s cannot be decoded, more than 1 in %d: the run stops; %s names them, %s",
+        bad, all, split == Split.TRAIN ? "training" : "test", where, ONE_IN, file, last));
+  }
+
+  /** What this rank has met and not yet given away here. */
+  synchronized long[] untold() {
+    long[] now = untold.stream().mapToLong(Long::longValue).toArray();
+    untold = new ArrayList<>();
+    return now;
+  }
+
+  /**
+   * Takes over what each rank gave from {@link #untold}, in rows filled up with -1.
+   *
+   * @throws IOException if all ranks together have met too many
+   */
+  synchronized void learn(long[][] ofRanks) throws IOException {
+    for (long[] row : ofRanks) {
+      for (long each : row) if (each >= 0) known.get(Split.values()[(int) (each % Split.values().length)]).add(each / Split.values().length);
     }
+    for (Split split : sizes.keySet()) requireFew(split, ", counted over " + ofRanks.length + " processes,", "whichever process met them");
   }
 
   private void write(String line) {

@@ -69,6 +69,7 @@ public final class Trainer {
   private int badSteps;
   private UnderWay underWay;
   private CheckpointWriter writer;
+  private BadImageLedger ledger;
 
   /** A step whose outcome is not yet counted in: its number in the epoch and in the run, the images of all ranks, the samples of this one. */
   private record UnderWay(TrainStep.Running running, int batch, long step, int images, long[] samples) {}
@@ -205,9 +206,9 @@ public final class Trainer {
     boolean leads = rank == 0;
     Dataset trainSet = InputPipeline.open(data, options.data(), Split.TRAIN, seed);
     Dataset testSet = InputPipeline.open(data, options.data(), Split.TEST, seed);
-    BadImageLedger ledger = BadImageLedger.open(options.run(), log::warn);
-    try (Loader train = InputPipeline.training(data, trainSet, data.batch(), seed, ledger.of(Split.TRAIN), rank, size);
-        Loader test = InputPipeline.evaluation(data, testSet, data.evalBatch(), ledger.of(Split.TEST), rank, size);
+    ledger = BadImageLedger.open(options.run(), log::warn);
+    try (Loader train = InputPipeline.training(data, trainSet, data.batch(), seed, ledger.of(Split.TRAIN, trainSet), rank, size);
+        Loader test = InputPipeline.evaluation(data, testSet, data.evalBatch(), ledger.of(Split.TEST, testSet), rank, size);
         CheckpointWriter checkpoints = new CheckpointWriter(store, log::warn);
         MetricsLog metrics = leads ? MetricsLog.open(options.run(), state.step, log::warn) : null;
         TensorBoardEvents events = leads ? TensorBoardEvents.open(options.run(), state.step, log::warn) : null) {
@@ -267,13 +268,24 @@ public final class Trainer {
       }
     }
     settleLast(batches, progress);
-    return !communicator.any(stopRequested) || state.epoch + 1 >= options.stopEpoch();
+    return !agree() || state.epoch + 1 >= options.stopEpoch();
   }
 
   /** Whether any rank was asked to stop; asked of all at the same steps. */
-  private boolean stopAgreed() {
+  private boolean stopAgreed() throws IOException {
+    return (communicator.size() == 1 || state.step % communicator.stepsBetweenAgreements() == 0) && agree();
+  }
+
+  /** Whether any rank was asked to stop; bad images that one has met since the last time are known to all afterwards. */
+  private boolean agree() throws IOException {
     if (communicator.size() == 1) return stopRequested;
-    return state.step % communicator.stepsBetweenAgreements() == 0 && communicator.any(stopRequested);
+    long[] met = ledger.untold(), all = communicator.sum(stopRequested ? 1 : 0, met.length);
+    if (all[1] > 0) {
+      long[] row = Arrays.copyOf(met, Math.toIntExact(all[1]));
+      Arrays.fill(row, met.length, row.length, -1);
+      ledger.learn(communicator.allGather(row));
+    }
+    return all[0] > 0;
   }
 
   private void settleLast(int batches, ProgressLine progress) throws IOException {
@@ -337,11 +349,12 @@ public final class Trainer {
    *
    * @throws CheckpointException if not every image was counted exactly once
    */
-  private Evaluation.Result evaluate(Loader test, int images, ProgressLine progress) throws CheckpointException {
+  private Evaluation.Result evaluate(Loader test, int images, ProgressLine progress) throws IOException {
     progress.activity(state.epoch + 1, "evaluating");
     ranks.shareRunningStatistics();
     ranks.requireEqual(state.step);
     Evaluation.Result result = evaluation.run(test, options.steps(), done -> { }).together(communicator);
+    agree();
     if (options.steps() >= test.batches() && result.total() != images) {
       throw new CheckpointException("the evaluation counted " + result.total() + " images, the test set has " + images);
     }

@@ -167,4 +167,20 @@ class DistributedRunTest {
     String text = train(folder.resolve("small"), 2, processes("--set", "data.batch=1"));
     assertTrue(text.contains("data.batch is 1 and data.evalBatch 64; both must be >= the " + PROCESSES + " processes"), text);
   }
+
+  /** Of 1,000 images one may be bad: each rank meets no more than that, both together do. */
+  @Test
+  void badImagesAreCountedOverAllRanks() throws Exception {
+    java.io.ByteArrayOutputStream jpeg = new java.io.ByteArrayOutputStream();
+    javax.imageio.ImageIO.write(new java.awt.image.BufferedImage(12, 12, java.awt.image.BufferedImage.TYPE_INT_RGB), "jpg", jpeg);
+    Path data = folder.resolve("images");
+    for (int i = 0; i < 1010; i++) {
+      Path image = data.resolve(i < 1000 ? "train" : "val").resolve(i % 2 == 0 ? "a" : "b").resolve(i + ".jpg");
+      Files.createDirectories(image.getParent());
+      Files.write(image, i == 3 || i == 997 ? new byte[] {1} : jpeg.toByteArray());
+    }
+    String text = train(folder.resolve("bad"), 1, "--procs", "2", "--data", data.toString(), "--set", "data.name=folder", "--set", "data.channels=3", "--set",
+        "data.mean=[0.5, 0.5, 0.5]", "--set", "data.std=[0.25, 0.25, 0.25]", "--set", "data.batch=100", "--set", "data.evalBatch=10", "--epochs", "1");
+    assertTrue(text.contains("2 of the 1,000 training images, counted over 2 processes, cannot be decoded, more than 1 in 1000"), text);
+  }
 }
