@@ -97,18 +97,7 @@ final class SummaryCommand implements Callable<Integer> {
       System.out.println(Json.object(members));
       return 0;
     }
-    SummaryTable table = new SummaryTable("within a step", ">tensors", ">MB if apart", ">MB when fullest");
-    for (MemoryPlan.Part part : plan.parts()) table.row(part.name(), part.count(), megabytes(part.bytes()), megabytes(part.bytesAtFullest()));
-    long apart = plan.parts().stream().mapToLong(MemoryPlan.Part::bytes).sum();
-    table.rule().row("all", "", megabytes(apart), megabytes(plan.liveBytes()));
-    System.out.print(table);
-    System.out.printf(Locale.ROOT, "Batch %d, activations %s, memory %s: %s MB = %s MB in one arena by lifetime + %s MB that stays (parameters, gradients,"
-        + " optimizer, batch, scratch); cuDNN's workspaces come on top. A step moves %.2f GB.%n", plan.batch(), activations,
-        Recipes.word(recipe.train().memory()), megabytes(plan.bytes()), megabytes(plan.arenaBytes()), megabytes(plan.residentBytes()), plan.trafficBytes() / 1e9);
+    System.out.print(MemoryTable.of(plan, type, recipe));
     return 0;
-  }
-
-  private static String megabytes(long bytes) {
-    return String.format(Locale.ROOT, "%.1f", bytes / 1e6);
   }
 }

@@ -34,6 +34,8 @@ import onebit.report.MetricsLog;
 import onebit.report.ProgressLine;
 import onebit.report.RunLog;
 import onebit.report.Screen;
+import onebit.tensor.ElementType;
+import onebit.train.MemoryPlan;
 import onebit.train.RunFolder;
 import onebit.train.TrainOptions;
 import onebit.train.Trainer;
@@ -284,6 +286,7 @@ final class TrainCommand implements Callable<Integer> {
     if (recipe.data().name() == DataRecipe.Source.FOLDER || recipe.data().name() == DataRecipe.Source.IMAGENET) {
       log.line("JPEG: " + String.join("; ", JpegLibraries.findings()));
     }
+    if (devRun && leads) memory(recipe, backend, communicator.size(), log);
     Trainer trainer = new Trainer(recipe, backend, options, communicator, screen, log, () -> report(recipe, yaml, run, log));
     boolean resumed = trainer.resume();
     if (resumed && trainer.isComplete()) {
@@ -325,6 +328,15 @@ final class TrainCommand implements Callable<Integer> {
   private static Path earlierStage(String from) {
     Path path = Path.of(from);
     return Files.exists(path) ? path : Path.of("runs").resolve(from);
+  }
+
+  /** What a step keeps on a GPU, with the images of a process in this run and in the recipe as it is. */
+  private void memory(Recipe recipe, Backend backend, int processes, RunLog log) {
+    ElementType activations = backend.plansRooms() ? backend.activations() : ElementType.BFLOAT16;
+    log.line("Memory of a step on a GPU by its plan, for the batch of this run and for the recipe's:");
+    for (int batch : new int[] {recipe.data().batch(), Workplace.RECIPES.load(name, overrides).data().batch()}) {
+      MemoryTable.of(MemoryPlan.of(recipe, (batch + processes - 1) / processes, activations), activations, recipe).lines().forEach(log::line);
+    }
   }
 
   private static String finished(RunFolder run, Trainer trainer) {

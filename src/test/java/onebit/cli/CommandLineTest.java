@@ -9,6 +9,7 @@ import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -125,6 +126,12 @@ class CommandLineTest {
     Said said = run("train", recipe, "--dev-run", "--json", "--out", folder.resolve(recipe).toString(), "--set", "data.height=96", "--set", "data.width=96",
         "--set", "data.evalCrop=0");
     assertEquals(0, said.code, said.err);
+    int batch = Workplace.RECIPES.load(recipe, List.of()).data().batch();
+    for (int images : new int[] {4, batch}) {
+      Said plan = run("summary", recipe, "--memory", "--batch", Integer.toString(images), "--set", "data.height=96", "--set", "data.width=96", "--set", "data.evalCrop=0");
+      assertTrue(plan.out.contains("Batch " + images + ", activations bfloat16"), plan.out);
+      assertTrue(plan.out.lines().count() > 5 && plan.out.lines().allMatch(said.err::contains), said.err);
+    }
   }
 
   @Test
