@@ -44,7 +44,7 @@ plain=(-std=c++17 -O3 -Werror all-warnings)
 
 instructions() { # architecture: the one-bit instructions of each entry of the bit products, as PTX has them
   local f
-  for f in xnor_gemm xnor_conv2d; do
+  for f in xnor_gemm xnor_conv2d unit_product; do
     "$nvcc" "${plain[@]}" --ptx -arch="compute_$1" -o "$work/$f.ptx" "$here/$f.cu"
     awk '/\.entry /{ e = $0; sub(/.*\.entry /, "", e); sub(/\(.*/, "", e); seen[e] = "" }
       /mma\.sync.*\.b1/{ i = $1; sub(/\.row.*b1\.s32/, "", i); if (index(seen[e], i) == 0) seen[e] = seen[e] (seen[e] == "" ? "" : ", ") i }
@@ -87,8 +87,8 @@ if [ -e "$work/$sum.fatbin" ]; then
 fi
 "$nvcc" "${flags[@]}" --threads 2 -o "$work/part.fatbin" "$work/all.cu"
 for arch in 75 80; do
-  wrong=$(instructions $arch | awk -F '\t' -v arch=$arch '/^xnor/ && !/filters/ {
-      want = $1 ~ /_popc$/ ? "" : $1 ~ /_xor$/ ? (arch == 75 ? "mma.sync.aligned.m8n8k128.xor.popc" : "") : (arch == 75 ? "" : "mma.sync.aligned.m16n8k256.and.popc, mma.sync.aligned.m16n8k128.and.popc")
+  wrong=$(instructions $arch | awk -F '\t' -v arch=$arch '!/filters/ {
+      want = $1 ~ /_popc(_bf16)?$/ ? "" : $1 ~ /_xor(_bf16)?$/ ? (arch == 75 ? "mma.sync.aligned.m8n8k128.xor.popc" : "") : (arch == 75 ? "" : "mma.sync.aligned.m16n8k256.and.popc, mma.sync.aligned.m16n8k128.and.popc")
       if ($2 != want) print "kernels/build.sh: " $1 " for sm_" arch " has the one-bit instructions \"" $2 "\"; wanted \"" want "\"" }')
   [ -z "$wrong" ] || { echo "$wrong" >&2; exit 1; }
 done

@@ -19,6 +19,32 @@ template <class E> __device__ __forceinline__ float rounded(float v) {
   return load(&kept);
 }
 
+/** How many of W neighbours there are, and whether they may be read and written at once. */
+struct Live {
+  unsigned count;
+  bool together;
+};
+constexpr Live kAll{~0u, true};
+
+/** The neighbours that there are; 0 for the others. */
+template <unsigned W, class T> __device__ __forceinline__ void load_live(const T* p, float (&v)[W], Live live) {
+  if (live.together) {
+    load_vector(p, v);
+  } else {
+#pragma unroll
+    for (unsigned k = 0; k < W; k++) v[k] = k < live.count ? load(p + k) : 0.0f;
+  }
+}
+
+template <unsigned W, class T> __device__ __forceinline__ void store_live(T* p, const float (&v)[W], Live live) {
+  if (live.together) {
+    store_vector(p, v);
+  } else {
+#pragma unroll
+    for (unsigned k = 0; k < W; k++) if (k < live.count) store(p + k, v[k]);
+  }
+}
+
 struct Norm {
   const float *gamma, *beta, *mean, *inverse;
 };
@@ -27,11 +53,11 @@ struct Norm {
 template <unsigned W> struct NormOf {
   float mean[W], inverse[W], scale[W], shift[W];
 
-  __device__ __forceinline__ NormOf(const Norm& norm, unsigned c) {
-    load_vector(norm.mean + c, mean);
-    load_vector(norm.inverse + c, inverse);
-    load_vector(norm.gamma + c, scale);
-    load_vector(norm.beta + c, shift);
+  __device__ __forceinline__ NormOf(const Norm& norm, unsigned c, Live live = kAll) {
+    load_live(norm.mean + c, mean, live);
+    load_live(norm.inverse + c, inverse, live);
+    load_live(norm.gamma + c, scale, live);
+    load_live(norm.beta + c, shift, live);
   }
 
   __device__ __forceinline__ float apply(float y, unsigned k) const { return (y - mean[k]) * (scale[k] * inverse[k]) + shift[k]; }
@@ -48,10 +74,11 @@ template <class E> struct Shortcut {
   FIELD(int, stride);
 
   /** t += the shortcut, at row and channels c on. */
-  template <unsigned W> __device__ __forceinline__ void add(float (&t)[W], unsigned row, unsigned c, unsigned channels, int p, int q) const {
+  template <unsigned W>
+  __device__ __forceinline__ void add(float (&t)[W], unsigned row, unsigned c, unsigned channels, int p, int q, Live live = kAll) const {
     if (kind == 1) {
       float v[W];
-      load_vector(x + row * channels + c, v);
+      load_live(x + row * channels + c, v, live);
 #pragma unroll
       for (unsigned k = 0; k < W; k++) t[k] += v[k];
     } else if (kind == 2) {

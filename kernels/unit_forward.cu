@@ -14,49 +14,7 @@
 // Source     Ioffe and Szegedy 2015, arXiv 1502.03167; anchors/performance.md section 7, "what reaches b1"
 // Rungs      1 six simple launches, 2 sums with their finish in the last block, then one pass, 3 16 bytes a thread where C % 32 == 0
 #ifndef ELEMENT
-#include "unit.cuh"
-
-template <class E> struct UnitStatistics {
-  double* partial;
-  unsigned* counters;
-  const E* y;
-  float *mean, *inverse, *runningMean, *runningVar;
-  FIELD(float, momentum);
-  FIELD(float, epsilon);
-  FIELD(int, unbiased);
-  FIELD(unsigned, rows);
-  FIELD(unsigned, channels);
-};
-
-template <class E> struct UnitForward {
-  unsigned* bits;
-  E* z;
-  float *centre, *distance;
-  Unit<E> unit;
-  Binarization next;
-  FIELD(unsigned, rows);
-  FIELD(unsigned, channels);
-  FIELD(int, p);
-  FIELD(int, q);
-
-  /** z of W channels of a row; the result has their bits, the first lowest. */
-  template <unsigned W> __device__ __forceinline__ unsigned run(unsigned row, unsigned c) const {
-    float t[W];
-    load_vector(unit.y + row * channels + c, t);
-    NormOf<W> norm(unit.norm, c);
-#pragma unroll
-    for (unsigned k = 0; k < W; k++) t[k] = norm.apply(t[k], k);
-    unit.shortcut.add(t, row, c, channels, p, q);
-    unsigned packed = 0;
-#pragma unroll
-    for (unsigned k = 0; k < W; k++) {
-      t[k] = rounded<E>(unit.f.value(t[k], c + k));
-      if (next.kind && next.bit(t[k])) packed |= 1u << k;
-    }
-    store_vector(z + row * channels + c, t);
-    return packed;
-  }
-};
+#include "unit_passes.cuh"
 
 #define ELEMENT_FILE "unit_forward.cu"
 #include "each_element.cuh"
@@ -77,24 +35,11 @@ ONEBIT_KERNEL(256) ENTRY(unit_statistics)(const UnitStatistics<ELEMENT> a) {
       each[1][k] = d * d;
     }
   });
-  finish_sums<2>(a.partial, a.counters, a.channels, [&](unsigned c, const double (&total)[2]) {
-    double shift = total[0] / a.rows, var = total[1] / a.rows - shift * shift;
-    if (var < 0) var = 0;
-    float m = float(load(y + c) + shift);
-    a.mean[c] = m;
-    a.inverse[c] = float(1 / sqrt(var + a.epsilon));
-    double kept = a.unbiased && a.rows > 1 ? var * a.rows / (a.rows - 1) : var;
-    a.runningMean[c] += a.momentum * (m - a.runningMean[c]);
-    a.runningVar[c] += a.momentum * (float(kept) - a.runningVar[c]);
-  });
+  finish_sums<2>(a.partial, a.counters, a.channels, [&](unsigned c, const double (&total)[2]) { a.finish(c, total, load(y + c)); });
 }
 
 ONEBIT_KERNEL(256) ENTRY(unit_forward)(const UnitForward<ELEMENT> a) {
-  if (a.next.kind == 2 && blockIdx.x == 0 && threadIdx.x == 0) {
-    float alpha = a.next.alpha[0], beta = a.next.beta[0];
-    a.centre[0] = a.next.codeForm ? alpha * beta : beta;
-    a.distance[0] = alpha;
-  }
+  if (blockIdx.x == 0 && threadIdx.x == 0) a.give_set();
   unsigned first = blockIdx.x * blockDim.x, step = gridDim.x * blockDim.x, lane = threadIdx.x % 32;
   if (a.channels % 32 == 0) {
     constexpr unsigned W = kWide<ELEMENT>, group = 32 / W;   // threads that make a word

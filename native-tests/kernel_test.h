@@ -119,6 +119,25 @@ inline void* argument(const std::nullptr_t&) {
   return &none;
 }
 inline void* argument(const double& v) { return const_cast<double*>(&v); }
+
+/** An argument structure: 8 bytes a field, in the order of its declaration (kernels/unit.cuh). */
+struct Fields {
+  std::vector<uint64_t> words;
+  template <class T> Fields& operator()(const T& value) {
+    static_assert(sizeof(T) <= 8, "a field has 8 bytes");
+    uint64_t word = 0;
+    std::memcpy(&word, &value, sizeof value);
+    words.push_back(word);
+    return *this;
+  }
+  template <class T> Fields& operator()(const Array<T>& array) { return (*this)(array.address); }
+  Fields& none(int count = 1) {
+    while (count-- > 0) (*this)(uint64_t(0));
+    return *this;
+  }
+};
+inline void* argument(const Fields& fields) { return const_cast<uint64_t*>(fields.words.data()); }
+
 void run(const std::string& kernel, const Launch& launch, void** arguments);
 void begin(const std::string& kernel, const Launch& launch, void** arguments);
 

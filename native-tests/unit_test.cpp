@@ -1,27 +1,6 @@
 // unit_test.cpp -- kernels/unit_forward.cu, unit_backward.cu and unit_pool.cu against the formulas in double
 #include "kernel_test.h"
 
-namespace kernel_test {
-/** An argument structure: 8 bytes a field, in the order of its declaration (kernels/unit.cuh). */
-struct Fields {
-  std::vector<uint64_t> words;
-  template <class T> Fields& operator()(const T& value) {
-    static_assert(sizeof(T) <= 8, "a field has 8 bytes");
-    uint64_t word = 0;
-    std::memcpy(&word, &value, sizeof value);
-    words.push_back(word);
-    return *this;
-  }
-  template <class T> Fields& operator()(const Array<T>& array) { return (*this)(array.address); }
-  Fields& none(int count = 1) {
-    while (count-- > 0) (*this)(uint64_t(0));
-    return *this;
-  }
-};
-inline void* argument(const Fields& fields) { return const_cast<uint64_t*>(fields.words.data()); }
-}  // namespace kernel_test
-using kernel_test::Fields;
-
 /** As ChannelSums.java plans it: 4 channels a lane where they divide. */
 static Launch unit_sums(unsigned channels, unsigned splits) {
   unsigned lanes = channels % 4 == 0 ? channels / 4 : channels, width = 1;
@@ -55,7 +34,7 @@ TEST(unit_gives_bits_and_gradients_of_batch_norm_shortcut_and_maxout) {
       run(entry<E>("unit_forward"), blocks(2), unit(forward)(da)(db)(2)(1)(rows)(channels)(p)(q));
       Fields backward = Fields()(gradT)(partial)(ofSet)(counters)(ga)(gb)(gGamma)(gBeta)(gPos)(gNeg)(meanG)(meanGx);
       backward(dgq)(z)(3)(k)(t0)(da)(db)(2)(1)(dover)(1)(p)(q)(channels)(1)(1);
-      run(entry<E>("unit_backward"), launch, unit(backward)(rows)(channels)(p)(q));
+      run(entry<E>("unit_backward"), {splits, (channels + 63) / 64, 128, 1, 0}, unit(backward)(rows)(channels)(p)(q));
       run(entry<E>("unit_backward_apply"), blocks(2),
           Fields()(gradY)(gradT)(dy)(meanG)(meanGx)(dgamma)(dbeta)(mean)(inverse)(size)(channels));
 

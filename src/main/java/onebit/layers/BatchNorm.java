@@ -3,6 +3,7 @@ package onebit.layers;
 import java.util.List;
 import onebit.ops.Backend;
 import onebit.ops.FusedOps.Norm;
+import onebit.ops.FusedOps.Running;
 import onebit.ops.FusedOps.Unit;
 import onebit.ops.RankExchange;
 import onebit.tensor.Parameter;
@@ -106,7 +107,12 @@ public final class BatchNorm implements Layer {
 
   /** Takes the statistics of what a fused unit's convolution gave. */
   void statistics(Unit unit) {
-    backend.fused().statistics(unit, runningMean.value(), runningVar.value(), MOMENTUM, rule.epsilon(), rule.unbiased());
+    backend.fused().statistics(unit, running());
+  }
+
+  /** The running statistics as a fused pass moves them. */
+  Running running() {
+    return new Running(runningMean.value(), runningVar.value(), MOMENTUM, rule.epsilon(), rule.unbiased());
   }
 
   /** After a fused backward: a fixed gamma has no gradient. */

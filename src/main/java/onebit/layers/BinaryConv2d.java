@@ -11,6 +11,7 @@ import onebit.ops.Backend;
 import onebit.ops.ConvGeometry;
 import onebit.ops.FusedOps.Binarization;
 import onebit.ops.FusedOps.Incoming;
+import onebit.ops.FusedOps.Product;
 import onebit.ops.FusedOps.Shortcut;
 import onebit.ops.Padding;
 import onebit.tensor.BitTensor;
@@ -131,7 +132,7 @@ public final class BinaryConv2d implements Layer {
   void convolveAgain(Tensor out) {
     ConvGeometry g = geometry = geometry.withBatch(out.shape().d0());
     BitTensor xBits = bits(g.n());
-    if (weights.real() || activations.real()) {
+    if (!multipliesBits()) {
       Tensor values = scratch.take(Scratch.Use.ACTIVATIONS, x.shape()), filterValues = scratch.take(Scratch.Use.WEIGHTS, latent.value().shape());
       activations.effective(values, xBits);
       weights.effective(filterValues);
@@ -139,6 +140,23 @@ public final class BinaryConv2d implements Layer {
     } else {
       backend.bits().xnorConv2d(out, xBits, weights.bits(), activations.set(), weights.set(), g, method.padding(), offset);
     }
+  }
+
+  /** Whether activations and filters are bits, so that a fused pass can take their product as it comes up. */
+  boolean multipliesBits() {
+    return !weights.real() && !activations.real();
+  }
+
+  /** The product for n images, of filters made of the latent weights now. */
+  Product product(int n) {
+    if (effective == null) weights.forward();
+    return productAgain(n);
+  }
+
+  /** The same with the filters as they are. */
+  Product productAgain(int n) {
+    geometry = geometry.withBatch(n);
+    return new Product(bits(n), weights.bits(), activations.set(), weights.set(), geometry, method.padding(), offset);
   }
 
   /** One op for the weights of many layers like this one; null if there is none. */

@@ -6,6 +6,7 @@ import onebit.ops.Backend;
 import onebit.ops.FusedOps.Binarization;
 import onebit.ops.FusedOps.Incoming;
 import onebit.ops.FusedOps.Nonlinearity;
+import onebit.ops.FusedOps.Product;
 import onebit.ops.FusedOps.Shortcut;
 import onebit.ops.FusedOps.Unit;
 import onebit.ops.FusedOps.UnitGradients;
@@ -17,8 +18,9 @@ import onebit.tensor.Tensor;
  * z = f(batchNorm(convolution of bits) + shortcut): one convolution and all that follows it up to the bits of the next.
  *
  * <pre>
- * Shapes  y, z, gradT N,P,Q,O; gradQ N,H,W,C as the convolution's input. The gradient at y takes the place of y
- * Cost    beside the convolution: two launches forward, two backward
+ * Shapes  y, z, gradT N,P,Q,O; gradQ N,H,W,C as the convolution's input. The gradient at a stored y takes its place
+ * Keeps   y where memory is fast; else a product of bits is computed again by each pass and stored nowhere
+ * Cost    a product of bits: its filters, its statistics and one pass forward, two backward, which take their filters along where y is not kept
  * </pre>
  */
 final class BinaryUnit {
@@ -30,9 +32,10 @@ final class BinaryUnit {
   private Pool narrowing;
   private Backend backend;
   private boolean recomputes;
+  private boolean multipliesBits;
   private Tensor added;
   private Tensor y;
-  private Tensor again;
+  private Tensor gradY;
   private Tensor z;
   private Tensor rebuiltY;
   private Tensor rebuiltZ;
@@ -71,14 +74,16 @@ final class BinaryUnit {
   void makeRooms(BuildContext context, boolean rebuilt) {
     backend = context.backend();
     recomputes = context.recomputes();
+    multipliesBits = convolution.multipliesBits();
+    boolean stored = !recomputes || !multipliesBits;
     Shape out = convolution.outputShape(), in = convolution.inputShape();
     backend.owner("results of binary convolutions");
-    y = context.activations(out);
-    again = recomputes ? context.activations(out) : y;
+    y = stored ? context.activations(out) : null;
+    gradY = recomputes ? context.activations(out) : y;
     backend.owner("values between units");
     z = context.activations(out);
     if (rebuilt) {
-      rebuiltY = context.activations(out);
+      rebuiltY = stored ? context.activations(out) : null;
       rebuiltZ = context.activations(out);
     }
     backend.owner("gradients of units");
@@ -107,36 +112,52 @@ final class BinaryUnit {
     return narrowing == null ? Shortcut.same(x) : narrowing.shortcut(x);
   }
 
+  private Unit unit(Tensor product, Product ofBits, boolean training) {
+    return new Unit(product, ofBits, norm.norm(training), added == null ? Shortcut.NONE : through(added), nonlinearity(f));
+  }
+
   /** z of n images, and its bits; from is the value the shortcut starts from. */
   Tensor forward(int images, Tensor from, BitTensor bits, Binarization next, boolean training) {
     n = images;
-    Tensor product = y.first(n), out = z.first(n);
-    convolution.convolve(product);
+    Tensor product = first(y), out = z.first(n);
+    if (!multipliesBits) convolution.convolve(product);
     added = from == null || shortcut == null ? from : shortcut.forward(from, training);
-    Unit unit = new Unit(product, norm.norm(training), added == null ? Shortcut.NONE : through(added), nonlinearity(f));
-    if (training) norm.statistics(unit);
-    backend.fused().forward(bits, out, unit, next);
+    if (multipliesBits) {
+      backend.fused().forwardOf(bits, out, unit(product, convolution.product(n), training), next, training ? norm.running() : null);
+    } else {
+      Unit unit = unit(product, null, training);
+      if (training) norm.statistics(unit);
+      backend.fused().forward(bits, out, unit, next);
+    }
     return out;
+  }
+
+  private Tensor first(Tensor room) {
+    return room == null ? null : room.first(n);
   }
 
   /** z once more, by the statistics and bits of forward; from is the value the shortcut starts from, null if it has layers of its own. */
   Tensor rebuild(Tensor from) {
-    Tensor product = rebuiltY.first(n), out = rebuiltZ.first(n);
-    convolution.convolveAgain(product);
+    Tensor product = first(rebuiltY), out = rebuiltZ.first(n);
     if (from != null && shortcut == null) added = from;
-    backend.fused().forward(null, out, new Unit(product, norm.norm(true), added == null ? Shortcut.NONE : through(added), nonlinearity(f)), Binarization.NONE);
+    if (multipliesBits) {
+      backend.fused().forwardOf(null, out, unit(null, convolution.productAgain(n), true), Binarization.NONE, null);
+    } else {
+      convolution.convolveAgain(product);
+      backend.fused().forward(null, out, unit(product, null, true), Binarization.NONE);
+    }
     return out;
   }
 
   /** The gradient at the convolution's binarized values, from what comes in at z; from as in {@link #rebuild}. */
   Tensor backward(Incoming incoming, Tensor from) {
     if (from != null && shortcut == null) added = from;
-    Tensor product = again.first(n);
-    if (recomputes) convolution.convolveAgain(product);
-    Unit unit = new Unit(product, norm.norm(true), added == null ? Shortcut.NONE : through(added), nonlinearity(f));
-    backend.fused().backward(product, gradT.first(n), gradients(norm, f), unit, incoming);
+    Tensor gradProduct = gradY.first(n);
+    if (recomputes && !multipliesBits) convolution.convolveAgain(gradProduct);
+    Unit unit = recomputes && multipliesBits ? unit(null, convolution.productAgain(n), true) : unit(gradProduct, null, true);
+    backend.fused().backward(gradProduct, gradT.first(n), gradients(norm, f), unit, incoming);
     norm.keepFixed();
-    convolution.convolveBackward(gradQ.first(n), product);
+    convolution.convolveBackward(gradQ.first(n), gradProduct);
     return gradQ.first(n);
   }
 

@@ -52,8 +52,18 @@ public interface FusedOps {
     public static final Binarization SIGN = new Binarization(Kind.SIGN, null, null, null, false);
   }
 
-  /** All that lies between a convolution and the bits of the next one. */
-  record Unit(Tensor y, Norm norm, Shortcut shortcut, Nonlinearity f) {}
+  /** A convolution of bits, as {@link BitOps#xnorConv2d} takes it. */
+  record Product(BitTensor x, BitTensor w, BinarySet xSet, BinarySet wSet, ConvGeometry g, Padding padding, float offset) {}
+
+  /** All that lies between a convolution and the bits of the next one: y is its stored result, product computes it; at least one is given. */
+  record Unit(Tensor y, Product product, Norm norm, Shortcut shortcut, Nonlinearity f) {
+    public Unit(Tensor y, Norm norm, Shortcut shortcut, Nonlinearity f) {
+      this(y, null, norm, shortcut, f);
+    }
+  }
+
+  /** Where the running statistics of a batch norm are, and how they move. */
+  record Running(Tensor mean, Tensor var, float momentum, float epsilon, boolean unbiased) {}
 
   /** Where the gradients of a unit's parameters go; gradPositive and gradNegative are null without Maxout. */
   record UnitGradients(Tensor gradGamma, Tensor gradBeta, Tensor gradPositive, Tensor gradNegative) {}
@@ -71,7 +81,7 @@ public interface FusedOps {
   }
 
   /** mean and inverse of the unit's batch norm = those of y; running statistics move towards them as in {@link NormOps#batchNorm}. */
-  void statistics(Unit unit, Tensor runningMean, Tensor runningVar, float momentum, float epsilon, boolean unbiased);
+  void statistics(Unit unit, Running running);
 
   /** inverse = 1 / sqrt(var + epsilon): what evaluation normalises with. */
   void inverseDeviation(Tensor inverse, Tensor var, float epsilon);
@@ -80,9 +90,17 @@ public interface FusedOps {
   void forward(BitTensor bits, Tensor z, Unit unit, Binarization next);
 
   /**
+   * The same from the unit's product: y = the product where the unit has room for it, and the statistics of y first where running is given.
+   *
+   * <p>Evaluation gives null for running; y is then left alone.
+   */
+  void forwardOf(BitTensor bits, Tensor z, Unit unit, Binarization next, Running running);
+
+  /**
    * With g what comes in: gradT = g f'(t), gradY its way back through the batch norm, and the gradients of all parameters on the way.
    *
-   * <p>gradT is also the gradient at the result of the unit's own shortcut. gradY may be the memory of y, gradT of nothing else.
+   * <p>gradT is also the gradient at the result of the unit's own shortcut. gradY may be the memory of y, gradT of nothing else. A unit without y
+   * has it computed again from its product, with the same bits in all results.
    */
   void backward(Tensor gradY, Tensor gradT, UnitGradients to, Unit unit, Incoming g);
 

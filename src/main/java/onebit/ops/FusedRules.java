@@ -2,6 +2,8 @@ package onebit.ops;
 
 import onebit.ops.FusedOps.Binarization;
 import onebit.ops.FusedOps.Incoming;
+import onebit.ops.FusedOps.Product;
+import onebit.ops.FusedOps.Running;
 import onebit.ops.FusedOps.Shortcut;
 import onebit.ops.FusedOps.Unit;
 import onebit.ops.FusedOps.UnitGradients;
@@ -17,22 +19,34 @@ public final class FusedRules {
 
   private FusedRules() {}
 
-  public static void requireUnit(String op, Unit u) {
-    Shapes.requireSome(op, "y", u.y());
-    if (u.y().shape().rank() != 4) throw new IllegalArgumentException(op + ": y " + u.y().shape() + " must be images");
-    Shapes.requirePerChannel(op, "gamma", u.norm().gamma(), u.y());
-    Shapes.requirePerChannel(op, "beta", u.norm().beta(), u.y());
-    Shapes.requirePerChannel(op, "mean", u.norm().mean(), u.y());
-    Shapes.requirePerChannel(op, "inverse", u.norm().inverse(), u.y());
+  /** The unit fits y; where it has none of its own, a tensor of the shape its product has. */
+  public static void requireUnit(String op, Unit u, Tensor y) {
+    if (y == null) throw new IllegalArgumentException(op + ": the unit has no y");
+    Shapes.requireSome(op, "y", y);
+    if (y.shape().rank() != 4) throw new IllegalArgumentException(op + ": y " + y.shape() + " must be images");
+    Shapes.requirePerChannel(op, "gamma", u.norm().gamma(), y);
+    Shapes.requirePerChannel(op, "beta", u.norm().beta(), y);
+    Shapes.requirePerChannel(op, "mean", u.norm().mean(), y);
+    Shapes.requirePerChannel(op, "inverse", u.norm().inverse(), y);
     if (u.f().maxout()) {
-      Shapes.requirePerChannel(op, "positive", u.f().positive(), u.y());
-      Shapes.requirePerChannel(op, "negative", u.f().negative(), u.y());
+      Shapes.requirePerChannel(op, "positive", u.f().positive(), y);
+      Shapes.requirePerChannel(op, "negative", u.f().negative(), y);
     }
-    requireShortcut(op, u.shortcut(), u.shortcut().x(), u.y());
+    requireShortcut(op, u.shortcut(), u.shortcut().x(), y);
+  }
+
+  public static void requireStatistics(String op, Unit u, Running running) {
+    requireUnit(op, u, u.y());
+    requireRunning(op, running, u.y());
+  }
+
+  private static void requireRunning(String op, Running running, Tensor y) {
+    Shapes.requirePerChannel(op, "runningMean", running.mean(), y);
+    Shapes.requirePerChannel(op, "runningVar", running.var(), y);
   }
 
   public static void requirePool(String op, Tensor z, Tensor chosen, Unit unit, Window window) {
-    requireUnit(op, unit);
+    requireUnit(op, unit, unit.y());
     if (unit.shortcut().kind() != Shortcut.Kind.NONE) throw new IllegalArgumentException(op + ": a pooled unit has no shortcut");
     if (window.size() > MOST_WINDOW) throw new IllegalArgumentException(op + ": window " + window.size() + "; it must be at most " + MOST_WINDOW);
     Shapes.requirePool(op, unit.y().shape(), z.shape(), window.size(), window.stride(), window.pad());
@@ -50,8 +64,27 @@ public final class FusedRules {
   }
 
   public static void requireForward(String op, BitTensor bits, Tensor z, Unit unit, Binarization next) {
-    requireUnit(op, unit);
+    requireUnit(op, unit, unit.y());
     Shapes.requireEqual(op, "z", z, "y", unit.y());
+    requireNext(op, bits, z, next);
+  }
+
+  public static void requireForwardOf(String op, BitTensor bits, Tensor z, Unit unit, Binarization next, Running running) {
+    requireProduct(op, unit, z);
+    if (unit.y() != null) Shapes.requireEqual(op, "y", unit.y(), "z", z);
+    requireUnit(op, unit, z);
+    if (running != null) requireRunning(op, running, z);
+    requireNext(op, bits, z, next);
+  }
+
+  /** The unit has a product of y's shape. */
+  private static void requireProduct(String op, Unit unit, Tensor y) {
+    Product p = unit.product();
+    if (p == null) throw new IllegalArgumentException(op + ": the unit has neither y nor a product that makes it");
+    ConvRules.requireXnorConv2d(y, p.x(), p.w(), p.xSet(), p.wSet(), p.g());
+  }
+
+  private static void requireNext(String op, BitTensor bits, Tensor z, Binarization next) {
     if (next.kind() == Binarization.Kind.NONE) return;
     Shapes.requireBits(op, bits, z);
     if (bits.bits() != z.shape().channels()) {
@@ -77,15 +110,17 @@ public final class FusedRules {
   }
 
   public static void requireBackward(String op, Tensor gradY, Tensor gradT, UnitGradients to, Unit unit, Incoming g) {
-    requireUnit(op, unit);
-    Shapes.requireEqual(op, "gradY", gradY, "y", unit.y());
-    Shapes.requireEqual(op, "gradT", gradT, "y", unit.y());
+    Tensor y = unit.y() == null ? gradY : unit.y();
+    if (unit.y() == null) requireProduct(op, unit, gradY);
+    requireUnit(op, unit, y);
+    Shapes.requireEqual(op, "gradY", gradY, "y", y);
+    Shapes.requireEqual(op, "gradT", gradT, "y", y);
     requireIncoming(op, gradT, g);
-    Shapes.requirePerChannel(op, "gradGamma", to.gradGamma(), unit.y());
-    Shapes.requirePerChannel(op, "gradBeta", to.gradBeta(), unit.y());
+    Shapes.requirePerChannel(op, "gradGamma", to.gradGamma(), y);
+    Shapes.requirePerChannel(op, "gradBeta", to.gradBeta(), y);
     if (unit.f().maxout()) {
-      Shapes.requirePerChannel(op, "gradPositive", to.gradPositive(), unit.y());
-      Shapes.requirePerChannel(op, "gradNegative", to.gradNegative(), unit.y());
+      Shapes.requirePerChannel(op, "gradPositive", to.gradPositive(), y);
+      Shapes.requirePerChannel(op, "gradNegative", to.gradNegative(), y);
     }
   }
 }

@@ -27,7 +27,7 @@ public final class PlanBackend implements Backend {
   private static final Map<String, int[]> AGAIN = Map.of("batchNorm", new int[] {1}, "batchNormBackward", new int[] {3, 4},
       "sampleStandard", new int[] {2}, "sampleStandardBackward", new int[] {1, 2}, "sampleScaleBackward", new int[] {1, 2},
       "centreDistance", new int[] {2, 2}, "centreDistanceBackward", new int[] {1, 2}, "accumulate", new int[] {0},
-      "backward", new int[] {0, 0, 1}, "poolBackward", new int[] {0, 0, 3, 4});
+      "poolBackward", new int[] {0, 0, 3, 4});
 
   /** A tensor that stays from step to step. */
   private record Resident(String owner, long bytes) {}
@@ -211,9 +211,20 @@ public final class PlanBackend implements Backend {
     Set<Object> seen = java.util.Collections.newSetFromMap(new IdentityHashMap<>());
     long bytes = 0;
     for (Object argument : arguments) bytes += bytes(argument, seen);
-    for (int index : AGAIN.getOrDefault(op, new int[0])) bytes += bytes(arguments[index], java.util.Collections.newSetFromMap(new IdentityHashMap<>()));
+    for (int index : AGAIN.getOrDefault(op, new int[0])) bytes += again(arguments[index]);
+    if (arguments.length > 4 && arguments[2] instanceof FusedOps.Unit unit && arguments[4] instanceof FusedOps.Running) {
+      bytes += again(unit.y() == null ? unit.product() : unit.y());
+    }
+    if (arguments.length > 4 && arguments[3] instanceof FusedOps.Unit unit && arguments[4] instanceof FusedOps.Incoming) {
+      // the second launch reads gradT, and y, whose place gradY takes, or the product that makes y
+      bytes += again(arguments[1]) + (unit.y() == null ? again(unit.product()) : 2 * again(unit.y()));
+    }
     traffic.merge(op, bytes, Long::sum);
     calls.merge(op, 1, Integer::sum);
+  }
+
+  private long again(Object argument) {
+    return bytes(argument, java.util.Collections.newSetFromMap(new IdentityHashMap<>()));
   }
 
   /** Bytes of the tensors in an argument, each memory once. */

@@ -13,6 +13,7 @@ import onebit.ops.FusedOps.Binarization;
 import onebit.ops.FusedOps.Incoming;
 import onebit.ops.FusedOps.Nonlinearity;
 import onebit.ops.FusedOps.Norm;
+import onebit.ops.FusedOps.Running;
 import onebit.ops.FusedOps.Shortcut;
 import onebit.ops.FusedOps.Unit;
 import onebit.ops.FusedOps.UnitGradients;
@@ -130,7 +131,7 @@ class FusedOpsTest {
       Nonlinearity f = new Nonlinearity(test.fixed, test.maxout ? positive : null, test.maxout ? negative : null);
       Unit unit = new Unit(y, new Norm(gamma, beta, mean, inverse), shortcut, f);
       Binarization next = test.learned ? new Binarization(Binarization.Kind.LEARNED, set, alpha, betaOfSet, test.codeForm) : Binarization.SIGN;
-      ops.statistics(unit, runningMean, runningVar, 0.1f, EPSILON, true);
+      ops.statistics(unit, new Running(runningMean, runningVar, 0.1f, EPSILON, true));
       ops.forward(bits, z, unit, next);
       Incoming g = new Incoming(gradQ, z, next, slope, test.learned ? gradAlpha : null, test.learned ? gradBetaOfSet : null, over());
       ops.backward(gradY, gradT, new UnitGradients(gradGamma, gradBeta, test.maxout ? gradPositive : null, test.maxout ? gradNegative : null), unit, g);
@@ -269,7 +270,7 @@ class FusedOpsTest {
           Unit unit = new Unit(fused.y, new Norm(fused.gamma, fused.beta, fused.mean, fused.inverse), Shortcut.NONE,
               maxout ? new Nonlinearity(null, fused.positive, fused.negative) : new Nonlinearity(Activation.RELU, null, null));
           Tensor chosen = backend.create(out, ElementType.UINT8);
-          backend.fused().statistics(unit, fused.runningMean, fused.runningVar, 0.1f, EPSILON, true);
+          backend.fused().statistics(unit, new Running(fused.runningMean, fused.runningVar, 0.1f, EPSILON, true));
           backend.fused().poolForward(gotZ, chosen, unit, window);
           UnitGradients to = new UnitGradients(fused.gradGamma, fused.gradBeta, maxout ? fused.gradPositive : null, maxout ? fused.gradNegative : null);
           backend.fused().poolBackward(fused.y, to, unit, gradZ, chosen, window);

@@ -25,7 +25,7 @@ final class CpuFusedOps implements FusedOps {
   private final PointOps point;
   private final PoolOps pool;
   private final BinarizeOps binarize;
-  private final float[][] rooms = new float[3][0];
+  private final float[][] rooms = new float[4][0];
 
   CpuFusedOps(BitOps bits, CpuNormOps norm, PointOps point, PoolOps pool, BinarizeOps binarize) {
     this.bits = bits;
@@ -42,13 +42,14 @@ final class CpuFusedOps implements FusedOps {
   }
 
   @Override
-  public void statistics(Unit unit, Tensor runningMean, Tensor runningVar, float momentum, float epsilon, boolean unbiased) {
-    FusedRules.requireUnit("statistics", unit);
-    Shapes.requirePerChannel("statistics", "runningMean", runningMean, unit.y());
-    Shapes.requirePerChannel("statistics", "runningVar", runningVar, unit.y());
+  public void statistics(Unit unit, Running running) {
+    FusedRules.requireStatistics("statistics", unit, running);
+    moments(unit, running);
+  }
+
+  private void moments(Unit unit, Running r) {
     Norm n = unit.norm();
-    norm.batchNorm(room(0, unit.y().shape()), unit.y(), n.gamma(), n.beta(), runningMean, runningVar, n.mean(), n.inverse(), momentum, epsilon,
-        unbiased);
+    norm.batchNorm(room(0, unit.y().shape()), unit.y(), n.gamma(), n.beta(), r.mean(), r.var(), n.mean(), n.inverse(), r.momentum(), r.epsilon(), r.unbiased());
   }
 
   @Override
@@ -79,6 +80,25 @@ final class CpuFusedOps implements FusedOps {
   @Override
   public void forward(BitTensor to, Tensor z, Unit unit, Binarization next) {
     FusedRules.requireForward("forward", to, z, unit, next);
+    pass(to, z, unit, next);
+  }
+
+  @Override
+  public void forwardOf(BitTensor to, Tensor z, Unit unit, Binarization next, Running running) {
+    FusedRules.requireForwardOf("forwardOf", to, z, unit, next, running);
+    Unit stored = stored(unit, running == null || unit.y() == null ? room(3, z.shape()) : unit.y());
+    if (running != null) moments(stored, running);
+    pass(to, z, stored, next);
+  }
+
+  /** The unit with its product computed into y. */
+  private Unit stored(Unit unit, Tensor y) {
+    Product p = unit.product();
+    bits.xnorConv2d(y, p.x(), p.w(), p.xSet(), p.wSet(), p.g(), p.padding(), p.offset());
+    return new Unit(y, unit.norm(), unit.shortcut(), unit.f());
+  }
+
+  private void pass(BitTensor to, Tensor z, Unit unit, Binarization next) {
     Tensor t = sum(unit);
     nonlinear(z, t, unit.f());
     switch (next.kind()) {
@@ -89,8 +109,9 @@ final class CpuFusedOps implements FusedOps {
   }
 
   @Override
-  public void backward(Tensor gradY, Tensor gradT, UnitGradients to, Unit unit, Incoming g) {
-    FusedRules.requireBackward("backward", gradY, gradT, to, unit, g);
+  public void backward(Tensor gradY, Tensor gradT, UnitGradients to, Unit given, Incoming g) {
+    FusedRules.requireBackward("backward", gradY, gradT, to, given, g);
+    Unit unit = given.y() == null ? stored(given, room(3, gradY.shape())) : given;
     Tensor gradZ = room(2, gradT.shape());
     incoming(gradZ, g);
     Tensor t = sum(unit);

@@ -31,6 +31,11 @@ public enum BitProduct {
     return kernel + suffix + (columnsPerBlock(columns) == 128 ? "_wide" : "");
   }
 
+  /** The entry of this product among passes that come with 64 columns only. */
+  String pass(String kernel) {
+    return kernel + suffix;
+  }
+
   int columnsPerBlock(int columns) {
     return this == AND && (columns - 1) % 128 >= 64 ? 128 : 64;
   }

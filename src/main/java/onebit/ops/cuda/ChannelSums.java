@@ -4,7 +4,7 @@ package onebit.ops.cuda;
  * The launch of a kernel that sums rows per channel, and the room for its partial sums.
  *
  * <pre>
- * Twin  kernels/common.cuh, channel_sums
+ * Twin  kernels/common.cuh, channel_sums; kernels/unit_passes.cuh, a block of tiles
  * </pre>
  */
 final class ChannelSums {
@@ -32,6 +32,16 @@ final class ChannelSums {
     width = Math.min(32, Integer.highestOneBit(Math.max(1, 2 * lanes - 1)));
     int height = 256 / width, across = blocksAcross(), busy = Math.max(1, 4 * device.multiprocessors() / across);
     splits = Math.clamp((rows + 8L * height - 1) / (8 * height), 1, Math.min(MOST_SPLITS, busy));
+    return device.scratch(CudaDevice.Scratch.SUMS, 8L * splits * values * channels);
+  }
+
+  /** How many blocks of tiles of 128 rows share the rows of each 64 channels; the sums' bits depend on it. */
+  int tileSplits(int rows, int channels) {
+    return Math.clamp(CudaBitOps.tiles(rows), 1, Math.max(1, 4 * device.multiprocessors() / ((channels + 63) / 64)));
+  }
+
+  /** The room for the partial sums of so many blocks of tiles. */
+  DeviceMemory tiles(int splits, int channels, int values) {
     return device.scratch(CudaDevice.Scratch.SUMS, 8L * splits * values * channels);
   }
 

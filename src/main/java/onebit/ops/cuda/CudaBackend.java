@@ -44,8 +44,9 @@ public final class CudaBackend implements Backend, DeviceStreams {
     deterministic = mode.deterministic();
     ChannelSums sums = new ChannelSums(device);
     conv = new CudaConvOps(device, deterministic);
-    ops = new Ops(new CudaBitOps(device, product), conv, new CudaNormOps(device, sums), new CudaPointOps(device, sums), new CudaPoolOps(device),
-        new CudaBinarizeOps(this, device), new CudaLossOps(device), new CudaOptimOps(device), new CudaFusedOps(device, sums));
+    CudaBitOps bits = new CudaBitOps(device, product);
+    ops = new Ops(bits, conv, new CudaNormOps(device, sums), new CudaPointOps(device, sums), new CudaPoolOps(device), new CudaBinarizeOps(this, device),
+        new CudaLossOps(device), new CudaOptimOps(device), new CudaFusedOps(device, bits, sums));
   }
 
   private static boolean hasBfloat16(CudaDevice device) {

@@ -3,6 +3,7 @@ package onebit.ops.cuda;
 import onebit.ops.BitOps;
 import onebit.ops.ConvGeometry;
 import onebit.ops.ConvRules;
+import onebit.ops.FusedOps.Product;
 import onebit.ops.Padding;
 import onebit.tensor.BinarySet;
 import onebit.tensor.BitTensor;
@@ -12,7 +13,7 @@ import onebit.tensor.Tensor;
  * Packed bits on the device: products on the tensor cores from sm_75 to sm_90, by population count elsewhere.
  *
  * <pre>
- * Twin  kernels/pack.cu, unpack.cu, xnor_gemm.cu, xnor_conv2d.cu, changed_bits.cu
+ * Twin  kernels/pack.cu, unpack.cu, xnor_gemm.cu, xnor_conv2d.cu, xnor_conv.cuh, changed_bits.cu
  * </pre>
  */
 final class CudaBitOps implements BitOps {
@@ -96,15 +97,59 @@ final class CudaBitOps implements BitOps {
 
   /** The same; with an address, the sum(bx) of each position as int16 there. */
   void xnorConv2d(Tensor y, long sumsX, BitTensor x, BitTensor w, BinarySet xSet, BinarySet wSet, ConvGeometry g, Padding padding, float offset) {
-    int tapCount = g.r() * g.s(), tapWords = words(g.c()), pixels = g.n() * g.p() * g.q(), columns = product.columnsPerBlock(g.o());
-    DeviceMemory taps = device.scratch(CudaDevice.Scratch.FILTERS, 4L * g.o() * tapCount * tapWords);
-    DeviceMemory ones = device.scratch(CudaDevice.Scratch.COUNTS, 4L * g.o() * (g.r() + 1) * (g.s() + 1));
-    device.kernel("xnor_conv2d_filters").memory(taps).memory(ones).bits(w).integer(g.o()).integer(g.r()).integer(g.s()).integer(g.c())
+    filters(w, g);
+    int columns = product.columnsPerBlock(g.o());
+    Kernel kernel = device.kernel(product.entry("xnor_conv2d", g.o())).memory(device.memory(y)).address(sumsX);
+    extents(sets(kernel, x, xSet, wSet, g), g, padding).integer(element(y)).real(offset)
+        .launch(blocks(pixels(g), ROWS), blocks(g.o(), columns), 128, 1, room(g, columns));
+  }
+
+  private static int pixels(ConvGeometry g) {
+    return g.n() * g.p() * g.q();
+  }
+
+  private static int room(ConvGeometry g, int columns) {
+    return room(columns, g.r() * g.s() * words(g.c())) + RANGES_BYTES;
+  }
+
+  private DeviceMemory taps(ConvGeometry g) {
+    return device.scratch(CudaDevice.Scratch.FILTERS, 4L * g.o() * g.r() * g.s() * words(g.c()));
+  }
+
+  private DeviceMemory ones(ConvGeometry g) {
+    return device.scratch(CudaDevice.Scratch.COUNTS, 4L * g.o() * (g.r() + 1) * (g.s() + 1));
+  }
+
+  /** Lays out the filters for the launches that follow. */
+  private void filters(BitTensor w, ConvGeometry g) {
+    device.kernel("xnor_conv2d_filters").memory(taps(g)).memory(ones(g)).bits(w).integer(g.o()).integer(g.r()).integer(g.s()).integer(g.c())
         .each(Math.multiplyExact(g.o(), 32));
-    device.kernel(product.entry("xnor_conv2d", g.o())).memory(device.memory(y)).address(sumsX).bits(x).memory(taps).memory(ones).tensor(xSet.centre())
-        .tensor(xSet.distance()).tensor(wSet.centre()).tensor(wSet.distance()).integer(wSet.count() == 1 ? 0 : 1).integer(g.n()).integer(g.h()).integer(g.w())
-        .integer(g.c()).integer(g.o()).integer(g.r()).integer(g.s()).integer(g.stride()).integer(g.pad()).integer(g.dilation()).integer(g.p())
-        .integer(g.q()).integer(padding == Padding.ZERO ? 1 : 0).integer(element(y)).real(offset)
-        .launch(blocks(pixels, ROWS), blocks(g.o(), columns), 128, 1, room(columns, tapCount * tapWords) + RANGES_BYTES);
+  }
+
+  private Kernel sets(Kernel kernel, BitTensor x, BinarySet xSet, BinarySet wSet, ConvGeometry g) {
+    return kernel.bits(x).memory(taps(g)).memory(ones(g)).tensor(xSet.centre()).tensor(xSet.distance()).tensor(wSet.centre()).tensor(wSet.distance())
+        .integer(wSet.count() == 1 ? 0 : 1);
+  }
+
+  private static Kernel extents(Kernel kernel, ConvGeometry g, Padding padding) {
+    return kernel.integer(g.n()).integer(g.h()).integer(g.w()).integer(g.c()).integer(g.o()).integer(g.r()).integer(g.s()).integer(g.stride()).integer(g.pad())
+        .integer(g.dilation()).integer(g.p()).integer(g.q()).integer(padding == Padding.ZERO ? 1 : 0);
+  }
+
+  /** Lays out the filters of a product for the launches that follow, and tells how its kernels are called. */
+  BitProduct prepare(Product p) {
+    filters(p.w(), p.g());
+    return product;
+  }
+
+  /** Blocks along the rows of the product's tiles. */
+  static int tiles(int rows) {
+    return blocks(rows, ROWS);
+  }
+
+  /** struct Product, which ends the arguments; then the launch, so many blocks along the rows. */
+  void launch(Kernel kernel, Product p, int blocks) {
+    ConvGeometry g = p.g();
+    extents(sets(kernel, p.x(), p.xSet(), p.wSet(), g).real(p.offset()), g, p.padding()).launch(blocks, blocks(g.o(), 64), 128, 1, room(g, 64));
   }
 }

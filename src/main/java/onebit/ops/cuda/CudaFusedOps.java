@@ -12,18 +12,21 @@ import onebit.tensor.Tensor;
  * Fused passes on the device; every argument structure is appended field by field in the order of its declaration.
  *
  * <pre>
- * Twin  kernels/unit.cuh, unit_forward.cu, unit_backward.cu, unit_pool.cu
- * Cost  statistics, both forwards and join one launch each, both backwards two
+ * Twin  kernels/unit.cuh, unit_passes.cuh, unit_forward.cu, unit_backward.cu, unit_product.cu, unit_pool.cu
+ * Cost  statistics, both forwards and join one launch each, both backwards two; what works on a product one more for its filters, and
+ *       forwardOf one for statistics
  * </pre>
  */
 final class CudaFusedOps implements FusedOps {
   private static final int SUMS = 4;
 
   private final CudaDevice device;
+  private final CudaBitOps bits;
   private final ChannelSums sums;
 
-  CudaFusedOps(CudaDevice device, ChannelSums sums) {
+  CudaFusedOps(CudaDevice device, CudaBitOps bits, ChannelSums sums) {
     this.device = device;
+    this.bits = bits;
     this.sums = sums;
   }
 
@@ -64,7 +67,7 @@ final class CudaFusedOps implements FusedOps {
 
   /** struct Unit. */
   private static Kernel unit(Kernel kernel, Unit unit) {
-    return nonlinearity(shortcut(norm(kernel.element(unit.y()), unit.norm()), unit.shortcut()), unit.f());
+    return nonlinearity(shortcut(norm(elementOrNull(kernel, unit.y()), unit.norm()), unit.shortcut()), unit.f());
   }
 
   /** struct Binarization. */
@@ -78,16 +81,18 @@ final class CudaFusedOps implements FusedOps {
   }
 
   @Override
-  public void statistics(Unit unit, Tensor runningMean, Tensor runningVar, float momentum, float epsilon, boolean unbiased) {
-    FusedRules.requireUnit("statistics", unit);
-    Shapes.requirePerChannel("statistics", "runningMean", runningMean, unit.y());
-    Shapes.requirePerChannel("statistics", "runningVar", runningVar, unit.y());
+  public void statistics(Unit unit, Running running) {
+    FusedRules.requireStatistics("statistics", unit, running);
     Tensor y = unit.y();
     int channels = y.shape().channels(), rows = rows(y);
     DeviceMemory partial = sums.plan(rows, channels, 2);
-    sums.launch(device.kernel("unit_statistics", y).memory(partial).memory(counters()).element(y).tensor(unit.norm().mean())
-        .tensor(unit.norm().inverse()).tensor(runningMean).tensor(runningVar).real(momentum).real(epsilon).integer(unbiased ? 1 : 0).integer(rows)
-        .integer(channels));
+    sums.launch(statistics(device.kernel("unit_statistics", y), partial, unit, running, rows, channels));
+  }
+
+  /** struct UnitStatistics. */
+  private Kernel statistics(Kernel kernel, DeviceMemory partial, Unit unit, Running to, int rows, int channels) {
+    elementOrNull(kernel.memory(partial).memory(counters()), unit.y()).tensor(unit.norm().mean()).tensor(unit.norm().inverse());
+    return kernel.tensor(to.mean()).tensor(to.var()).real(to.momentum()).real(to.epsilon()).integer(to.unbiased() ? 1 : 0).integer(rows).integer(channels);
   }
 
   @Override
@@ -99,24 +104,58 @@ final class CudaFusedOps implements FusedOps {
   @Override
   public void forward(BitTensor bits, Tensor z, Unit unit, Binarization next) {
     FusedRules.requireForward("forward", bits, z, unit, next);
-    boolean packs = next.kind() != Binarization.Kind.NONE, learned = next.kind() == Binarization.Kind.LEARNED;
     int channels = z.shape().channels(), rows = rows(z);
-    Kernel kernel = device.kernel("unit_forward", z);
+    forward(device.kernel("unit_forward", z), bits, z, unit, next)
+        .each(channels % 32 == 0 ? z.size() / 4 : Math.multiplyExact(Math.multiplyExact(rows, CudaBitOps.words(channels)), 32));
+  }
+
+  /** struct UnitForward. */
+  private static Kernel forward(Kernel kernel, BitTensor bits, Tensor z, Unit unit, Binarization next) {
+    boolean packs = next.kind() != Binarization.Kind.NONE, learned = next.kind() == Binarization.Kind.LEARNED;
     (packs ? kernel.bits(bits) : kernel.address(0)).element(z);
     orNull(orNull(kernel, learned ? next.set().centre() : null), learned ? next.set().distance() : null);
-    binarization(unit(kernel, unit), next).integer(rows).integer(channels).integer(z.shape().d1()).integer(z.shape().d2())
-        .each(channels % 32 == 0 ? z.size() / 4 : Math.multiplyExact(Math.multiplyExact(rows, CudaBitOps.words(channels)), 32));
+    return binarization(unit(kernel, unit), next).integer(rows(z)).integer(z.shape().channels()).integer(z.shape().d1()).integer(z.shape().d2());
+  }
+
+  @Override
+  public void forwardOf(BitTensor to, Tensor z, Unit unit, Binarization next, Running running) {
+    FusedRules.requireForwardOf("forwardOf", to, z, unit, next, running);
+    int channels = z.shape().channels(), rows = rows(z);
+    BitProduct product = bits.prepare(unit.product());
+    if (running != null) {
+      int splits = sums.tileSplits(rows, channels);
+      DeviceMemory partial = sums.tiles(splits, channels, 2);
+      bits.launch(statistics(device.kernel(product.pass("unit_product_statistics"), z), partial, unit, running, rows, channels), unit.product(), splits);
+    }
+    if (running != null && unit.y() != null) forward(to, z, unit, next);
+    else bits.launch(forward(device.kernel(product.pass("unit_product_forward"), z), to, z, unit, next), unit.product(), CudaBitOps.tiles(rows));
   }
 
   @Override
   public void backward(Tensor gradY, Tensor gradT, UnitGradients to, Unit unit, Incoming g) {
     FusedRules.requireBackward("backward", gradY, gradT, to, unit, g);
-    int channels = gradT.shape().channels(), rows = rows(gradT);
-    Kernel kernel = sums(device.kernel("unit_backward", gradT), gradT, g, rows, channels);
-    launchSums(unit(incoming(unitSums(kernel, to, channels), g), unit), gradT, rows, channels);
+    int channels = gradT.shape().channels(), rows = rows(gradT), splits = sums.tileSplits(rows, channels), across = (channels + 63) / 64;
+    DeviceMemory partial = sums.tiles(splits, channels, SUMS);
+    if (unit.y() == null) {
+      BitProduct product = bits.prepare(unit.product());
+      bits.launch(backward(device.kernel(product.pass("unit_product_backward"), gradT), partial, splits * across, gradT, to, unit, g), unit.product(), splits);
+      bits.launch(apply(device.kernel(product.pass("unit_product_apply"), gradY), gradY, gradT, unit, channels), unit.product(), CudaBitOps.tiles(rows));
+    } else {
+      backward(device.kernel("unit_backward", gradT), partial, splits * across, gradT, to, unit, g).launch(splits, across, 128, 1, 0);
+      apply(device.kernel("unit_backward_apply", gradY), gradY, gradT, unit, channels).each(gradT.size());
+    }
+  }
+
+  /** struct UnitBackward. */
+  private Kernel backward(Kernel kernel, DeviceMemory partial, int blocks, Tensor gradT, UnitGradients to, Unit unit, Incoming g) {
+    return rows(unit(incoming(unitSums(sums(kernel, partial, blocks, gradT, g), to, gradT.shape().channels()), g), unit), gradT);
+  }
+
+  /** struct UnitBackwardApply. */
+  private Kernel apply(Kernel kernel, Tensor gradY, Tensor gradT, Unit unit, int channels) {
     long means = means(channels);
-    norm(device.kernel("unit_backward_apply", gradY).element(gradY).element(gradT).element(unit.y()).address(means).address(means + 4L * channels),
-        unit.norm()).integer(gradT.size()).integer(channels).each(gradT.size());
+    elementOrNull(kernel.element(gradY).element(gradT), unit.y()).address(means).address(means + 4L * channels);
+    return norm(kernel, unit.norm()).integer(gradT.size()).integer(channels);
   }
 
   /** Where the two means of a backward pass wait for its second launch. */
@@ -164,20 +203,19 @@ final class CudaFusedOps implements FusedOps {
   @Override
   public void join(Tensor gradZ, Incoming g) {
     FusedRules.requireIncoming("join", gradZ, g);
-    int channels = gradZ.shape().channels(), rows = rows(gradZ);
-    Kernel kernel = sums(device.kernel("unit_join", gradZ), gradZ, g, rows, channels);
+    DeviceMemory partial = sums.plan(rows(gradZ), gradZ.shape().channels(), SUMS);
+    Kernel kernel = sums(device.kernel("unit_join", gradZ), partial, sums.blocks(), gradZ, g);
     for (int i = 0; i < 6; i++) kernel.address(0);
     incoming(kernel, g);
     for (int i = 0; i < UNIT_FIELDS; i++) kernel.address(0);
-    launchSums(kernel, gradZ, rows, channels);
+    sums.launch(rows(kernel, gradZ));
   }
 
   private static final int UNIT_FIELDS = 1 + 4 + 7 + 3;
 
   /** The first fields of struct UnitBackward. */
-  private Kernel sums(Kernel kernel, Tensor gradT, Incoming g, int rows, int channels) {
-    DeviceMemory partial = sums.plan(rows, channels, SUMS), totals = device.scratch(CudaDevice.Scratch.TOTALS, 16L * sums.blocks());
-    kernel.element(gradT).memory(partial).memory(totals).memory(counters());
+  private Kernel sums(Kernel kernel, DeviceMemory partial, int blocks, Tensor gradT, Incoming g) {
+    kernel.element(gradT).memory(partial).memory(device.scratch(CudaDevice.Scratch.TOTALS, 16L * blocks)).memory(counters());
     return orNull(orNull(kernel, g.gradAlpha()), g.gradBeta());
   }
 
@@ -187,7 +225,8 @@ final class CudaFusedOps implements FusedOps {
     return shortcut(binarization(kernel, g.of()), g.over());
   }
 
-  private void launchSums(Kernel kernel, Tensor gradT, int rows, int channels) {
-    sums.launch(kernel.integer(rows).integer(channels).integer(gradT.shape().d1()).integer(gradT.shape().d2()));
+  /** The last fields of struct UnitBackward. */
+  private static Kernel rows(Kernel kernel, Tensor gradT) {
+    return kernel.integer(rows(gradT)).integer(gradT.shape().channels()).integer(gradT.shape().d1()).integer(gradT.shape().d2());
   }
 }

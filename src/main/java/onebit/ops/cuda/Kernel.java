@@ -17,7 +17,7 @@ import onebit.tensor.Tensor;
  * <p>The room is reused, so a launch allocates nothing.
  */
 final class Kernel {
-  private static final int SLOTS = 64;
+  private static final int SLOTS = 96;
   private static final int FREE_SHARED_BYTES = 48 << 10;
 
   private final CudaDevice device;

@@ -65,6 +65,10 @@ class KernelIndexTest {
           for (int columns : new int[] {64, 128}) launched.add(each.entry(product.group(1), columns));
         }
       }
+      Matcher pass = Pattern.compile("kernel\\(product\\.pass\\(\"(\\w+)\"\\), ").matcher(text);
+      while (pass.find()) {
+        for (BitProduct each : BitProduct.values()) launched.addAll(List.of(each.pass(pass.group(1)), each.pass(pass.group(1)) + "_bf16"));
+      }
     }
     assertTrue(made.size() > 40, made.toString());
     assertEquals(made, launched);

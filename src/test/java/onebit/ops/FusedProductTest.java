@@ -1,0 +1,205 @@
+package onebit.ops;
+
+import static onebit.ops.Fresh.assertRefused;
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import java.util.ArrayList;
+import java.util.List;
+import onebit.binarize.AdaBin;
+import onebit.ops.FusedOps.Binarization;
+import onebit.ops.FusedOps.Incoming;
+import onebit.ops.FusedOps.Nonlinearity;
+import onebit.ops.FusedOps.Norm;
+import onebit.ops.FusedOps.Product;
+import onebit.ops.FusedOps.Running;
+import onebit.ops.FusedOps.Shortcut;
+import onebit.ops.FusedOps.Unit;
+import onebit.ops.FusedOps.UnitGradients;
+import onebit.ops.cuda.BitProduct;
+import onebit.ops.cuda.CudaBackend;
+import onebit.ops.cuda.CudaMode;
+import onebit.ops.cuda.EmulatedDriver;
+import onebit.tensor.Bfloat16;
+import onebit.tensor.BinarySet;
+import onebit.tensor.BitTensor;
+import onebit.tensor.Shape;
+import onebit.tensor.Tensor;
+import org.junit.jupiter.api.Test;
+
+/** A unit over the product of bits as it comes up gives, bit for bit, what it gives over the convolution's stored result. */
+class FusedProductTest {
+  private static final float EPSILON = 1e-5f;
+
+  /** Geometry and what of the unit is there: filters on both sides of a word, borders, strides, images of one pixel, several tiles of rows. */
+  private record Case(ConvGeometry g, Padding padding, boolean maxout, boolean learned, boolean shortcut) {}
+
+  private static final List<Case> CASES = List.of(
+      new Case(new ConvGeometry(2, 5, 4, 33, 33, 3, 3, 1, 1, 1, 1), Padding.ZERO, true, true, true),
+      new Case(new ConvGeometry(3, 1, 1, 20, 8, 3, 3, 1, 1, 1, 1), Padding.ZERO, false, false, true),
+      new Case(new ConvGeometry(1, 1, 1, 1, 1, 1, 1, 1, 0, 1, 1), Padding.ZERO, true, false, false),
+      new Case(new ConvGeometry(3, 9, 9, 32, 70, 3, 3, 1, 1, 1, 1), Padding.ZERO, true, true, true),
+      new Case(new ConvGeometry(5, 9, 8, 64, 64, 3, 3, 2, 1, 1, 1), Padding.MINUS_ONE, false, true, false),
+      new Case(new ConvGeometry(2, 12, 12, 16, 16, 3, 3, 1, 1, 1, 1), Padding.ZERO, true, true, true));
+
+  /** All tensors of a case, from one seed. */
+  private static final class Bench {
+    final Backend backend;
+    final Case test;
+    final Tensor mean, inverse, gamma, beta, runningMean, runningVar, x, positive, negative, alpha, betaOfSet, z, gradQ, gradT, gradY;
+    final Tensor gradGamma, gradBeta, gradPositive, gradNegative, gradAlpha, gradBetaOfSet;
+    final BinarySet next;
+    final BitTensor bits;
+    final Product product;
+
+    Bench(Backend backend, Case test, long seed) {
+      this.backend = backend;
+      this.test = test;
+      Fresh fresh = new Fresh(backend, seed, true);
+      ConvGeometry g = test.g;
+      Shape s = g.y();
+      int c = g.o();
+      BitTensor xBits = backend.createBits(g.n() * g.h() * g.w(), g.c()), w = backend.createBits(g.o(), g.taps());
+      backend.bits().pack(xBits, fresh.tensor(g.x(), fresh.normal(g.x().size())), 0);
+      backend.bits().pack(w, fresh.tensor(g.filters(), fresh.normal(g.filters().size())), 0);
+      BinarySet xSet = new BinarySet(fresh.vector(0.3f), fresh.vector(0.7f)), wSet = new BinarySet(fresh.vector(fresh.normal(c)), fresh.vector(fresh.uniform(c, 0.5, 2)));
+      product = new Product(xBits, w, xSet, wSet, g, test.padding, 0.25f);
+      mean = fresh.garbage(c);
+      inverse = fresh.garbage(c);
+      gamma = fresh.vector(fresh.normal(c));
+      beta = fresh.vector(fresh.normal(c));
+      runningMean = fresh.vector(fresh.normal(c));
+      runningVar = fresh.vector(fresh.uniform(c, 0.5, 2));
+      x = image(s, fresh.normal(s.size()));
+      positive = fresh.vector(fresh.normal(c));
+      negative = fresh.vector(fresh.normal(c));
+      alpha = fresh.vector(0.7f);
+      betaOfSet = fresh.vector(0.2f);
+      next = new BinarySet(fresh.garbage(1), fresh.garbage(1));
+      z = empty();
+      bits = fresh.garbageBits(s.size() / c, c);
+      gradQ = image(s, fresh.normal(s.size()));
+      gradT = empty();
+      gradY = empty();
+      gradGamma = fresh.garbage(c);
+      gradBeta = fresh.garbage(c);
+      gradPositive = fresh.garbage(c);
+      gradNegative = fresh.garbage(c);
+      gradAlpha = fresh.garbage(1);
+      gradBetaOfSet = fresh.garbage(1);
+    }
+
+    Tensor empty() {
+      float[] values = new float[test.g.y().size()];
+      java.util.Arrays.fill(values, 1e9f);
+      return image(test.g.y(), values);
+    }
+
+    Tensor image(Shape shape, float[] values) {
+      for (int i = 0; i < values.length; i++) values[i] = Bfloat16.round(values[i]);
+      Tensor image = backend.create(shape, backend.activations());
+      backend.write(image, values);
+      return image;
+    }
+
+    Unit unit(Tensor y, Product of) {
+      return new Unit(y, of, new Norm(gamma, beta, mean, inverse), test.shortcut ? Shortcut.same(x) : Shortcut.NONE,
+          test.maxout ? new Nonlinearity(null, positive, negative) : Nonlinearity.NONE);
+    }
+
+    Binarization next() {
+      return test.learned ? new Binarization(Binarization.Kind.LEARNED, next, alpha, betaOfSet, true) : Binarization.SIGN;
+    }
+
+    void backward(Tensor gradY, Unit unit) {
+      Incoming g = new Incoming(gradQ, z, next(), new AdaBin.TanhSlope(2, 1.5f), test.learned ? gradAlpha : null, test.learned ? gradBetaOfSet : null,
+          test.shortcut ? Shortcut.same(x) : Shortcut.NONE);
+      backend.fused().backward(gradY, gradT, new UnitGradients(gradGamma, gradBeta, test.maxout ? gradPositive : null, test.maxout ? gradNegative : null), unit, g);
+    }
+
+    Running running() {
+      return new Running(runningMean, runningVar, 0.1f, EPSILON, true);
+    }
+
+    List<Tensor> results() {
+      List<Tensor> all = new ArrayList<>(List.of(mean, inverse, runningMean, runningVar, z, gradT, gradGamma, gradBeta));
+      if (test.maxout) all.addAll(List.of(gradPositive, gradNegative));
+      if (test.learned) all.addAll(List.of(gradAlpha, gradBetaOfSet, next.centre(), next.distance()));
+      return all;
+    }
+  }
+
+  private static void assertEqual(Bench want, Bench got, String what) {
+    for (int i = 0; i < want.results().size(); i++) {
+      assertArrayEquals(want.backend.read(want.results().get(i)), got.backend.read(got.results().get(i)), "tensor " + i + " of " + what);
+    }
+    assertArrayEquals(want.backend.read(want.bits), got.backend.read(got.bits), "bits of " + what);
+  }
+
+  private static void compare(Backend backend) {
+    long seed = 400;
+    for (Case test : CASES) {
+      // stored: the convolution on its own, then each pass over its result
+      Bench stored = new Bench(backend, test, ++seed), kept = new Bench(backend, test, seed), computed = new Bench(backend, test, seed);
+      Tensor y = stored.empty(), keptY = kept.empty(), keptAgain = kept.empty();
+      Product p = stored.product;
+      backend.bits().xnorConv2d(y, p.x(), p.w(), p.xSet(), p.wSet(), p.g(), p.padding(), p.offset());
+      Unit unit = stored.unit(y, null);
+      backend.fused().statistics(unit, stored.running());
+      float[] mean = backend.read(stored.mean), inverse = backend.read(stored.inverse);
+      backend.fused().forward(stored.bits, stored.z, unit, stored.next());
+      stored.backward(stored.gradY, unit);
+      // kept: statistics come from the convolution's tiles, y is stored by them, and gradY takes its place
+      backend.fused().forwardOf(kept.bits, kept.z, kept.unit(keptY, kept.product), kept.next(), kept.running());
+      String what = backend + " " + test;
+      assertArrayEquals(backend.read(y), backend.read(keptY), "y of " + what);
+      assertArrayEquals(mean, backend.read(kept.mean), "mean of " + what);
+      assertArrayEquals(inverse, backend.read(kept.inverse), "inverse of " + what);
+      assertEqual(stored, keptForward(stored, kept, keptY), what);
+      assertArrayEquals(backend.read(stored.gradY), backend.read(keptY), "gradY in the place of y of " + what);
+      // computed: no y anywhere
+      Unit of = computed.unit(null, computed.product);
+      backend.fused().forwardOf(computed.bits, computed.z, of, computed.next(), computed.running());
+      computed.backward(computed.gradY, of);
+      assertEqual(stored, computed, what + ", y stored nowhere");
+      assertArrayEquals(backend.read(stored.gradY), backend.read(computed.gradY), "gradY of " + what);
+      // evaluation leaves y alone
+      float[] before = backend.read(keptAgain);
+      backend.fused().forwardOf(computed.bits, computed.z, computed.unit(keptAgain, computed.product), computed.next(), null);
+      assertArrayEquals(backend.read(stored.z), backend.read(computed.z), "z in evaluation of " + what);
+      assertArrayEquals(before, backend.read(keptAgain), "y in evaluation of " + what);
+    }
+  }
+
+  private static Bench keptForward(Bench stored, Bench kept, Tensor y) {
+    kept.backward(y, kept.unit(y, null));
+    return kept;
+  }
+
+  @OnEveryBackend
+  void aProductThatIsStoredNowhereGivesTheSameBits(Backend backend) {
+    compare(backend);
+  }
+
+  @Test
+  void inBfloat16AProductThatIsStoredNowhereGivesTheSameBits() throws Exception {
+    String refusal = EmulatedDriver.refusal();
+    assumeTrue(refusal == null, refusal);
+    for (BitProduct product : BitProduct.values()) {
+      try (Backend device = CudaBackend.emulated(product, CudaMode.BFLOAT16)) {
+        compare(device);
+      }
+    }
+  }
+
+  @OnEveryBackend
+  void aUnitWithoutResultAndProductIsRefusedInWords(Backend backend) {
+    Bench b = new Bench(backend, CASES.get(1), 7);
+    assertRefused("forwardOf: the unit has neither y nor a product that makes it", () -> backend.fused().forwardOf(b.bits, b.z, b.unit(null, null), b.next(), null));
+    assertRefused("backward: the unit has neither y nor a product that makes it", () -> b.backward(b.gradY, b.unit(null, null)));
+    assertRefused("forward: the unit has no y", () -> backend.fused().forward(b.bits, b.z, b.unit(null, b.product), b.next()));
+    Tensor small = new Fresh(backend, 8).garbage(Shape.image(1, 1, 1, 8));
+    assertRefused("xnorConv2d: y has shape [1, 1, 1, 8], 8 values; [3, 1, 1, 8] wanted",
+        () -> backend.fused().forwardOf(b.bits, small, b.unit(null, b.product), Binarization.NONE, null));
+  }
+}
