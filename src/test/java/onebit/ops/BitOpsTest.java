@@ -146,7 +146,8 @@ class BitOpsTest {
         Tensor y = Tensor.of(g.y(), new float[g.y().size()]);
         backend.ops().xnorConv2d(y, x, w, xSet, wSet, g, padding, 0.5f);
         for (int i = 0; i < want.length; i++) {
-          assertEquals(want[i] + 0.5, y.floats()[i], 2e-6 * (10 + g.taps()) + backend.step(want[i] + 0.5), g + " " + padding + " at " + i);
+          int at = i;
+          assertEquals(want[i] + 0.5, y.floats()[i], 2e-6 * (10 + g.taps()) + backend.step(want[i] + 0.5), () -> g + " " + padding + " at " + at);
         }
       }
     }
@@ -162,7 +163,10 @@ class BitOpsTest {
       double[] want = NaiveConv.forward(unpacked(x, signs), unpacked(w, signs), g, padding == Padding.ZERO ? 0 : -1);
       Tensor y = Tensor.of(g.y(), new float[g.y().size()]);
       backend.ops().xnorConv2d(y, x, w, signs, signs, g, padding, 0);
-      for (int i = 0; i < want.length; i++) assertEquals(backend.held((float) want[i]), y.floats()[i], g + " " + padding + " at " + i);
+      for (int i = 0; i < want.length; i++) {
+        int at = i;
+        assertEquals(backend.held((float) want[i]), y.floats()[i], () -> g + " " + padding + " at " + at);
+      }
       float[] first = y.floats().clone();
       backend.ops().xnorConv2d(y, x, w, signs, signs, g, padding, 0);
       assertArrayEquals(first, y.floats());

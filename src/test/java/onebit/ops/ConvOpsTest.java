@@ -158,7 +158,10 @@ class ConvOpsTest {
 
   /** Compares within 2^-20 of the size that a sum of so many unit terms has. */
   private static void assertClose(Backends.Named<ConvOps> backend, String name, double[] want, Tensor got, double scale) {
-    for (int i = 0; i < want.length; i++) assertEquals(want[i], got.floats()[i], 4e-6 * (1 + 2 * scale) + backend.step(want[i]), name + " at " + i);
+    for (int i = 0; i < want.length; i++) {
+      int at = i;
+      assertEquals(want[i], got.floats()[i], 4e-6 * (1 + 2 * scale) + backend.step(want[i]), () -> name + " at " + at);
+    }
   }
 
   private static Tensor random(Backends.Named<ConvOps> backend, Random random, Shape shape) {

@@ -140,7 +140,10 @@ public final class Fresh {
     double largest = 0;
     for (double v : want) largest = Math.max(largest, Math.abs(v));
     double step = got.type() == ElementType.BFLOAT16 ? 1.0 / 256 : 0;
-    for (int i = 0; i < want.length; i++) assertEquals(want[i], values[i], relative * (largest + 1e-3) + step * Math.abs(want[i]), name + " at " + i);
+    for (int i = 0; i < want.length; i++) {
+      int at = i;
+      assertEquals(want[i], values[i], relative * (largest + 1e-3) + step * Math.abs(want[i]), () -> name + " at " + at);
+    }
   }
 
   public void assertExactly(String name, float[] want, Tensor got) {
