@@ -4,7 +4,7 @@
 //   centre_distance_backward  gradW = g e - mean(g e) - u mean(g e u) + u mean(g s) + mean(g)
 //                             with u = (w - centre) / distance, e = slope(u), s = +1 or -1, means per filter
 //   centre_distance_all, centre_distance_all_backward   the same for the filters of many layers, with their bits and the values of these
-//                             (float, or bfloat16 where rounded is 1); gradients in place
+//                             forward, and gradE backward, float or bfloat16 where rounded is 1; float gradE may be gradW
 //
 // Shapes     w, gradW, gradE O filters of K values; centre, distance O values
 // Launch     block 256, grid O; the entries for many layers one block per (layer, filter) pair of blocks
@@ -30,17 +30,18 @@ __device__ __forceinline__ void centre_and_distance(float* centre, float* distan
   }
 }
 
-/** The gradient of one filter, by one block; out may be g. */
-__device__ __forceinline__ void centre_distance_gradient(float* out, const float* g, const float* filter, float c, float distance, const Slope f,
+/** The gradient of one filter, by one block; out may be the memory of given. */
+template <class T>
+__device__ __forceinline__ void centre_distance_gradient(float* out, const T* given, const float* filter, float c, float distance, const Slope f,
                                                          unsigned size, double* shared) {
   float inverse = distance > 0 ? 1 / distance : 0.0f;
   double ge = 0, geu = 0, gs = 0, all = 0;
   for (unsigned i = threadIdx.x; i < size; i += 256) {
-    float u = (filter[i] - c) * inverse, e = g[i] * f.slope(u);
+    float u = (filter[i] - c) * inverse, g = load(given + i), e = g * f.slope(u);
     ge += e;
     geu += double(e) * u;
-    gs += filter[i] >= c ? g[i] : -g[i];
-    all += g[i];
+    gs += filter[i] >= c ? g : -g;
+    all += g;
   }
   ge = block_sum(ge, shared);
   geu = block_sum(geu, shared);
@@ -49,7 +50,7 @@ __device__ __forceinline__ void centre_distance_gradient(float* out, const float
   float constant = float((all - ge) / size), linear = float((gs - geu) / size);
   for (unsigned i = threadIdx.x; i < size; i += 256) {
     float u = (filter[i] - c) * inverse;
-    out[i] = g[i] * f.slope(u) + (constant + u * linear);
+    out[i] = load(given + i) * f.slope(u) + (constant + u * linear);
   }
 }
 
@@ -97,6 +98,12 @@ ONEBIT_KERNEL(256) centre_distance_all_backward(const FilterEntry* table, const 
   __shared__ double shared[33];
   FilterEntry t = table[blocks[blockIdx.x].x];
   unsigned filter = blocks[blockIdx.x].y;
-  float* g = t.gradient + size_t(filter) * t.size;
-  centre_distance_gradient(g, g, t.w + size_t(filter) * t.size, t.centre[filter], t.distance[filter], Slope{kind, a, b}, t.size, shared);
+  size_t at = size_t(filter) * t.size;
+  Slope f{kind, a, b};
+  float centre = t.centre[filter], distance = t.distance[filter];
+  if (t.rounded) {
+    centre_distance_gradient(t.gradient + at, static_cast<const __nv_bfloat16*>(t.values) + at, t.w + at, centre, distance, f, t.size, shared);
+  } else {
+    centre_distance_gradient(t.gradient + at, static_cast<const float*>(t.values) + at, t.w + at, centre, distance, f, t.size, shared);
+  }
 }

@@ -62,7 +62,7 @@ TEST(filters_of_many_layers_in_one_launch_get_what_each_gets_alone) {
   std::deque<Array<float>> floats;
   std::deque<Array<unsigned>> bits;
   std::deque<Array<Bf16>> halves;
-  std::vector<FilterEntry> entries;
+  std::vector<FilterEntry> entries, backward;
   std::vector<std::array<unsigned, 2>> pairs;
   std::vector<std::function<void()>> checks;
   for (unsigned size : {1u, 31u, 32u, 33u, 576u}) {
@@ -70,11 +70,15 @@ TEST(filters_of_many_layers_in_one_launch_get_what_each_gets_alone) {
     bool rounded = layer % 2;
     Random random(size);
     std::vector<float> w = random.normal(filters * size, 0.1f, 0.5f), g = random.normal(filters * size);
+    if (rounded) g = kernel_test::rounded<Bf16>(g);
     Array<float>&deviceW = floats.emplace_back(w), &gradient = floats.emplace_back(g), &centre = floats.emplace_back(filters), &distance = floats.emplace_back(filters);
     Array<float>& whole = floats.emplace_back(rounded ? 0 : w.size());
     Array<Bf16>& half = halves.emplace_back(rounded ? w.size() : 0);
     Array<unsigned>& packed = bits.emplace_back(filters * words);
     entries.push_back({deviceW.address, gradient.address, centre.address, distance.address, packed.address, rounded ? half.address : whole.address, size, rounded});
+    backward.push_back(entries.back());
+    if (rounded) backward.back().values = halves.emplace_back(elements<Bf16>(g)).address;
+    else backward.back().values = gradient.address;
     for (unsigned o = 0; o < filters; o++) pairs.push_back({layer, o});
     checks.push_back([&, w, g, size, filters, words, rounded, f] {
       std::string of = " of " + std::to_string(size);
@@ -96,9 +100,9 @@ TEST(filters_of_many_layers_in_one_launch_get_what_each_gets_alone) {
       expect_equal("gradient" + of, gradient.read(), wanted.read());
     });
   }
-  Array<FilterEntry> table(entries);
+  Array<FilterEntry> table(entries), backwardTable(backward);
   Array<std::array<unsigned, 2>> blockTable(pairs);
   run("centre_distance_all", blocks(unsigned(pairs.size())), table, blockTable);
-  run("centre_distance_all_backward", blocks(unsigned(pairs.size())), table, blockTable, f.kind, f.a, f.b);
+  run("centre_distance_all_backward", blocks(unsigned(pairs.size())), backwardTable, blockTable, f.kind, f.a, f.b);
   for (auto& check : checks) check();
 }

@@ -1,4 +1,4 @@
-// optimizers_test.cpp -- kernels/sgd.cu, kernels/adam.cu and kernels/non_finite.cu over a table of tensors against loops
+// optimizers_test.cpp -- kernels/sgd.cu, kernels/adam.cu, kernels/non_finite.cu and kernels/copy_all.cu over a table of tensors against loops
 #include "kernel_test.h"
 #include <memory>
 
@@ -124,6 +124,20 @@ TEST(copy_all_copies_every_tensor_where_the_flag_says_so) {
   long long none = 0;
   run("copy_all", blocks(t.pieceCount()), *t.table, *t.pieceList, none);
   for (unsigned i = 0; i < kSizes.size(); i++) expect_equal("tensor " + std::to_string(i), t.found(i, 0), t.gradients[i]);
+}
+
+TEST(round_all_rounds_every_tensor_to_bfloat16) {
+  Table t(kSizes);
+  std::vector<std::unique_ptr<Array<Bf16>>> halves;
+  for (unsigned i = 0; i < kSizes.size(); i++) {
+    halves.push_back(std::make_unique<Array<Bf16>>(kSizes[i]));
+    t.entries[i].value = halves.back()->address;
+  }
+  Array<Entry> table(t.entries);
+  run("round_all", blocks(t.pieceCount()), table, *t.pieceList);
+  for (unsigned i = 0; i < kSizes.size(); i++) {
+    expect_equal("tensor " + std::to_string(i), values(halves[i]->read()), kernel_test::rounded<Bf16>(t.gradients[i]));
+  }
 }
 
 TEST(non_finite_counts_nan_and_infinity) {

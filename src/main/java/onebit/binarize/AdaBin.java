@@ -118,13 +118,15 @@ public record AdaBin(@Default("code") Form form, @Default("true") boolean progre
     private final List<Tensor> values = new ArrayList<>();
     private final List<Tensor> gradients = new ArrayList<>();
     private final List<Tensor> effectives = new ArrayList<>();
+    private final List<Tensor> gradEffectives = new ArrayList<>();
 
     @Override
-    public void add(BinaryWeights weights, Tensor effective) {
+    public void add(BinaryWeights weights, Tensor effective, Tensor gradEffective) {
       CentreDistance layer = (CentreDistance) weights;
       layers.add(layer);
       bits.add(layer.bits());
       effectives.add(effective);
+      gradEffectives.add(gradEffective);
       sets.add(layer.set());
       values.add(layer.latent().value());
       gradients.add(layer.latent().gradient());
@@ -137,7 +139,7 @@ public record AdaBin(@Default("code") Form form, @Default("true") boolean progre
 
     @Override
     public void backward() {
-      layers.getFirst().ops().centreDistanceAllBackward(gradients, values, sets, layers.getFirst().slope());
+      layers.getFirst().ops().centreDistanceAllBackward(gradients, gradEffectives, values, sets, layers.getFirst().slope());
     }
   }
 

@@ -50,13 +50,13 @@ public abstract class BinaryWeights {
 
   /** The weights of many layers, all of one kind. */
   public interface Together {
-    /** Adds a layer of the same kind; forward fills effective with the values it convolves. */
-    void add(BinaryWeights weights, Tensor effective);
+    /** Adds a layer of the same kind; forward fills effective with the values it convolves, backward takes the gradient at them from gradEffective. */
+    void add(BinaryWeights weights, Tensor effective, Tensor gradEffective);
 
     /** {@link BinaryWeights#forward} of all. */
     void forward();
 
-    /** {@link BinaryWeights#backward} of all, each from the gradient at its convolved weights in the place of the latent gradient. */
+    /** {@link BinaryWeights#backward} of all. */
     void backward();
   }
 

@@ -15,6 +15,7 @@ import onebit.ops.FusedOps.Product;
 import onebit.ops.FusedOps.Shortcut;
 import onebit.ops.Padding;
 import onebit.tensor.BitTensor;
+import onebit.tensor.ElementType;
 import onebit.tensor.Parameter;
 import onebit.tensor.Shape;
 import onebit.tensor.StateTensor;
@@ -54,6 +55,7 @@ public final class BinaryConv2d implements Layer {
   private float offset;
   private float border;
   private Tensor effective;
+  private Tensor gradEffective;
 
   /** Square filters of taps x taps. */
   public BinaryConv2d(String name, Method method, int filters, int taps, int stride, int pad, int dilation, Init init) {
@@ -164,10 +166,11 @@ public final class BinaryConv2d implements Layer {
     return weights.together();
   }
 
-  /** Leaves forward or backward of the weights to an op for many layers. */
+  /** Leaves forward or backward of the weights to an op for many layers; a gradient that is not float32 takes the place of the filters it is at. */
   void join(BinaryWeights.Together together) {
     if (effective == null) effective = backend.create(latent.value().shape(), backend.activations());
-    together.add(weights, effective);
+    gradEffective = effective.type() == ElementType.FLOAT32 ? latent.gradient() : effective;
+    together.add(weights, effective, gradEffective);
   }
 
   /** The latent weights and what else makes filters of them. */
@@ -196,12 +199,12 @@ public final class BinaryConv2d implements Layer {
     ConvGeometry g = geometry;
     boolean together = effective != null;
     Tensor filterValues = together ? effective : scratch.take(Scratch.Use.WEIGHTS, latent.value().shape());
-    Tensor gradFilters = together ? latent.gradient() : scratch.take(Scratch.Use.WEIGHT_GRADIENT, latent.value().shape());
+    Tensor gradFilters = together ? gradEffective : scratch.take(Scratch.Use.WEIGHT_GRADIENT, latent.value().shape());
     Tensor values = scratch.take(Scratch.Use.ACTIVATIONS, x.shape());
-    activations.effective(values, bits(g.n()));
-    backend.conv().conv2dGradW(gradFilters, gradY, values, g, border);
     if (!together) weights.effective(filterValues);
     backend.conv().conv2dGradX(gradQ, gradY, filterValues, g);
+    activations.effective(values, bits(g.n()));
+    backend.conv().conv2dGradW(gradFilters, gradY, values, g, border);
     if (!together) weights.backward(gradFilters);
   }
 

@@ -10,23 +10,23 @@ import onebit.tensor.Shape;
 import onebit.tensor.Tensor;
 
 /**
- * What layers need while they are built: the backend, the shared scratch, and random numbers that depend on the seed and a name only.
+ * What layers need while they are built: the backend, the shared scratch, the rounded weights, and random numbers that depend on the seed and a name only.
  *
  * @param recomputes whether fused units compute the results of their convolutions again in backward instead of keeping them
  * @param rebuilds whether they also compute most of the values between them again
  * @param withheld whether activations get no tensors, because fused units run the layers being built and have tensors of their own
  */
-public record BuildContext(Backend backend, Scratch scratch, long seed, boolean recomputes, boolean rebuilds, boolean withheld) {
+public record BuildContext(Backend backend, Scratch scratch, RoundedWeights rounded, long seed, boolean recomputes, boolean rebuilds, boolean withheld) {
   public BuildContext(Backend backend, long seed) {
     this(backend, seed, false, false);
   }
 
   public BuildContext(Backend backend, long seed, boolean recomputes, boolean rebuilds) {
-    this(backend, new Scratch(backend), seed, recomputes, rebuilds, false);
+    this(backend, new Scratch(backend), new RoundedWeights(backend), seed, recomputes, rebuilds, false);
   }
 
   BuildContext withheld(boolean now) {
-    return new BuildContext(backend, scratch, seed, recomputes, rebuilds, now);
+    return new BuildContext(backend, scratch, rounded, seed, recomputes, rebuilds, now);
   }
 
   /** Random numbers of their own for each name, whatever the order of building. */

@@ -27,6 +27,7 @@ public final class Conv2d implements Layer {
   private ConvGeometry geometry;
   private Parameter weight;
   private Parameter bias;
+  private Tensor factor;
   private Tensor y;
   private Tensor gradX;
   private Tensor x;
@@ -58,6 +59,7 @@ public final class Conv2d implements Layer {
     backend = context.backend();
     geometry = new ConvGeometry(input.d0(), input.d1(), input.d2(), input.d3(), filters, taps, taps, stride, pad, 1, groups);
     weight = context.filters(name + ".weight", geometry.filters(), Parameter.Kind.REAL_WEIGHT, init);
+    factor = context.rounded().of(weight.value());
     if (withBias) bias = context.parameter(name + ".bias", Shape.vector(filters), Parameter.Kind.BIAS, 0);
     y = context.activations(geometry.y());
     if (!first) gradX = context.activations(input);
@@ -88,7 +90,7 @@ public final class Conv2d implements Layer {
   void convolve(Tensor out, Tensor input) {
     x = input;
     ConvGeometry g = geometry = geometry.withBatch(input.shape().d0());
-    backend.conv().conv2d(out, input, weight.value(), g, 0);
+    backend.conv().conv2d(out, input, factor, g, 0);
     if (withBias) backend.point().addBias(out, out, bias.value());
   }
 
@@ -99,7 +101,7 @@ public final class Conv2d implements Layer {
     if (withBias) backend.point().biasBackward(bias.gradient(), gradY);
     if (first) return null;
     Tensor gradInput = gradX.first(g.n());
-    backend.conv().conv2dGradX(gradInput, gradY, weight.value(), g);
+    backend.conv().conv2dGradX(gradInput, gradY, factor, g);
     return gradInput;
   }
 

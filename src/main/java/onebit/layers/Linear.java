@@ -22,6 +22,7 @@ public final class Linear implements Layer {
   private Backend backend;
   private Parameter weight;
   private Parameter bias;
+  private Tensor factor;
   private Tensor y;
   private Tensor gradX;
   private Tensor x;
@@ -41,6 +42,7 @@ public final class Linear implements Layer {
     Tensor value = backend.create(shape);
     backend.write(value, init.draw(shape, context.random(name + ".weight")));
     weight = new Parameter(name + ".weight", value, backend.create(shape), Parameter.Kind.REAL_WEIGHT, FileLayout.SAME, shape.dims());
+    factor = context.rounded().of(value);
     bias = context.parameter(name + ".bias", Shape.vector(outputs), Parameter.Kind.BIAS, 0);
     if (!zeroBias) {
       float[] rows = Init.TORCH.draw(Shape.matrix(outputs, input.rowSize()), context.random(name + ".bias"));
@@ -55,7 +57,7 @@ public final class Linear implements Layer {
   public Tensor forward(Tensor input, boolean training) {
     x = input;
     Tensor out = y.first(input.shape().d0());
-    backend.conv().linear(out, input, weight.value());
+    backend.conv().linear(out, input, factor);
     backend.point().addBias(out, out, bias.value());
     return out;
   }
@@ -65,7 +67,7 @@ public final class Linear implements Layer {
     Tensor gradInput = gradX.first(gradY.shape().d0());
     backend.conv().linearGradW(weight.gradient(), gradY, x);
     backend.point().biasBackward(bias.gradient(), gradY);
-    backend.conv().linearGradX(gradInput, gradY, weight.value());
+    backend.conv().linearGradX(gradInput, gradY, factor);
     return gradInput;
   }
 

@@ -16,6 +16,7 @@ import onebit.layers.BinaryConv2d;
 import onebit.layers.BuildContext;
 import onebit.layers.Fusion;
 import onebit.layers.Layer;
+import onebit.layers.RoundedWeights;
 import onebit.layers.Sequential;
 import onebit.ops.Backend;
 import onebit.ops.PlanBackend;
@@ -37,6 +38,7 @@ public final class Model {
   private final boolean fused;
   private int fusedUnits;
   private final StateDictionary dictionary;
+  private final RoundedWeights rounded;
   private Surrogates surrogates;
 
   /**
@@ -55,9 +57,11 @@ public final class Model {
     fused = execution.fuses(backend);
     layers = !(described instanceof Sequential sequence) ? Sequential.of(described) : fused ? new Sequential(Fusion.fuse(sequence.children())) : sequence;
     if (backend.plansRooms()) backend.usePlan(plan(network, method, input, classes, backend, execution).arena());
+    BuildContext context = new BuildContext(backend, seed, execution.recomputes(), execution.rebuilds());
+    rounded = context.rounded();
     Shape output;
     try {
-      output = layers.build(new BuildContext(backend, seed, execution.recomputes(), execution.rebuilds()), input);
+      output = layers.build(context, input);
     } finally {
       backend.usePlan(null);
     }
@@ -114,6 +118,7 @@ public final class Model {
     if (x.shape().d0() > input.d0() || !x.shape().equals(input.withFirst(x.shape().d0()))) {
       throw new IllegalArgumentException("Model: built for images " + input + " or fewer, got " + x.shape());
     }
+    rounded.refresh();
     return layers.forward(x, training);
   }
 

@@ -100,9 +100,9 @@ public interface BinarizeOps {
   /** {@link #centreDistance} of many layers, and the values of their bits; lists of equal length that a caller keeps and gives again. */
   void centreDistanceAll(List<BitTensor> bits, List<BinarySet> sets, List<Tensor> effective, List<Tensor> ws);
 
-  /** {@link #centreDistanceBackward} of many layers, each gradient in the place of gradE; lists of equal length that a caller keeps. */
-  default void centreDistanceAllBackward(List<Tensor> gradients, List<Tensor> ws, List<BinarySet> sets, Binarizer f) {
-    for (int i = 0; i < ws.size(); i++) centreDistanceBackward(gradients.get(i), gradients.get(i), ws.get(i), sets.get(i), f);
+  /** {@link #centreDistanceBackward} of many layers, each gradE float32 or of the type of activations; lists of equal length that a caller keeps. */
+  default void centreDistanceAllBackward(List<Tensor> gradients, List<Tensor> gradEs, List<Tensor> ws, List<BinarySet> sets, Binarizer f) {
+    for (int i = 0; i < ws.size(); i++) centreDistanceBackward(gradients.get(i), gradEs.get(i), ws.get(i), sets.get(i), f);
   }
 
   /** u = (w - mean) / deviation per filter, unbiased, no epsilon; deviation is kept; a constant filter gives u = 0, gradient 0 and no NaN. */

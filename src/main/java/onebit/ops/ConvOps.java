@@ -18,7 +18,7 @@ public interface ConvOps {
   /** gradX = the transposed convolution of gradY by w; gradients of border taps are dropped. */
   void conv2dGradX(Tensor gradX, Tensor gradY, Tensor w, ConvGeometry g);
 
-  /** gradW = the correlation of x with gradY over the batch; outside taps of x hold the value border. */
+  /** gradW = the correlation of x with gradY over the batch, float32 or rounded to the type of x; outside taps of x hold the value border. */
   void conv2dGradW(Tensor gradW, Tensor gradY, Tensor x, ConvGeometry g, float border);
 
   /** y = x w^T. */

@@ -19,16 +19,15 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
 /**
- * What AdaBin's ResNet-18 asks of a device: launches of a step in float32 by the emulated driver's count (bfloat16 adds 31 conversions of
- * filters and their gradients), bytes of batch 256 at 224 pixels by plan.
+ * What AdaBin's ResNet-18 asks of a device: launches of a step by the emulated driver's count, bytes of batch 256 at 224 pixels by plan.
  */
 class StepCountersTest {
   private static final String RECIPE = "adabin-resnet18-imagenet";
 
   /** Launches do not depend on the size of the images; 50 pixels are the fewest of which the ImageNet network is built. */
-  private static long[] launches(String memory) {
+  private static long[] launches(Precision precision, String memory) {
     Recipe recipe = Workplace.RECIPES.load(RECIPE, List.of("data.height=50", "data.width=50", "data.evalResize=0", "data.evalCrop=0", "data.classes=10", "train.passes=fused", "train.memory=" + memory));
-    try (Backend backend = Workplace.open("cuda-emulated", Precision.FP32, true)) {
+    try (Backend backend = Workplace.open("cuda-emulated", precision, true)) {
       TrainStep step = TrainStep.of(recipe, backend, 1);
       Tensor x = backend.create(Shape.image(1, 50, 50, 3), backend.activations());
       long launches = EmulatedDriver.counter("launches"), calls = EmulatedDriver.counter("library_calls");
@@ -37,15 +36,14 @@ class StepCountersTest {
     }
   }
 
-  @Test
-  void aFusedStepHasFewLaunches() {
+  @ParameterizedTest
+  @CsvSource({"FP32, fast", "FP32, compact", "BF16, fast", "BF16, compact"})
+  void aFusedStepHasFewLaunches(Precision precision, String memory) {
     String refusal = EmulatedDriver.refusal();
     assumeTrue(refusal == null, refusal);
-    for (String memory : List.of("fast", "compact")) {
-      long[] fused = launches(memory);
-      System.out.println("adabin-resnet18-imagenet, launches of a step: " + memory + " " + fused[0] + " and " + fused[1] + " library calls");
-      assertTrue(fused[0] <= 170, memory + ": " + fused[0] + " launches");
-    }
+    long[] fused = launches(precision, memory);
+    System.out.println("adabin-resnet18-imagenet, launches of a step in " + precision + ": " + memory + " " + fused[0] + " and " + fused[1] + " library calls");
+    assertTrue(fused[0] <= 170, precision + ", " + memory + ": " + fused[0] + " launches");
   }
 
   @ParameterizedTest

@@ -43,7 +43,9 @@ class LayerOnDeviceTest {
 
   private static Result run(Backend backend, LayerGradientTest.Case test) {
     Layer layer = test.layer().get();
-    Shape output = layer.build(new BuildContext(backend, 3), test.input());
+    BuildContext context = new BuildContext(backend, 3);
+    Shape output = layer.build(context, test.input());
+    context.rounded().refresh();
     SplittableRandom random = new SplittableRandom(7);
     Tensor x = backend.create(test.input(), backend.activations());
     backend.write(x, values(test.input().size(), random));

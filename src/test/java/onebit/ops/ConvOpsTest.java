@@ -176,4 +176,17 @@ class ConvOpsTest {
     java.util.Arrays.fill(x, 1e9f);
     return Tensor.of(shape, x);
   }
+
+  @OnEveryPrecision
+  void gradientsOfFiltersMayBeRoundedAsActivationsAre(Backend backend) {
+    Fresh fresh = new Fresh(backend, 11);
+    for (int n : new int[] {0, 2}) {
+      ConvGeometry g = new ConvGeometry(n, 5, 6, 16, 8, 3, 3, 1, 1, 1, 1);
+      Tensor x = fresh.tensor(g.x(), fresh.normal(g.x().size())), gradY = fresh.tensor(g.y(), fresh.normal(g.y().size()));
+      Tensor whole = backend.create(g.filters()), rounded = fresh.garbage(g.filters());
+      backend.conv().conv2dGradW(whole, gradY, x, g, 0);
+      backend.conv().conv2dGradW(rounded, gradY, x, g, 0);
+      fresh.assertExactly("gradW of " + n + " images", backend.read(whole), rounded);
+    }
+  }
 }

@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.ArrayList;
 import java.util.List;
+import onebit.tensor.ElementType;
 import onebit.tensor.Shape;
 import onebit.tensor.Tensor;
 
@@ -184,6 +185,22 @@ class OptimOpsTest {
     }
     backend.optim().copyAll(List.of(), List.of(), null);
     assertRefused("copyAll: 0 values, 2 from; they must be equal", () -> backend.optim().copyAll(List.of(), from, null));
+  }
+
+  @OnEveryPrecision
+  void manyTensorsAreRoundedInOneOp(Backend backend) {
+    Fresh fresh = new Fresh(backend, 9, false);
+    float[] small = fresh.normal(3), large = fresh.normal(8193);
+    small[1] = Float.NaN;
+    List<Tensor> from = List.of(fresh.vector(small), fresh.vector(large));
+    List<Tensor> to = List.of(backend.create(Shape.vector(3), backend.activations()), backend.create(Shape.vector(8193), backend.activations()));
+    Fresh held = new Fresh(backend, 0);
+    backend.optim().copyAll(to, from, null);
+    fresh.assertExactly("small", held.rounded(small), to.get(0));
+    fresh.assertExactly("large", held.rounded(large), to.get(1));
+    if (backend.activations() == ElementType.FLOAT32) return;
+    assertRefused("copyAll: values that are rounded take no flag", () -> backend.optim().copyAll(to, from, fresh.vector(1)));
+    assertRefused("copyAll: from is BFLOAT16; it must be FLOAT32", () -> backend.optim().copyAll(from, to, null));
   }
 
   @OnEveryBackend

@@ -182,13 +182,14 @@ final class CudaBinarizeOps implements BinarizeOps {
   }
 
   @Override
-  public void centreDistanceAllBackward(List<Tensor> gradients, List<Tensor> ws, List<BinarySet> sets, Binarizer f) {
+  public void centreDistanceAllBackward(List<Tensor> gradients, List<Tensor> gradEs, List<Tensor> ws, List<BinarySet> sets, Binarizer f) {
     FilterTable table = tables.computeIfAbsent(gradients, list -> {
       for (int i = 0; i < ws.size(); i++) {
         Shapes.requireEqual("centreDistanceAllBackward", "the gradient", gradients.get(i), "w", ws.get(i));
+        Shapes.requireEqual("centreDistanceAllBackward", "gradE", gradEs.get(i), "w", ws.get(i));
         Shapes.requireFilterSet("centreDistanceAllBackward", sets.get(i), ws.get(i));
       }
-      return new FilterTable(device, ws, sets, null, null, gradients);
+      return new FilterTable(device, ws, sets, null, gradEs, gradients);
     });
     table.launch(table.arguments(device.kernel("centre_distance_all_backward")).slope(SlopeCode.of(f)));
   }

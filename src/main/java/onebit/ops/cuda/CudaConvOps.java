@@ -69,19 +69,31 @@ final class CudaConvOps implements ConvOps, AutoCloseable {
   public void conv2dGradW(Tensor gradW, Tensor gradY, Tensor x, ConvGeometry g, float border) {
     ConvRules.requireConv2d("conv2dGradW", x, gradW, gradY, g);
     ConvRules.requireSameType("conv2dGradW", "x", x, "gradY", gradY);
-    Shapes.requireType("conv2dGradW", "gradW", gradW, ElementType.FLOAT32);
+    if (gradW.type() != x.type()) Shapes.requireType("conv2dGradW", "gradW", gradW, ElementType.FLOAT32);
     if (g.n() == 0) {
-      device.fill(device.memory(gradW), 0, gradW.size());
+      if (gradW.type() == ElementType.BFLOAT16) device.fill(device.memory(gradW), (short) 0, gradW.size());
+      else device.fill(device.memory(gradW), 0, gradW.size());
     } else if (own != null) {
-      own.gradW(device.memory(gradW), device.memory(gradY), bordered(x, g, border), bordered(g, border), x.type());
-    } else if (x.type() == ElementType.FLOAT32) {
-      dnn().gradW(device.memory(gradW), device.memory(gradY), bordered(x, g, border), bordered(g, border), ElementType.FLOAT32);
+      gradWByOwnKernel(gradW, gradY, bordered(x, g, border), bordered(g, border), x.type());
+    } else if (gradW.type() == x.type()) {
+      dnn().gradW(device.memory(gradW), device.memory(gradY), bordered(x, g, border), bordered(g, border), x.type());
     } else {
       // cuDNN gives the gradient of bfloat16 filters in bfloat16, from sums in float32
       DeviceMemory rounded = device.scratch(CudaDevice.Scratch.LEFT, 2L * gradW.size());
       dnn().gradW(rounded, device.memory(gradY), bordered(x, g, border), bordered(g, border), ElementType.BFLOAT16);
       device.kernel("to_float32").tensor(gradW).memory(rounded).integer(gradW.size()).each(gradW.size());
     }
+  }
+
+  /** The own kernel gives float32 sums. */
+  private void gradWByOwnKernel(Tensor gradW, Tensor gradY, DeviceMemory x, ConvGeometry g, ElementType type) {
+    if (gradW.type() == ElementType.FLOAT32) {
+      own.gradW(device.memory(gradW), device.memory(gradY), x, g, type);
+      return;
+    }
+    DeviceMemory sums = device.scratch(CudaDevice.Scratch.LEFT, 4L * gradW.size());
+    own.gradW(sums, device.memory(gradY), x, g, type);
+    device.kernel("to_bfloat16").tensor(gradW).memory(sums).integer(gradW.size()).each(gradW.size());
   }
 
   /** The tensor's own memory, or a copy of it rounded to bfloat16. */

@@ -1,8 +1,11 @@
 package onebit.ops.cuda;
 
+import java.util.IdentityHashMap;
 import java.util.List;
+import java.util.Map;
 import onebit.ops.OptimOps;
 import onebit.ops.Shapes;
+import onebit.tensor.ElementType;
 import onebit.tensor.Tensor;
 
 /**
@@ -16,15 +19,13 @@ final class CudaOptimOps implements OptimOps {
   private final CudaDevice device;
   private final TensorTable updated;
   private final TensorTable watched;
-  private final TensorTable copied;
-  private final TensorTable copiedIf;
+  /** By the memory of the first tensor that is written. */
+  private final Map<Object, TensorTable> copied = new IdentityHashMap<>();
 
   CudaOptimOps(CudaDevice device) {
     this.device = device;
     updated = new TensorTable(device);
     watched = new TensorTable(device);
-    copied = new TensorTable(device);
-    copiedIf = new TensorTable(device);
   }
 
   @Override
@@ -70,8 +71,16 @@ final class CudaOptimOps implements OptimOps {
     Shapes.requireUpdate("copyAll", to, "from", from);
     if (flag != null) Shapes.requireSome("copyAll", "flag", flag);
     if (to.isEmpty()) return;
-    TensorTable table = flag == null ? copied : copiedIf;
+    boolean rounds = to.getFirst().type() == ElementType.BFLOAT16;
+    if (rounds && flag != null) throw new IllegalArgumentException("copyAll: values that are rounded take no flag");
+    for (Tensor each : to) Shapes.requireType("copyAll", "to", each, to.getFirst().type());
+    for (Tensor each : from) Shapes.requireType("copyAll", "from", each, ElementType.FLOAT32);
+    TensorTable table = copied.computeIfAbsent(to.getFirst().memory(), memory -> new TensorTable(device));
     table.show(to, from, null, null, null);
+    if (rounds) {
+      table.launch(table.arguments(device.kernel("round_all")));
+      return;
+    }
     Kernel kernel = table.arguments(device.kernel("copy_all"));
     table.launch(flag == null ? kernel.address(0) : kernel.tensor(flag));
   }

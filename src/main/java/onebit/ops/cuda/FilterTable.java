@@ -23,7 +23,7 @@ final class FilterTable {
   private final DeviceMemory blocks;
   private final int blockCount;
 
-  /** Bits and effective values, or gradients, may be null. */
+  /** At the values that are convolved are these values or their gradients; bits, or gradients of the filters, may be null. */
   FilterTable(CudaDevice device, List<Tensor> filters, List<BinarySet> sets, List<BitTensor> bits, List<Tensor> effective, List<Tensor> gradients) {
     int count = 0;
     for (Tensor w : filters) count += w.shape().d0();
@@ -42,9 +42,9 @@ final class FilterTable {
         entries.set(ValueLayout.JAVA_LONG, entry + 16, device.memory(sets.get(i).centre()).address());
         entries.set(ValueLayout.JAVA_LONG, entry + 24, device.memory(sets.get(i).distance()).address());
         entries.set(ValueLayout.JAVA_LONG, entry + 32, bits == null ? 0 : device.memory(bits.get(i)).address());
-        entries.set(ValueLayout.JAVA_LONG, entry + 40, effective == null ? 0 : device.memory(effective.get(i)).address());
+        entries.set(ValueLayout.JAVA_LONG, entry + 40, device.memory(effective.get(i)).address());
         entries.set(ValueLayout.JAVA_INT, entry + 48, w.shape().rowSize());
-        entries.set(ValueLayout.JAVA_INT, entry + 52, effective != null && effective.get(i).type() == ElementType.BFLOAT16 ? 1 : 0);
+        entries.set(ValueLayout.JAVA_INT, entry + 52, effective.get(i).type() == ElementType.BFLOAT16 ? 1 : 0);
         for (int filter = 0; filter < w.shape().d0(); filter++) {
           pairs[at++] = i;
           pairs[at++] = filter;
