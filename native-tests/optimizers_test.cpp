@@ -126,6 +126,17 @@ TEST(copy_all_copies_every_tensor_where_the_flag_says_so) {
   for (unsigned i = 0; i < kSizes.size(); i++) expect_equal("tensor " + std::to_string(i), t.found(i, 0), t.gradients[i]);
 }
 
+TEST(add_all_adds_every_tensor) {
+  Table t(kSizes);
+  run("add_all", blocks(t.pieceCount()), *t.table, *t.pieceList);
+  for (unsigned i = 0; i < kSizes.size(); i++) {
+    std::vector<float> wanted = t.values[i];
+    for (unsigned k = 0; k < kSizes[i]; k++) wanted[k] += t.gradients[i][k];
+    expect_equal("tensor " + std::to_string(i), t.found(i, 0), wanted);
+    expect_equal("what was added to tensor " + std::to_string(i), t.found(i, 1), t.gradients[i]);
+  }
+}
+
 TEST(round_all_rounds_every_tensor_to_bfloat16) {
   Table t(kSizes);
   std::vector<std::unique_ptr<Array<Bf16>>> halves;

@@ -16,6 +16,8 @@ public abstract class BinaryWeights {
   protected Binarizer binarizer;
   protected BitTensor bits;
   protected BinarySet set;
+  /** The part of a step's images that the pass under way sees, of which it adds the penalty. */
+  protected float share = 1;
 
   /** Takes the layer's latent weights; name is the layer's prefix in the state dictionary. */
   public void build(Backend backend, String name, Parameter latent, RandomGenerator random) {
@@ -27,6 +29,11 @@ public abstract class BinaryWeights {
   /** Level and slope from now on. */
   public final void use(Binarizer binarizer) {
     this.binarizer = binarizer;
+  }
+
+  /** The passes from now on see such a part of a step's images. */
+  public final void share(float ofStep) {
+    share = ofStep;
   }
 
   /** Fills bits and set; where {@link #real}, the convolved values too. */
@@ -75,7 +82,7 @@ public abstract class BinaryWeights {
     backend.bits().unpack(to, bits, set);
   }
 
-  /** This layer's share of the loss beside the cross-entropy, 1 value, as of the last backward; null if there is none. */
+  /** This layer's share of the loss beside the cross-entropy, 1 value, as of the last backward and in its share; null if there is none. */
   public Tensor penalty() {
     return null;
   }

@@ -97,7 +97,7 @@ public class SignWeights extends BinaryWeights {
     if (alpha != null) backend.binarize().scaleBackward(alpha.gradient(), gradEffective, w, binarizer, real);
     if (penalty != 0) {
       backend.fill(penaltySum, 0);
-      backend.binarize().squaredLevelPenalty(penaltySum, latent.gradient(), w, binarizer, penalty);
+      backend.binarize().squaredLevelPenalty(penaltySum, latent.gradient(), w, binarizer, penalty * share);
     }
   }
 

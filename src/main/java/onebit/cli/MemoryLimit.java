@@ -11,7 +11,7 @@ import onebit.recipe.Recipe;
 import onebit.recipe.Recipes;
 import onebit.train.MemoryPlan;
 
-/** Takes the fastest {@code train.memory} with which a recipe's step fits so many bytes of device memory. */
+/** Takes the fastest {@code train.memory} and {@code train.gradientAccumulation} with which a recipe's step fits so many bytes of device memory. */
 record MemoryLimit(String text, long bytes) {
   private static final Pattern SIZE = Pattern.compile("(\\d{1,9}(?:\\.\\d{1,9})?)\\s*(GB|MB|GiB|MiB)");
 
@@ -31,42 +31,42 @@ record MemoryLimit(String text, long bytes) {
     return new MemoryLimit(text, (long) (Double.parseDouble(size.group(1)) * unit));
   }
 
-  /** @throws IllegalArgumentException if nothing fits; then the words say which batch would */
+  /**
+   * The fastest way that fits: all images of a process at once, as batch norm's statistics want it, with the fastest memory that allows it; else in
+   * as few parts as possible, doubled in number each time.
+   *
+   * @throws IllegalArgumentException if nothing fits; then the words say what the least is
+   */
   Choice choose(String name, List<String> overrides, Backend backend, int processes) {
     if (!backend.plansRooms()) {
       throw new IllegalArgumentException("--memory-limit is about the memory of a CUDA device; the device is " + backend.name());
     }
-    MemoryPlan last = null;
-    for (Memory memory : Memory.values()) {
-      List<String> all = new ArrayList<>(overrides);
-      all.add("train.memory=" + Recipes.word(memory));
-      Recipe recipe = Workplace.RECIPES.load(name, all);
-      last = plan(recipe, largestBatch(recipe, processes), backend);
-      if (last.bytes() <= bytes) {
-        return new Choice(recipe, String.format(Locale.ROOT, "Memory: train.memory=%s, %s of the %s allowed for a step of %d images; cuDNN's workspaces come on top.",
-            Recipes.word(memory), gigabytes(last.bytes()), text, last.batch()));
+    Recipe asked = Workplace.RECIPES.load(name, overrides);
+    int batch = (asked.data().batch() + processes - 1) / processes, parts = asked.train().gradientAccumulation();
+    long least = Long.MAX_VALUE;
+    for (; ; parts = Math.min(2 * parts, batch)) {
+      for (Memory memory : Memory.values()) {
+        List<String> all = new ArrayList<>(overrides);
+        all.addAll(List.of("train.memory=" + Recipes.word(memory), "train.gradientAccumulation=" + parts));
+        Recipe recipe = Workplace.RECIPES.load(name, all);
+        // one model serves training and evaluation: where batches have no parts, it is built for the larger of the two
+        int images = parts > 1 ? batch : Math.max(batch, (recipe.data().evalBatch() + processes - 1) / processes);
+        MemoryPlan plan = MemoryPlan.of(recipe, images, backend.activations());
+        if (plan.bytes() <= bytes) return new Choice(recipe, words(recipe, plan, images));
+        least = Math.min(least, plan.bytes());
       }
-      if (memory == Memory.values()[Memory.values().length - 1]) refuse(recipe, last, backend);
+      if (parts >= batch) {
+        throw new IllegalArgumentException("--memory-limit " + text + ": " + gigabytes(least) + " is the least that a step of " + batch + " images needs, with "
+            + "train.memory and train.gradientAccumulation as high as they go; give at least that, or lower data.batch with a learning rate to match");
+      }
     }
-    throw new IllegalStateException("--memory-limit: no way to run was tried");
   }
 
-  /** Images of one process's step; evaluation runs on the same tensors. */
-  private static int largestBatch(Recipe recipe, int processes) {
-    return (Math.max(recipe.data().batch(), recipe.data().evalBatch()) + processes - 1) / processes;
-  }
-
-  private static MemoryPlan plan(Recipe recipe, int batch, Backend backend) {
-    return MemoryPlan.of(recipe, batch, backend.activations());
-  }
-
-  /** Memory grows with the batch in a line, but for rounding. */
-  private void refuse(Recipe recipe, MemoryPlan smallest, Backend backend) {
-    long one = plan(recipe, 1, backend).bytes();
-    long fits = smallest.batch() > 1 ? 1 + (long) ((bytes - one) / ((smallest.bytes() - one) / (smallest.batch() - 1.0))) : 0;
-    throw new IllegalArgumentException("--memory-limit " + text + ": a step of " + smallest.batch() + " images needs " + gigabytes(smallest.bytes())
-        + " even with train.memory=" + Recipes.word(recipe.train().memory()) + (fits < 1 ? "; one image needs " + gigabytes(one)
-            : "; about " + fits + " images of a process fit: lower data.batch and data.evalBatch, with a learning rate to match"));
+  private String words(Recipe recipe, MemoryPlan plan, int images) {
+    int parts = recipe.train().gradientAccumulation();
+    return String.format(Locale.ROOT, "Memory: train.memory=%s, train.gradientAccumulation=%d, %s of the %s allowed for a step of %d images%s; cuDNN's workspaces come on top.",
+        Recipes.word(recipe.train().memory()), parts, gigabytes(plan.bytes()), text, images,
+        parts == 1 ? "" : " in parts of up to " + recipe.train().part(images) + ", over each of which batch norm takes its statistics");
   }
 
   private static String gigabytes(long bytes) {

@@ -100,6 +100,11 @@ public final class BinaryConv2d implements Layer {
     activations.use(surrogates.activations());
   }
 
+  /** The passes from now on see such a part of a step's images, and add the penalty in that part. */
+  public void share(float ofStep) {
+    weights.share(ofStep);
+  }
+
   /** Called before the first batch of an epoch. */
   public void startEpoch(int epoch) {
     weights.startEpoch(epoch);

@@ -200,6 +200,11 @@ public final class Model {
     return surrogates;
   }
 
+  /** The passes from now on see such a part of a step's images. */
+  public void share(float ofStep) {
+    binaryLayers.forEach(layer -> layer.share(ofStep));
+  }
+
   /** Called before the first batch of an epoch, counted from 0. */
   public void startEpoch(int epoch) {
     binaryLayers.forEach(layer -> layer.startEpoch(epoch));

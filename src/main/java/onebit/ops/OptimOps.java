@@ -51,6 +51,9 @@ public interface OptimOps {
   /** Values of a verdict. */
   int VERDICT = 5;
 
+  /** Each tensor of to += its twin of from. */
+  void addAll(List<Tensor> to, List<Tensor> from);
+
   /** Each tensor of to = its twin of from, where flag is null or not 0; all of to may be bfloat16 where from is float32 and flag null, and is rounded. */
   void copyAll(List<Tensor> to, List<Tensor> from, Tensor flag);
 }

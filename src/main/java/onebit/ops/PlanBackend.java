@@ -29,6 +29,9 @@ public final class PlanBackend implements Backend {
       "centreDistance", new int[] {2, 2}, "centreDistanceBackward", new int[] {1, 2}, "accumulate", new int[] {0},
       "poolBackward", new int[] {0, 0, 3, 4});
 
+  /** The op that each part of a batch begins with, which finds nothing of the part before in its rooms. */
+  private static final String PART = "rows";
+
   /** A tensor that stays from step to step. */
   private record Resident(String owner, long bytes) {}
 
@@ -207,6 +210,7 @@ public final class PlanBackend implements Backend {
   }
 
   private void note(String op, Object[] arguments) {
+    if (op.equals(PART)) arena.restart();
     arena.next();
     Set<Object> seen = java.util.Collections.newSetFromMap(new IdentityHashMap<>());
     long bytes = 0;

@@ -56,6 +56,9 @@ public interface PointOps {
   /** y = x from N,C,H,W to N,H,W,C order; y has the image shape. */
   void fromPlanar(Tensor y, Tensor x);
 
+  /** y = the rows of x from number first on: as many as y has. */
+  void rows(Tensor y, Tensor x, int first);
+
   /** y = (pixels / 255 - mean) / deviation, per channel. */
   void normalize(Tensor y, Tensor pixels, float[] mean, float[] deviation);
 

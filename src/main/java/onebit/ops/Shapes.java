@@ -119,6 +119,14 @@ public final class Shapes {
     if (!(smoothing >= 0 && smoothing < 1)) throw new IllegalArgumentException(op + ": smoothing is " + smoothing + "; it must be in [0, 1)");
   }
 
+  /** Rows of x from number first on, as many as y has. */
+  public static void requireRows(String op, Tensor y, Tensor x, int first) {
+    requireType(op, "y", y, x.type());
+    if (!y.shape().equals(x.shape().withFirst(y.shape().d0())) || first < 0 || first + y.shape().d0() > x.shape().d0()) {
+      throw new IllegalArgumentException(op + ": y " + y.shape() + " cannot be the rows of x " + x.shape() + " from number " + first + " on");
+    }
+  }
+
   /** Lists of an optimizer: equally long, tensors at the same place equally large. */
   public static void requireUpdate(String op, List<Tensor> values, String name, List<Tensor> others) {
     if (values.size() != others.size()) {

@@ -18,8 +18,11 @@ public record Recipe(
     @Default("{}") DistRecipe dist,
     Optional<Published> published) {
 
-  /** @throws IllegalArgumentException if the schedule does not fit the epochs */
+  /** @throws IllegalArgumentException if the schedule does not fit the epochs, or a batch has fewer images than parts */
   public Recipe {
     schedule.over(train.epochs(), optimizer.learningRate());
+    if (train.gradientAccumulation() > data.batch()) {
+      throw new IllegalArgumentException("train.gradientAccumulation is " + train.gradientAccumulation() + "; it must be <= data.batch, " + data.batch());
+    }
   }
 }

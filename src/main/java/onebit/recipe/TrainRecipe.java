@@ -18,6 +18,8 @@ import onebit.recipe.keys.Range;
  * @param passes auto: fused passes on a CUDA device; simple: a launch or more for every layer; fused: everywhere
  * @param memory fast: keep the results of binary convolutions for backward; compact: compute them again from bits; tiny: and most of the
  *     values between them
+ * @param gradientAccumulation in how many parts, one after the other, a process computes the gradient of its batch; batch norm takes its statistics
+ *     over each part. data.batch and the schedules count whole batches
  * @param realProducts library: real-valued convolutions and products of a GPU by cuDNN and cuBLAS; own: by the own kernels, slow, for hosts without
  *     these libraries
  */
@@ -30,6 +32,7 @@ public record TrainRecipe(
     @Default("true") boolean deterministic,
     @Default("auto") Execution.Passes passes,
     @Default("fast") Execution.Memory memory,
+    @Default("1") @Range(min = 1, max = 100_000) int gradientAccumulation,
     @Default("library") RealProducts realProducts,
     Optional<String> initFrom,
     @Range(min = 1, max = 100_000) Optional<Integer> stopAfter,
@@ -50,5 +53,10 @@ public record TrainRecipe(
   /** How the network runs. */
   public Execution execution() {
     return new Execution(passes, memory);
+  }
+
+  /** The largest part that so many images are computed in. */
+  public int part(int images) {
+    return (images + gradientAccumulation - 1) / gradientAccumulation;
   }
 }

@@ -59,6 +59,7 @@ public final class Arena {
 
   private final List<Room> rooms = new ArrayList<>();
   private int uses;
+  private int longest;
   private long bytes = -1;
 
   /** A new room of so many bytes. */
@@ -70,7 +71,13 @@ public final class Arena {
 
   /** The next op begins; returns its number. */
   public int next() {
-    return ++uses;
+    longest = Math.max(longest, ++uses);
+    return uses;
+  }
+
+  /** The ops from now on are another pass that finds nothing of the one before in the rooms; they are counted from 1 again. */
+  public void restart() {
+    uses = 0;
   }
 
   /** The op that runs now uses the room. */
@@ -112,7 +119,7 @@ public final class Arena {
   public int fullest() {
     long most = -1;
     int at = 0;
-    for (int use = 1; use <= uses; use++) {
+    for (int use = 1; use <= longest; use++) {
       long live = liveBytes(use);
       if (live > most) {
         most = live;

@@ -30,12 +30,12 @@ public record MemoryPlan(int batch, List<Part> parts, long arenaBytes, long resi
   /** Rooms of one kind: how many, their bytes together, and their bytes in use when the arena is fullest. */
   public record Part(String name, int count, long bytes, long bytesAtFullest) {}
 
-  /** The plan of a recipe on a device with activations of that type. */
+  /** The plan of a recipe, whose batches may be computed in parts, on a device with activations of that type. */
   public static MemoryPlan of(Recipe recipe, int batch, ElementType activations) {
     PlanBackend plan = new PlanBackend(activations, true);
     var data = recipe.data();
     Shape images = Shape.image(batch, data.height(), data.width(), data.channels());
-    Model model = new Model(recipe.network(), recipe.method(), images, data.classes(), plan, 0, recipe.train().execution());
+    Model model = new Model(recipe.network(), recipe.method(), images.withFirst(recipe.train().part(batch)), data.classes(), plan, 0, recipe.train().execution());
     Optimizer optimizer = Optimizers.of(recipe.optimizer(), plan, model.parameters());
     TrainStep step = new TrainStep(plan, model, optimizer, batch, data.classes(), recipe.train().labelSmoothing());
     Tensor pixels = plan.create(images, ElementType.UINT8), x = plan.create(images, activations);

@@ -34,7 +34,7 @@ public record ScalingMeasurement(int ranks, double compute, double step, double 
     double rate = recipe.optimizer().learningRate() * 0.01;
     double alone = least(communicator, backend, warmup, steps, () -> step.run(x, labels, rate));
     if (communicator.size() == 1) return new ScalingMeasurement(1, alone, alone, 0, bytes(model, recipe), 0);
-    StepReduction reduction = new StepReduction(communicator, backend, model, recipe.dist());
+    StepReduction reduction = new StepReduction(communicator, model, recipe.dist());
     double reduce = least(communicator, backend, warmup, steps, reduction::sendAll);
     step.together(reduction);
     int all = batch * communicator.size();

@@ -1,5 +1,6 @@
 package onebit.train;
 
+import java.util.Arrays;
 import java.util.List;
 import java.util.Objects;
 import onebit.binarize.Surrogates;
@@ -22,13 +23,23 @@ import onebit.tensor.Tensor;
  *
  * <p>A step whose loss or gradients are not finite changes nothing: parameters stay, running statistics are put back, and the outcome names
  * the first tensor that was not finite. The device decides that by itself; the host asks for the outcome and may take it a step later.
+ *
+ * <p>A model built for fewer images than the batch has sees it in parts of nearly equal size, one after the other, whose gradients are summed:
+ * the gradient is that of the mean over the batch, but batch norm takes its statistics over each part, and its running ones move once for each.
+ *
+ * <pre>
+ * Units     a part with n of the N images of all R ranks weighs its loss and its gradient by n R / N
+ * </pre>
  */
 public final class TrainStep {
   private final Backend backend;
   private final Model model;
   private final Optimizer optimizer;
   private final float smoothing;
-  private final Tensor labels;
+  private final Tensor[] labels;
+  private final Tensor part;
+  private final Tensor partResult;
+  private final List<Tensor> sums;
   private final Tensor gradLogits;
   private final Tensor result;
   private final Tensor penalty;
@@ -40,6 +51,7 @@ public final class TrainStep {
   private final List<Tensor> kept;
   private final Recorder recorder;
   private final int classes;
+  private final int capacity;
   private Surrogates recordedWith;
   private StepReduction ranks;
   private Tensor logits;
@@ -67,12 +79,19 @@ public final class TrainStep {
     this.smoothing = (float) smoothing;
     this.classes = classes;
     recorder = backend.recorder();
-    labels = backend.create(Shape.vector(batch), ElementType.INT32);
-    gradLogits = backend.create(Shape.matrix(batch, classes));
+    Shape seen = model.input();
+    capacity = Math.min(batch, seen.d0());
+    labels = new Tensor[parts(batch)];
+    for (int i = 0; i < labels.length; i++) labels[i] = backend.create(Shape.vector(capacity), ElementType.INT32);
+    gradLogits = backend.create(Shape.matrix(capacity, classes));
     result = backend.create(Shape.vector(3));
+    boolean whole = labels.length == 1;
+    part = whole ? null : backend.create(seen.withFirst(capacity), backend.activations());
+    partResult = whole ? result : backend.create(Shape.vector(3));
     verdict = backend.create(Shape.vector(OptimOps.VERDICT));
     parameters = model.parameters();
     gradients = parameters.stream().map(Parameter::gradient).toList();
+    sums = whole ? List.of() : gradients.stream().map(gradient -> backend.create(gradient.shape())).toList();
     penalties = model.binaryLayers().stream().map(BinaryConv2d::penalty).filter(Objects::nonNull).toList();
     penalty = penalties.isEmpty() ? null : backend.create(Shape.vector(1));
     state = model.state().stream().map(StateTensor::value).toList();
@@ -87,7 +106,7 @@ public final class TrainStep {
   /** A step of a recipe with a model and an optimizer of its own. */
   public static TrainStep of(Recipe recipe, Backend backend, int batch) {
     var data = recipe.data();
-    Model model = new Model(recipe.network(), recipe.method(), Shape.image(batch, data.height(), data.width(), data.channels()), data.classes(), backend,
+    Model model = new Model(recipe.network(), recipe.method(), Shape.image(recipe.train().part(batch), data.height(), data.width(), data.channels()), data.classes(), backend,
         recipe.train().seed(), recipe.train().execution());
     model.use(recipe.method().at(recipe.train().firstEpoch(), recipe.train().epochs()));
     Optimizer optimizer = Optimizers.of(recipe.optimizer(), backend, model.parameters());
@@ -106,7 +125,7 @@ public final class TrainStep {
 
   /** The same where all ranks together have so many images. */
   Running start(Tensor x, int[] wanted, double learningRate, int globalImages) {
-    write(wanted, x.shape().d0());
+    write(wanted, x.shape().d0(), parts(x.shape().d0(), globalImages));
     optimizer.learningRate(learningRate);
     if (!Objects.equals(recordedWith, model.surrogates())) recorder.forget();
     recordedWith = model.surrogates();
@@ -128,7 +147,7 @@ public final class TrainStep {
 
   /** Forward, loss and backward without the update. */
   public Outcome gradients(Tensor x, int[] wanted) {
-    write(wanted, x.shape().d0());
+    write(wanted, x.shape().d0(), parts(x.shape().d0(), x.shape().d0()));
     logits = forwardBackward(x, x.shape().d0());
     backend.optim().judge(verdict, result, penalty, gradients);
     return running().outcome();
@@ -140,28 +159,70 @@ public final class TrainStep {
     optimizer.step(verdict);
   }
 
-  private void write(int[] wanted, int n) {
+  /** How many parts so many images are seen in. */
+  private int parts(int images) {
+    return Math.max(1, (images + capacity - 1) / capacity);
+  }
+
+  /** Parts of this rank's images: as many as those of the rank with most, with whom batch norms may have to meet. */
+  private int parts(int images, int globalImages) {
+    return ranks == null || labels.length == 1 ? parts(images) : parts((globalImages + ranks.ranks() - 1) / ranks.ranks());
+  }
+
+  private static int begin(int images, int part, int parts) {
+    return (int) ((long) images * part / parts);
+  }
+
+  private void write(int[] wanted, int n, int parts) {
     for (int i = 0; i < n; i++) {
       if (wanted[i] < 0 || wanted[i] >= classes) throw new IllegalArgumentException("label " + wanted[i] + " of image " + i + " is outside 0.." + (classes - 1));
     }
-    backend.write(labels.first(n), wanted);
+    for (int i = 0; i < parts; i++) {
+      int from = begin(n, i, parts), to = begin(n, i + 1, parts);
+      backend.write(labels[i].first(to - from), parts == 1 ? wanted : Arrays.copyOfRange(wanted, from, to));
+    }
   }
 
   private Tensor forwardBackward(Tensor x, int globalImages) {
-    int n = x.shape().d0();
-    Tensor gradNow = gradLogits.first(n);
-    Tensor out = model.forward(x, true);
-    backend.loss().softmaxCrossEntropy(result, gradNow, out, labels.first(n), smoothing);
-    if (ranks == null) {
-      model.backward(gradNow);
-    } else {
-      ranks.weigh(gradNow, result, n, globalImages);
-      model.backward(gradNow, ranks::left);
-      ranks.finish(result);
-    }
+    int n = x.shape().d0(), parts = parts(n, globalImages);
+    Tensor out = null;
     if (penalty != null) backend.fill(penalty, 0);
-    for (Tensor part : penalties) backend.point().accumulate(penalty, part);
+    if (parts > 1) backend.fill(result, 0);
+    for (int i = 0; i < parts; i++) {
+      int from = begin(n, i, parts), images = begin(n, i + 1, parts) - from;
+      Tensor seen = x;
+      if (parts > 1) backend.point().rows(seen = part.first(images), x, from);
+      model.share(n == 0 ? 1f / parts : (float) images / n);
+      out = forwardBackward(seen, labels[i].first(images), parts, globalImages);
+      for (Tensor each : penalties) backend.point().accumulate(penalty, each);
+      if (parts == 1) continue;
+      backend.point().accumulate(result, partResult);
+      if (i == 0) backend.optim().copyAll(sums, gradients, null);
+      else if (i + 1 < parts) backend.optim().addAll(sums, gradients);
+      else backend.optim().addAll(gradients, sums);
+    }
+    if (ranks != null) ranks.finish(result);
     return out;
+  }
+
+  /** The same of one part; where it is the only one, gradients go to the other ranks while backward still runs. */
+  private Tensor forwardBackward(Tensor x, Tensor wanted, int parts, int globalImages) {
+    int images = x.shape().d0();
+    Tensor gradNow = gradLogits.first(images), told = parts == 1 ? result : partResult;
+    Tensor out = model.forward(x, true);
+    backend.loss().softmaxCrossEntropy(told, gradNow, out, wanted, smoothing);
+    weigh(gradNow, told.first(1), images, globalImages);
+    if (ranks == null || parts > 1) model.backward(gradNow);
+    else model.backward(gradNow, ranks::left);
+    return out;
+  }
+
+  private void weigh(Tensor gradNow, Tensor loss, int images, int globalImages) {
+    int factor = ranks == null ? 1 : ranks.ranks();
+    if (images * factor == globalImages) return;
+    float more = (float) ((double) images * factor / globalImages - 1);
+    backend.point().accumulateScaled(gradNow, gradNow, more);
+    backend.point().accumulateScaled(loss, loss, more);
   }
 
   private Running running() {
@@ -176,7 +237,7 @@ public final class TrainStep {
     return new Outcome(told[1], (double) told[1] + told[4], Math.round(told[2] * factor), Math.round(told[3] * factor), notFinite);
   }
 
-  /** The logits of the last call of gradients; valid until the next forward. */
+  /** The logits of the last call of gradients, of its last part; valid until the next forward. */
   public Tensor logits() {
     return logits;
   }

@@ -59,6 +59,7 @@ public final class Trainer {
   private final TrainStep step;
   private final Evaluation evaluation;
   private final FlipMeter flips;
+  private final int evalBatch;
   private final Runnable afterEpoch;
   private final CountDownLatch stopped = new CountDownLatch(1);
   private RunState state = new RunState();
@@ -91,26 +92,34 @@ public final class Trainer {
     this.screen = screen;
     this.log = log;
     var data = recipe.data();
-    int size = communicator.size(), batch = (Math.max(data.batch(), data.evalBatch()) + size - 1) / size;
+    int size = communicator.size(), batch = (data.batch() + size - 1) / size, part = recipe.train().part(batch);
+    evalBatch = evalBatch(recipe, size);
+    int largest = Math.max(batch, (evalBatch + size - 1) / size), capacity = recipe.train().gradientAccumulation() == 1 ? largest : part;
     if (data.batch() < size || data.evalBatch() < size) {
       throw new IllegalArgumentException("data.batch is " + data.batch() + " and data.evalBatch " + data.evalBatch() + "; both must be >= the " + size
           + " processes");
     }
-    Shape images = Shape.image(batch, data.height(), data.width(), data.channels());
+    Shape images = Shape.image(capacity, data.height(), data.width(), data.channels());
     model = new Model(recipe.network(), recipe.method(), images, data.classes(), backend, recipe.train().seed(),
         size > 1 && recipe.dist().syncBatchNorm() ? recipe.train().execution().withSharedStatistics() : recipe.train().execution());
     optimizer = Optimizers.of(recipe.optimizer(), backend, model.parameters());
-    input = new BatchInput(backend, data, batch);
+    input = new BatchInput(backend, data, largest);
     step = new TrainStep(backend, model, optimizer, batch, data.classes(), recipe.train().labelSmoothing());
-    evaluation = new Evaluation(backend, model, input, batch, data.classes());
+    evaluation = new Evaluation(backend, model, input, capacity, data.classes());
     flips = new FlipMeter(backend, model.binaryLayers());
     ranks = new RankAgreement(communicator, backend, model, optimizer);
     spikes = new SpikeGuard(recipe.train().spikeGuard());
     if (size > 1) {
       if (recipe.dist().syncBatchNorm()) model.synchronise(communicator);
-      step.together(new StepReduction(communicator, backend, model, recipe.dist()));
+      step.together(new StepReduction(communicator, model, recipe.dist()));
     }
     store = new CheckpointStore(options.run().resolve("checkpoints"), recipe.checkpoint().keep());
+  }
+
+  /** Images of all processes in one batch of the evaluation, whose result does not depend on it: no more than a part of a training batch, where these have parts. */
+  static int evalBatch(Recipe recipe, int processes) {
+    int part = recipe.train().part((recipe.data().batch() + processes - 1) / processes);
+    return recipe.train().gradientAccumulation() == 1 ? recipe.data().evalBatch() : (int) Math.min(recipe.data().evalBatch(), (long) part * processes);
   }
 
   /** Takes up the newest good checkpoint; false if there is none. Rank 0 reads it, {@link #run} tells its tensors to the others. */
@@ -208,7 +217,7 @@ public final class Trainer {
     Dataset testSet = InputPipeline.open(data, options.data(), Split.TEST, seed);
     ledger = BadImageLedger.open(options.run(), log::warn);
     try (Loader train = InputPipeline.training(data, trainSet, data.batch(), seed, ledger.of(Split.TRAIN, trainSet), rank, size);
-        Loader test = InputPipeline.evaluation(data, testSet, data.evalBatch(), ledger.of(Split.TEST, testSet), rank, size);
+        Loader test = InputPipeline.evaluation(data, testSet, evalBatch, ledger.of(Split.TEST, testSet), rank, size);
         CheckpointWriter checkpoints = new CheckpointWriter(store, log::warn);
         MetricsLog metrics = leads ? MetricsLog.open(options.run(), state.step, log::warn) : null;
         TensorBoardEvents events = leads ? TensorBoardEvents.open(options.run(), state.step, log::warn) : null) {

@@ -38,9 +38,14 @@ class MemoryLimitTest {
       for (Memory memory : Memory.values()) {
         MemoryLimit.Choice choice = choice(megabytes(memory, backend) + "MB", backend);
         assertEquals(memory, choice.recipe().train().memory(), choice.words());
+        assertEquals(1, choice.recipe().train().gradientAccumulation(), choice.words());
       }
-      String words = assertThrows(IllegalArgumentException.class, () -> choice("8MB", backend)).getMessage();
-      assertTrue(words.matches("--memory-limit 8MB: a step of 64 images needs 0\\.\\d\\d GB even with train.memory=tiny; about \\d+ images of a process fit: .*"), words);
+      MemoryLimit.Choice parts = choice(megabytes(Memory.TINY, backend) - 3 + "MB", backend);
+      assertEquals(2, parts.recipe().train().gradientAccumulation(), parts.words());
+      assertTrue(parts.words().matches("Memory: train.memory=\\w+, train.gradientAccumulation=2, 0\\.\\d\\d GB of the \\d+MB allowed for a step of 64 images in parts of "
+          + "up to 32, over each of which batch norm takes its statistics; .*"), parts.words());
+      String words = assertThrows(IllegalArgumentException.class, () -> choice("2MB", backend)).getMessage();
+      assertTrue(words.matches("--memory-limit 2MB: 0\\.01 GB is the least that a step of 64 images needs, with .*"), words);
     }
     try (Backend backend = Workplace.open("cpu")) {
       String words = assertThrows(IllegalArgumentException.class, () -> choice("8GB", backend)).getMessage();

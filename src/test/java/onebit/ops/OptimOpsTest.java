@@ -187,6 +187,23 @@ class OptimOpsTest {
     assertRefused("copyAll: 0 values, 2 from; they must be equal", () -> backend.optim().copyAll(List.of(), from, null));
   }
 
+  @OnEveryBackend
+  void manyTensorsAreAddedInOneOp(Backend backend) {
+    Fresh fresh = new Fresh(backend, 10);
+    List<Tensor> to = new ArrayList<>(), from = new ArrayList<>();
+    List<float[]> wanted = new ArrayList<>();
+    for (int size : SIZES) {
+      float[] sum = fresh.normal(size), added = fresh.normal(size);
+      to.add(fresh.vector(sum));
+      from.add(fresh.vector(added));
+      for (int i = 0; i < size; i++) sum[i] += added[i];
+      wanted.add(sum);
+    }
+    backend.optim().addAll(to, from);
+    for (int i = 0; i < SIZES.length; i++) fresh.assertExactly("sum " + i, wanted.get(i), to.get(i));
+    assertRefused("addAll: 0 values, " + SIZES.length + " from; they must be equal", () -> backend.optim().addAll(List.of(), from));
+  }
+
   @OnEveryPrecision
   void manyTensorsAreRoundedInOneOp(Backend backend) {
     Fresh fresh = new Fresh(backend, 9, false);

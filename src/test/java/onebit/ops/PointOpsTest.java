@@ -291,4 +291,19 @@ class PointOpsTest {
     all[all.length - 1] = Shape.matrix(40, 600);
     return all;
   }
+
+  @OnEveryPrecision
+  void rowsFromSomeNumberOnAreCopied(Backend backend) {
+    Fresh fresh = new Fresh(backend, 12);
+    Shape all = Shape.image(5, 2, 3, 3);
+    float[] values = fresh.normal(all.size());
+    Tensor x = fresh.tensor(all, values);
+    for (int first : new int[] {0, 2, 3, 5}) {
+      int n = Math.min(2, 5 - first);
+      Tensor y = fresh.garbage(all.withFirst(n));
+      backend.point().rows(y, x, first);
+      fresh.assertExactly("rows from " + first, Arrays.copyOfRange(values, first * 18, (first + n) * 18), y);
+    }
+    assertRefused("rows: y [2, 2, 3, 3] cannot be the rows of x [5, 2, 3, 3] from number 4 on", () -> backend.point().rows(x.first(2), x, 4));
+  }
 }

@@ -71,4 +71,19 @@ class ArenaTest {
   void placesAreKnownOnceTheArenaIsPlanned() {
     assertThrows(IllegalStateException.class, () -> new Arena().bytes());
   }
+
+  @Test
+  void anotherPassOverTheSameRoomsTakesNoMorePlace() {
+    Arena arena = new Arena();
+    Arena.Room first = arena.add("first", 512), second = arena.add("second", 512);
+    for (int pass = 0; pass < 2; pass++) {
+      arena.restart();
+      arena.next();
+      arena.use(first);
+      arena.next();
+      arena.use(second);
+    }
+    arena.plan();
+    assertEquals(512, arena.bytes());
+  }
 }

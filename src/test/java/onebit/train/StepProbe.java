@@ -139,7 +139,7 @@ final class StepProbe {
     Part part = new Part(backend, start(all.rank(), ranks), start(all.rank() + 1, ranks), fused ? new Execution(Execution.Passes.FUSED, Execution.Memory.FAST) : simple);
     require(fused == part.model.fusedUnits() > 0, part.model.fusedUnits() + " fused units");
     if (!fused) part.model.synchronise(all);
-    StepReduction reduction = new StepReduction(all, backend, part.model, recipe.dist());
+    StepReduction reduction = new StepReduction(all, part.model, recipe.dist());
     require(ranks == 1 || reduction.buckets() > 2, reduction.buckets() + " buckets");
     part.step.together(reduction);
     double loss = 0;

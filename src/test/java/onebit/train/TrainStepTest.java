@@ -11,21 +11,37 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.SplittableRandom;
 import onebit.binarize.AdaBin;
+import onebit.binarize.BiPer;
+import onebit.binarize.Method;
+import onebit.binarize.Rbnn;
+import onebit.dist.SingleProcess;
+import onebit.layers.Activate;
+import onebit.layers.BinaryConv2d;
+import onebit.layers.Conv2d;
+import onebit.layers.Flatten;
+import onebit.layers.Init;
+import onebit.layers.Layer;
+import onebit.layers.Linear;
+import onebit.layers.Sequential;
 import onebit.models.GlyphNet;
 import onebit.models.Model;
 import onebit.ops.Backend;
 import onebit.ops.OnEveryBackend;
+import onebit.ops.PointOps.Activation;
 import onebit.ops.cuda.CudaBackend;
 import onebit.ops.cuda.EmulatedDevice;
 import onebit.ops.cuda.EmulatedDriver;
 import onebit.optim.Adam;
 import onebit.optim.Optimizer;
+import onebit.recipe.DistRecipe;
+import onebit.tensor.Parameter;
 import onebit.tensor.Shape;
 import onebit.tensor.Tensor;
 import org.junit.jupiter.api.Test;
 
 class TrainStepTest {
   private static final int BATCH = 6;
+  private static final DistRecipe DIST = new DistRecipe(DistRecipe.Reduce.FLOAT32, false, 0.01, 60);
 
   /** A small network with everything a step needs, on one backend. */
   private static final class Network {
@@ -35,8 +51,13 @@ class TrainStepTest {
     final TrainStep step;
 
     Network(Backend backend) {
+      this(backend, BATCH);
+    }
+
+    /** A network that sees so many images at once. */
+    Network(Backend backend, int capacity) {
       this.backend = backend;
-      model = new Model(new GlyphNet(8), new AdaBin(AdaBin.Form.CODE, true, false), Shape.image(BATCH, 12, 12, 1), 10, backend, 3);
+      model = new Model(new GlyphNet(8), new AdaBin(AdaBin.Form.CODE, true, false), Shape.image(capacity, 12, 12, 1), 10, backend, 3);
       optimizer = new Adam(backend, model.parameters(), 0.9, 0.999, 1e-8, false, p -> 0);
       step = new TrainStep(backend, model, optimizer, BATCH, 10, 0);
     }
@@ -132,5 +153,65 @@ class TrainStepTest {
     } finally {
       EmulatedDevice.lazy(false);
     }
+  }
+
+  /** A network without batch norm: what it makes of an image does not depend on the others. */
+  private static Layer withoutBatchNorm(Method method, Shape input, int classes) {
+    return Sequential.of(new Conv2d("stem", 12, 3, 1, 1, Init.KAIMING).asFirst(), new BinaryConv2d("conv", method, 20, 3, 2, 1, 1, Init.KAIMING),
+        new Activate(Activation.HARD_TANH), new Flatten(), new Linear("fc", classes, Init.TORCH, false));
+  }
+
+  /** Outcome and gradients of one pass over so many images by a model built for so many at once. */
+  private static List<float[]> gradients(Backend backend, Method method, int capacity, int images) {
+    Model model = new Model(TrainStepTest::withoutBatchNorm, method, Shape.image(capacity, 12, 12, 1), 10, backend, 3);
+    model.use(method.at(3, 10));
+    TrainStep step = new TrainStep(backend, model, new Adam(backend, model.parameters(), 0.9, 0.999, 1e-8, false, p -> 0), BATCH, 10, 0.1);
+    Tensor x = backend.create(Shape.image(BATCH, 12, 12, 1));
+    SplittableRandom random = new SplittableRandom(5);
+    float[] values = new float[x.size()];
+    for (int i = 0; i < values.length; i++) values[i] = (float) random.nextGaussian();
+    backend.write(x, values);
+    List<float[]> all = new ArrayList<>();
+    if (capacity == 2) step.together(new StepReduction(new SingleProcess(), model, DIST));   // buckets leave once, behind the last part
+    TrainStep.Outcome outcome = step.gradients(x.first(images), labels());
+    all.add(new float[] {(float) outcome.crossEntropy(), (float) outcome.loss(), outcome.top1(), outcome.top5()});
+    for (Parameter p : model.parameters()) all.add(backend.read(p.gradient()));
+    return all;
+  }
+
+  /** A gradient of one number is a small difference of large sums. */
+  @OnEveryBackend
+  void partsOfABatchGiveItsGradientUpToTheOrderOfSums(Backend backend) {
+    for (Method method : List.of(new AdaBin(AdaBin.Form.CODE, true, false), new BiPer(2, 20, 0.1f), new Rbnn(1, false))) {
+      for (int images : new int[] {6, 5}) {
+        List<float[]> whole = gradients(backend, method, BATCH, images);
+        for (int capacity : new int[] {4, 2, 1}) {
+          List<float[]> parts = gradients(backend, method, capacity, images);
+          for (int i = 0; i < whole.size(); i++) {
+            float largest = 0;
+            for (float v : whole.get(i)) largest = Math.max(largest, Math.abs(v));
+            assertArrayEquals(whole.get(i), parts.get(i), (whole.get(i).length == 1 ? 5e-5f : 2e-6f) * largest, method + ", " + images + " images in parts of " + capacity + ", tensor " + i);
+          }
+        }
+      }
+    }
+  }
+
+  @OnEveryBackend
+  void stepsInPartsAreReplayedCountedOnceAndSkippedWhole(Backend backend) {
+    Network net = new Network(backend, 4);
+    double first = net.step.run(net.images(0), labels(), 0.01).loss();
+    Object[] before = net.model.save().toArray();
+    assertEquals("loss", net.step.run(net.images(Float.NaN), labels(), 0.01).notFinite());
+    assertArrayEquals(before, net.model.save().toArray());
+    Tensor x = net.images(0);
+    double last = first;
+    for (int i = 0; i < 9; i++) last = net.step.run(x, labels(), 0.01).loss();
+    assertTrue(last < 0.7 * first, first + " -> " + last);
+    assertEquals(10, net.optimizer.steps());
+    backend.replay(false);
+    Network direct = new Network(backend, 4);
+    for (int i = 0; i < 10; i++) direct.step.run(x, labels(), 0.01);
+    assertArrayEquals(direct.model.save().toArray(), net.model.save().toArray());
   }
 }

@@ -87,6 +87,15 @@ final class CpuOptimOps implements OptimOps {
   }
 
   @Override
+  public void addAll(List<Tensor> to, List<Tensor> from) {
+    Shapes.requireUpdate("addAll", to, "from", from);
+    for (int i = 0; i < to.size(); i++) {
+      float[] sums = to.get(i).floats(), added = from.get(i).floats();
+      for (int k = 0; k < to.get(i).size(); k++) sums[k] += added[k];
+    }
+  }
+
+  @Override
   public void copyAll(List<Tensor> to, List<Tensor> from, Tensor flag) {
     Shapes.requireUpdate("copyAll", to, "from", from);
     if (flag != null) Shapes.requireSome("copyAll", "flag", flag);

@@ -256,6 +256,12 @@ final class CpuPointOps implements PointOps {
   }
 
   @Override
+  public void rows(Tensor y, Tensor x, int first) {
+    Shapes.requireRows("rows", y, x, first);
+    System.arraycopy(x.memory(), x.shape().rowSize() * first, y.memory(), 0, y.size());
+  }
+
+  @Override
   public void normalize(Tensor y, Tensor pixels, float[] mean, float[] deviation) {
     Shapes.requireEqual("normalize", "pixels", pixels, "y", y);
     Shapes.requireType("normalize", "pixels", pixels, ElementType.UINT8);

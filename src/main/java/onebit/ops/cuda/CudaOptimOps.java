@@ -21,6 +21,7 @@ final class CudaOptimOps implements OptimOps {
   private final TensorTable watched;
   /** By the memory of the first tensor that is written. */
   private final Map<Object, TensorTable> copied = new IdentityHashMap<>();
+  private final Map<Object, TensorTable> added = new IdentityHashMap<>();
 
   CudaOptimOps(CudaDevice device) {
     this.device = device;
@@ -64,6 +65,19 @@ final class CudaOptimOps implements OptimOps {
     if (penalty == null) judge.address(0);
     else judge.tensor(penalty);
     watched.arguments(judge.memory(partial)).integer(pieces).blocks(1, 256);
+  }
+
+  @Override
+  public void addAll(List<Tensor> to, List<Tensor> from) {
+    Shapes.requireUpdate("addAll", to, "from", from);
+    for (int i = 0; i < to.size(); i++) {
+      Shapes.requireType("addAll", "to", to.get(i), ElementType.FLOAT32);
+      Shapes.requireType("addAll", "from", from.get(i), ElementType.FLOAT32);
+    }
+    if (to.isEmpty()) return;
+    TensorTable table = added.computeIfAbsent(to.getFirst().memory(), memory -> new TensorTable(device));
+    table.show(to, from, null, null, null);
+    table.launch(table.arguments(device.kernel("add_all")));
   }
 
   @Override

@@ -138,6 +138,13 @@ final class CudaPointOps implements PointOps {
   }
 
   @Override
+  public void rows(Tensor y, Tensor x, int first) {
+    Shapes.requireRows("rows", y, x, first);
+    long row = (long) x.shape().rowSize() * x.type().bytes(), bytes = row * y.shape().d0();
+    if (bytes > 0) device.copy(device.memory(y), device.memory(x).part(row * first, bytes), bytes);
+  }
+
+  @Override
   public void normalize(Tensor y, Tensor pixels, float[] mean, float[] deviation) {
     Shapes.requireEqual("normalize", "pixels", pixels, "y", y);
     Shapes.requireType("normalize", "pixels", pixels, ElementType.UINT8);
