@@ -1,0 +1,121 @@
+package onebit.models;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Random;
+import java.util.TreeSet;
+import onebit.binarize.AdaBin;
+import onebit.binarize.Method;
+import onebit.binarize.Rbnn;
+import onebit.models.Execution.Memory;
+import onebit.models.Execution.Passes;
+import onebit.ops.Backend;
+import onebit.ops.OnEveryPrecision;
+import onebit.ops.PoisonedRooms;
+import onebit.ops.cpu.CpuBackend;
+import onebit.tensor.Parameter;
+import onebit.tensor.Shape;
+import onebit.tensor.Tensor;
+import org.junit.jupiter.api.Test;
+
+/** What forward keeps and what backward computes again is all that is read: the rest of the arena holds NaN at every op, and nothing changes. */
+class DeadRoomsTest {
+  private static final Method ADABIN = new AdaBin(AdaBin.Form.CODE, true, false);
+
+  /** A model on some backend, whose steps begin with what is given. */
+  private record Built(Backend backend, Model model, Runnable begin) {
+    static Built plain(Backend backend, Network network, Method method, int side, Memory memory) {
+      return new Built(backend, model(backend, network, method, side, memory), () -> { });
+    }
+
+    static Built poisoned(PoisonedRooms rooms, Network network, Method method, int side, Memory memory) {
+      return new Built(rooms.backend(), model(rooms.backend(), network, method, side, memory), rooms::begin);
+    }
+
+    private static Model model(Backend backend, Network network, Method method, int side, Memory memory) {
+      Model model = new Model(network, method, Shape.image(3, side, side, 3), 4, backend, 5, new Execution(Passes.FUSED, memory));
+      model.use(method.at(3, 10));
+      return model;
+    }
+
+    /** Logits and gradients of a step. */
+    List<float[]> step() {
+      Random random = new Random(7);
+      Shape input = model.input();
+      Tensor x = backend.create(input, backend.activations()), gradLogits = backend.create(Shape.matrix(3, 4));
+      backend.write(x, normal(x.size(), random));
+      backend.write(gradLogits, normal(12, random));
+      begin.run();
+      Tensor logits = model.forward(x, true);
+      model.backward(gradLogits);
+      List<float[]> all = new ArrayList<>();
+      all.add(backend.read(logits));
+      for (Parameter p : model.parameters()) all.add(backend.read(p.gradient()));
+      return all;
+    }
+  }
+
+  private static float[] normal(int n, Random random) {
+    float[] values = new float[n];
+    for (int i = 0; i < n; i++) values[i] = (float) random.nextGaussian();
+    return values;
+  }
+
+  private static void assertEqualSteps(Backend backend, Network network, Method method, int side) {
+    List<float[]> wanted = Built.plain(backend, network, method, side, Memory.FAST).step();
+    for (float[] values : wanted) for (float v : values) assertTrue(Float.isFinite(v));
+    for (Memory memory : Memory.values()) {
+      Built built = Built.poisoned(new PoisonedRooms(backend), network, method, side, memory);
+      for (int run = 0; run < 2; run++) {
+        List<float[]> got = built.step();
+        for (int i = 0; i < wanted.size(); i++) assertArrayEquals(wanted.get(i), got.get(i), memory + ", run " + run + ", tensor " + i);
+      }
+    }
+  }
+
+  @OnEveryPrecision
+  void whatThePlanGaveUpIsNotRead(Backend backend) {
+    assertEqualSteps(backend, new GlyphNet(8), ADABIN, 12);
+  }
+
+  @Test
+  void norInDeeperNetworks() {
+    try (Backend backend = new CpuBackend()) {
+      assertEqualSteps(backend, new ResNet20(), ADABIN, 8);
+      assertEqualSteps(backend, new ResNet18(), ADABIN, 8);
+      assertEqualSteps(backend, new ResNet20(), new Rbnn(1, false), 8);
+    }
+  }
+
+  /** What a step gives; null if it stumbles over what it reads, as over the place of a maximum that is none. */
+  private static Object[] outcome(Built built) {
+    try {
+      return built.step().toArray();
+    } catch (ArrayIndexOutOfBoundsException stumbled) {
+      return null;
+    }
+  }
+
+  /** Each room in turn is given up one op too early: the op that needs it last finds NaN, or bits of ones. */
+  @Test
+  void aRoomGivenUpTooEarlyIsSeen() {
+    for (Memory memory : Memory.values()) {
+      try (Backend backend = new CpuBackend()) {
+        PoisonedRooms rooms = new PoisonedRooms(backend);
+        Built built = Built.poisoned(rooms, new GlyphNet(8), ADABIN, 12, memory);
+        List<float[]> wanted = built.step();
+        TreeSet<String> unseen = new TreeSet<>();
+        for (int i = 0; i < rooms.plan().size(); i++) {
+          rooms.cutShort(i);
+          if (Arrays.deepEquals(wanted.toArray(), outcome(built))) unseen.add(rooms.plan().get(i).owner());
+        }
+        assertEquals(new TreeSet<>(), unseen, memory.toString());
+      }
+    }
+  }
+}
