@@ -257,6 +257,16 @@ public final class Model {
 
   /** Copies of parameters and saved tensors in the order and shape of a state dictionary. */
   public List<NamedTensor> save() {
-    return dictionary.save();
+    return save(dictionary.values().stream().map(backend::read).toList());
+  }
+
+  /** The tensors that {@link #save()} copies, in its order. */
+  public List<Tensor> saved() {
+    return dictionary.values();
+  }
+
+  /** The same as {@link #save()} from copies of {@link #saved}, in the order of memory; any thread may ask. */
+  public List<NamedTensor> save(List<float[]> copies) {
+    return dictionary.save(copies);
   }
 }

@@ -3,6 +3,7 @@ package onebit.models;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collection;
+import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -70,10 +71,16 @@ final class StateDictionary {
     return Arrays.copyOf(shape, rank);
   }
 
-  List<NamedTensor> save() {
+  /** The tensors that are saved, in their order. */
+  List<Tensor> values() {
+    return slots.values().stream().map(Slot::value).toList();
+  }
+
+  /** From copies of {@link #values}, in the order of memory; any thread may ask. */
+  List<NamedTensor> save(List<float[]> copies) {
     List<NamedTensor> all = new ArrayList<>();
-    slots.forEach((name, slot) -> all.add(
-        NamedTensor.ofFloats(name, slot.fileShape, slot.layout.toFile(backend.read(slot.value), slot.value.shape()))));
+    Iterator<float[]> each = copies.iterator();
+    slots.forEach((name, slot) -> all.add(NamedTensor.ofFloats(name, slot.fileShape, slot.layout.toFile(each.next(), slot.value.shape()))));
     return all;
   }
 }

@@ -65,7 +65,14 @@ public interface Backend extends AutoCloseable {
   void write(BitTensor to, long[] words);
 
   /** A copy of the values on the host, in memory order. */
-  float[] read(Tensor from);
+  default float[] read(Tensor from) {
+    float[] values = new float[from.size()];
+    read(values, from);
+    return values;
+  }
+
+  /** The same into room that is there. */
+  void read(float[] to, Tensor from);
 
   /** A copy of the bits on the host: 64-bit words, bit k of a row is bit k % 64 of its word k / 64. */
   long[] read(BitTensor from);

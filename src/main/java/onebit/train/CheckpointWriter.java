@@ -2,6 +2,7 @@ package onebit.train;
 
 import java.io.IOException;
 import java.util.function.Consumer;
+import java.util.function.Supplier;
 import onebit.checkpoint.Checkpoint;
 import onebit.checkpoint.CheckpointException;
 import onebit.checkpoint.CheckpointStore;
@@ -21,7 +22,7 @@ final class CheckpointWriter implements AutoCloseable {
     void save(Checkpoint checkpoint, boolean best) throws IOException;
   }
 
-  private record Job(Checkpoint checkpoint, boolean best) {}
+  private record Job(long step, Supplier<Checkpoint> checkpoint, boolean best) {}
 
   private final Sink sink;
   private final Consumer<String> warn;
@@ -54,17 +55,18 @@ final class CheckpointWriter implements AutoCloseable {
   }
 
   /**
-   * Hands a checkpoint over, after waiting for the one before; best: the link best shall point at it.
+   * Hands a checkpoint over, after waiting for the one before; the supplier is asked on the writer's thread, and again where the disk refused.
+   * best: the link best shall point at it.
    *
    * @throws CheckpointException if the last {@value #MOST_FAILURES} could not be written
    */
-  synchronized void write(Checkpoint checkpoint, boolean best) throws CheckpointException {
+  synchronized void write(long step, Supplier<Checkpoint> checkpoint, boolean best) throws CheckpointException {
     awaitIdle();
-    requireWorking(checkpoint.step());
+    requireWorking(step);
     boolean lostBest = failed != null && failed.best;
     failed = null;
     if (lostBest && !best) warn.accept("The best checkpoint so far was among those that could not be written.");
-    waiting = new Job(checkpoint, best);
+    waiting = new Job(step, checkpoint, best);
     notifyAll();
   }
 
@@ -76,7 +78,7 @@ final class CheckpointWriter implements AutoCloseable {
   synchronized void finish() throws CheckpointException {
     awaitIdle();
     while (failed != null) {
-      requireWorking(failed.checkpoint.step());
+      requireWorking(failed.step);
       pause();
       waiting = failed;
       failed = null;
@@ -91,7 +93,8 @@ final class CheckpointWriter implements AutoCloseable {
         + reason + (goodStep < 0 ? "" : "; the checkpoint of step " + goodStep + " is good"));
   }
 
-  private void awaitIdle() {
+  /** Returns when nothing is being written. */
+  synchronized void awaitIdle() {
     boolean interrupted = false;
     while (isBusy()) {
       try {
@@ -133,7 +136,7 @@ final class CheckpointWriter implements AutoCloseable {
         reason = trouble;
         failures = trouble == null ? 0 : failures + 1;
         failed = trouble == null ? null : job;
-        if (trouble == null) goodStep = job.checkpoint.step();
+        if (trouble == null) goodStep = job.step;
         notifyAll();
       }
     }
@@ -142,11 +145,11 @@ final class CheckpointWriter implements AutoCloseable {
   /** Why the checkpoint could not be written; null if it was. */
   private String save(Job job) {
     try {
-      sink.save(job.checkpoint, job.best);
+      sink.save(job.checkpoint.get(), job.best);
       return null;
     } catch (IOException | RuntimeException e) {
       String text = e.getMessage() == null ? e.toString() : e.getMessage();
-      warn.accept("The checkpoint of step " + job.checkpoint.step() + " was not written, training goes on: " + text);
+      warn.accept("The checkpoint of step " + job.step + " was not written, training goes on: " + text);
       return text;
     }
   }

@@ -60,12 +60,14 @@ public final class Trainer {
   private final Evaluation evaluation;
   private final FlipMeter flips;
   private final int evalBatch;
+  private final Snapshot snapshot;
   private final Runnable afterEpoch;
   private final CountDownLatch stopped = new CountDownLatch(1);
   private RunState state = new RunState();
   private volatile boolean stopRequested;
   private long savedNanos;
   private long savingNanos;
+  private double snapshotMillis;
   private boolean saidSlow;
   private int badSteps;
   private UnderWay underWay;
@@ -107,6 +109,7 @@ public final class Trainer {
     step = new TrainStep(backend, model, optimizer, batch, data.classes(), recipe.train().labelSmoothing());
     evaluation = new Evaluation(backend, model, input, capacity, data.classes());
     flips = new FlipMeter(backend, model.binaryLayers());
+    snapshot = communicator.rank() == 0 ? new Snapshot(backend, model, optimizer, flips) : null;
     ranks = new RankAgreement(communicator, backend, model, optimizer);
     spikes = new SpikeGuard(recipe.train().spikeGuard());
     if (size > 1) {
@@ -385,6 +388,8 @@ public final class Trainer {
     record.put("imagesPerSecond", progress.imagesPerSecond());
     record.put("loaderStallShare", train.stallShare());
     record.put("skippedSteps", state.skipped);
+    record.put("longestSnapshotMillis", snapshotMillis);
+    snapshotMillis = 0;
     record.putAll(surrogates().values());
     flips.measure(record);
     boolean best = result.top1() > state.bestTop1;
@@ -408,11 +413,12 @@ public final class Trainer {
   private void save(boolean best) throws IOException {
     if (communicator.rank() != 0) return;
     long begin = System.nanoTime();
+    writer.awaitIdle();   // it still reads the copy before
+    long free = System.nanoTime();
     state.optimizerSteps = optimizer.steps();
-    List<NamedTensor> tensors = new ArrayList<>();
-    for (StateTensor tensor : optimizer.state()) tensors.add(NamedTensor.ofFloats(tensor.name(), tensor.fileShape(), backend.read(tensor.value())));
-    tensors.addAll(flips.save());
-    writer.write(new Checkpoint(state.step, model.save(), tensors, state.write()), best);
+    snapshot.take(state);
+    snapshotMillis = Math.max(snapshotMillis, (System.nanoTime() - free) / 1e6);
+    writer.write(state.step, snapshot::checkpoint, best);
     savedNanos = System.nanoTime();
     savingNanos = savedNanos - begin;
   }

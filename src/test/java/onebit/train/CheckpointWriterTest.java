@@ -33,7 +33,7 @@ class CheckpointWriterTest {
       }
       saved.add(checkpoint.step());
     }, said::add)) {
-      writer.write(at(1), false);   // returns while the disk still works on it
+      writer.write(1, () -> at(1), false);   // returns while the disk still works on it
       assertTrue(writer.isBusy());
       disk.countDown();
       writer.finish();
@@ -47,8 +47,8 @@ class CheckpointWriterTest {
       if (checkpoint.step() > 1) throw new IOException("No space left on device");
       saved.add(checkpoint.step());
     }, said::add)) {
-      for (int step = 1; step <= 4; step++) writer.write(at(step), false);
-      String message = assertThrows(CheckpointException.class, () -> writer.write(at(5), false)).getMessage();
+      for (long step : new long[] {1, 2, 3, 4}) writer.write(step, () -> at(step), false);
+      String message = assertThrows(CheckpointException.class, () -> writer.write(5, () -> at(5), false)).getMessage();
       assertEquals("training stopped at step 5: 3 checkpoints in a row could not be written, the last because No space left on device; "
           + "the checkpoint of step 1 is good", message);
       assertEquals(3, said.size());
@@ -62,7 +62,7 @@ class CheckpointWriterTest {
       if (checkpoint.step() % 3 != 0) throw new IOException("full");
       saved.add(checkpoint.step());
     }, said::add)) {
-      for (int step = 1; step <= 9; step++) writer.write(at(step), false);
+      for (long step : new long[] {1, 2, 3, 4, 5, 6, 7, 8, 9}) writer.write(step, () -> at(step), false);
       writer.finish();
       assertEquals(List.of(3L, 6L, 9L), saved);
     }
@@ -75,7 +75,7 @@ class CheckpointWriterTest {
       if (tries[0]++ < 2) throw new IOException("busy");
       saved.add(checkpoint.step());
     }, said::add)) {
-      writer.write(at(7), true);
+      writer.write(7, () -> at(7), true);
       writer.finish();
       assertEquals(List.of(7L), saved);
     }

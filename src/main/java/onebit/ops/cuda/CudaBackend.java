@@ -215,17 +215,15 @@ public final class CudaBackend implements Backend, DeviceStreams {
   }
 
   @Override
-  public float[] read(Tensor from) {
-    float[] values = new float[from.size()];
+  public void read(float[] to, Tensor from) {
     if (from.type() == ElementType.BFLOAT16) {
-      short[] rounded = new short[values.length];
+      short[] rounded = new short[from.size()];
       device.download(MemorySegment.ofArray(rounded), device.memory(from));
-      for (int i = 0; i < values.length; i++) values[i] = Bfloat16.value(rounded[i]);
-      return values;
+      for (int i = 0; i < rounded.length; i++) to[i] = Bfloat16.value(rounded[i]);
+      return;
     }
     if (from.type() != ElementType.FLOAT32) throw new IllegalArgumentException("read: the tensor " + from.shape() + " is " + from.type() + ", not real values");
-    device.download(MemorySegment.ofArray(values), device.memory(from));
-    return values;
+    device.download(MemorySegment.ofArray(to).asSlice(0, 4L * from.size()), device.memory(from));
   }
 
   @Override
