@@ -103,8 +103,12 @@ final class TrainCommand implements Callable<Integer> {
   private int restarts;
 
   @Option(names = "--memory-limit", paramLabel = "SIZE",
-      description = "Device memory of a training step, such as 8GB: takes the fastest train.memory that fits, and says which.")
+      description = "Device memory of a training step, such as 8GB: takes the fastest train.memory and train.gradientAccumulation that fit, and says which.")
   private String memoryLimit;
+
+  @Option(names = "--tuning", paramLabel = "FILE|off", defaultValue = "off",
+      description = "With train.deterministic=false on a GPU: times the ways to do each convolution once and remembers the fastest in FILE (default: ${DEFAULT-VALUE}).")
+  private String tuning;
 
   @Option(names = "--steps", paramLabel = "N", description = "Steps of a --dev-run (default: " + DRY_STEPS + ").")
   private Integer steps;
@@ -272,8 +276,9 @@ final class TrainCommand implements Callable<Integer> {
     MemoryLimit.Choice choice = memoryLimit == null ? null : MemoryLimit.of(memoryLimit).choose(name, allOverrides(), backend, communicator.size());
     Recipe recipe = choice == null ? asked : choice.recipe();
     backend.replay(!noGraph);
-    String yaml = Workplace.RECIPES.write(recipe);
     boolean leads = communicator.rank() == 0;
+    if (!tuning.equals("off")) TuningFile.use(Path.of(tuning), backend, recipe.train().deterministic(), leads, log::line);
+    String yaml = Workplace.RECIPES.write(recipe);
     if (leads && run.holdsRun()) run.requireSameRecipe(yaml, file -> Workplace.RECIPES.write(Workplace.RECIPES.load(file, List.of())));
     int all = recipe.train().epochs();
     int stop = devRun ? recipe.train().firstEpoch() + 1

@@ -1,5 +1,9 @@
 package onebit.ops.cuda;
 
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+
 /**
  * How a device multiplies packed bits; each gives the same whole numbers.
  *
@@ -24,6 +28,24 @@ public enum BitProduct {
   /** The fastest product that is native at a compute capability (times ten): 75 has XOR, 80 to 90 AND, all others count. */
   static BitProduct of(int capability) {
     return capability == 75 ? XOR : capability >= 80 && capability <= 90 ? AND : POPCOUNT;
+  }
+
+  /** One way to multiply: a product with so many columns a block. */
+  record Way(BitProduct product, int columns) {
+    @Override
+    public String toString() {
+      return product.name().toLowerCase(Locale.ROOT) + " with " + columns + " columns a block";
+    }
+  }
+
+  /** All ways that are native at a compute capability, for so many columns in all. */
+  static List<Way> ways(int capability, int columns) {
+    List<Way> all = new ArrayList<>();
+    if (capability >= 80 && capability <= 90) all.add(new Way(AND, 64));
+    if (capability >= 80 && capability <= 90 && columns > 64) all.add(new Way(AND, 128));
+    if (capability >= 75 && capability < 90) all.add(new Way(XOR, 64));
+    all.add(new Way(POPCOUNT, 64));
+    return all;
   }
 
   /** The entry of this product for so many columns: 128 of them per block with AND, where that leaves less than 64 idle, else 64. */

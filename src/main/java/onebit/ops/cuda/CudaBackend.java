@@ -6,6 +6,9 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.function.ToDoubleFunction;
+import jcuda.driver.JCudaDriver;
+import jcuda.jcudnn.JCudnn;
 import onebit.ops.Backend;
 import onebit.ops.DeviceStreams;
 import onebit.ops.Inlet;
@@ -30,6 +33,7 @@ public final class CudaBackend implements Backend, DeviceStreams {
   private final ElementType activations;
   private final boolean deterministic;
   private final CudaConvOps conv;
+  private final CudaBitOps bits;
   private final Ops ops;
   private final List<CudaRecorder> recorders = new ArrayList<>();
   private List<Arena.Room> planned;
@@ -44,7 +48,7 @@ public final class CudaBackend implements Backend, DeviceStreams {
     deterministic = mode.deterministic();
     ChannelSums sums = new ChannelSums(device);
     conv = new CudaConvOps(device, deterministic);
-    CudaBitOps bits = new CudaBitOps(device, product);
+    bits = new CudaBitOps(device, product);
     ops = new Ops(bits, conv, new CudaNormOps(device, sums), new CudaPointOps(device, sums), new CudaPoolOps(device), new CudaBinarizeOps(this, device),
         new CudaLossOps(device), new CudaOptimOps(device), new CudaFusedOps(device, bits, sums));
   }
@@ -88,6 +92,30 @@ public final class CudaBackend implements Backend, DeviceStreams {
   public CudaBackend useOwnProducts() {
     conv.useOwnProducts();
     return this;
+  }
+
+  /**
+   * From now on bit products, and convolutions of cuDNN, take the way that was fastest on this device.
+   *
+   * @throws IllegalArgumentException on the emulated device, which is never timed, and where equal bits on every run were asked for
+   */
+  public void useTuning(Tuning tuning) {
+    if (deterministic) throw new IllegalArgumentException("tuning: what is fastest may differ from run to run; a deterministic device does not ask");
+    DeviceClock clock = clock();
+    tune(tuning, clock::millis);
+  }
+
+  /** The same by another clock. */
+  void tune(Tuning tuning, ToDoubleFunction<Runnable> clock) {
+    bits.use(tuning, clock);
+    conv.use(tuning, clock);
+  }
+
+  /** Name of the device, versions of its driver and of cuDNN, and a hash of the kernels: what a measured time belongs to. */
+  public List<String> identity() {
+    int[] driver = new int[1];
+    device.check("cuDriverGetVersion", JCudaDriver.cuDriverGetVersion(driver));
+    return List.of(device.model(), "CUDA " + driver[0] + (device.libraries().cudnn() ? ", cuDNN " + JCudnn.cudnnGetVersion() : ""), device.imageHash());
   }
 
   /** Whether this is the emulated device, which stands for no GPU. */

@@ -1,5 +1,7 @@
 package onebit.ops.cuda;
 
+import java.util.List;
+import java.util.function.ToDoubleFunction;
 import onebit.ops.BitOps;
 import onebit.ops.ConvGeometry;
 import onebit.ops.ConvRules;
@@ -22,10 +24,18 @@ final class CudaBitOps implements BitOps {
 
   private final CudaDevice device;
   private final BitProduct product;
+  private Tuning tuning;
+  private ToDoubleFunction<Runnable> clock;
 
   CudaBitOps(CudaDevice device, BitProduct product) {
     this.device = device;
     this.product = product;
+  }
+
+  /** From now on convolutions take the way that was fastest by that clock. */
+  void use(Tuning ways, ToDoubleFunction<Runnable> timed) {
+    tuning = ways;
+    clock = timed;
   }
 
   /** 32-bit words of a row of so many bits on the device. */
@@ -98,8 +108,20 @@ final class CudaBitOps implements BitOps {
   /** The same; with an address, the sum(bx) of each position as int16 there. */
   void xnorConv2d(Tensor y, long sumsX, BitTensor x, BitTensor w, BinarySet xSet, BinarySet wSet, ConvGeometry g, Padding padding, float offset) {
     filters(w, g);
-    int columns = product.columnsPerBlock(g.o());
-    Kernel kernel = device.kernel(product.entry("xnor_conv2d", g.o())).memory(device.memory(y)).address(sumsX);
+    if (tuning == null) {
+      multiply(product, product.columnsPerBlock(g.o()), y, sumsX, x, xSet, wSet, g, padding, offset);
+      return;
+    }
+    List<BitProduct.Way> ways = BitProduct.ways(device.capability(), g.o());
+    int at = tuning.choose("xnorConv2d " + g + " to " + y.type() + (sumsX == 0 ? "" : " with sums of bits"), ways.stream().map(BitProduct.Way::toString).toList(),
+        i -> clock.applyAsDouble(() -> multiply(ways.get(i).product(), ways.get(i).columns(), y, sumsX, x, xSet, wSet, g, padding, offset)));
+    multiply(ways.get(at).product(), ways.get(at).columns(), y, sumsX, x, xSet, wSet, g, padding, offset);
+  }
+
+  /** The convolution by one product, with so many columns a block. */
+  private void multiply(BitProduct product, int columns, Tensor y, long sumsX, BitTensor x, BinarySet xSet, BinarySet wSet, ConvGeometry g, Padding padding,
+      float offset) {
+    Kernel kernel = device.kernel(product.entry("xnor_conv2d", columns)).memory(device.memory(y)).address(sumsX);
     extents(sets(kernel, x, xSet, wSet, g), g, padding).integer(element(y)).real(offset)
         .launch(blocks(pixels(g), ROWS), blocks(g.o(), columns), 128, 1, room(g, columns));
   }

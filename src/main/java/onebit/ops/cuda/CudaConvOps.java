@@ -1,5 +1,6 @@
 package onebit.ops.cuda;
 
+import java.util.function.ToDoubleFunction;
 import onebit.ops.ConvGeometry;
 import onebit.ops.ConvOps;
 import onebit.ops.ConvRules;
@@ -29,6 +30,11 @@ final class CudaConvOps implements ConvOps, AutoCloseable {
   /** From now on the own kernels do what cuDNN and cuBLAS did. */
   void useOwnProducts() {
     own = new DirectProducts(device);
+  }
+
+  /** From now on convolutions of cuDNN take the algorithm that was fastest by that clock. */
+  void use(Tuning tuning, ToDoubleFunction<Runnable> clock) {
+    if (own == null) dnn().use(tuning, clock);
   }
 
   boolean usesOwnProducts() {

@@ -4,9 +4,12 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
 import java.util.EnumMap;
 import java.util.HashMap;
+import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import jcuda.driver.CUcontext;
@@ -61,6 +64,7 @@ final class CudaDevice implements AutoCloseable {
   private final String model;
   private final int capability;
   private final int multiprocessors;
+  private final String imageHash;
   private final List<Staging> stagings = new ArrayList<>();
   private final List<CUevent> events = new ArrayList<>();
   private final Staging staging = staging(SLOTS, SLOT_BYTES);
@@ -84,6 +88,7 @@ final class CudaDevice implements AutoCloseable {
     multiprocessors = attribute(CUdevice_attribute.CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT);
     check("cuDevicePrimaryCtxRetain", JCudaDriver.cuDevicePrimaryCtxRetain(context, handle));
     enter();
+    imageHash = hash(image);
     check("cuModuleLoadData", JCudaDriver.cuModuleLoadData(module, image));
     check("cuStreamCreate", JCudaDriver.cuStreamCreate(stream, NON_BLOCKING));
   }
@@ -126,6 +131,19 @@ final class CudaDevice implements AutoCloseable {
 
   String model() {
     return model;
+  }
+
+  /** The first 16 digits of the kernels' SHA-256. */
+  String imageHash() {
+    return imageHash;
+  }
+
+  private static String hash(byte[] image) {
+    try {
+      return HexFormat.of().formatHex(MessageDigest.getInstance("SHA-256").digest(image)).substring(0, 16);
+    } catch (NoSuchAlgorithmException e) {
+      throw new IllegalStateException(e);
+    }
   }
 
   Stream stream() {

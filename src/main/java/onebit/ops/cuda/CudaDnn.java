@@ -1,7 +1,11 @@
 package onebit.ops.cuda;
 
+import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
+import java.util.function.Consumer;
+import java.util.function.ToDoubleFunction;
 import jcuda.Pointer;
 import jcuda.jcudnn.JCudnn;
 import jcuda.jcudnn.cudnnConvolutionBwdDataAlgoPerf;
@@ -23,23 +27,30 @@ import onebit.tensor.ElementType;
 
 /**
  * cuDNN's convolutions on the device's stream: channels last, float32 without TF32 or bfloat16 with sums in float32, planned once per geometry
- * and type; deterministic algorithms, or the first that cuDNN's heuristics name.
+ * and type; deterministic algorithms, or the first that cuDNN's heuristics name, or by {@link Tuning} the fastest of them.
  */
 final class CudaDnn implements AutoCloseable {
   private static final int MOST_ALGORITHMS = 16;
+  /** An algorithm that wants more than this, and more than the first, is not tried. */
+  private static final long MOST_WORKSPACE_BYTES = 256L << 20;
 
-  /** Descriptors of one geometry, and the algorithm of each direction once it was asked for; -1 before. */
+  /** What cuDNN calls an algorithm, and the workspace it asks for. */
+  private record Algorithm(int number, long bytes) {
+    @Override
+    public String toString() {
+      return "cuDNN algorithm " + number;
+    }
+  }
+
+  /** Descriptors of one geometry, and the algorithm of each direction once it was asked for; null before. */
   private static final class Plan {
     final cudnnTensorDescriptor x = new cudnnTensorDescriptor();
     final cudnnTensorDescriptor y = new cudnnTensorDescriptor();
     final cudnnFilterDescriptor w = new cudnnFilterDescriptor();
     final cudnnConvolutionDescriptor convolution = new cudnnConvolutionDescriptor();
-    int forward = -1;
-    int gradX = -1;
-    int gradW = -1;
-    final long[] forwardBytes = new long[1];
-    final long[] gradXBytes = new long[1];
-    final long[] gradWBytes = new long[1];
+    Algorithm forward;
+    Algorithm gradX;
+    Algorithm gradW;
   }
 
   private final CudaDevice device;
@@ -47,6 +58,8 @@ final class CudaDnn implements AutoCloseable {
   private final cudnnHandle handle = new cudnnHandle();
   private final Map<ConvGeometry, Plan> plans = new HashMap<>();
   private final Map<ConvGeometry, Plan> roundedPlans = new HashMap<>();
+  private Tuning tuning;
+  private ToDoubleFunction<Runnable> clock;
   private final Pointer one = Pointer.to(new float[] {1});
   private final Pointer zero = Pointer.to(new float[] {0});
 
@@ -73,71 +86,109 @@ final class CudaDnn implements AutoCloseable {
 
   void forward(DeviceMemory y, DeviceMemory x, DeviceMemory w, ConvGeometry g, ElementType type) {
     Plan plan = plan(g, type);
-    if (plan.forward < 0) {
+    if (plan.forward == null) {
       cudnnConvolutionFwdAlgoPerf[] found = new cudnnConvolutionFwdAlgoPerf[MOST_ALGORITHMS];
       for (int i = 0; i < found.length; i++) found[i] = new cudnnConvolutionFwdAlgoPerf();
       int[] count = new int[1];
       check("cudnnGetConvolutionForwardAlgorithm", JCudnn.cudnnGetConvolutionForwardAlgorithm_v7(handle, plan.x, plan.w, plan.convolution, plan.y,
           MOST_ALGORITHMS, count, found), g);
-      for (int i = 0; i < count[0] && plan.forward < 0; i++) {
-        if (usable(found[i].status, found[i].determinism, found[i].mathType) && JCudnn.cudnnGetConvolutionForwardWorkspaceSize(handle, plan.x, plan.w,
-            plan.convolution, plan.y, found[i].algo, plan.forwardBytes) == 0) plan.forward = found[i].algo;
+      List<Algorithm> usable = new ArrayList<>();
+      long[] bytes = new long[1];
+      for (int i = 0; i < count[0]; i++) {
+        if (usable(found[i].status, found[i].determinism, found[i].mathType) && JCudnn.cudnnGetConvolutionForwardWorkspaceSize(handle, plan.x, plan.w, plan.convolution, plan.y,
+            found[i].algo, bytes) == 0) usable.add(new Algorithm(found[i].algo, bytes[0]));
       }
-      requireFound(plan.forward, "forward", g, type);
+      plan.forward = choose("forward", g, type, usable, algorithm -> forward(plan, algorithm, y, x, w, g));
     }
-    DeviceMemory room = room(plan.forwardBytes);
+    forward(plan, plan.forward, y, x, w, g);
+  }
+
+  private void forward(Plan plan, Algorithm algorithm, DeviceMemory y, DeviceMemory x, DeviceMemory w, ConvGeometry g) {
+    DeviceMemory room = room(algorithm);
     check("cudnnConvolutionForward", JCudnn.cudnnConvolutionForward(handle, one, plan.x, x.pointer(), plan.w, w.pointer(), plan.convolution,
-        plan.forward, room.pointer(), plan.forwardBytes[0], zero, plan.y, y.pointer()), g);
+        algorithm.number, room.pointer(), algorithm.bytes, zero, plan.y, y.pointer()), g);
   }
 
   void gradX(DeviceMemory gradX, DeviceMemory gradY, DeviceMemory w, ConvGeometry g, ElementType type) {
     Plan plan = plan(g, type);
-    if (plan.gradX < 0) {
+    if (plan.gradX == null) {
       cudnnConvolutionBwdDataAlgoPerf[] found = new cudnnConvolutionBwdDataAlgoPerf[MOST_ALGORITHMS];
       for (int i = 0; i < found.length; i++) found[i] = new cudnnConvolutionBwdDataAlgoPerf();
       int[] count = new int[1];
-      check("cudnnGetConvolutionBackwardDataAlgorithm", JCudnn.cudnnGetConvolutionBackwardDataAlgorithm_v7(handle, plan.w, plan.y, plan.convolution,
-          plan.x, MOST_ALGORITHMS, count, found), g);
-      for (int i = 0; i < count[0] && plan.gradX < 0; i++) {
-        if (usable(found[i].status, found[i].determinism, found[i].mathType) && JCudnn.cudnnGetConvolutionBackwardDataWorkspaceSize(handle, plan.w,
-            plan.y, plan.convolution, plan.x, found[i].algo, plan.gradXBytes) == 0) plan.gradX = found[i].algo;
+      check("cudnnGetConvolutionBackwardDataAlgorithm", JCudnn.cudnnGetConvolutionBackwardDataAlgorithm_v7(handle, plan.w, plan.y, plan.convolution, plan.x,
+          MOST_ALGORITHMS, count, found), g);
+      List<Algorithm> usable = new ArrayList<>();
+      long[] bytes = new long[1];
+      for (int i = 0; i < count[0]; i++) {
+        if (usable(found[i].status, found[i].determinism, found[i].mathType) && JCudnn.cudnnGetConvolutionBackwardDataWorkspaceSize(handle, plan.w, plan.y, plan.convolution, plan.x,
+            found[i].algo, bytes) == 0) usable.add(new Algorithm(found[i].algo, bytes[0]));
       }
-      requireFound(plan.gradX, "gradient of x", g, type);
+      plan.gradX = choose("gradient of x", g, type, usable, algorithm -> gradX(plan, algorithm, gradX, gradY, w, g));
     }
-    DeviceMemory room = room(plan.gradXBytes);
+    gradX(plan, plan.gradX, gradX, gradY, w, g);
+  }
+
+  private void gradX(Plan plan, Algorithm algorithm, DeviceMemory gradX, DeviceMemory gradY, DeviceMemory w, ConvGeometry g) {
+    DeviceMemory room = room(algorithm);
     check("cudnnConvolutionBackwardData", JCudnn.cudnnConvolutionBackwardData(handle, one, plan.w, w.pointer(), plan.y, gradY.pointer(),
-        plan.convolution, plan.gradX, room.pointer(), plan.gradXBytes[0], zero, plan.x, gradX.pointer()), g);
+        plan.convolution, algorithm.number, room.pointer(), algorithm.bytes, zero, plan.x, gradX.pointer()), g);
   }
 
   void gradW(DeviceMemory gradW, DeviceMemory gradY, DeviceMemory x, ConvGeometry g, ElementType type) {
     Plan plan = plan(g, type);
-    if (plan.gradW < 0) {
+    if (plan.gradW == null) {
       cudnnConvolutionBwdFilterAlgoPerf[] found = new cudnnConvolutionBwdFilterAlgoPerf[MOST_ALGORITHMS];
       for (int i = 0; i < found.length; i++) found[i] = new cudnnConvolutionBwdFilterAlgoPerf();
       int[] count = new int[1];
-      check("cudnnGetConvolutionBackwardFilterAlgorithm", JCudnn.cudnnGetConvolutionBackwardFilterAlgorithm_v7(handle, plan.x, plan.y, plan.convolution,
-          plan.w, MOST_ALGORITHMS, count, found), g);
-      for (int i = 0; i < count[0] && plan.gradW < 0; i++) {
-        if (usable(found[i].status, found[i].determinism, found[i].mathType) && JCudnn.cudnnGetConvolutionBackwardFilterWorkspaceSize(handle, plan.x,
-            plan.y, plan.convolution, plan.w, found[i].algo, plan.gradWBytes) == 0) plan.gradW = found[i].algo;
+      check("cudnnGetConvolutionBackwardFilterAlgorithm", JCudnn.cudnnGetConvolutionBackwardFilterAlgorithm_v7(handle, plan.x, plan.y, plan.convolution, plan.w,
+          MOST_ALGORITHMS, count, found), g);
+      List<Algorithm> usable = new ArrayList<>();
+      long[] bytes = new long[1];
+      for (int i = 0; i < count[0]; i++) {
+        if (usable(found[i].status, found[i].determinism, found[i].mathType) && JCudnn.cudnnGetConvolutionBackwardFilterWorkspaceSize(handle, plan.x, plan.y, plan.convolution, plan.w,
+            found[i].algo, bytes) == 0) usable.add(new Algorithm(found[i].algo, bytes[0]));
       }
-      requireFound(plan.gradW, "gradient of w", g, type);
+      plan.gradW = choose("gradient of w", g, type, usable, algorithm -> gradW(plan, algorithm, gradW, gradY, x, g));
     }
-    DeviceMemory room = room(plan.gradWBytes);
+    gradW(plan, plan.gradW, gradW, gradY, x, g);
+  }
+
+  private void gradW(Plan plan, Algorithm algorithm, DeviceMemory gradW, DeviceMemory gradY, DeviceMemory x, ConvGeometry g) {
+    DeviceMemory room = room(algorithm);
     check("cudnnConvolutionBackwardFilter", JCudnn.cudnnConvolutionBackwardFilter(handle, one, plan.x, x.pointer(), plan.y, gradY.pointer(),
-        plan.convolution, plan.gradW, room.pointer(), plan.gradWBytes[0], zero, plan.w, gradW.pointer()), g);
+        plan.convolution, algorithm.number, room.pointer(), algorithm.bytes, zero, plan.w, gradW.pointer()), g);
   }
 
   private boolean usable(int status, int determinism, int mathType) {
     return status == 0 && (!deterministic || determinism == cudnnDeterminism.CUDNN_DETERMINISTIC) && mathType != cudnnMathType.CUDNN_TENSOR_OP_MATH_ALLOW_CONVERSION;
   }
 
-  private void requireFound(int algorithm, String direction, ConvGeometry g, ElementType type) {
-    if (algorithm < 0) throw new CudaException("cuDNN: no " + (deterministic ? "deterministic " : "") + type + " algorithm for the " + direction + " of " + g, 0);
+  /** The first algorithm that cuDNN names, or the one that was fastest here. */
+  private Algorithm choose(String direction, ConvGeometry g, ElementType type, List<Algorithm> usable, Consumer<Algorithm> run) {
+    if (usable.isEmpty()) throw new CudaException("cuDNN: no " + (deterministic ? "deterministic " : "") + type + " algorithm for the " + direction + " of " + g, 0);
+    if (tuning == null) return usable.getFirst();
+    List<Algorithm> tried = usable.stream().filter(a -> a.bytes <= Math.max(MOST_WORKSPACE_BYTES, usable.getFirst().bytes)).toList();
+    return tried.get(tuning.choose("conv2d " + direction + " " + g + " in " + type, tried.stream().map(Algorithm::toString).toList(),
+        i -> millis(() -> run.accept(tried.get(i)))));
   }
 
-  private DeviceMemory room(long[] bytes) {
-    return device.scratch(CudaDevice.Scratch.LIBRARY, bytes[0]);
+  /** How long an algorithm took; for ever if it refused. */
+  private double millis(Runnable run) {
+    try {
+      return clock.applyAsDouble(run);
+    } catch (CudaException refused) {
+      return Double.POSITIVE_INFINITY;
+    }
+  }
+
+  /** From now on each direction of a new geometry takes the algorithm that was fastest by that clock. */
+  void use(Tuning tuning, ToDoubleFunction<Runnable> clock) {
+    this.tuning = tuning;
+    this.clock = clock;
+  }
+
+  private DeviceMemory room(Algorithm algorithm) {
+    return device.scratch(CudaDevice.Scratch.LIBRARY, algorithm.bytes);
   }
 
   private Plan plan(ConvGeometry g, ElementType type) {

@@ -1,0 +1,118 @@
+package onebit.ops.cuda;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Random;
+import onebit.ops.ConvGeometry;
+import onebit.ops.Padding;
+import onebit.tensor.BinarySet;
+import onebit.tensor.BitTensor;
+import onebit.tensor.Shape;
+import onebit.tensor.Tensor;
+import org.junit.jupiter.api.Test;
+
+class TuningTest {
+  private final List<Tuning.Choice> remembered = new ArrayList<>();
+  private final List<String> told = new ArrayList<>();
+
+  private Tuning tuning(Tuning.Choice... before) {
+    return new Tuning(List.of(before), remembered::add, told::add);
+  }
+
+  /** Times by a script: way i takes millis[i], but its first run, which is not counted, longer. */
+  private static final class Script {
+    private final double[] millis;
+    private final int[] runs;
+
+    Script(double... millis) {
+      this.millis = millis;
+      runs = new int[millis.length];
+    }
+
+    double of(int way) {
+      return runs[way]++ == 0 ? 100 : millis[way] + (runs[way] == 2 ? 50 : 0);
+    }
+  }
+
+  @Test
+  void theFastestIsMeasuredOnceAndRemembered() {
+    Tuning tuning = tuning();
+    Script script = new Script(3, 1, 2);
+    for (int i = 0; i < 3; i++) assertEquals(1, tuning.choose("op 1", List.of("a", "b", "c"), script::of));
+    assertArrayEquals(new int[] {6, 6, 6}, script.runs);
+    assertEquals(List.of(new Tuning.Choice("op 1", "b", 1)), remembered);
+    assertEquals(List.of("chosen: op 1: b, 1.0000 ms, measured among a, b, c"), told);
+    Script never = new Script(1, 9, 1);
+    for (int i = 0; i < 2; i++) assertEquals(1, tuning(remembered.getFirst()).choose("op 1", List.of("a", "b", "c"), never::of));
+    assertArrayEquals(new int[3], never.runs);
+    assertEquals("chosen: op 1: b, 1.0000 ms, remembered", told.getLast());
+  }
+
+  @Test
+  void aWayThatIsNotThereIsNamedAndMeasuredAnew() {
+    assertEquals(0, tuning(new Tuning.Choice("op 1", "z", 0.1)).choose("op 1", List.of("a", "b"), new Script(1, 2)::of));
+    assertEquals(List.of("tuning: op 1: there is no way \"z\" here; there are a, b, which are measured anew", "chosen: op 1: a, 1.0000 ms, measured among a, b"), told);
+    assertEquals(List.of(new Tuning.Choice("op 1", "a", 1)), remembered);
+  }
+
+  @Test
+  void waysAreThoseNativeAtACapability() {
+    assertEquals("[xor with 64 columns a block, popcount with 64 columns a block]", BitProduct.ways(75, 128).toString());
+    assertEquals("[and with 64 columns a block, xor with 64 columns a block, popcount with 64 columns a block]", BitProduct.ways(86, 64).toString());
+    assertEquals("[and with 64 columns a block, and with 128 columns a block, popcount with 64 columns a block]", BitProduct.ways(90, 65).toString());
+    assertEquals("[popcount with 64 columns a block]", BitProduct.ways(100, 128).toString());
+  }
+
+  /** Each way in turn is the fastest by a clock that times nothing: the whole numbers stay, and so do cuDNN's results to the order of sums. */
+  @Test
+  void everyWayGivesTheSameResult() throws Exception {
+    String refusal = EmulatedDriver.refusal();
+    assumeTrue(refusal == null, refusal);
+    try (CudaBackend backend = CudaBackend.emulated()) {
+      assertThrows(IllegalArgumentException.class, () -> backend.useTuning(tuning()));
+      ConvGeometry g = new ConvGeometry(1, 6, 5, 40, 70, 3, 3, 1, 1, 1, 1);
+      Random random = new Random(3);
+      BitTensor x = bits(backend, g.x(), random), w = backend.createBits(70, 360);
+      backend.bits().pack(w, values(backend, g.filters(), random), 0);
+      Tensor centre = values(backend, Shape.vector(1), random), distance = values(backend, Shape.vector(1), random), y = backend.create(g.y());
+      BinarySet set = new BinarySet(centre, distance);
+      backend.bits().xnorConv2d(y, x, w, set, set, g, Padding.ZERO, 0);
+      float[] wanted = backend.read(y);
+      int ways = BitProduct.ways(80, g.o()).size();
+      for (int fastest = 0; fastest < ways; fastest++) {
+        int now = fastest;
+        int[] runs = new int[1];
+        backend.tune(tuning(), work -> {
+          work.run();
+          return runs[0]++ / 6 == now ? 1 : 2;
+        });
+        backend.fill(y, 77);
+        backend.bits().xnorConv2d(y, x, w, set, set, g, Padding.ZERO, 0);
+        assertArrayEquals(wanted, backend.read(y), remembered.getLast().way());
+      }
+      assertEquals(ways, remembered.stream().map(Tuning.Choice::way).distinct().count(), remembered.toString());
+      Tensor real = values(backend, g.x(), random), filters = values(backend, g.filters(), random);
+      backend.conv().conv2d(y, real, filters, g, 0);
+      assertEquals("conv2d forward " + g + " in FLOAT32", remembered.getLast().shape());
+    }
+  }
+
+  private static BitTensor bits(CudaBackend backend, Shape shape, Random random) {
+    BitTensor bits = backend.createBits(shape.size() / shape.d3(), shape.d3());
+    backend.bits().pack(bits, values(backend, shape, random), 0);
+    return bits;
+  }
+
+  private static Tensor values(CudaBackend backend, Shape shape, Random random) {
+    float[] values = new float[shape.size()];
+    for (int i = 0; i < values.length; i++) values[i] = (float) random.nextGaussian();
+    Tensor made = backend.create(shape);
+    backend.write(made, values);
+    return made;
+  }
+}
