@@ -20,15 +20,15 @@ record MemoryLimit(String text, long bytes) {
 
   /** @throws IllegalArgumentException unless it is a size such as 8GB */
   static MemoryLimit of(String text) {
-    Matcher size = SIZE.matcher(text);
-    if (!size.matches()) throw new IllegalArgumentException("--memory-limit " + text + " is no size; write one like 8GB, 6.5GB, 900MB or 8GiB");
-    double unit = switch (size.group(2)) {
+    Matcher found = SIZE.matcher(text);
+    if (!found.matches()) throw new IllegalArgumentException("--memory-limit " + text + " is no size; write one like 8GB, 6.5GB, 900MB or 8GiB");
+    double unit = switch (found.group(2)) {
       case "GB" -> 1e9;
       case "MB" -> 1e6;
       case "GiB" -> 1 << 30;
       default -> 1 << 20;
     };
-    return new MemoryLimit(text, (long) (Double.parseDouble(size.group(1)) * unit));
+    return new MemoryLimit(text, (long) (Double.parseDouble(found.group(1)) * unit));
   }
 
   /**
@@ -56,7 +56,7 @@ record MemoryLimit(String text, long bytes) {
         least = Math.min(least, plan.bytes());
       }
       if (parts >= batch) {
-        throw new IllegalArgumentException("--memory-limit " + text + ": " + gigabytes(least) + " is the least that a step of " + batch + " images needs, with "
+        throw new IllegalArgumentException("--memory-limit " + text + ": " + size(least) + " is the least that a step of " + batch + " images needs, with "
             + "train.memory and train.gradientAccumulation as high as they go; give at least that, or lower data.batch with a learning rate to match");
       }
     }
@@ -65,11 +65,12 @@ record MemoryLimit(String text, long bytes) {
   private String words(Recipe recipe, MemoryPlan plan, int images) {
     int parts = recipe.train().gradientAccumulation();
     return String.format(Locale.ROOT, "Memory: train.memory=%s, train.gradientAccumulation=%d, %s of the %s allowed for a step of %d images%s; cuDNN's workspaces come on top.",
-        Recipes.word(recipe.train().memory()), parts, gigabytes(plan.bytes()), text, images,
+        Recipes.word(recipe.train().memory()), parts, size(plan.bytes()), text, images,
         parts == 1 ? "" : " in parts of up to " + recipe.train().part(images) + ", over each of which batch norm takes its statistics");
   }
 
-  private static String gigabytes(long bytes) {
-    return String.format(Locale.ROOT, "%.2f GB", bytes / 1e9);
+  /** Rounded up, so that what is asked for is enough. */
+  private static String size(long bytes) {
+    return bytes < 100_000_000 ? String.format(Locale.ROOT, "%.1f MB", Math.ceil(bytes / 1e5) / 10) : String.format(Locale.ROOT, "%.2f GB", Math.ceil(bytes / 1e7) / 100);
   }
 }
