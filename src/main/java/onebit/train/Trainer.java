@@ -41,8 +41,6 @@ import onebit.tensor.StateTensor;
 public final class Trainer {
   /** So many bad steps in a row end the run. */
   private static final int MOST_BAD_STEPS = 10;
-  /** The share of the time that checkpoints may take from training. */
-  private static final double MOST_SAVING = 0.02;
 
   private final Recipe recipe;
   private final Backend backend;
@@ -65,10 +63,8 @@ public final class Trainer {
   private final CountDownLatch stopped = new CountDownLatch(1);
   private RunState state = new RunState();
   private volatile boolean stopRequested;
-  private long savedNanos;
-  private long savingNanos;
+  private CheckpointPace pace;
   private double snapshotMillis;
-  private boolean saidSlow;
   private int badSteps;
   private UnderWay underWay;
   private CheckpointWriter writer;
@@ -227,7 +223,7 @@ public final class Trainer {
       writer = checkpoints;
       int batches = Math.min(train.batches(), options.steps());
       ProgressLine progress = new ProgressLine(screen, options.stopEpoch(), batches);
-      savedNanos = System.nanoTime();
+      pace = new CheckpointPace(recipe.checkpoint(), System::nanoTime, log::line);
       while (state.epoch < options.stopEpoch()) {
         if (!epoch(train, trainSet.size(), batches, progress)) {
           progress.finish();
@@ -257,6 +253,7 @@ public final class Trainer {
     if (state.batch == 0) model.startEpoch(state.epoch);
     train.start(state.epoch, state.batch);
     progress.start();
+    boolean leads = communicator.rank() == 0;
     while (state.batch < batches) {
       if (stopAgreed()) {
         settleLast(batches, progress);
@@ -272,7 +269,7 @@ public final class Trainer {
       UnderWay before = underWay;
       underWay = new UnderWay(running, state.batch, state.step, global, Arrays.copyOf(batch.sampleIds(), batch.count()));
       settle(before, batches, progress);
-      if (checkpointDue()) {
+      if (leads && pace.due(state.step, writer.isBusy())) {
         settleLast(batches, progress);
         if (badSteps > 0) continue;
         save(false);
@@ -340,22 +337,6 @@ public final class Trainer {
     }
   }
 
-  private boolean checkpointDue() {
-    if (communicator.rank() != 0) return false;
-    var due = recipe.checkpoint();
-    long since = System.nanoTime() - savedNanos;
-    boolean bySteps = due.everySteps() > 0 && state.step % due.everySteps() == 0, byTime = due.everyMinutes() > 0 && since >= due.everyMinutes() * 60e9;
-    if (!bySteps && !byTime) return false;
-    boolean affordable = savingNanos <= MOST_SAVING * since, free = !writer.isBusy();
-    if ((!affordable || !free) && !saidSlow) {
-      saidSlow = true;
-      log.line("Checkpoints are written less often than checkpoint." + (bySteps ? "everySteps" : "everyMinutes") + " asks: " + (free
-          ? String.format(Locale.ROOT, "each holds training up for %.0f ms, and they may take 2 %% of the time.", savingNanos / 1e6)
-          : "the disk is still writing the one before."));
-    }
-    return affordable && free;
-  }
-
   /**
    * Right answers over the whole test set, counted by all ranks together.
    *
@@ -419,7 +400,6 @@ public final class Trainer {
     snapshot.take(state);
     snapshotMillis = Math.max(snapshotMillis, (System.nanoTime() - free) / 1e6);
     writer.write(state.step, snapshot::checkpoint, best);
-    savedNanos = System.nanoTime();
-    savingNanos = savedNanos - begin;
+    pace.saved(begin);
   }
 }

@@ -94,14 +94,14 @@ class GradientBucketsTest {
   private record Case(Backend backend, Network network, Method method, Execution execution) {
     @Override
     public String toString() {
-      return backend.name() + " " + network + " " + method + " " + execution;
+      return backend + " " + network + " " + method + " " + execution;
     }
   }
 
   static List<Case> cases() {
     Execution fused = new Execution(Passes.FUSED, Memory.FAST);
     List<Case> all = new ArrayList<>();
-    Backends.backends().forEach(backend -> {
+    Backends.precisions().forEach(backend -> {
       all.add(new Case(backend, new GlyphNet(8), new AdaBin(AdaBin.Form.CODE, true, false), new Execution(Passes.FUSED, Memory.TINY)));
       if (!backend.name().equals("cpu")) return;
       all.add(new Case(backend, new ResNet20(), new AdaBin(AdaBin.Form.PAPER, true, true), fused));
@@ -121,7 +121,7 @@ class GradientBucketsTest {
     Model model = new Model(test.network, test.method, Shape.image(2, 16, 16, 3), 4, backend, 5, test.execution);
     model.use(test.method.at(3, 10));
     Random random = new Random(7);
-    Tensor x = backend.create(model.input()), gradLogits = backend.create(Shape.matrix(2, 4));
+    Tensor x = backend.create(model.input(), backend.activations()), gradLogits = backend.create(Shape.matrix(2, 4));
     for (Tensor tensor : List.of(x, gradLogits)) {
       float[] values = new float[tensor.size()];
       for (int i = 0; i < values.length; i++) values[i] = (float) random.nextGaussian();
