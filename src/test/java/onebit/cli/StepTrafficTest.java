@@ -1,6 +1,7 @@
 package onebit.cli;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.util.List;
@@ -10,8 +11,10 @@ import onebit.ops.OptimOps;
 import onebit.ops.cuda.EmulatedDriver;
 import onebit.recipe.Recipe;
 import onebit.recipe.TrainRecipe.Precision;
+import onebit.tensor.ElementType;
 import onebit.tensor.Shape;
 import onebit.tensor.Tensor;
+import onebit.train.MemoryPlan;
 import onebit.train.TrainStep;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -20,6 +23,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 
 /** What a training step asks of a device besides its kernels, by the emulated driver's counters. */
 class StepTrafficTest {
+  private static final long WORKSPACES = 32 << 20;
   private static final List<String> STILL = List.of("allocations", "frees", "live_bytes", "synchronisations");
 
   /** The counters of the driver when it was made, and by how much they grew since. */
@@ -133,6 +137,21 @@ class StepTrafficTest {
       run.steps(1000);
       counters.assertStill();
       assertEquals(1000, counters.since("graph_launches", counters.graphs));
+    }
+  }
+
+  /** The plan tells the memory of steps in parts, but for what every device holds: rounded scratch, cuBLAS's and cuDNN's workspaces, tables. */
+  @ParameterizedTest
+  @CsvSource({"fast, 1", "tiny, 3"})
+  void theDeviceHoldsWhatThePlanTells(String memory, int parts) {
+    Recipe recipe = Workplace.RECIPES.load("adabin-resnet20-cifar10", List.of("data.batch=6", "data.evalBatch=6", "train.passes=fused", "train.memory=" + memory,
+        "train.gradientAccumulation=" + parts));
+    try (Backend backend = Workplace.open("cuda-emulated", Precision.FP32, true)) {
+      long before = EmulatedDriver.counter("live_bytes");
+      new Run(recipe, backend, 6).steps(1);
+      long held = EmulatedDriver.counter("live_bytes") - before, told = MemoryPlan.of(recipe, 6, ElementType.FLOAT32).bytes();
+      System.out.println(memory + " in " + parts + " parts: the device holds " + held + " bytes, the plan tells " + told);
+      assertTrue(held >= told + WORKSPACES && held <= told + WORKSPACES + (1 << 20), held + " bytes held, " + told + " told");
     }
   }
 }
