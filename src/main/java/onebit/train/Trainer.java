@@ -370,7 +370,6 @@ public final class Trainer {
     record.put("loaderStallShare", train.stallShare());
     record.put("skippedSteps", state.skipped);
     record.put("longestSnapshotMillis", snapshotMillis);
-    snapshotMillis = 0;
     record.putAll(surrogates().values());
     flips.measure(record);
     boolean best = result.top1() > state.bestTop1;

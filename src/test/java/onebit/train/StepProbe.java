@@ -101,8 +101,9 @@ final class StepProbe {
       wanted = Arrays.copyOfRange(labels, from, to);
     }
 
-    TrainStep.Outcome run() {
-      return step.start(x, wanted, recipe.optimizer().learningRate(), labels.length).outcome();
+    /** A step as one of so many images on all ranks. */
+    TrainStep.Outcome run(int globalImages) {
+      return step.start(x, wanted, recipe.optimizer().learningRate(), globalImages).outcome();
     }
 
     List<float[]> gradients() {
@@ -148,14 +149,14 @@ final class StepProbe {
     for (int r = 0; r < parts; r++) {
       int from = start(r, parts), to = start(r + 1, parts);
       Part whole = new Part(backend, from, to, simple);
-      TrainStep.Outcome outcome = whole.run();
+      TrainStep.Outcome outcome = whole.run(to - from);
       loss += outcome.loss() * (to - from) / n;
       top1 += outcome.top1();
       top5 += outcome.top5();
       List<float[]> own = whole.gradients();
       for (int i = 0; i < own.size(); i++) for (int k = 0; k < own.get(i).length; k++) mean.get(i)[k] += own.get(i)[k] * (to - from) / n;
     }
-    TrainStep.Outcome got = part.run();
+    TrainStep.Outcome got = part.run(n);
     require(Math.abs(loss - got.loss()) < 1e-5 * Math.abs(loss), "loss " + got.loss() + ", not " + loss);
     require(top1 == got.top1() && top5 == got.top5(), "hits " + got.top1() + ", not " + top1);
     double worst = 0;
@@ -177,7 +178,7 @@ final class StepProbe {
     for (int s = 0; s < steps; s++) {
       if (fused) agreement.shareRunningStatistics();
       agreement.requireEqual(s);
-      part.run();
+      part.run(n);
     }
     if (fused) agreement.shareRunningStatistics();
     agreement.requireEqual(steps);
