@@ -184,7 +184,7 @@ public final class TrainStep {
   }
 
   private Tensor forwardBackward(Tensor x, int globalImages) {
-    int n = x.shape().d0(), parts = parts(n, globalImages);
+    int n = x.shape().d0(), parts = parts(n, globalImages), all = ranks == null ? n : globalImages;
     Tensor out = null;
     if (penalty != null) backend.fill(penalty, 0);
     if (parts > 1) backend.fill(result, 0);
@@ -193,7 +193,7 @@ public final class TrainStep {
       Tensor seen = x;
       if (parts > 1) backend.point().rows(seen = part.first(images), x, from);
       model.share(n == 0 ? 1f / parts : (float) images / n);
-      out = forwardBackward(seen, labels[i].first(images), parts, globalImages);
+      out = forwardBackward(seen, labels[i].first(images), parts, all);
       for (Tensor each : penalties) backend.point().accumulate(penalty, each);
       if (parts == 1) continue;
       backend.point().accumulate(result, partResult);
