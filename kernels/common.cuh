@@ -6,7 +6,7 @@
 #include <cuda_runtime.h>
 #include <stdint.h>
 
-#define ONEBIT_KERNEL(threads) extern "C" __global__ void __launch_bounds__(threads)
+#define ONEBIT_KERNEL(...) extern "C" __global__ void __launch_bounds__(__VA_ARGS__)
 
 constexpr unsigned kFullWarp = 0xffffffffu;
 

@@ -5,6 +5,8 @@
 //   unit_backward_apply  gradY = gamma inverse (gradT - mean(gradT) - xhat mean(gradT xhat))
 //   unit_join            gradZ = g and the sums of the set: where no unit lies before
 //
+//   unit_join reads z; unit_backward has y and x, and computes z from them as unit_forward did
+//
 // Shapes     gradQ, z, gradT, gradY N,P,Q,C; over: gradient at a shortcut's result; partial [splits][4][C] double, ofSet [blocks][2] double
 //            images are float, or bfloat16 in the entries named _bf16; the rest is float
 // Launch     unit_backward block 128, grid (any number of splits, ceil(C / 64)); unit_join as channel_sums in common.cuh; unit_backward_apply block
@@ -20,11 +22,14 @@
 #ifndef ELEMENT
 #include "unit_passes.cuh"
 
+/** Blocks that a multiprocessor shall hold at once: as many as leave each the registers it needs. */
+template <class E> constexpr unsigned kBackwardBlocks = sizeof(E) == 2 ? 3 : 2;
+
 #define ELEMENT_FILE "unit_backward.cu"
 #include "each_element.cuh"
 #else
 
-ONEBIT_KERNEL(128) ENTRY(unit_backward)(const UnitBackward<ELEMENT> a) {
+ONEBIT_KERNEL(128, kBackwardBlocks<ELEMENT>) ENTRY(unit_backward)(const UnitBackward<ELEMENT> a) {
   __shared__ double room[kTileSums<4>];
   BackwardSums sums;
   unsigned c = tile_channel();
@@ -47,11 +52,11 @@ ONEBIT_KERNEL(256) ENTRY(unit_join)(const UnitBackward<ELEMENT> a) {
   for (unsigned row = blockIdx.y * blockDim.y + threadIdx.y; c < a.channels && row < a.rows; row += gridDim.y * blockDim.y) {
     if (wide == 1) {
       float g[1];
-      a.g.at(g, row, c, a.channels, a.p, a.q, ofSet);
+      a.g.of_stored(g, row, c, a.channels, a.p, a.q, ofSet);
       store_vector(a.gradT + row * a.channels + c, g);
     } else {
       float g[kSumChannels];
-      a.g.at(g, row, c, a.channels, a.p, a.q, ofSet);
+      a.g.of_stored(g, row, c, a.channels, a.p, a.q, ofSet);
       store_vector(a.gradT + row * a.channels + c, g);
     }
   }

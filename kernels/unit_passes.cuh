@@ -132,15 +132,14 @@ template <class E> struct Incoming {
   Binarization set;
   Shortcut<E> over;   // h, w, d: extents of the shortcut's result
 
+  /** g, at W channels of a row whose z are x. */
   template <unsigned W>
-  __device__ __forceinline__ void at(float (&g)[W], unsigned row, unsigned c, unsigned channels, int height, int width, double (&ofSet)[2],
-                                     Live live = kAll) const {
+  __device__ __forceinline__ void at(float (&g)[W], const float (&x)[W], unsigned row, unsigned c, unsigned channels, int height, int width,
+                                     double (&ofSet)[2], Live live = kAll) const {
     unsigned i = row * channels + c;
     if (gradQ) {
       Slope f{slopeKind, slopeA, slopeB};
-      float x[W];
       load_live(gradQ + i, g, live);
-      load_live(z + i, x, live);
       float a = 1, b = 0;
       if (set.kind == 2) a = set.alpha[0], b = set.beta[0];
       float inverse = 1 / a, weight = set.codeForm ? a : 1.0f, added = set.codeForm ? b : 0.0f;
@@ -164,6 +163,13 @@ template <class E> struct Incoming {
     } else if (over.kind == 2) {
       spread(g, row, c, channels, height, width, live);
     }
+  }
+
+  /** The same from the stored z. */
+  template <unsigned W> __device__ __forceinline__ void of_stored(float (&g)[W], unsigned row, unsigned c, unsigned channels, int p, int q, double (&ofSet)[2]) const {
+    float x[W] = {};
+    if (gradQ) load_vector(z + row * channels + c, x);
+    at(g, x, row, c, channels, p, q, ofSet);
   }
 
   /** g += what the windows over this pixel give back to it. */
@@ -234,14 +240,16 @@ template <class E> struct UnitBackward {
   FIELD(int, p);
   FIELD(int, q);
 
-  /** From y of 8 channels of a row: gradT, and what the row adds to the sums. */
+  /** From y of 8 channels of a row, which gives z once more: gradT, and what the row adds to the sums. */
   __device__ __forceinline__ void at(const float (&y)[8], unsigned row, unsigned c, Live live, BackwardSums& sums) const {
-    float back[8], t[8];
-    g.at(back, row, c, channels, p, q, sums.ofSet, live);
+    float back[8], t[8], z[8];
     NormOf<8> norm(unit.norm, c, live);
 #pragma unroll
     for (unsigned k = 0; k < 8; k++) t[k] = norm.apply(y[k], k);
     unit.shortcut.add(t, row, c, channels, p, q, live);
+#pragma unroll
+    for (unsigned k = 0; k < 8; k++) z[k] = k < live.count ? rounded<E>(unit.f.value(t[k], c + k)) : 0.0f;
+    g.at(back, z, row, c, channels, p, q, sums.ofSet, live);
 #pragma unroll
     for (unsigned k = 0; k < 8; k++) {
       if (k >= live.count) break;

@@ -1,6 +1,6 @@
 // unit_pool.cu -- what follows a real convolution: batch norm, nonlinearity and max pooling, with nothing kept but the convolution's result
 //
-//   t = batch norm(y), z = the largest f(t) of the window, chosen = which of the window it is, the first in row order
+//   t = batch norm(y), z = the largest f(t) of the window, chosen = which of the window it is, the first in row order; null where it has one pixel
 //   unit_pool_forward         z and chosen
 //   unit_pool_backward        gradGamma, gradBeta, gradPositive, gradNegative; the gradient of t is gathered from gradZ and never stored
 //   unit_pool_backward_apply  gradY, which may take the place of y
@@ -67,7 +67,7 @@ template <class E> struct UnitPoolBackward {
         unsigned char which = static_cast<unsigned char>((h - p * k.stride + k.pad) * k.size + w - q * k.stride + k.pad);
 #pragma unroll
         for (unsigned j = 0; j < W; j++) {
-          if (chosen[i + j] == which) g[j] += load(gradZ + i + j);
+          if (!chosen || chosen[i + j] == which) g[j] += load(gradZ + i + j);
         }
       }
     }
@@ -103,6 +103,7 @@ ONEBIT_KERNEL(256) ENTRY(unit_pool_forward)(const UnitPoolForward<ELEMENT> a) {
       }
     }
     store_vector(a.z + i, best);
+    if (!a.chosen) return;
 #pragma unroll
     for (unsigned j = 0; j < W; j++) a.chosen[i + j] = static_cast<unsigned char>(which[j]);
   });

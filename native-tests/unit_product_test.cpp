@@ -80,7 +80,7 @@ template <class E> void passes(const BitProduct& product, const Entries& of) {
       unit(forward)(da)(db)(2)(1)(rows)(channels)(p)(q);
       Fields backward = Fields()(to->gradT)(partial)(ofSet)(counters)(to->all[6])(to->all[7]);
       for (size_t i = 0; i < 6; i++) backward(to->all[i]);
-      backward(gq)(to->z)(3)(k)(t0)(da)(db)(2)(1)(x)(1)(p)(q)(channels)(1)(1);
+      backward(gq).none()(3)(k)(t0)(da)(db)(2)(1)(x)(1)(p)(q)(channels)(1)(1);
       if (fromY) backward(y);
       else backward.none();
       unit(backward)(rows)(channels)(p)(q);

@@ -33,7 +33,7 @@ TEST(unit_gives_bits_and_gradients_of_batch_norm_shortcut_and_maxout) {
       Fields forward = Fields()(bits)(z)(setCentre)(setDistance);
       run(entry<E>("unit_forward"), blocks(2), unit(forward)(da)(db)(2)(1)(rows)(channels)(p)(q));
       Fields backward = Fields()(gradT)(partial)(ofSet)(counters)(ga)(gb)(gGamma)(gBeta)(gPos)(gNeg)(meanG)(meanGx);
-      backward(dgq)(z)(3)(k)(t0)(da)(db)(2)(1)(dover)(1)(p)(q)(channels)(1)(1);
+      backward(dgq).none()(3)(k)(t0)(da)(db)(2)(1)(dover)(1)(p)(q)(channels)(1)(1);
       run(entry<E>("unit_backward"), {splits, (channels + 63) / 64, 128, 1, 0}, unit(backward)(rows)(channels)(p)(q));
       run(entry<E>("unit_backward_apply"), blocks(2),
           Fields()(gradY)(gradT)(dy)(meanG)(meanGx)(dgamma)(dbeta)(mean)(inverse)(size)(channels));

@@ -155,7 +155,7 @@ final class BinaryUnit {
     Tensor gradProduct = gradY.first(n);
     if (recomputes && !multipliesBits) convolution.convolveAgain(gradProduct);
     Unit unit = recomputes && multipliesBits ? unit(null, convolution.productAgain(n), true) : unit(gradProduct, null, true);
-    backend.fused().backward(gradProduct, gradT.first(n), gradients(norm, f), unit, incoming);
+    backend.fused().backward(gradProduct, gradT.first(n), gradients(norm, f), unit, incoming.ofUnit());
     norm.keepFixed();
     convolution.convolveBackward(gradQ.first(n), gradProduct);
     return gradQ.first(n);

@@ -63,10 +63,14 @@ final class RealUnit implements Layer {
     again = recomputes ? context.activations(product) : y;
     backend.owner("results of real units");
     z = context.activations(out);
-    chosen = context.room(out, ElementType.UINT8);
+    chosen = window.chooses() ? context.room(out, ElementType.UINT8) : null;
     backend.owner("gradients of real units");
     convolution.makeGradient(context);
     return out;
+  }
+
+  private Tensor chosen(int n) {
+    return chosen == null ? null : chosen.first(n);
   }
 
   private Unit unit(Tensor product, boolean training) {
@@ -81,7 +85,7 @@ final class RealUnit implements Layer {
     convolution.convolve(product, input);
     Unit unit = unit(product, training);
     if (training) norm.statistics(unit);
-    backend.fused().poolForward(out, chosen.first(n), unit, window);
+    backend.fused().poolForward(out, chosen(n), unit, window);
     return out;
   }
 
@@ -90,7 +94,7 @@ final class RealUnit implements Layer {
     int n = gradZ.shape().d0();
     Tensor product = again.first(n);
     if (recomputes) convolution.convolve(product, x);
-    backend.fused().poolBackward(product, BinaryUnit.gradients(norm, f), unit(product, true), gradZ, chosen.first(n), window);
+    backend.fused().poolBackward(product, BinaryUnit.gradients(norm, f), unit(product, true), gradZ, chosen(n), window);
     norm.keepFixed();
     return convolution.backward(product);
   }

@@ -71,9 +71,15 @@ public interface FusedOps {
   /**
    * The gradients that meet at z: gradQ at its binarized values (null if none is wanted), over at the result of a shortcut that starts at z.
    *
-   * <p>Over holds the gradient where a shortcut holds its source; kind SAME also takes any gradient at z itself.
+   * <p>Over holds the gradient where a shortcut holds its source; kind SAME also takes any gradient at z itself. z is null in a unit's backward,
+   * which computes it again.
    */
   record Incoming(Tensor gradQ, Tensor z, Binarization of, Binarizer slope, Tensor gradAlpha, Tensor gradBeta, Shortcut over) {
+    /** The same for the backward of the unit that made z. */
+    public Incoming ofUnit() {
+      return new Incoming(gradQ, null, of, slope, gradAlpha, gradBeta, over);
+    }
+
     /** Only a gradient at z. */
     public static Incoming plain(Tensor gradZ) {
       return new Incoming(null, null, Binarization.NONE, null, null, null, FusedOps.Shortcut.same(gradZ));
@@ -107,10 +113,15 @@ public interface FusedOps {
   /** A max pooling; one pixel at stride 1 is none. */
   record Window(int size, int stride, int pad) {
     public static final Window NONE = new Window(1, 1, 0);
+
+    /** Whether there is anything to choose among. */
+    public boolean chooses() {
+      return !equals(NONE);
+    }
   }
 
   /**
-   * z = the largest f(batchNorm(y)) of each window; chosen tells which of the window it is.
+   * z = the largest f(batchNorm(y)) of each window; chosen tells which of the window it is, and is null for a window of one pixel.
    *
    * <pre>
    * Shapes  y N,H,W,C; z N,P,Q,C; chosen N,P,Q,C UINT8: row * size + column in the window, the first of equals in row order

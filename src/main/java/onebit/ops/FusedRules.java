@@ -50,6 +50,11 @@ public final class FusedRules {
     if (unit.shortcut().kind() != Shortcut.Kind.NONE) throw new IllegalArgumentException(op + ": a pooled unit has no shortcut");
     if (window.size() > MOST_WINDOW) throw new IllegalArgumentException(op + ": window " + window.size() + "; it must be at most " + MOST_WINDOW);
     Shapes.requirePool(op, unit.y().shape(), z.shape(), window.size(), window.stride(), window.pad());
+    if (window.chooses() != (chosen != null)) {
+      throw new IllegalArgumentException(op + ": chosen is " + (chosen == null ? "null" : "given") + " for windows of " + window.size() + "; it must be "
+          + (window.chooses() ? "given" : "null"));
+    }
+    if (chosen == null) return;
     Shapes.requireEqual(op, "chosen", chosen, "z", z);
     Shapes.requireType(op, "chosen", chosen, ElementType.UINT8);
   }
@@ -93,12 +98,19 @@ public final class FusedRules {
     if (next.kind() == Binarization.Kind.LEARNED) Shapes.requireLearnedSet(op, next.alpha(), next.beta());
   }
 
-  /** The gradients that meet at z. */
-  public static void requireIncoming(String op, Tensor gradZ, Incoming g) {
+  /** The gradients that meet at a stored z. */
+  public static void requireJoin(String op, Tensor gradZ, Incoming g) {
+    if (g.gradQ() != null) {
+      if (g.z() == null) throw new IllegalArgumentException(op + ": gradQ is given without z");
+      Shapes.requireEqual(op, "gradQ", g.gradQ(), "z", g.z());
+    }
+    requireIncoming(op, gradZ, g);
+  }
+
+  private static void requireIncoming(String op, Tensor gradZ, Incoming g) {
     Shape shape = gradZ.shape();
     if (g.gradQ() != null) {
-      Shapes.requireEqual(op, "gradQ", g.gradQ(), "z", g.z());
-      Shapes.requireEqual(op, "z", g.z(), "its gradient", gradZ);
+      Shapes.requireEqual(op, "gradQ", g.gradQ(), "the gradient at z", gradZ);
       if (g.of().kind() == Binarization.Kind.LEARNED) {
         Shapes.requireLearnedSet(op, g.of().alpha(), g.of().beta());
         Shapes.requireLearnedSet(op, g.gradAlpha(), g.gradBeta());
@@ -115,6 +127,7 @@ public final class FusedRules {
     requireUnit(op, unit, y);
     Shapes.requireEqual(op, "gradY", gradY, "y", y);
     Shapes.requireEqual(op, "gradT", gradT, "y", y);
+    if (g.z() != null) throw new IllegalArgumentException(op + ": z is given; it must be null, for the unit computes it again");
     requireIncoming(op, gradT, g);
     Shapes.requirePerChannel(op, "gradGamma", to.gradGamma(), y);
     Shapes.requirePerChannel(op, "gradBeta", to.gradBeta(), y);

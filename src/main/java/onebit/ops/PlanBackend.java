@@ -216,11 +216,11 @@ public final class PlanBackend implements Backend {
     for (Object argument : arguments) bytes += bytes(argument, seen);
     for (int index : AGAIN.getOrDefault(op, new int[0])) bytes += again(arguments[index]);
     if (arguments.length > 4 && arguments[2] instanceof FusedOps.Unit unit && arguments[4] instanceof FusedOps.Running) {
-      bytes += again(unit.y() == null ? unit.product() : unit.y());
+      bytes += unit.y() == null ? again(unit.product().x()) : again(unit.y());
     }
     if (arguments.length > 4 && arguments[3] instanceof FusedOps.Unit unit && arguments[4] instanceof FusedOps.Incoming) {
-      // the second launch reads gradT, and y, whose place gradY takes, or the product that makes y
-      bytes += again(arguments[1]) + (unit.y() == null ? again(unit.product()) : 2 * again(unit.y()));
+      // the second launch reads gradT, and y, whose place gradY takes, or the bits that make y
+      bytes += again(arguments[1]) + (unit.y() == null ? again(unit.product().x()) : 2 * again(unit.y()));
     }
     traffic.merge(op, bytes, Long::sum);
     calls.merge(op, 1, Integer::sum);

@@ -133,7 +133,7 @@ class FusedOpsTest {
       Binarization next = test.learned ? new Binarization(Binarization.Kind.LEARNED, set, alpha, betaOfSet, test.codeForm) : Binarization.SIGN;
       ops.statistics(unit, new Running(runningMean, runningVar, 0.1f, EPSILON, true));
       ops.forward(bits, z, unit, next);
-      Incoming g = new Incoming(gradQ, z, next, slope, test.learned ? gradAlpha : null, test.learned ? gradBetaOfSet : null, over());
+      Incoming g = new Incoming(gradQ, null, next, slope, test.learned ? gradAlpha : null, test.learned ? gradBetaOfSet : null, over());
       ops.backward(gradY, gradT, new UnitGradients(gradGamma, gradBeta, test.maxout ? gradPositive : null, test.maxout ? gradNegative : null), unit, g);
     }
 
@@ -269,7 +269,7 @@ class FusedOpsTest {
 
           Unit unit = new Unit(fused.y, new Norm(fused.gamma, fused.beta, fused.mean, fused.inverse), Shortcut.NONE,
               maxout ? new Nonlinearity(null, fused.positive, fused.negative) : new Nonlinearity(Activation.RELU, null, null));
-          Tensor chosen = backend.create(out, ElementType.UINT8);
+          Tensor chosen = window.chooses() ? backend.create(out, ElementType.UINT8) : null;
           backend.fused().statistics(unit, new Running(fused.runningMean, fused.runningVar, 0.1f, EPSILON, true));
           backend.fused().poolForward(gotZ, chosen, unit, window);
           UnitGradients to = new UnitGradients(fused.gradGamma, fused.gradBeta, maxout ? fused.gradPositive : null, maxout ? fused.gradNegative : null);

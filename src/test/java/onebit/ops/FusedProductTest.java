@@ -2,10 +2,12 @@ package onebit.ops;
 
 import static onebit.ops.Fresh.assertRefused;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.stream.Stream;
 import onebit.binarize.AdaBin;
 import onebit.ops.FusedOps.Binarization;
 import onebit.ops.FusedOps.Incoming;
@@ -46,7 +48,7 @@ class FusedProductTest {
   private static final class Bench {
     final Backend backend;
     final Case test;
-    final Tensor mean, inverse, gamma, beta, runningMean, runningVar, x, positive, negative, alpha, betaOfSet, z, gradQ, gradT, gradY;
+    final Tensor mean, inverse, gamma, beta, runningMean, runningVar, x, positive, negative, alpha, betaOfSet, z, gradQ, over, gradT, gradY;
     final Tensor gradGamma, gradBeta, gradPositive, gradNegative, gradAlpha, gradBetaOfSet;
     final BinarySet next;
     final BitTensor bits;
@@ -79,6 +81,7 @@ class FusedProductTest {
       z = empty();
       bits = fresh.garbageBits(s.size() / c, c);
       gradQ = image(s, fresh.normal(s.size()));
+      over = image(s, fresh.normal(s.size()));
       gradT = empty();
       gradY = empty();
       gradGamma = fresh.garbage(c);
@@ -112,8 +115,8 @@ class FusedProductTest {
     }
 
     void backward(Tensor gradY, Unit unit) {
-      Incoming g = new Incoming(gradQ, z, next(), new AdaBin.TanhSlope(2, 1.5f), test.learned ? gradAlpha : null, test.learned ? gradBetaOfSet : null,
-          test.shortcut ? Shortcut.same(x) : Shortcut.NONE);
+      Incoming g = new Incoming(gradQ, null, next(), new AdaBin.TanhSlope(2, 1.5f), test.learned ? gradAlpha : null, test.learned ? gradBetaOfSet : null,
+          test.shortcut ? Shortcut.same(over) : Shortcut.NONE);
       backend.fused().backward(gradY, gradT, new UnitGradients(gradGamma, gradBeta, test.maxout ? gradPositive : null, test.maxout ? gradNegative : null), unit, g);
     }
 
@@ -192,11 +195,44 @@ class FusedProductTest {
     }
   }
 
+  /** The plan's bytes of an op are those its launches declare, but for values per channel that two launches read. */
+  @Test
+  void thePlanCountsTheBytesThatLaunchesDeclare() throws Exception {
+    String refusal = EmulatedDriver.refusal();
+    assumeTrue(refusal == null, refusal);
+    Case test = new Case(new ConvGeometry(2, 24, 24, 32, 32, 3, 3, 1, 1, 1, 1), Padding.ZERO, true, true, true);
+    try (Backend device = CudaBackend.emulated(BitProduct.AND, CudaMode.BFLOAT16)) {
+      for (boolean stored : new boolean[] {true, false}) {
+        PlanBackend plan = new PlanBackend(device.activations(), true);
+        long[] declared = new long[2];
+        for (Backend backend : new Backend[] {plan, device}) {
+          Bench b = new Bench(backend, test, 500);
+          Tensor y = stored ? b.empty() : null;
+          long before = declared();
+          backend.fused().forwardOf(b.bits, b.z, b.unit(y, b.product), b.next(), b.running());
+          long between = declared();
+          b.backward(stored ? y : b.gradY, stored ? b.unit(y, null) : b.unit(null, b.product));
+          declared = new long[] {between - before, declared() - between};
+        }
+        assertEquals(declared[0], plan.traffic().get("forwardOf"), 0.01 * declared[0], "forwardOf, y stored: " + stored);
+        assertEquals(declared[1], plan.traffic().get("backward"), 0.01 * declared[1], "backward, y stored: " + stored);
+      }
+    }
+  }
+
+  private static long declared() {
+    return Stream.of("xnor_conv2d_filters", "unit_forward_bf16", "unit_backward_bf16", "unit_backward_apply_bf16", "unit_product_statistics_bf16",
+        "unit_product_forward_bf16", "unit_product_backward_bf16", "unit_product_apply_bf16").mapToLong(entry -> EmulatedDriver.counter("declared_bytes:" + entry)).sum();
+  }
+
   @OnEveryBackend
   void aUnitWithoutResultAndProductIsRefusedInWords(Backend backend) {
     Bench b = new Bench(backend, CASES.get(1), 7);
     assertRefused("forwardOf: the unit has neither y nor a product that makes it", () -> backend.fused().forwardOf(b.bits, b.z, b.unit(null, null), b.next(), null));
     assertRefused("backward: the unit has neither y nor a product that makes it", () -> b.backward(b.gradY, b.unit(null, null)));
+    assertRefused("backward: z is given; it must be null, for the unit computes it again", () -> backend.fused().backward(b.gradY, b.gradT,
+        new UnitGradients(b.gradGamma, b.gradBeta, null, null), b.unit(b.gradY, null),
+        new Incoming(b.gradQ, b.z, Binarization.SIGN, new AdaBin.TanhSlope(2, 1.5f), null, null, Shortcut.NONE)));
     assertRefused("forward: the unit has no y", () -> backend.fused().forward(b.bits, b.z, b.unit(null, b.product), b.next()));
     Tensor small = new Fresh(backend, 8).garbage(Shape.image(1, 1, 1, 8));
     assertRefused("xnorConv2d: y has shape [1, 1, 1, 8], 8 values; [3, 1, 1, 8] wanted",

@@ -25,7 +25,7 @@ final class CpuFusedOps implements FusedOps {
   private final PointOps point;
   private final PoolOps pool;
   private final BinarizeOps binarize;
-  private final float[][] rooms = new float[4][0];
+  private final float[][] rooms = new float[5][0];
 
   CpuFusedOps(BitOps bits, CpuNormOps norm, PointOps point, PoolOps pool, BinarizeOps binarize) {
     this.bits = bits;
@@ -112,9 +112,9 @@ final class CpuFusedOps implements FusedOps {
   public void backward(Tensor gradY, Tensor gradT, UnitGradients to, Unit given, Incoming g) {
     FusedRules.requireBackward("backward", gradY, gradT, to, given, g);
     Unit unit = given.y() == null ? stored(given, room(3, gradY.shape())) : given;
-    Tensor gradZ = room(2, gradT.shape());
-    incoming(gradZ, g);
-    Tensor t = sum(unit);
+    Tensor gradZ = room(2, gradT.shape()), t = sum(unit), z = room(4, t.shape());
+    nonlinear(z, t, unit.f());
+    incoming(gradZ, g, z);
     nonlinearBackward(gradT, to, gradZ, t, unit.f());
     Norm n = unit.norm();
     norm.batchNormBackward(gradY, to.gradGamma(), to.gradBeta(), gradT, unit.y(), n.gamma(), n.mean(), n.inverse());
@@ -140,7 +140,7 @@ final class CpuFusedOps implements FusedOps {
     Tensor t = sum(unit), v = room(1, t.shape());
     nonlinear(v, t, unit.f());
     pool.maxPool(z, v, window.size(), window.stride(), window.pad());
-    choose(chosen, v, z.shape(), window);
+    if (window.chooses()) choose(chosen, v, z.shape(), window);
   }
 
   private static void choose(Tensor chosen, Tensor v, Shape out, Window k) {
@@ -168,7 +168,8 @@ final class CpuFusedOps implements FusedOps {
     FusedRules.requirePool("poolBackward", gradZ, chosen, unit, window);
     Shapes.requireEqual("poolBackward", "gradY", gradY, "y", unit.y());
     Tensor t = sum(unit), gradV = room(1, t.shape()), gradT = room(2, t.shape());
-    give(gradV, gradZ, chosen, window);
+    if (window.chooses()) give(gradV, gradZ, chosen, window);
+    else point.copy(gradV, gradZ);
     nonlinearBackward(gradT, to, gradV, t, unit.f());
     Norm n = unit.norm();
     norm.batchNormBackward(gradY, to.gradGamma(), to.gradBeta(), gradT, unit.y(), n.gamma(), n.mean(), n.inverse());
@@ -191,16 +192,16 @@ final class CpuFusedOps implements FusedOps {
 
   @Override
   public void join(Tensor gradZ, Incoming g) {
-    FusedRules.requireIncoming("join", gradZ, g);
-    incoming(gradZ, g);
+    FusedRules.requireJoin("join", gradZ, g);
+    incoming(gradZ, g, g.z());
   }
 
-  private void incoming(Tensor gradZ, Incoming g) {
+  private void incoming(Tensor gradZ, Incoming g, Tensor z) {
     boolean binary = g.gradQ() != null;
     if (binary && g.of().kind() == Binarization.Kind.LEARNED) {
-      binarize.learnedSetBackward(gradZ, g.gradAlpha(), g.gradBeta(), g.gradQ(), g.z(), g.of().alpha(), g.of().beta(), g.slope(), g.of().codeForm());
+      binarize.learnedSetBackward(gradZ, g.gradAlpha(), g.gradBeta(), g.gradQ(), z, g.of().alpha(), g.of().beta(), g.slope(), g.of().codeForm());
     } else if (binary) {
-      binarize.slope(gradZ, g.gradQ(), g.z(), g.slope());
+      binarize.slope(gradZ, g.gradQ(), z, g.slope());
     }
     Shortcut over = g.over();
     if (over.kind() == Shortcut.Kind.NONE) return;

@@ -178,7 +178,8 @@ final class CudaFusedOps implements FusedOps {
   @Override
   public void poolForward(Tensor z, Tensor chosen, Unit unit, Window window) {
     FusedRules.requirePool("poolForward", z, chosen, unit, window);
-    Kernel kernel = device.kernel("unit_pool_forward", z).element(z).tensor(chosen).element(unit.y());
+    Kernel kernel = device.kernel("unit_pool_forward", z).element(z);
+    orNull(kernel, chosen).element(unit.y());
     windows(nonlinearity(norm(kernel, unit.norm()), unit.f()), unit.y().shape(), z.shape(), window).integer(z.size()).integer(z.shape().channels())
         .each(z.size());
   }
@@ -196,13 +197,13 @@ final class CudaFusedOps implements FusedOps {
   /** struct UnitPoolBackward. */
   private Kernel poolBackward(Kernel kernel, Tensor gradY, DeviceMemory partial, UnitGradients to, Unit unit, Tensor gradZ, Tensor chosen, Window window) {
     int channels = gradY.shape().channels();
-    unitSums(kernel.element(gradY).memory(partial).memory(counters()), to, channels).element(gradZ).tensor(chosen).element(unit.y());
+    orNull(unitSums(kernel.element(gradY).memory(partial).memory(counters()), to, channels).element(gradZ), chosen).element(unit.y());
     return windows(nonlinearity(norm(kernel, unit.norm()), unit.f()), gradY.shape(), gradZ.shape(), window).integer(rows(gradY)).integer(channels);
   }
 
   @Override
   public void join(Tensor gradZ, Incoming g) {
-    FusedRules.requireIncoming("join", gradZ, g);
+    FusedRules.requireJoin("join", gradZ, g);
     DeviceMemory partial = sums.plan(rows(gradZ), gradZ.shape().channels(), SUMS);
     Kernel kernel = sums(device.kernel("unit_join", gradZ), partial, sums.blocks(), gradZ, g);
     for (int i = 0; i < 6; i++) kernel.address(0);

@@ -26,6 +26,7 @@ public final class EmulatedDriver {
   private final NativeLibraries.Loaded libraries;
   private final MethodHandle counter;
   private final MethodHandle lastError;
+  private final MethodHandle declareBytes;
 
   private EmulatedDriver(Path folder) throws IOException {
     this.folder = folder;
@@ -36,6 +37,8 @@ public final class EmulatedDriver {
     Linker linker = Linker.nativeLinker();
     SymbolLookup symbols = SymbolLookup.libraryLookup(driver, Arena.global());
     counter = linker.downcallHandle(symbols.find("hostcuda_counter").orElseThrow(), FunctionDescriptor.of(ValueLayout.JAVA_LONG, ValueLayout.ADDRESS));
+    declareBytes = linker.downcallHandle(symbols.find("hostcuda_declare_bytes").orElseThrow(),
+        FunctionDescriptor.ofVoid(ValueLayout.ADDRESS, ValueLayout.JAVA_LONG));
     lastError = linker.downcallHandle(symbols.find("hostcuda_last_error").orElseThrow(), FunctionDescriptor.of(ValueLayout.ADDRESS));
   }
 
@@ -104,6 +107,19 @@ public final class EmulatedDriver {
       return (long) device.counter.invokeExact(arena.allocateFrom(name));
     } catch (Throwable e) {
       throw new IllegalStateException("cuda-emulated: the counter " + name + " could not be read", e);
+    }
+  }
+
+  /** Adds to the counter declared_bytes:ENTRY what a launch reads and writes; entry is a name that ends in 0. */
+  static void declare(MemorySegment entry, long bytes) {
+    EmulatedDriver device;
+    synchronized (EmulatedDriver.class) {
+      device = opened;
+    }
+    try {
+      device.declareBytes.invokeExact(entry, bytes);
+    } catch (Throwable e) {
+      throw new IllegalStateException("cuda-emulated: " + bytes + " bytes could not be declared", e);
     }
   }
 

@@ -14,7 +14,8 @@ import onebit.tensor.Tensor;
 /**
  * One kernel with room for its arguments: each is appended in the order of its parameters, then {@code launch} runs it.
  *
- * <p>The room is reused, so a launch allocates nothing.
+ * <p>The room is reused, so a launch allocates nothing. On the emulated device a launch declares the bytes of the tensors and bits among its arguments,
+ * each as often as it is given; scratch is not among them.
  */
 final class Kernel {
   private static final int SLOTS = 96;
@@ -25,8 +26,10 @@ final class Kernel {
   private final ElementType elements;
   private final CUfunction function;
   private final MemorySegment values;
+  private final MemorySegment entry;
   private final Pointer parameters;
   private int used;
+  private long bytes;
   private int allowedShared = FREE_SHARED_BYTES;
 
   /** elements: what the entry reads and writes where its parameters are of type ELEMENT. */
@@ -36,6 +39,7 @@ final class Kernel {
     this.elements = elements;
     this.function = function;
     MemorySegment room = Arena.ofAuto().allocate(16L * SLOTS, 8);
+    entry = Arena.ofAuto().allocateFrom(name);
     values = room.asSlice(0, 8L * SLOTS);
     MemorySegment table = room.asSlice(8L * SLOTS, 8L * SLOTS);
     for (int i = 0; i < SLOTS; i++) table.setAtIndex(ValueLayout.JAVA_LONG, i, values.address() + 8L * i);
@@ -45,12 +49,14 @@ final class Kernel {
   /** A tensor whose type is the same in every entry: parameters, statistics, labels. */
   Kernel tensor(Tensor tensor) {
     if (tensor.type() == ElementType.BFLOAT16) throw wrongType(tensor, ElementType.FLOAT32);
+    bytes += (long) tensor.size() * tensor.type().bytes();
     return memory(device.memory(tensor));
   }
 
   /** A tensor of the kernel's elements: activations and their gradients. */
   Kernel element(Tensor tensor) {
     if (tensor.type() != elements) throw wrongType(tensor, elements);
+    bytes += (long) tensor.size() * tensor.type().bytes();
     return memory(device.memory(tensor));
   }
 
@@ -60,6 +66,7 @@ final class Kernel {
   }
 
   Kernel bits(BitTensor bits) {
+    bytes += 4L * bits.rows() * CudaBitOps.words(bits.bits());
     return memory(device.memory(bits));
   }
 
@@ -99,7 +106,8 @@ final class Kernel {
 
   void launch(int gridX, int gridY, int blockX, int blockY, int sharedBytes) {
     int given = used;
-    used = 0;
+    if (device.isEmulated()) EmulatedDriver.declare(entry, bytes);
+    clear();
     if (gridX == 0 || gridY == 0) return;
     device.enter();
     if (sharedBytes > allowedShared) {
@@ -120,5 +128,6 @@ final class Kernel {
   /** Forgets the arguments given so far; for an op that is refused half way. */
   void clear() {
     used = 0;
+    bytes = 0;
   }
 }

@@ -25,7 +25,7 @@ class KernelIndexTest {
   /** Entry points of one kernel file: those written out, once or for both element types, and those made by a macro of their own. */
   static TreeSet<String> entries(String text) {
     TreeSet<String> names = new TreeSet<>();
-    Matcher both = Pattern.compile("ONEBIT_KERNEL\\(\\d+\\) ENTRY\\(([a-z]\\w*)\\)\\(").matcher(text);
+    Matcher both = Pattern.compile("ONEBIT_KERNEL\\(\\d+(?:, [^)]+)?\\) ENTRY\\(([a-z]\\w*)\\)\\(").matcher(text);
     while (both.find()) names.addAll(List.of(both.group(1), both.group(1) + "_bf16"));
     Matcher written = Pattern.compile("ONEBIT_KERNEL\\(\\d+\\) ([a-z]\\w*)\\(").matcher(text);
     while (written.find()) names.add(written.group(1));
