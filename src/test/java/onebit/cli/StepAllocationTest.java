@@ -19,7 +19,8 @@ import org.junit.jupiter.params.provider.CsvSource;
 /**
  * What a training step on the CPU allocates on the Java heap, over all of its threads, once its loops are compiled.
  *
- * <p>Until then the interpreter makes an object of every vector and of every array handed to OpenBLAS; the compiler leaves them all out.
+ * <p>Until then the interpreter makes an object of every vector and of every array handed to OpenBLAS; the compiler leaves them all out. It has
+ * a JVM of its own: where other tests handed other kinds of memory to native code before, the compiler keeps those objects.
  */
 class StepAllocationTest {
   /** Room for the outcome of a step, which takes 208 bytes; no op, layer or parameter may add to it. */
