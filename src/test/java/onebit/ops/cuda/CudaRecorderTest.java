@@ -127,4 +127,19 @@ class CudaRecorderTest {
     for (int i = 0; i < 8; i++) before = backend.readLater(first);
     assertThrows(IllegalStateException.class, () -> backend.readLater(first));
   }
+
+  @Test
+  void aBatchIsNotOverwrittenBeforeItsLastReaderIsDone() {
+    Shape shape = Shape.image(2, 4, 4, 1);
+    Inlet inlet = backend.inlet(shape);
+    Tensor[] seen = new Tensor[8];
+    for (int i = 0; i < seen.length; i++) seen[i] = backend.create(shape);
+    EmulatedDevice.lazy(true);
+    byte[] pixels = new byte[shape.size()];
+    for (int i = 0; i < seen.length; i++) {   // the host waits for copies, whose room it takes again, but never for the work behind them
+      java.util.Arrays.fill(pixels, (byte) (i + 1));
+      backend.point().normalize(seen[i], inlet.next(pixels, 2), new float[] {0}, new float[] {1 / 255f});
+    }
+    for (int i = 0; i < seen.length; i++) assertEquals(i + 1, backend.read(seen[i])[31], 1e-4f, "batch " + i);
+  }
 }
