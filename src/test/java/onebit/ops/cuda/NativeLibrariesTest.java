@@ -97,21 +97,24 @@ class NativeLibrariesTest {
     assertTrue(Files.isSymbolicLink(folder) && Files.exists(folder, LinkOption.NOFOLLOW_LINKS));
   }
 
+  /** Eight of them once; -Donebit.test.starts=16 -Donebit.test.rounds=50 asks for more. */
   @Test
-  void eightJvmsStartingAtOnceOnACleanCacheAllLoadAndIgnoreWhatLiesInTheTemporaryFolder() throws Exception {
+  void jvmsStartingAtOnceOnACleanCacheAllLoadAndIgnoreWhatLiesInTheTemporaryFolder() throws Exception {
     Path device = EmulatedDevice.build("normal", "emulated_device_test", NO_KERNELS);
     Path planted = Files.createDirectory(temporary.resolve("tmp"));
     for (String library : List.of("JCudaDriver", "JCublas2", "JCudnn")) {
       Files.writeString(planted.resolve("lib" + library + "-12.6.0-linux-x86_64.so"), "planted");
     }
-    List<Process> running = new ArrayList<>();
-    for (int i = 0; i < 8; i++) {
-      running.add(probe(temporary.resolve("clean"), List.of("-Djava.io.tmpdir=" + planted), device.toString()));
-    }
-    for (Process process : running) {
-      String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
-      assertEquals(0, process.waitFor(), output);
-      assertTrue(output.contains("driver 0 cublas 120600 cudnn 8907 notes []"), output);
+    for (int round = 0; round < Integer.getInteger("onebit.test.rounds", 1); round++) {
+      List<Process> running = new ArrayList<>();
+      for (int i = 0; i < Integer.getInteger("onebit.test.starts", 8); i++) {
+        running.add(probe(temporary.resolve("clean" + round), List.of("-Djava.io.tmpdir=" + planted), device.toString()));
+      }
+      for (Process process : running) {
+        String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+        assertEquals(0, process.waitFor(), output);
+        assertTrue(output.contains("driver 0 cublas 120600 cudnn 8907 notes []"), output);
+      }
     }
   }
 
