@@ -265,7 +265,7 @@ std::string checkFences(bool all) {
     }
     size_t looked = 0;
     for (auto f = m.quarantine[d].rbegin(); f != m.quarantine[d].rend() && (all || looked < 64); ++f, looked++) {
-      std::string damage = m.writesAfterFree(*f, std::min<size_t>(all ? 4096 : 64, f->bytes));
+      std::string damage = m.writesAfterFree(*f, all ? Memory::sample(f->bytes) : std::min<size_t>(64, f->bytes));
       if (!damage.empty()) return damage;
     }
   }
