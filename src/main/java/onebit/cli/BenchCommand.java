@@ -11,12 +11,12 @@ import picocli.CommandLine.Spec;
     mixinStandardHelpOptions = true,
     synopsisSubcommandLabel = "COMMAND",
     description = "Measures: each benchmark runs its peer in the same run and says medians and spread.",
-    subcommands = {BenchGemm.class, BenchConv.class, BenchStep.class, BenchLoader.class, BenchScale.class})
+    subcommands = {BenchGemm.class, BenchConv.class, BenchStep.class, BenchFeed.class, BenchLoader.class, BenchScale.class})
 final class BenchCommand implements Runnable {
   @Spec private CommandSpec spec;
 
   @Override
   public void run() {
-    throw new CommandLine.ParameterException(spec.commandLine(), "which benchmark: gemm, conv, step, loader or scale");
+    throw new CommandLine.ParameterException(spec.commandLine(), "which benchmark: gemm, conv, step, feed, loader or scale");
   }
 }

@@ -5,7 +5,8 @@ import java.io.UncheckedIOException;
 import java.util.List;
 
 /**
- * The batches of one epoch in the sampler's order, prepared ahead by worker threads in a ring of buffers.
+ * The batches of one epoch in the sampler's order, prepared ahead by worker threads in a ring of buffers; all threads work on the same batch,
+ * each on a piece of it.
  *
  * <p>{@link #start} begins an epoch at a batch, {@link #next} hands out batches until it returns null, and a loader is
  * started again for the next epoch with the same threads and buffers. What a batch holds depends on (seed, epoch, batch)
@@ -17,11 +18,13 @@ import java.util.List;
  *
  * <pre>
  * Units   stall time in nanoseconds during which {@code next} waited for a batch; its share is of the time since {@code start}
- * Cost    memory: (threads + 2) batches
+ * Cost    memory: 4 batches, more only where a batch has fewer pieces of {@value #PIECE} images than half the threads
  * </pre>
  */
 public final class Loader implements AutoCloseable {
-  private static final int READS = 3, REPLACEMENTS = 20;
+  private static final int READS = 3, REPLACEMENTS = 20, LEAST_RING = 4;
+  /** Images that a thread makes at a time. */
+  private static final int PIECE = 16;
   private static final long PAUSE_MILLIS = 50;
 
   /** How long one wait for a batch may last before it is told. */
@@ -32,14 +35,19 @@ public final class Loader implements AutoCloseable {
   private final LoaderWatch watch;
   private final List<Augmentation> steps;
   private final ImageBatch[] ring;
-  private final Throwable[] failures;
-  /** The batch that each place of the ring holds, or -1 where it is free. */
+  private final int pieces;
+  /** What went wrong in each piece of each place of the ring. */
+  private final Throwable[][] failures;
+  /** The batch that each place of the ring holds, or -1 where it is free or not yet whole. */
   private final int[] holds;
+  /** Pieces that each place of the ring still lacks. */
+  private final int[] lacks;
   private final Thread[] workers;
 
   private int[] order = new int[0];
   private int epoch;
   private int nextToFill;
+  private int nextPiece;
   private int nextToHand;
   private int filling;
   private boolean closed;
@@ -71,9 +79,11 @@ public final class Loader implements AutoCloseable {
     this.sampler = sampler;
     this.steps = List.copyOf(steps);
     this.watch = watch;
-    ring = new ImageBatch[threads + 2];
-    failures = new Throwable[ring.length];
+    pieces = (sampler.localBatch() + PIECE - 1) / PIECE;
+    ring = new ImageBatch[Math.max(LEAST_RING, 2 + (threads + pieces - 1) / pieces)];
+    failures = new Throwable[ring.length][pieces];
     holds = new int[ring.length];
+    lacks = new int[ring.length];
     for (int i = 0; i < ring.length; i++) {
       ring[i] = new ImageBatch(
           sampler.localBatch(), Augmenter.height(steps, dataset), Augmenter.width(steps, dataset), dataset.channels());
@@ -104,8 +114,8 @@ public final class Loader implements AutoCloseable {
     order = sampler.order(epoch);
     this.epoch = epoch;
     java.util.Arrays.fill(holds, -1);
-    java.util.Arrays.fill(failures, null);
     nextToFill = fromBatch;
+    nextPiece = 0;
     nextToHand = fromBatch;
     failed = false;
     startNanos = System.nanoTime();
@@ -141,8 +151,8 @@ public final class Loader implements AutoCloseable {
       if (interrupted) Thread.currentThread().interrupt();
       requireOpen();
     }
-    if (failures[at] != null) {
-      Throwable failure = failures[at];
+    for (Throwable failure : failures[at]) {
+      if (failure == null) continue;
       failed = true;
       nextToFill = sampler.batches();
       if (failure instanceof IOException e) throw new UncheckedIOException(e.getMessage(), e);
@@ -201,6 +211,7 @@ public final class Loader implements AutoCloseable {
     Augmenter augmenter = new Augmenter(steps, sampler.seed());
     while (true) {
       int batch;
+      int piece;
       int[] epochOrder;
       int batchEpoch;
       synchronized (this) {
@@ -209,29 +220,37 @@ public final class Loader implements AutoCloseable {
           pause(0);
         }
         if (closed) return;
-        batch = nextToFill++;
+        batch = nextToFill;
+        piece = nextPiece++;
+        if (piece == 0) lacks[batch % ring.length] = pieces;
+        if (nextPiece == pieces) {
+          nextPiece = 0;
+          nextToFill++;
+        }
         epochOrder = order;
         batchEpoch = epoch;
         filling++;
       }
-      Throwable failure = fill(augmenter, batch, batchEpoch, epochOrder);
+      Throwable failure = fill(augmenter, batch, piece, batchEpoch, epochOrder);
       synchronized (this) {
-        failures[batch % ring.length] = failure;
-        holds[batch % ring.length] = batch;
-        filling--;
-        notifyAll();
+        int at = batch % ring.length;
+        failures[at][piece] = failure;
+        if (--lacks[at] == 0) {
+          ring[at].count(sampler.to(batch) - sampler.from(batch));
+          holds[at] = batch;
+          notifyAll();
+        }
+        if (--filling == 0) notifyAll();
       }
     }
   }
 
-  private Throwable fill(Augmenter augmenter, int batch, int batchEpoch, int[] epochOrder) {
+  private Throwable fill(Augmenter augmenter, int batch, int piece, int batchEpoch, int[] epochOrder) {
     ImageBatch into = ring[batch % ring.length];
-    int from = sampler.from(batch);
-    int to = sampler.to(batch);
+    int from = sampler.from(batch), images = sampler.to(batch) - from;
     int bytes = into.imageBytes();
-    for (int position = from; position < to; position++) {
-      int index = epochOrder[position];
-      int image = position - from;
+    for (int image = piece * PIECE; image < Math.min(images, (piece + 1) * PIECE); image++) {
+      int index = epochOrder[from + image];
       try {
         int shown = show(augmenter, index, batchEpoch, into.pixels(), image * bytes, bytes);
         into.labels()[image] = dataset.label(shown);
@@ -242,7 +261,6 @@ public final class Loader implements AutoCloseable {
         return new IllegalStateException(named(index, batchEpoch, e), e);
       }
     }
-    into.count(to - from);
     return null;
   }
 

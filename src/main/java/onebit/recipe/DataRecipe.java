@@ -9,7 +9,7 @@ import onebit.recipe.keys.Range;
  *
  * <pre>
  * Units     mean and std per channel of pixel values in 0..1; evalResize is the shorter side in pixels (0 = no resize), evalCrop the
- *           centre square (0 = the whole image); workers are threads (0 = one per core)
+ *           centre square (0 = the whole image); workers are threads (0 = one per core, at most 32)
  * </pre>
  */
 public record DataRecipe(

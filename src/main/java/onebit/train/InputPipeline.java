@@ -20,13 +20,13 @@ import onebit.recipe.Recipes;
 
 /** Data sets and loaders as a recipe describes them. */
 public final class InputPipeline {
-  private static final int GENERATED_IMAGES = 512;
+  private static final int GENERATED_IMAGES = 512, MOST_WORKERS = 32;
 
   private InputPipeline() {}
 
-  /** The number of loader threads: as the recipe says, else one per core up to four. */
-  private static int workers(DataRecipe data) {
-    return data.workers() > 0 ? data.workers() : Math.clamp(Runtime.getRuntime().availableProcessors(), 1, 4);
+  /** The number of loader threads: as the recipe says, else one per core up to {@value #MOST_WORKERS}. */
+  static int workers(DataRecipe data) {
+    return data.workers() > 0 ? data.workers() : Math.clamp(Runtime.getRuntime().availableProcessors(), 1, MOST_WORKERS);
   }
 
   /**

@@ -3,6 +3,7 @@ package onebit.train;
 import java.util.List;
 import java.util.SplittableRandom;
 import onebit.dist.Communicator;
+import onebit.dist.SingleProcess;
 import onebit.models.Model;
 import onebit.ops.Backend;
 import onebit.optim.Optimizer;
@@ -11,7 +12,8 @@ import onebit.tensor.Shape;
 import onebit.tensor.Tensor;
 
 /**
- * Times of one rank at a fixed batch per process: the step alone, the step of all ranks together, and the mean of the gradients alone.
+ * Times of one rank at a fixed batch per process: the step alone, the step of all ranks together, and the mean of the gradients alone. One rank of an
+ * engine for several, such as NCCL, goes through all its calls.
  *
  * <pre>
  * Units   the least of the timed steps in seconds, which other programs on the machine disturb least; gradientBytes on their way per step; buckets: collectives they travel in
@@ -22,18 +24,18 @@ public record ScalingMeasurement(int ranks, double compute, double step, double 
   public static ScalingMeasurement of(Recipe recipe, Backend backend, Communicator communicator, int batch, int warmup, int steps) {
     var data = recipe.data();
     Shape shape = Shape.image(batch, data.height(), data.width(), data.channels());
-    Model model = new Model(recipe.network(), recipe.method(), shape, data.classes(), backend, recipe.train().seed());
+    Model model = new Model(recipe.network(), recipe.method(), shape, data.classes(), backend, recipe.train().seed(), recipe.train().execution());
     Optimizer optimizer = Optimizers.of(recipe.optimizer(), backend, model.parameters());
     TrainStep step = new TrainStep(backend, model, optimizer, batch, data.classes(), recipe.train().labelSmoothing());
     SplittableRandom random = new SplittableRandom(1 + communicator.rank());
     float[] images = new float[shape.size()];
     for (int i = 0; i < images.length; i++) images[i] = (float) random.nextGaussian();
-    Tensor x = backend.create(shape);
+    Tensor x = backend.create(shape, backend.activations());
     backend.write(x, images);
     int[] labels = random.ints(batch, 0, data.classes()).toArray();
     double rate = recipe.optimizer().learningRate() * 0.01;
     double alone = least(communicator, backend, warmup, steps, () -> step.run(x, labels, rate));
-    if (communicator.size() == 1) return new ScalingMeasurement(1, alone, alone, 0, bytes(model, recipe), 0);
+    if (communicator instanceof SingleProcess) return new ScalingMeasurement(1, alone, alone, 0, bytes(model, recipe), 0);
     StepReduction reduction = new StepReduction(communicator, model, recipe.dist());
     double reduce = least(communicator, backend, warmup, steps, reduction::sendAll);
     step.together(reduction);

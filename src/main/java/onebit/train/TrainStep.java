@@ -129,12 +129,12 @@ public final class TrainStep {
     optimizer.learningRate(learningRate);
     if (!Objects.equals(recordedWith, model.surrogates())) recorder.forget();
     recordedWith = model.surrogates();
-    recorder.run(new Input(x.memory(), x.shape(), globalImages), () -> pass(x, globalImages));
+    recorder.run(new Input(x.memory(), x.shape(), globalImages, ranks), () -> pass(x, globalImages));
     return running();
   }
 
-  /** What decides the work of a step beside the model: where its images lie, and how many they are, here and on all ranks. */
-  private record Input(Object memory, Shape shape, int globalImages) {}
+  /** What decides the work of a step beside the model: where its images lie, how many they are, here and on all ranks, and who reduces gradients. */
+  private record Input(Object memory, Shape shape, int globalImages, StepReduction ranks) {}
 
   /** What the device does in a step; nothing here depends on a value that the host would have to read. */
   private void pass(Tensor x, int globalImages) {

@@ -59,7 +59,9 @@ class CommandLineTest {
     "data prepare no-such-set, no-such-set",
     "data prepare imagenet, ILSVRC2012_img_train.tar",
     "data prepare imagenet --train pom.xml --val pom.xml --short-side big, must be a number of pixels",
-    "data prepare mnist --threads 2, are for imagenet"
+    "data prepare mnist --threads 2, are for imagenet",
+    "bench feed default --steps 0, steps must be >= 1",
+    "bench feed adabin-resnet20-cifar10 --set data.name=folder, needs its folder"
   })
   void wrongWordsExitWith2AndNameTheWord(String line, String named) {
     Said said = run(line.split(" "));

@@ -99,6 +99,35 @@ class LoaderTest {
     }
   }
 
+  @Test void severalThreadsMakeThePiecesOfOneBatch() {
+    Sampler sampler = new Sampler(3, 203, 40, true, false, 0, 1);
+    Probe probe = new Probe(203);
+    int[] order = sampler.order(2);
+    try (Loader one = new Loader(probe, sampler, Augmentation.cifar(), 1); Loader five = new Loader(probe, sampler, Augmentation.cifar(), 5)) {
+      List<String> whole = epoch(one, 2, 0);
+      assertEquals(6, whole.size());
+      assertEquals(whole, epoch(five, 2, 0));
+      assertEquals(whole.subList(4, 6), epoch(five, 2, 4));
+      five.start(2, 0);
+      int seen = 0;
+      for (ImageBatch b = five.next(); b != null; b = five.next()) for (int i = 0; i < b.count(); i++) assertEquals(order[seen++], b.sampleIds()[i]);
+      assertEquals(203, seen);
+      probe.broken = order[3 * 40 + 33];
+      five.start(2, 1);
+      assertNotNull(five.next());
+      assertNotNull(five.next());
+      assertTrue(assertThrows(UncheckedIOException.class, five::next).getMessage().contains("sample " + probe.broken));
+      probe.broken = -1;
+      assertEquals(whole, epoch(five, 2, 0));
+    }
+    probe.delayNanos = 500_000;
+    try (Loader eight = new Loader(probe, Sampler.training(3, 203, 128), List.of(), 8)) {
+      eight.start(0, 0);
+      assertNotNull(eight.next());
+      assertTrue(eight.stallNanos() < 128 * 500_000L, eight.stallNanos() + " ns: as long as one thread needs for the whole batch");
+    }
+  }
+
   @Test void aBatchHoldsTheSamplersImagesAndTheirLabels() throws IOException {
     Sampler sampler = new Sampler(9, 50, 8, true, true, 1, 2);
     Probe probe = new Probe(50);

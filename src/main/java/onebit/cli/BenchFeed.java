@@ -1,0 +1,102 @@
+package onebit.cli;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.concurrent.Callable;
+import onebit.data.JpegLibraries;
+import onebit.ops.Backend;
+import onebit.recipe.Recipe;
+import onebit.report.Json;
+import onebit.train.FeedMeasurement;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+
+/** {@code onebit bench feed}. */
+@Command(
+    name = "feed",
+    mixinStandardHelpOptions = true,
+    sortOptions = false,
+    description = {"Does the loader keep up with the step? Times training steps of a recipe in turn on images that lie on the device, on images copied there",
+        "before each step, and on those of the real loader, and the loader alone. The data set is read again and again; a few hundred photos do."})
+final class BenchFeed implements Callable<Integer> {
+  /** Speed on real data over that on images that lie on the device. */
+  private static final double BAR = 0.9;
+
+  @Parameters(index = "0", arity = "0..1", defaultValue = "adabin-resnet18-imagenet", paramLabel = "RECIPE", description = "Recipe (default: ${DEFAULT-VALUE}).")
+  private String name;
+
+  @Option(names = "--data", paramLabel = "DIR", description = "Folder of the data set (default: data/NAME).")
+  private Path data;
+
+  @Option(names = "--rounds", paramLabel = "N", defaultValue = "3", description = "Rounds of all four (default: ${DEFAULT-VALUE}).")
+  private int rounds;
+
+  @Option(names = "--steps", paramLabel = "N", defaultValue = "30", description = "Timed steps of a round (default: ${DEFAULT-VALUE}).")
+  private int steps;
+
+  @Option(names = "--warmup", paramLabel = "N", defaultValue = "10", description = "Steps before them (default: ${DEFAULT-VALUE}).")
+  private int warmup;
+
+  @Option(names = "--set", paramLabel = "KEY=VALUE", description = "Overrides a recipe key by its dotted name; repeatable.")
+  private List<String> overrides = new ArrayList<>();
+
+  @Option(names = "--device", paramLabel = "NAME", defaultValue = "cpu", description = "Where to compute: " + Workplace.DEVICES + " (default: ${DEFAULT-VALUE}).")
+  private String device;
+
+  @Option(names = "--no-graph", description = "Ask a device for every step call by call, instead of replaying a CUDA graph of the whole step.")
+  private boolean noGraph;
+
+  @Option(names = "--precision", paramLabel = "NAME", description = Workplace.PRECISIONS)
+  private String precision;
+
+  @Option(names = "--tuning", paramLabel = "FILE|off", defaultValue = "off", description = "As in 'onebit train' (default: ${DEFAULT-VALUE}).")
+  private String tuning;
+
+  @Option(names = "--json", description = "Print the result as one JSON object on the last line.")
+  private boolean json;
+
+  @Override
+  public Integer call() throws IOException {
+    FeedMeasurement.Plan plan = new FeedMeasurement.Plan(rounds, warmup, steps);
+    Recipe recipe = Workplace.RECIPES.load(name, Workplace.withPrecision(overrides, precision));
+    Path folder = Workplace.dataFolder(recipe, data);
+    FeedMeasurement m;
+    List<String> facts;
+    try (Backend backend = Workplace.open(device, recipe)) {
+      backend.replay(!noGraph);
+      facts = backend.describe();
+      if (!tuning.equals("off")) TuningFile.use(Path.of(tuning), backend, recipe.train().deterministic(), true, System.err::println);
+      m = FeedMeasurement.of(recipe, folder, backend, plan);
+    }
+    int batch = recipe.data().batch();
+    Map<String, Object> members = new LinkedHashMap<>();
+    members.put("recipe", name);
+    members.put("batch", batch);
+    members.put("images", m.images());
+    members.put("workers", m.workers());
+    members.put("residentImagesPerSecond", m.resident());
+    members.put("copiedImagesPerSecond", m.copied());
+    members.put("fedImagesPerSecond", m.fed());
+    members.put("loaderImagesPerSecond", m.loader());
+    members.put("ratio", m.fed() / m.resident());
+    members.put("loaderStallShare", m.stallShare());
+    members.put("badImages", m.bad());
+    if (json) {
+      System.out.println(Json.object(members));
+      return 0;
+    }
+    System.out.printf(Locale.ROOT, "%s, batch %d, %,d images read again and again by %d threads, %d rounds of %d steps, medians, images/s%n", name, batch, m.images(), m.workers(), rounds, steps);
+    System.out.printf(Locale.ROOT, "  on the device %,.0f; copied there each step %,.0f (%.3f); from the loader %,.0f (%.3f); the loader alone %,.0f%n", m.resident(), m.copied(),
+        m.copied() / m.resident(), m.fed(), m.fed() / m.resident(), m.loader());
+    System.out.printf(Locale.ROOT, "  the loader's stall share %.1f %%; real data at least %.1f of the speed on the device: %s%s%n", 100 * m.stallShare(), BAR,
+        m.fed() >= BAR * m.resident() ? "yes" : "no", m.bad() == 0 ? "" : "; " + m.bad() + " images could not be decoded");
+    System.out.println(String.join("; ", facts) + "\n" + String.join("\n", JpegLibraries.findings()));
+    return 0;
+  }
+}

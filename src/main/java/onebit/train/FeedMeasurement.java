@@ -1,0 +1,168 @@
+package onebit.train;
+
+import com.google.common.math.Quantiles;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.function.Supplier;
+import onebit.data.Box;
+import onebit.data.Dataset;
+import onebit.data.ImageBatch;
+import onebit.data.Loader;
+import onebit.data.LoaderWatch;
+import onebit.data.Picture;
+import onebit.data.Split;
+import onebit.ops.Backend;
+import onebit.recipe.Recipe;
+import onebit.tensor.Tensor;
+
+/**
+ * Images per second of training steps fed in three ways, in turn, and of the loader alone.
+ *
+ * <p>Steps follow each other as in training: the outcome of one is taken while the next runs. The data set is read again and again, so that no
+ * epoch ends within a round. A round of the loader starts with nothing prepared and is timed after the warm-up.
+ *
+ * <pre>
+ * Units   resident: one batch that lies on the device; copied: one batch copied there before each step; fed: batches of the loader; loader: no
+ *         steps at all; each a median over rounds; stallShare: the part of the fed rounds' time spent waiting for the loader; bad: images not decoded
+ * </pre>
+ */
+public record FeedMeasurement(double resident, double copied, double fed, double loader, double stallShare, int images, int workers, int bad) {
+  /** The rounds and their steps. */
+  public record Plan(int rounds, int warmup, int steps) {
+    public Plan {
+      if (rounds < 1 || warmup < 1 || steps < 1) throw new IllegalArgumentException("rounds, warm-up and steps must be >= 1, got " + rounds + ", " + warmup + " and " + steps);
+    }
+  }
+
+  /** So many images as one epoch needs, each in turn. */
+  private record Repeated(Dataset once, int size) implements Dataset {
+    @Override public String name() {
+      return once.name();
+    }
+
+    @Override public int height() {
+      return once.height();
+    }
+
+    @Override public int width() {
+      return once.width();
+    }
+
+    @Override public int channels() {
+      return once.channels();
+    }
+
+    @Override public int classes() {
+      return once.classes();
+    }
+
+    @Override public int label(int index) {
+      return once.label(index % once.size());
+    }
+
+    @Override public void read(int index, byte[] into, int offset) throws IOException {
+      once.read(index % once.size(), into, offset);
+    }
+
+    @Override public void decode(int index, Box.Choice choice, Picture into) throws IOException {
+      once.decode(index % once.size(), choice, into);
+    }
+
+    @Override public String describe(int index) {
+      return once.describe(index % once.size());
+    }
+  }
+
+  /** Counts images that are replaced. */
+  private static final class Watch implements LoaderWatch {
+    private int bad;
+
+    @Override public synchronized void bad(Dataset dataset, int epoch, int index, int replacement, String why) {
+      bad++;
+    }
+
+    @Override public void notice(String sentence) {
+      System.getLogger(FeedMeasurement.class.getName()).log(System.Logger.Level.WARNING, sentence);
+    }
+  }
+
+  /**
+   * Measures a recipe's steps on the training images of a folder.
+   *
+   * @throws IOException if images cannot be read
+   */
+  public static FeedMeasurement of(Recipe recipe, Path folder, Backend backend, Plan plan) throws IOException {
+    return of(recipe, InputPipeline.open(recipe.data(), folder, Split.TRAIN, recipe.train().seed()), backend, plan);
+  }
+
+  /** The same on images that are there already. */
+  static FeedMeasurement of(Recipe recipe, Dataset once, Backend backend, Plan plan) {
+    var data = recipe.data();
+    int batch = data.batch();
+    Dataset dataset = new Repeated(once, Math.multiplyExact(batch, plan.warmup() + plan.steps() + 1));
+    TrainStep step = TrainStep.of(recipe, backend, batch);
+    BatchInput input = new BatchInput(backend, data, batch);
+    Watch watch = new Watch();
+    double rate = recipe.optimizer().learningRate() * 0.01;
+    double[][] seconds = new double[4][plan.rounds()];
+    double stalled = 0, fedSeconds = 0;
+    try (Loader loader = InputPipeline.training(data, dataset, batch, recipe.train().seed(), watch)) {
+      loader.start(0, 0);
+      ImageBatch same = copyOf(loader.next());
+      Tensor x = input.load(same);
+      for (int round = 0; round < plan.rounds(); round++) {
+        Steps resident = new Steps(step, () -> x, () -> same, rate), copied = new Steps(step, () -> input.load(same), () -> same, rate);
+        resident.run(backend, plan.warmup());
+        seconds[0][round] = resident.run(backend, plan.steps());
+        copied.run(backend, plan.warmup());
+        seconds[1][round] = copied.run(backend, plan.steps());
+        loader.start(2 * round + 1, 0);
+        ImageBatch[] now = new ImageBatch[1];
+        Steps fed = new Steps(step, () -> input.load(now[0] = loader.next()), () -> now[0], rate);
+        fed.run(backend, plan.warmup());
+        long before = loader.stallNanos();
+        seconds[2][round] = fed.run(backend, plan.steps());
+        stalled += (loader.stallNanos() - before) / 1e9;
+        fedSeconds += seconds[2][round];
+        loader.start(2 * round + 2, 0);
+        seconds[3][round] = alone(loader, plan);
+      }
+    }
+    double[] speed = Arrays.stream(seconds).mapToDouble(s -> plan.steps() * (double) batch / Quantiles.median().compute(s)).toArray();
+    return new FeedMeasurement(speed[0], speed[1], speed[2], speed[3], stalled / fedSeconds, once.size(), InputPipeline.workers(data), watch.bad);
+  }
+
+  /** A batch of one's own: the loader fills its own again. */
+  private static ImageBatch copyOf(ImageBatch batch) {
+    ImageBatch copy = new ImageBatch(batch.count(), batch.height(), batch.width(), batch.channels());
+    System.arraycopy(batch.pixels(), 0, copy.pixels(), 0, batch.count() * batch.imageBytes());
+    System.arraycopy(batch.labels(), 0, copy.labels(), 0, batch.count());
+    copy.count(batch.count());
+    return copy;
+  }
+
+  private static double alone(Loader loader, Plan plan) {
+    for (int i = 0; i < plan.warmup(); i++) loader.next();
+    long begin = System.nanoTime();
+    for (int i = 0; i < plan.steps(); i++) loader.next();
+    return (System.nanoTime() - begin) / 1e9;
+  }
+
+  /** Steps one after the other, the host one ahead. */
+  private record Steps(TrainStep step, Supplier<Tensor> images, Supplier<ImageBatch> labels, double rate) {
+    double run(Backend backend, int steps) {
+      backend.synchronize();
+      long begin = System.nanoTime();
+      TrainStep.Running before = null;
+      for (int i = 0; i < steps; i++) {
+        TrainStep.Running now = step.start(images.get(), labels.get().labels(), rate);
+        if (before != null) before.outcome();
+        before = now;
+      }
+      before.outcome();
+      backend.synchronize();
+      return (System.nanoTime() - begin) / 1e9;
+    }
+  }
+}
