@@ -28,12 +28,15 @@ import picocli.CommandLine.Parameters;
     mixinStandardHelpOptions = true,
     sortOptions = false,
     description = {"Weak scaling: measures steps of a recipe on 1 and more processes at a fixed batch per process, fits a model of the step time,",
-        "and prints what the model says of GPUs. The rows of GPUs are a model, not a measurement. With --device cuda the processes are GPUs."})
+        "and prints what the model says of GPUs. The rows of GPUs are a model, not a measurement. With --device cuda the processes are GPUs.",
+        "On the CPU gradients leave in up to " + BenchScale.BUCKETS + " buckets unless --set dist.bucketMegabytes says otherwise."})
 final class BenchScale implements Callable<Integer> {
   private static final String MARK = "SCALE ";
+  /** As many as layers allow: of one bucket nothing could hide behind backward. */
+  static final int BUCKETS = 8;
   private static final int GPUS_PER_NODE = 8, MOST_BUCKET_BYTES = 4 << 20;
 
-  @Parameters(index = "0", arity = "0..1", defaultValue = "adabin-resnet20-cifar10", paramLabel = "RECIPE", description = "Recipe to measure (default: ${DEFAULT-VALUE}).")
+  @Parameters(index = "0", arity = "0..1", defaultValue = "adabin-vggsmall-cifar10", paramLabel = "RECIPE", description = "Recipe to measure (default: ${DEFAULT-VALUE}).")
   private String name;
 
   @Option(names = "--procs", split = ",", paramLabel = "N,...", defaultValue = "1,2,4", description = "Numbers of processes to measure (default: ${DEFAULT-VALUE}).")
@@ -55,7 +58,7 @@ final class BenchScale implements Callable<Integer> {
   @Option(names = "--network-gigabytes", paramLabel = "GB/s", defaultValue = "50", description = "The same across nodes, per GPU (default: ${DEFAULT-VALUE}, 400 Gb/s).")
   private double networkGigabytes;
 
-  @Option(names = "--batch", paramLabel = "N", defaultValue = "32", description = "Images per process and step (default: ${DEFAULT-VALUE}).")
+  @Option(names = "--batch", paramLabel = "N", defaultValue = "8", description = "Images per process and step (default: ${DEFAULT-VALUE}).")
   private int batch;
 
   @Option(names = "--steps", paramLabel = "N", defaultValue = "10", description = "Timed steps after the warm-up (default: ${DEFAULT-VALUE}).")
@@ -83,13 +86,15 @@ final class BenchScale implements Callable<Integer> {
     if (!(gpuStepMillis > 0 && nodeGigabytes > 0 && networkGigabytes > 0)) throw new IllegalArgumentException("--gpu-step-millis and bandwidths must be > 0");
     if (asRank) return measureAsRank();
     List<ScalingModel.Point> points = new ArrayList<>();
-    for (int n : procs) points.add(measure(n));
+    List<String> settings = settings();
+    for (int n : procs) points.add(measure(n, settings));
     Map<String, Object> members = new LinkedHashMap<>();
     members.put("measured", points.stream().map(BenchScale::members).toList());
     if (!json) printMeasured(points);
     if (points.stream().anyMatch(p -> p.ranks() > 1)) {
       ScalingModel model = ScalingModel.fit(points);
-      members.put("fit", Map.of("latencyMicros", model.latency() * 1e6, "gigabytesPerSecond", model.bandwidth() / 1e9, "overlap", model.overlap()));
+      members.put("fit", Map.of("latencyMicros", model.latency() * 1e6, "gigabytesPerSecond", model.bandwidth() / 1e9, "overlap", model.overlap(), "stepError",
+          model.error(points), "stepErrorNothingHidden", model.hiding(0).error(points), "stepErrorAllHidden", model.hiding(1).error(points)));
       members.put("modelled", predict(model));
       if (!json) printFit(model, points);
     }
@@ -111,10 +116,19 @@ final class BenchScale implements Callable<Integer> {
     return 0;
   }
 
-  private ScalingModel.Point measure(int processes) throws IOException {
+  /** The overrides, with buckets small enough for the network where nobody has said how large they are. */
+  private List<String> settings() {
+    if (!device.equals("cpu") || overrides.stream().anyMatch(o -> o.startsWith("dist.bucketMegabytes"))) return overrides;
+    double megabytes = Math.min(Workplace.RECIPES.load(name, overrides).dist().bucketMegabytes(), gradientBytes(name, overrides) / (double) (1 << 20) / BUCKETS);
+    List<String> all = new ArrayList<>(overrides);
+    all.add(String.format(Locale.ROOT, "dist.bucketMegabytes=%.3f", Math.max(0.001, megabytes)));
+    return all;
+  }
+
+  private ScalingModel.Point measure(int processes, List<String> settings) throws IOException {
     List<String> arguments = new ArrayList<>(List.of("bench", "scale", name, "--as-rank", "--device", device, "--batch", Integer.toString(batch), "--steps",
         Integer.toString(steps), "--warmup", Integer.toString(warmup)));
-    for (String setting : overrides) arguments.addAll(List.of("--set", setting));
+    for (String setting : settings) arguments.addAll(List.of("--set", setting));
     List<String> lines = new ArrayList<>();
     Path none = Files.createTempDirectory("onebit-scale");
     int code = new Supervisor(processes, !device.equals("cpu"), 0, none, arguments, line -> {
@@ -145,7 +159,7 @@ final class BenchScale implements Callable<Integer> {
   }
 
   private List<Map<String, Object>> predict(ScalingModel fitted) {
-    long bytes = gpuBytes();
+    long bytes = gradientBytes(gpuRecipe, List.of());
     int buckets = (int) Math.max(1, bytes / MOST_BUCKET_BYTES);
     List<Map<String, Object>> rows = new ArrayList<>();
     for (int n : gpus) {
@@ -160,8 +174,8 @@ final class BenchScale implements Callable<Integer> {
     return rows;
   }
 
-  private long gpuBytes() {
-    Recipe recipe = Workplace.RECIPES.load(gpuRecipe, List.of());
+  private static long gradientBytes(String name, List<String> overrides) {
+    Recipe recipe = Workplace.RECIPES.load(name, overrides);
     var data = recipe.data();
     try (Backend backend = new CpuBackend()) {
       return 4L * new onebit.models.Model(recipe.network(), recipe.method(), onebit.tensor.Shape.image(1, data.height(), data.width(), data.channels()),
@@ -183,12 +197,14 @@ final class BenchScale implements Callable<Integer> {
   private void printFit(ScalingModel model, List<ScalingModel.Point> points) {
     System.out.printf(Locale.ROOT, "%nModel fitted to them: %.0f us a bucket, %.2f GB/s, %.0f %% of backward hides reduction%n", model.latency() * 1e6,
         model.bandwidth() / 1e9, 100 * model.overlap());
+    System.out.printf(Locale.ROOT, "its steps are %.1f %% off the measured ones (root mean square); with nothing hidden %.1f %%, with all of backward hiding %.1f %%%n",
+        100 * model.error(points), 100 * model.hiding(0).error(points), 100 * model.hiding(1).error(points));
     for (ScalingModel.Point p : points) {
       double says = model.step(p.ranks(), p.compute(), p.bytes(), Math.max(1, p.buckets()));
       System.out.printf(Locale.ROOT, "  %d processes: model %.4f s, measured %.4f s (%+.0f %%)%n", p.ranks(), says, p.step(), 100 * (says / p.step() - 1));
     }
     System.out.printf(Locale.ROOT, "%nModel of GPUs, not a measurement: %s, %.1f MB of gradients, %.1f ms of computation a step, %.0f GB/s in a node of %d, %.0f across%n",
-        gpuRecipe, gpuBytes() / 1e6, gpuStepMillis, nodeGigabytes, GPUS_PER_NODE, networkGigabytes);
+        gpuRecipe, gradientBytes(gpuRecipe, List.of()) / 1e6, gpuStepMillis, nodeGigabytes, GPUS_PER_NODE, networkGigabytes);
     System.out.println("GPUs  means of gradients, ms  efficiency with nothing hidden  with the overlap fitted above");
     for (Map<String, Object> row : predict(model)) {
       System.out.printf(Locale.ROOT, "%4d  %22.2f  %30.1f%%  %28.1f%%%n", row.get("gpus"), row.get("reduceMillis"), 100 * (double) row.get("efficiencyExposed"),

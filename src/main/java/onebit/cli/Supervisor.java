@@ -141,6 +141,7 @@ final class Supervisor {
     environment.put(STARTER, Long.toString(ProcessHandle.current().pid()));
     environment.putIfAbsent("OMPI_MCA_rmaps_base_oversubscribe", "1");
     environment.putIfAbsent("OMPI_MCA_hwloc_base_binding_policy", "none");
+    environment.putIfAbsent("OMPI_MCA_mpi_yield_when_idle", "1");   // who waits in a collective leaves the core to those who compute
     environment.putIfAbsent("OMPI_MCA_btl_vader_single_copy_mechanism", "none");
     environment.putIfAbsent("OMPI_MCA_orte_abort_on_non_zero_status", "1");
     if ("root".equals(System.getProperty("user.name"))) {

@@ -58,13 +58,23 @@ public record ScalingModel(double latency, double bandwidth, double overlap) {
     double least = Double.POSITIVE_INFINITY;
     for (int percent = 0; percent <= 100; percent++) {
       ScalingModel model = new ScalingModel(latency, 1 / perByte, percent / 100.0);
-      double error = 0;
-      for (Point p : several) error += Math.pow(model.step(p.ranks(), p.compute(), p.bytes(), p.buckets()) / p.step() - 1, 2);
+      double error = model.error(several);
       if (error < least) {
         least = error;
         best = model;
       }
     }
     return best;
+  }
+
+  /** How far the model's steps are from measured ones on more than one rank: the root of the mean square of the shares by which they differ. */
+  public double error(List<Point> points) {
+    return Math.sqrt(points.stream().filter(p -> p.ranks() > 1).mapToDouble(p -> Math.pow(step(p.ranks(), p.compute(), p.bytes(), p.buckets()) / p.step() - 1, 2))
+        .average().orElse(0));
+  }
+
+  /** The same latency and bandwidth with another overlap. */
+  public ScalingModel hiding(double share) {
+    return new ScalingModel(latency, bandwidth, share);
   }
 }

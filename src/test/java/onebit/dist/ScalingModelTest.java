@@ -18,6 +18,17 @@ class ScalingModelTest {
     assertEquals(made.latency(), found.latency(), 1e-6);
     assertEquals(made.bandwidth(), found.bandwidth(), 1e3);
     assertEquals(made.overlap(), found.overlap(), 0.011);
+    assertEquals(0, found.error(List.of(point(made, 2, 0.11, 80_000_000, 5), point(made, 4, 0.13, 80_000_000, 5))), 1e-3);
+  }
+
+  /** 80 MB at 1 GB/s between two: 0.08 s, of which the last of 5 buckets hides behind nothing; half of the backward of 0.15 s hides 0.05 s. */
+  @Test
+  void theErrorIsTheShareByWhichStepsDiffer() {
+    ScalingModel half = new ScalingModel(0, 1e9, 0.5);
+    List<ScalingModel.Point> measured = List.of(new ScalingModel.Point(1, 9, 9, 0, 80_000_000, 5), new ScalingModel.Point(2, 0.15, 0.18, 0.08, 80_000_000, 5));
+    assertEquals(0, half.error(measured), 1e-12);
+    assertEquals(0.23 / 0.18 - 1, half.hiding(0).error(measured), 1e-12);
+    assertEquals(1 - 0.166 / 0.18, half.hiding(1).error(measured), 1e-12);
   }
 
   /** 46.8 MB on 8 GPUs at 475 GB/s: performance.md's 0.17 ms. */
