@@ -10,12 +10,11 @@
 // Launch     block 256, grid O; the entries for many layers one block per (layer, filter) pair of blocks
 // Limits     O * K < 2^31; a constant filter has distance 0, and u = 0 in backward
 // Exactness  sums are double in a tree
-// Twin       src/main/java/onebit/ops/cpu/CpuBinarizeOps.java, centreDistance, centreDistanceBackward
+// Twin       src/main/java/onebit/ops/cpu/CpuBinarizeOps.java, centreDistance, centreDistanceBackward; CpuWeightOps.java for all layers
 // Tests      native-tests/adabin_weights_test.cpp, src/test/java/onebit/ops/BinarizeWeightsTest.java, src/test/java/onebit/ops/WeightsTogetherTest.java
 // Source     Tu et al. 2022, AdaBin, arXiv 2208.08084; code binarylib.py lines 102-107
 // Rungs      1 a block per filter, 2 all layers in one launch
-#include "element.cuh"
-#include "slope.cuh"
+#include "filters.cuh"
 
 /** Centre and distance of one filter, by one block. */
 __device__ __forceinline__ void centre_and_distance(float* centre, float* distance, const float* filter, unsigned size, double* shared) {
@@ -66,7 +65,7 @@ ONEBIT_KERNEL(256) centre_distance_backward(float* gradW, const float* gradE, co
   centre_distance_gradient(gradW + at, gradE + at, w + at, centre[blockIdx.x], distance[blockIdx.x], Slope{kind, a, b}, size, shared);
 }
 
-/** The filters of one layer. Layout as written by src/main/java/onebit/ops/cuda/FilterTable.java. */
+/** The filters of one layer. Layout as written by src/main/java/onebit/ops/cuda/CudaWeightOps.java. */
 struct FilterEntry {
   const float* w;
   float* gradient;
@@ -79,19 +78,16 @@ struct FilterEntry {
 ONEBIT_KERNEL(256) centre_distance_all(const FilterEntry* table, const uint2* blocks) {
   __shared__ double shared[33];
   FilterEntry t = table[blocks[blockIdx.x].x];
-  unsigned filter = blocks[blockIdx.x].y, perRow = (t.size + 31) / 32, lane = threadIdx.x % 32;
+  unsigned filter = blocks[blockIdx.x].y;
   const float* w = t.w + size_t(filter) * t.size;
   centre_and_distance(t.centre + filter, t.distance + filter, w, t.size, shared);
   __syncthreads();
   float centre = t.centre[filter], distance = t.distance[filter];
-  for (unsigned word = threadIdx.x / 32; word < perRow; word += 8) {
-    unsigned k = word * 32 + lane, packed = __ballot_sync(kFullWarp, k < t.size && w[k] >= centre);
-    if (lane == 0) t.words[size_t(filter) * perRow + word] = packed;
-    if (k >= t.size) continue;
-    float v = w[k] >= centre ? centre + distance : centre - distance;
-    if (t.rounded) store(static_cast<__nv_bfloat16*>(t.values) + size_t(filter) * t.size + k, v);
-    else store(static_cast<float*>(t.values) + size_t(filter) * t.size + k, v);
-  }
+  store_filter(t.words, t.values, t.rounded, filter, t.size, [=](unsigned k, float& v) {
+    bool positive = w[k] >= centre;
+    v = positive ? centre + distance : centre - distance;
+    return positive;
+  });
 }
 
 ONEBIT_KERNEL(256) centre_distance_all_backward(const FilterEntry* table, const uint2* blocks, int kind, float a, float b) {
@@ -101,9 +97,7 @@ ONEBIT_KERNEL(256) centre_distance_all_backward(const FilterEntry* table, const 
   size_t at = size_t(filter) * t.size;
   Slope f{kind, a, b};
   float centre = t.centre[filter], distance = t.distance[filter];
-  if (t.rounded) {
-    centre_distance_gradient(t.gradient + at, static_cast<const __nv_bfloat16*>(t.values) + at, t.w + at, centre, distance, f, t.size, shared);
-  } else {
-    centre_distance_gradient(t.gradient + at, static_cast<const float*>(t.values) + at, t.w + at, centre, distance, f, t.size, shared);
-  }
+  with_values(t.values, t.rounded, at, [&](auto* given) {
+    centre_distance_gradient(t.gradient + at, given, t.w + at, centre, distance, f, t.size, shared);
+  });
 }

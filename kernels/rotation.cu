@@ -4,48 +4,50 @@
 //   standardize_backward  gradW = (q - mean(q) - u sum(q u) / (K - 1)) / deviation
 //   rotate_mix            rotated = R1^T X R2, X the filter in C,R,S order seen as a x b; mixed = u + |sin angle| (rotated - u)
 //   rotate_mix_backward   q = (1 - |sin angle|) h, gradAngle = sign(sin angle) cos(angle) sum h (rotated - u), h = scale g slope(mixed)
+//   rotate_all            the first and third for the filters of many layers, with their bits and the values scale s of these
+//   rotate_all_backward   the way back through all of it, with gradScale = sum of g s, s = +1 or -1 by the sign of mixed
 //
 // Shapes     u, rotated, mixed, w, q, gradE O filters of K = R*S*C values; r1 [a][a], r2 [b][b]; angle, scale, deviation O values
-// Launch     block 256, grid O; rotate_mix with 8 K bytes of dynamic shared memory
+//            values, and in their place backward the gradient at them, are float, or bfloat16 where rounded is 1; float ones may be gradW
+// Launch     block 256, grid O; the entries for many layers one block per (layer, filter) pair of blocks; rotate_mix and rotate_all with
+//            8 K bytes of dynamic shared memory, of the largest K
 // Limits     a b = K; 8 K bytes must fit the shared memory of a block (K <= 28000 on sm_90)
-// Exactness  products are summed in double; the first product is kept in float32 between the two
-// Twin       src/main/java/onebit/ops/cpu/CpuBinarizeOps.java, standardize, rotateMix and their backwards
-// Tests      native-tests/rotation_test.cpp, src/test/java/onebit/ops/RotationTest.java
+// Exactness  products are summed in double; the first product is kept in float32 between the two; many layers get what each gets alone
+// Twin       src/main/java/onebit/ops/cpu/CpuBinarizeOps.java, standardize, rotateMix and their backwards; CpuWeightOps.java for all layers
+// Tests      native-tests/rotation_test.cpp, src/test/java/onebit/ops/RotationTest.java, src/test/java/onebit/ops/WeightsTogetherTest.java
 // Source     Lin et al. 2020, RBNN, arXiv 2009.13055; code binarized_modules.py
-// Rungs      1 a block per filter, the filter in shared memory
-#include "slope.cuh"
+// Rungs      1 a block per filter, the filter in shared memory, 2 all layers in one launch
+#include "filters.cuh"
 
-ONEBIT_KERNEL(256) standardize(float* u, float* deviation, const float* w, unsigned size) {
-  __shared__ double shared[33];
-  const float* filter = w + blockIdx.x * size;
+/** u and deviation of one filter, by one block. */
+__device__ __forceinline__ void standardize_filter(float* u, float* deviation, const float* filter, unsigned size, double* shared) {
   double sum = 0, squares = 0;
   for (unsigned i = threadIdx.x; i < size; i += 256) sum += filter[i];
   double mean = block_sum(sum, shared) / size;
   for (unsigned i = threadIdx.x; i < size; i += 256) squares += (filter[i] - mean) * (filter[i] - mean);
   double sd = sqrt(block_sum(squares, shared) / max(1u, size - 1)), inverse = sd > 0 ? 1 / sd : 0.0;
-  if (threadIdx.x == 0) deviation[blockIdx.x] = float(sd);
-  for (unsigned i = threadIdx.x; i < size; i += 256) u[blockIdx.x * size + i] = float((filter[i] - mean) * inverse);
+  if (threadIdx.x == 0) *deviation = float(sd);
+  for (unsigned i = threadIdx.x; i < size; i += 256) u[i] = float((filter[i] - mean) * inverse);
 }
 
-ONEBIT_KERNEL(256) standardize_backward(float* gradW, const float* q, const float* u, const float* deviation, unsigned size) {
-  __shared__ double shared[33];
-  const float *qs = q + blockIdx.x * size, *us = u + blockIdx.x * size;
+/** The gradient of one filter from that of its u, by one block; out may be the memory of q. */
+__device__ __forceinline__ void standardize_gradient(float* out, const float* q, const float* u, float deviation, unsigned size, double* shared) {
   double sum = 0, dot = 0;
   for (unsigned i = threadIdx.x; i < size; i += 256) {
-    sum += qs[i];
-    dot += double(qs[i]) * us[i];
+    sum += q[i];
+    dot += double(q[i]) * u[i];
   }
   float mean = float(block_sum(sum, shared) / size), pull = float(block_sum(dot, shared) / max(1u, size - 1));
-  float inverse = deviation[blockIdx.x] > 0 ? 1 / deviation[blockIdx.x] : 0.0f;
-  for (unsigned i = threadIdx.x; i < size; i += 256) gradW[blockIdx.x * size + i] = (qs[i] - mean - us[i] * pull) * inverse;
+  float inverse = deviation > 0 ? 1 / deviation : 0.0f;
+  for (unsigned i = threadIdx.x; i < size; i += 256) out[i] = (q[i] - mean - u[i] * pull) * inverse;
 }
 
-ONEBIT_KERNEL(256) rotate_mix(float* mixed, float* rotated, const float* u, const float* r1, const float* r2, const float* angle, unsigned a,
-                              unsigned b, unsigned taps, unsigned channels) {
-  extern __shared__ float rotation_room[];
-  unsigned size = a * b, from = blockIdx.x * size;
-  float *x = rotation_room, *left = rotation_room + size;
-  for (unsigned i = threadIdx.x; i < size; i += 256) x[i] = u[from + i % taps * channels + i / taps];
+/** rotated and mixed of one filter, by one block with room for 2 a b floats. */
+__device__ __forceinline__ void mix_filter(float* mixed, float* rotated, const float* u, const float* r1, const float* r2, float angle, unsigned a,
+                                           unsigned b, unsigned taps, unsigned channels, float* room) {
+  unsigned size = a * b;
+  float *x = room, *left = room + size;
+  for (unsigned i = threadIdx.x; i < size; i += 256) x[i] = u[i % taps * channels + i / taps];
   __syncthreads();
   for (unsigned i = threadIdx.x; i < size; i += 256) {
     unsigned row = i / b, column = i % b;
@@ -54,9 +56,9 @@ ONEBIT_KERNEL(256) rotate_mix(float* mixed, float* rotated, const float* u, cons
     left[i] = float(sum);
   }
   __syncthreads();
-  float share = fabsf(float(sin(double(angle[blockIdx.x]))));
+  float share = fabsf(float(sin(double(angle))));
   for (unsigned i = threadIdx.x; i < size; i += 256) {
-    unsigned row = i / b, column = i % b, to = from + i % taps * channels + i / taps;
+    unsigned row = i / b, column = i % b, to = i % taps * channels + i / taps;
     double sum = 0;
     for (unsigned k = 0; k < b; k++) sum += double(left[row * b + k]) * r2[k * b + column];
     float v = float(sum);
@@ -65,18 +67,94 @@ ONEBIT_KERNEL(256) rotate_mix(float* mixed, float* rotated, const float* u, cons
   }
 }
 
-ONEBIT_KERNEL(256) rotate_mix_backward(float* q, float* gradAngle, const float* gradE, const float* mixed, const float* rotated,
-                                       const float* u, const float* angle, const float* scale, int kind, float a, float b, unsigned size) {
-  __shared__ double shared[33];
-  Slope f{kind, a, b};
-  unsigned from = blockIdx.x * size;
-  double turn = angle[blockIdx.x], sum = 0;
-  float sine = float(sin(turn)), kept = 1 - fabsf(sine), s = scale[blockIdx.x];
-  for (unsigned i = from + threadIdx.x; i < from + size; i += 256) {
-    float h = s * gradE[i] * f.slope(mixed[i]);
+/** q of one filter, by one block, and the gradient of its angle, which every thread gets; q may be the memory of g. */
+template <class T>
+__device__ __forceinline__ float mix_gradient(float* q, const T* g, const float* mixed, const float* rotated, const float* u, float angle, float scale,
+                                              const Slope f, unsigned size, double* shared) {
+  double turn = angle, sum = 0;
+  float sine = float(sin(turn)), kept = 1 - fabsf(sine);
+  for (unsigned i = threadIdx.x; i < size; i += 256) {
+    float h = scale * load(g + i) * f.slope(mixed[i]);
     sum += double(h) * (rotated[i] - u[i]);
     q[i] = kept * h;
   }
   sum = block_sum(sum, shared);
-  if (threadIdx.x == 0) gradAngle[blockIdx.x] = float((sine > 0 ? 1.0f : sine < 0 ? -1.0f : 0.0f) * float(cos(turn)) * sum);
+  return float((sine > 0 ? 1.0f : sine < 0 ? -1.0f : 0.0f) * float(cos(turn)) * sum);
+}
+
+ONEBIT_KERNEL(256) standardize(float* u, float* deviation, const float* w, unsigned size) {
+  __shared__ double shared[33];
+  standardize_filter(u + blockIdx.x * size, deviation + blockIdx.x, w + blockIdx.x * size, size, shared);
+}
+
+ONEBIT_KERNEL(256) standardize_backward(float* gradW, const float* q, const float* u, const float* deviation, unsigned size) {
+  __shared__ double shared[33];
+  unsigned from = blockIdx.x * size;
+  standardize_gradient(gradW + from, q + from, u + from, deviation[blockIdx.x], size, shared);
+}
+
+ONEBIT_KERNEL(256) rotate_mix(float* mixed, float* rotated, const float* u, const float* r1, const float* r2, const float* angle, unsigned a,
+                              unsigned b, unsigned taps, unsigned channels) {
+  extern __shared__ float rotation_room[];
+  unsigned from = blockIdx.x * a * b;
+  mix_filter(mixed + from, rotated + from, u + from, r1, r2, angle[blockIdx.x], a, b, taps, channels, rotation_room);
+}
+
+ONEBIT_KERNEL(256) rotate_mix_backward(float* q, float* gradAngle, const float* gradE, const float* mixed, const float* rotated,
+                                       const float* u, const float* angle, const float* scale, int kind, float a, float b, unsigned size) {
+  __shared__ double shared[33];
+  unsigned from = blockIdx.x * size;
+  float gradient = mix_gradient(q + from, gradE + from, mixed + from, rotated + from, u + from, angle[blockIdx.x], scale[blockIdx.x], Slope{kind, a, b},
+                                size, shared);
+  if (threadIdx.x == 0) gradAngle[blockIdx.x] = gradient;
+}
+
+/** The filters of one layer; what a direction does not take is 0. Layout as written by src/main/java/onebit/ops/cuda/CudaWeightOps.java. */
+struct RotationEntry {
+  const float* w;
+  float* gradient;
+  float *u, *deviation, *rotated, *mixed;
+  const float *r1, *r2, *angle, *scale;
+  float *gradAngle, *gradScale;
+  unsigned* words;
+  void* values;
+  unsigned size, rounded, a, b, taps, channels;
+};
+
+ONEBIT_KERNEL(256) rotate_all(const RotationEntry* table, const uint2* blocks, int kind, float a, float b) {
+  extern __shared__ float rotation_room[];
+  __shared__ double shared[33];
+  RotationEntry t = table[blocks[blockIdx.x].x];
+  unsigned filter = blocks[blockIdx.x].y;
+  size_t from = size_t(filter) * t.size;
+  Slope f{kind, a, b};
+  standardize_filter(t.u + from, t.deviation + filter, t.w + from, t.size, shared);
+  __syncthreads();
+  mix_filter(t.mixed + from, t.rotated + from, t.u + from, t.r1, t.r2, t.angle[filter], t.a, t.b, t.taps, t.channels, rotation_room);
+  __syncthreads();
+  const float* mixed = t.mixed + from;
+  float s = t.scale[filter];
+  store_filter(t.words, t.values, t.rounded, filter, t.size, [=](unsigned k, float& v) {
+    bool positive = f.level(mixed[k]) >= 0;
+    v = positive ? 0 + s : 0 - s;
+    return positive;
+  });
+}
+
+ONEBIT_KERNEL(256) rotate_all_backward(const RotationEntry* table, const uint2* blocks, int kind, float a, float b) {
+  __shared__ double shared[33];
+  RotationEntry t = table[blocks[blockIdx.x].x];
+  unsigned filter = blocks[blockIdx.x].y;
+  size_t from = size_t(filter) * t.size;
+  Slope f{kind, a, b};
+  float* q = t.gradient + from;
+  with_values(t.values, t.rounded, from, [&](auto* g) {
+    float gradScale = scale_gradient(g, t.mixed + from, f, 0, t.size, shared);
+    float gradAngle = mix_gradient(q, g, t.mixed + from, t.rotated + from, t.u + from, t.angle[filter], t.scale[filter], f, t.size, shared);
+    if (threadIdx.x == 0) {
+      t.gradScale[filter] = gradScale;
+      t.gradAngle[filter] = gradAngle;
+    }
+  });
+  standardize_gradient(q, q, t.u + from, t.deviation[filter], t.size, shared);
 }

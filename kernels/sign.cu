@@ -11,45 +11,25 @@
 // Twin       src/main/java/onebit/ops/cpu/CpuBinarizeOps.java, signWeightsBackward, scaleBackward, meanAbsolute
 // Tests      native-tests/sign_test.cpp, src/test/java/onebit/ops/BinarizeWeightsTest.java
 // Source     Liu et al. 2018, Bi-Real Net, arXiv 1808.00278; BMXNet-v2; Vargas et al. 2024, BiPer, arXiv 2404.01278
-// Rungs      1 a block per filter
-#include "slope.cuh"
+// Rungs      1 a block per filter; sign_weights.cu: all layers in one launch
+#include "filters.cuh"
 
 ONEBIT_KERNEL(256) sign_weights_backward(float* gradW, const float* gradE, const float* w, const float* scale, unsigned each, int kind,
                                          float a, float b, int throughMean, unsigned size) {
   __shared__ double shared[33];
-  Slope f{kind, a, b};
-  const float *filter = w + blockIdx.x * size, *g = gradE + blockIdx.x * size;
-  float* out = gradW + blockIdx.x * size;
-  float s = scale[blockIdx.x * each], share = 0;
-  if (throughMean) {
-    double sum = 0;
-    for (unsigned i = threadIdx.x; i < size; i += 256) sum += f.level(filter[i]) >= 0 ? g[i] : -g[i];
-    share = float(block_sum(sum, shared) / size);
-  }
-  for (unsigned i = threadIdx.x; i < size; i += 256) {
-    float v = filter[i], sign = v > 0 ? 1.0f : v < 0 ? -1.0f : v;
-    out[i] = s * g[i] * f.slope(v) + share * sign;
-  }
+  unsigned from = blockIdx.x * size;
+  sign_gradient(gradW + from, gradE + from, w + from, scale[blockIdx.x * each], Slope{kind, a, b}, throughMean, size, shared);
 }
 
 ONEBIT_KERNEL(256) scale_backward(float* gradScale, const float* gradE, const float* w, int kind, float a, float b, int real, unsigned size) {
   __shared__ double shared[33];
-  Slope f{kind, a, b};
-  const float *filter = w + blockIdx.x * size, *g = gradE + blockIdx.x * size;
-  double sum = 0;
-  for (unsigned i = threadIdx.x; i < size; i += 256) {
-    float level = f.level(filter[i]);
-    sum += real ? double(g[i]) * level : double(level >= 0 ? g[i] : -g[i]);
-  }
-  sum = block_sum(sum, shared);
-  if (threadIdx.x == 0) gradScale[blockIdx.x] = float(sum);
+  unsigned from = blockIdx.x * size;
+  float sum = scale_gradient(gradE + from, w + from, Slope{kind, a, b}, real, size, shared);
+  if (threadIdx.x == 0) gradScale[blockIdx.x] = sum;
 }
 
 ONEBIT_KERNEL(256) mean_absolute(float* distance, const float* w, float factor, unsigned size) {
   __shared__ double shared[33];
-  const float* filter = w + blockIdx.x * size;
-  double sum = 0;
-  for (unsigned i = threadIdx.x; i < size; i += 256) sum += fabsf(filter[i]);
-  sum = block_sum(sum, shared);
-  if (threadIdx.x == 0) distance[blockIdx.x] = float(factor * sum / size);
+  float mean = mean_magnitude(w + blockIdx.x * size, factor, size, shared);
+  if (threadIdx.x == 0) distance[blockIdx.x] = mean;
 }

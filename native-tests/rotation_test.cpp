@@ -1,5 +1,12 @@
 // rotation_test.cpp -- kernels/rotation.cu against products in double
+#include <deque>
 #include "kernel_test.h"
+
+/** kernels/rotation.cu, RotationEntry. */
+struct RotationEntry {
+  uint64_t w, gradient, u, deviation, rotated, mixed, r1, r2, angle, scale, gradAngle, gradScale, words, values;
+  unsigned size, rounded, a, b, taps, channels;
+};
 
 TEST(standardize_gives_mean_zero_and_unbiased_deviation_one_and_goes_through_them) {
   for (unsigned size : {5u, 45u, 1000u}) {
@@ -57,4 +64,67 @@ TEST(rotate_mix_turns_each_filter_on_both_sides_and_goes_back) {
     expect_near("q", q.read(), wantedQ, 1e-5);
     expect_near("gradAngle", gradAngle.read(), wantedAngle, 1e-4);
   }
+}
+
+TEST(rotated_filters_of_many_layers_in_one_launch_get_what_each_gets_alone) {
+  Slope f{5, 1.2f, 0.9f};
+  std::deque<Array<float>> floats;
+  std::deque<Array<unsigned>> bits;
+  std::deque<Array<Bf16>> halves;
+  std::vector<RotationEntry> entries, backward;
+  std::vector<std::array<unsigned, 2>> pairs;
+  std::vector<std::function<void()>> checks;
+  unsigned largest = 0;
+  for (auto [a, b, channels] : {std::array{12u, 12u, 16u}, {6u, 15u, 10u}, {1u, 7u, 7u}, {24u, 24u, 64u}}) {
+    unsigned taps = a * b / channels, size = a * b, layer = unsigned(entries.size()), filters = 2 + layer, words = (size + 31) / 32;
+    bool rounded = layer % 2;
+    Random random(size);
+    std::vector<float> w = random.normal(filters * size, 0.1f, 0.5f), g = random.normal(filters * size);
+    if (rounded) g = kernel_test::rounded<Bf16>(g);
+    auto room = [&](size_t n) -> Array<float>& { return floats.emplace_back(n); };
+    Array<float>&deviceW = floats.emplace_back(w), &gradient = floats.emplace_back(g), &u = room(w.size()), &deviation = room(filters), &rotated = room(w.size());
+    Array<float>&mixed = room(w.size()), &r1 = floats.emplace_back(random.normal(a * a, 0, 0.3f)), &r2 = floats.emplace_back(random.normal(b * b, 0, 0.3f));
+    Array<float>&angle = floats.emplace_back(random.normal(filters)), &scale = floats.emplace_back(random.uniform(filters, 0.5f, 2));
+    Array<float>&gradAngle = room(filters), &gradScale = room(filters), &whole = room(rounded ? 0 : w.size());
+    Array<Bf16>& half = halves.emplace_back(rounded ? w.size() : 0);
+    Array<unsigned>& packed = bits.emplace_back(filters * words);
+    entries.push_back({deviceW.address, 0, u.address, deviation.address, rotated.address, mixed.address, r1.address, r2.address, angle.address, scale.address, 0, 0,
+                       packed.address, rounded ? half.address : whole.address, size, rounded, a, b, taps, channels});
+    backward.push_back({0, gradient.address, u.address, deviation.address, rotated.address, mixed.address, 0, 0, angle.address, scale.address, gradAngle.address,
+                        gradScale.address, 0, gradient.address, size, rounded, 0, 0, 0, 0});
+    if (rounded) backward.back().values = halves.emplace_back(elements<Bf16>(g)).address;
+    for (unsigned o = 0; o < filters; o++) pairs.push_back({layer, o});
+    largest = std::max(largest, size);
+    checks.push_back([&, w, g, a = a, b = b, channels = channels, taps, size, filters, words, rounded] {
+      std::string of = " of " + std::to_string(size);
+      Array<float> ownU(w.size()), ownDeviation(filters), ownRotated(w.size()), ownMixed(w.size()), gradE(g), q(w.size()), wanted(w.size()), ownAngle(filters),
+          ownScale(filters);
+      run("standardize", blocks(filters), ownU, ownDeviation, deviceW, size);
+      run("rotate_mix", {filters, 1, 256, 1, 8 * size}, ownMixed, ownRotated, ownU, r1, r2, angle, a, b, taps, channels);
+      run("scale_backward", blocks(filters), ownScale, gradE, ownMixed, f.kind, f.a, f.b, 0, size);
+      run("rotate_mix_backward", blocks(filters), q, ownAngle, gradE, ownMixed, ownRotated, ownU, angle, scale, f.kind, f.a, f.b, size);
+      run("standardize_backward", blocks(filters), wanted, q, ownU, ownDeviation, size);
+      std::vector<float> m = ownMixed.read(), s = scale.read(), signs(w.size());
+      std::vector<unsigned> wantedBits(filters * words);
+      for (unsigned i = 0; i < w.size(); i++) {
+        if (m[i] >= 0) wantedBits[i / size * words + i % size / 32] |= 1u << i % size % 32;
+        signs[i] = m[i] >= 0 ? s[i / size] : -s[i / size];
+      }
+      expect_equal("u" + of, u.read(), ownU.read());
+      expect_equal("deviation" + of, deviation.read(), ownDeviation.read());
+      expect_equal("rotated" + of, rotated.read(), ownRotated.read());
+      expect_equal("mixed" + of, mixed.read(), m);
+      expect_equal("bits" + of, packed.read(), wantedBits);
+      if (rounded) expect_equal("values" + of, values(half.read()), kernel_test::rounded<Bf16>(signs));
+      else expect_equal("values" + of, whole.read(), signs);
+      expect_equal("gradScale" + of, gradScale.read(), ownScale.read());
+      expect_equal("gradAngle" + of, gradAngle.read(), ownAngle.read());
+      expect_equal("gradient" + of, gradient.read(), wanted.read());
+    });
+  }
+  Array<RotationEntry> table(entries), backwardTable(backward);
+  Array<std::array<unsigned, 2>> blockTable(pairs);
+  run("rotate_all", {unsigned(pairs.size()), 1, 256, 1, 8 * largest}, table, blockTable, f.kind, f.a, f.b);
+  run("rotate_all_backward", blocks(unsigned(pairs.size())), backwardTable, blockTable, f.kind, f.a, f.b);
+  for (auto& check : checks) check();
 }

@@ -2,7 +2,8 @@
 #include "kernel_test.h"
 
 TEST(squared_level_adds_the_penalty_and_its_gradient) {
-  for (unsigned n : {1u, 300u, 5000u}) for (unsigned grid : {1u, 4u}) {
+  for (unsigned size : {1u, 300u, 1250u}) for (unsigned filters : {1u, 4u, 300u}) {
+    unsigned n = filters * size;
     Slope f{4, 20, 0};
     float factor = 0.3f;
     std::vector<float> w = Random(n).normal(n, 0, 0.1f), start = Random(n + 1).normal(n);
@@ -13,9 +14,9 @@ TEST(squared_level_adds_the_penalty_and_its_gradient) {
       penalty += factor * f.level(w[i]) * f.level(w[i]) / n;
     }
     Array<float> device(w), gradW(start), sum(std::vector<float>{2});
-    Array<double> partial(grid);
-    run("squared_level", blocks(grid), gradW, partial, device, f.kind, f.a, f.b, factor, n);
-    run("squared_level_finish", blocks(1), sum, partial, grid, factor, n);
+    Array<double> squares(filters);
+    run("squared_level", blocks(filters), gradW, squares, device, f.kind, f.a, f.b, factor, size);
+    run("squared_level_finish", blocks(1), sum, squares, filters, factor, n);
     expect_near("gradW", gradW.read(), grad, 1e-5);
     expect_near("penalty", sum.read(), std::vector<double>{penalty}, 1e-6);
   }

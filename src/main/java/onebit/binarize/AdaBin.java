@@ -1,11 +1,9 @@
 package onebit.binarize;
 
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.random.RandomGenerator;
 import onebit.ops.Backend;
-import onebit.ops.BinarizeOps;
 import onebit.ops.FusedOps.Binarization;
 import onebit.ops.FusedOps.Incoming;
 import onebit.ops.FusedOps.Shortcut;
@@ -91,14 +89,6 @@ public record AdaBin(@Default("code") Form form, @Default("true") boolean progre
       return new ManyCentreDistance();
     }
 
-    BinarizeOps ops() {
-      return backend.binarize();
-    }
-
-    Binarizer slope() {
-      return binarizer;
-    }
-
     @Override
     public void forward() {
       backend.binarize().centreDistance(bits, set, latent.value());
@@ -111,35 +101,15 @@ public record AdaBin(@Default("code") Form form, @Default("true") boolean progre
   }
 
   /** All layers' centres, distances and bits in one op, all their gradients in another. */
-  private static final class ManyCentreDistance implements BinaryWeights.Together {
-    private final List<CentreDistance> layers = new ArrayList<>();
-    private final List<BitTensor> bits = new ArrayList<>();
-    private final List<BinarySet> sets = new ArrayList<>();
-    private final List<Tensor> values = new ArrayList<>();
-    private final List<Tensor> gradients = new ArrayList<>();
-    private final List<Tensor> effectives = new ArrayList<>();
-    private final List<Tensor> gradEffectives = new ArrayList<>();
-
-    @Override
-    public void add(BinaryWeights weights, Tensor effective, Tensor gradEffective) {
-      CentreDistance layer = (CentreDistance) weights;
-      layers.add(layer);
-      bits.add(layer.bits());
-      effectives.add(effective);
-      gradEffectives.add(gradEffective);
-      sets.add(layer.set());
-      values.add(layer.latent().value());
-      gradients.add(layer.latent().gradient());
-    }
-
+  private static final class ManyCentreDistance extends ManyWeights<CentreDistance> {
     @Override
     public void forward() {
-      layers.getFirst().ops().centreDistanceAll(bits, sets, effectives, values);
+      ops().centreDistanceAll(bits, sets, effectives, values);
     }
 
     @Override
     public void backward() {
-      layers.getFirst().ops().centreDistanceAllBackward(gradients, gradEffectives, values, sets, layers.getFirst().slope());
+      ops().centreDistanceAllBackward(gradients, gradEffectives, values, sets, binarizer());
     }
   }
 

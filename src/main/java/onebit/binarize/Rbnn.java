@@ -1,10 +1,12 @@
 package onebit.binarize;
 
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.random.RandomGenerator;
 import onebit.ops.Backend;
 import onebit.ops.Padding;
+import onebit.ops.WeightOps;
 import onebit.recipe.keys.Default;
 import onebit.recipe.keys.Range;
 import onebit.tensor.BinarySet;
@@ -155,6 +157,11 @@ public record Rbnn(@Default("1") @Range(min = 1) int rotationUpdate, @Default("f
     }
 
     @Override
+    public BinaryWeights.Together together() {
+      return new ManyRotated();
+    }
+
+    @Override
     public List<Parameter> parameters() {
       return List.of(alpha, angle);
     }
@@ -162,6 +169,34 @@ public record Rbnn(@Default("1") @Range(min = 1) int rotationUpdate, @Default("f
     @Override
     public List<StateTensor> state() {
       return List.of(r1, r2);
+    }
+  }
+
+  /** All layers' standardised, mixed and binarized filters in one op, all their gradients in another. */
+  private static final class ManyRotated extends ManyWeights<Rotated> {
+    private final List<WeightOps.Mix> mixes = new ArrayList<>();
+    private final List<Tensor> r1s = new ArrayList<>();
+    private final List<Tensor> r2s = new ArrayList<>();
+    private final List<Tensor> gradScales = new ArrayList<>();
+    private final List<Tensor> gradAngles = new ArrayList<>();
+
+    @Override
+    void added(Rotated layer) {
+      mixes.add(new WeightOps.Mix(layer.u, layer.deviation, layer.rotated, layer.mixed, layer.angle.value(), layer.alpha.value()));
+      r1s.add(layer.r1.value());
+      r2s.add(layer.r2.value());
+      gradScales.add(layer.alpha.gradient());
+      gradAngles.add(layer.angle.gradient());
+    }
+
+    @Override
+    public void forward() {
+      ops().rotateAll(bits, mixes, effectives, values, r1s, r2s, binarizer());
+    }
+
+    @Override
+    public void backward() {
+      ops().rotateAllBackward(gradients, gradScales, gradAngles, gradEffectives, mixes, binarizer());
     }
   }
 

@@ -1,5 +1,6 @@
 package onebit.binarize;
 
+import java.util.ArrayList;
 import java.util.List;
 import java.util.random.RandomGenerator;
 import onebit.ops.Backend;
@@ -65,7 +66,6 @@ public class SignWeights extends BinaryWeights {
     }
     set = new BinarySet(backend.create(Shape.vector(filters)), distance);
     if (penalty != 0) penaltySum = backend.create(Shape.vector(1));
-    if (real) values = backend.create(latent.value().shape());
   }
 
   @Override
@@ -74,6 +74,7 @@ public class SignWeights extends BinaryWeights {
     if (scale == Scale.MEAN_ABSOLUTE || scale == Scale.MEAN_ABSOLUTE_DETACHED) backend.binarize().meanAbsolute(set.distance(), w, fixed);
     backend.binarize().sign(bits, w, binarizer);
     if (real) {
+      if (values == null) values = backend.create(w.shape());
       backend.binarize().level(values, w, binarizer);
       backend.binarize().scaleFilters(values, values, set.distance());
     }
@@ -98,6 +99,37 @@ public class SignWeights extends BinaryWeights {
     if (penalty != 0) {
       backend.fill(penaltySum, 0);
       backend.binarize().squaredLevelPenalty(penaltySum, latent.gradient(), w, binarizer, penalty * share);
+    }
+  }
+
+  @Override
+  public BinaryWeights.Together together() {
+    return new ManySigns();
+  }
+
+  /** All layers' signs in one op, all their gradients in another. */
+  private static final class ManySigns extends ManyWeights<SignWeights> {
+    private List<Tensor> gradScales;
+    private List<Tensor> penalties;
+
+    @Override
+    void added(SignWeights layer) {
+      if (layer.alpha != null) (gradScales = gradScales == null ? new ArrayList<>() : gradScales).add(layer.alpha.gradient());
+      if (layer.penaltySum != null) (penalties = penalties == null ? new ArrayList<>() : penalties).add(layer.penaltySum);
+    }
+
+    @Override
+    public void forward() {
+      SignWeights any = layers.getFirst();
+      boolean mean = any.scale == Scale.MEAN_ABSOLUTE || any.scale == Scale.MEAN_ABSOLUTE_DETACHED;
+      ops().signWeightsAll(bits, sets, effectives, values, binarizer(), mean ? any.fixed : 0, any.real);
+    }
+
+    @Override
+    public void backward() {
+      SignWeights any = layers.getFirst();
+      ops().signWeightsAllBackward(gradients, gradScales, penalties, gradEffectives, values, sets, binarizer(), any.scale == Scale.MEAN_ABSOLUTE, any.real,
+          any.penalty * any.share);
     }
   }
 

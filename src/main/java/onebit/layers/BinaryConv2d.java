@@ -140,13 +140,20 @@ public final class BinaryConv2d implements Layer {
     ConvGeometry g = geometry = geometry.withBatch(out.shape().d0());
     BitTensor xBits = bits(g.n());
     if (!multipliesBits()) {
-      Tensor values = scratch.take(Scratch.Use.ACTIVATIONS, x.shape()), filterValues = scratch.take(Scratch.Use.WEIGHTS, latent.value().shape());
+      Tensor values = scratch.take(Scratch.Use.ACTIVATIONS, x.shape()), filterValues = filterValues();
       activations.effective(values, xBits);
-      weights.effective(filterValues);
       backend.conv().conv2d(out, values, filterValues, g, border);
     } else {
       backend.bits().xnorConv2d(out, xBits, weights.bits(), activations.set(), weights.set(), g, method.padding(), offset);
     }
+  }
+
+  /** The filters' real values, as an op for many layers left them or made in scratch. */
+  private Tensor filterValues() {
+    if (effective != null) return effective;
+    Tensor values = scratch.take(Scratch.Use.WEIGHTS, latent.value().shape());
+    weights.effective(values);
+    return values;
   }
 
   /** Whether activations and filters are bits, so that a fused pass can take their product as it comes up. */
@@ -203,10 +210,9 @@ public final class BinaryConv2d implements Layer {
   void convolveBackward(Tensor gradQ, Tensor gradY) {
     ConvGeometry g = geometry;
     boolean together = effective != null;
-    Tensor filterValues = together ? effective : scratch.take(Scratch.Use.WEIGHTS, latent.value().shape());
+    Tensor filterValues = filterValues();
     Tensor gradFilters = together ? gradEffective : scratch.take(Scratch.Use.WEIGHT_GRADIENT, latent.value().shape());
     Tensor values = scratch.take(Scratch.Use.ACTIVATIONS, x.shape());
-    if (!together) weights.effective(filterValues);
     backend.conv().conv2dGradX(gradQ, gradY, filterValues, g);
     activations.effective(values, bits(g.n()));
     backend.conv().conv2dGradW(gradFilters, gradY, values, g, border);

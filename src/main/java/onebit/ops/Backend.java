@@ -124,6 +124,10 @@ public interface Backend extends AutoCloseable {
     return ops().binarize();
   }
 
+  default WeightOps weights() {
+    return ops().weights();
+  }
+
   default LossOps loss() {
     return ops().loss();
   }

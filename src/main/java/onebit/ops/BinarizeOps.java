@@ -1,6 +1,5 @@
 package onebit.ops;
 
-import java.util.List;
 import onebit.binarize.Binarizer;
 import onebit.tensor.BinarySet;
 import onebit.tensor.BitTensor;
@@ -96,14 +95,6 @@ public interface BinarizeOps {
 
   /** gradW, which may be the memory of gradE, = G e - mean(G e) - u mean(G e u) + u mean(G s) + mean(G), with u = (w - centre) / distance, e = slope(u), means per filter. */
   void centreDistanceBackward(Tensor gradW, Tensor gradE, Tensor w, BinarySet set, Binarizer f);
-
-  /** {@link #centreDistance} of many layers, and the values of their bits; lists of equal length that a caller keeps and gives again. */
-  void centreDistanceAll(List<BitTensor> bits, List<BinarySet> sets, List<Tensor> effective, List<Tensor> ws);
-
-  /** {@link #centreDistanceBackward} of many layers, each gradE float32 or of the type of activations; lists of equal length that a caller keeps. */
-  default void centreDistanceAllBackward(List<Tensor> gradients, List<Tensor> gradEs, List<Tensor> ws, List<BinarySet> sets, Binarizer f) {
-    for (int i = 0; i < ws.size(); i++) centreDistanceBackward(gradients.get(i), gradEs.get(i), ws.get(i), sets.get(i), f);
-  }
 
   /** u = (w - mean) / deviation per filter, unbiased, no epsilon; deviation is kept; a constant filter gives u = 0, gradient 0 and no NaN. */
   void standardize(Tensor u, Tensor deviation, Tensor w);

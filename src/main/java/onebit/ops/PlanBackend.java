@@ -42,7 +42,7 @@ public final class PlanBackend implements Backend {
   private final Map<String, Long> traffic = new TreeMap<>();
   private final Map<String, Integer> calls = new TreeMap<>();
   private final Ops ops = new Ops(family(BitOps.class), family(ConvOps.class), family(NormOps.class), family(PointOps.class), family(PoolOps.class),
-      family(BinarizeOps.class), family(LossOps.class), family(OptimOps.class), family(FusedOps.class));
+      family(BinarizeOps.class), family(WeightOps.class), family(LossOps.class), family(OptimOps.class), family(FusedOps.class));
   private String owner = "";
 
   /** Plans for a device whose activations are of that type. */

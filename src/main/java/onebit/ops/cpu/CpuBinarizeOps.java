@@ -367,14 +367,6 @@ final class CpuBinarizeOps implements BinarizeOps {
   }
 
   @Override
-  public void centreDistanceAll(java.util.List<BitTensor> bits, java.util.List<BinarySet> sets, java.util.List<Tensor> effective, java.util.List<Tensor> ws) {
-    for (int i = 0; i < ws.size(); i++) {
-      centreDistance(bits.get(i), sets.get(i), ws.get(i));
-      bitOps.unpack(effective.get(i), bits.get(i), sets.get(i));
-    }
-  }
-
-  @Override
   public void standardize(Tensor u, Tensor deviation, Tensor w) {
     Shapes.requireEqual("standardize", "u", u, "w", w);
     Shapes.requirePerFilter("standardize", "deviation", deviation, w);

@@ -1,8 +1,5 @@
 package onebit.ops.cuda;
 
-import java.util.IdentityHashMap;
-import java.util.List;
-import java.util.Map;
 import java.util.stream.IntStream;
 import onebit.binarize.Binarizer;
 import onebit.ops.BinarizeOps;
@@ -25,8 +22,6 @@ final class CudaBinarizeOps implements BinarizeOps {
 
   private final CudaBackend backend;
   private final CudaDevice device;
-  /** By the very list that was given first. */
-  private final Map<List<?>, FilterTable> tables = new IdentityHashMap<>();
 
   CudaBinarizeOps(CudaBackend backend, CudaDevice device) {
     this.backend = backend;
@@ -169,32 +164,6 @@ final class CudaBinarizeOps implements BinarizeOps {
   }
 
   @Override
-  public void centreDistanceAll(List<BitTensor> bits, List<BinarySet> sets, List<Tensor> effective, List<Tensor> ws) {
-    FilterTable table = tables.computeIfAbsent(bits, list -> {
-      for (int i = 0; i < ws.size(); i++) {
-        Shapes.requireBits("centreDistanceAll", bits.get(i), ws.get(i));
-        Shapes.requireFilterSet("centreDistanceAll", sets.get(i), ws.get(i));
-        Shapes.requireEqual("centreDistanceAll", "effective", effective.get(i), "w", ws.get(i));
-      }
-      return new FilterTable(device, ws, sets, bits, effective, null);
-    });
-    table.launch(table.arguments(device.kernel("centre_distance_all")));
-  }
-
-  @Override
-  public void centreDistanceAllBackward(List<Tensor> gradients, List<Tensor> gradEs, List<Tensor> ws, List<BinarySet> sets, Binarizer f) {
-    FilterTable table = tables.computeIfAbsent(gradients, list -> {
-      for (int i = 0; i < ws.size(); i++) {
-        Shapes.requireEqual("centreDistanceAllBackward", "the gradient", gradients.get(i), "w", ws.get(i));
-        Shapes.requireEqual("centreDistanceAllBackward", "gradE", gradEs.get(i), "w", ws.get(i));
-        Shapes.requireFilterSet("centreDistanceAllBackward", sets.get(i), ws.get(i));
-      }
-      return new FilterTable(device, ws, sets, null, gradEs, gradients);
-    });
-    table.launch(table.arguments(device.kernel("centre_distance_all_backward")).slope(SlopeCode.of(f)));
-  }
-
-  @Override
   public void standardize(Tensor u, Tensor deviation, Tensor w) {
     Shapes.requireEqual("standardize", "u", u, "w", w);
     Shapes.requirePerFilter("standardize", "deviation", deviation, w);
@@ -252,9 +221,9 @@ final class CudaBinarizeOps implements BinarizeOps {
     Shapes.requireCount("squaredLevelPenalty", "sum", sum, 1);
     Shapes.requireEqual("squaredLevelPenalty", "gradW", gradW, "w", w);
     SlopeCode slope = SlopeCode.of(f);
-    int blocks = sumBlocks(w);
-    DeviceMemory partial = device.scratch(CudaDevice.Scratch.SUMS, 8L * blocks);
-    device.kernel("squared_level").tensor(gradW).memory(partial).tensor(w).slope(slope).real(factor).integer(w.size()).blocks(blocks, 256);
-    device.kernel("squared_level_finish").tensor(sum).memory(partial).integer(blocks).real(factor).integer(w.size()).blocks(1, 256);
+    int filters = w.shape().d0();
+    DeviceMemory squares = device.scratch(CudaDevice.Scratch.SUMS, 8L * filters);
+    device.kernel("squared_level").tensor(gradW).memory(squares).tensor(w).slope(slope).real(factor).integer(w.shape().rowSize()).blocks(filters, FILTER);
+    device.kernel("squared_level_finish").tensor(sum).memory(squares).integer(filters).real(factor).integer(w.size()).blocks(1, FILTER);
   }
 }
