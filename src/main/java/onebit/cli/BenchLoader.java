@@ -3,9 +3,11 @@ package onebit.cli;
 import java.awt.Graphics2D;
 import java.awt.RenderingHints;
 import java.awt.image.BufferedImage;
+import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.lang.management.ManagementFactory;
 import java.lang.management.ThreadMXBean;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -19,11 +21,14 @@ import onebit.data.Augmenter;
 import onebit.data.Box;
 import onebit.data.CounterRandom;
 import onebit.data.Dataset;
+import onebit.data.Datasets;
 import onebit.data.ImageBatch;
 import onebit.data.ImageFolderDataset;
+import onebit.data.IndexMeasurement;
 import onebit.data.JpegLibraries;
 import onebit.data.Loader;
 import onebit.data.LoaderWatch;
+import onebit.data.ShardDataset;
 import onebit.data.Split;
 import onebit.recipe.Recipe;
 import onebit.report.Json;
@@ -38,7 +43,8 @@ import picocli.CommandLine.Parameters;
     mixinStandardHelpOptions = true,
     sortOptions = false,
     description = {"Times the input pipeline alone.", "With a recipe: reading, decoding, augmentation and batching on all its threads.",
-        "With --jpegs: one thread on the JPEG files of a folder, random resized crop to 224, flip; beside it the JDK's decoder and its bilinear scaling on the same boxes."})
+        "With --jpegs or --shards: one thread on the JPEG files of a folder, or on those in shards, random resized crop to 224, flip; beside it the JDK's decoder and its bilinear scaling on the same boxes.",
+        "With --index: writes an index of N images and opens it as a data set."})
 final class BenchLoader implements Callable<Integer> {
   private static final int SIDE = 224;
 
@@ -50,6 +56,12 @@ final class BenchLoader implements Callable<Integer> {
 
   @Option(names = "--jpegs", paramLabel = "DIR", description = "Measure decoding and resizing of the files in this folder, per core, against the JDK.")
   private Path jpegs;
+
+  @Option(names = "--shards", paramLabel = "DIR", description = "The same of the training images in the shards of this folder.")
+  private Path shards;
+
+  @Option(names = "--index", paramLabel = "N", description = "Measure opening an index of N images; ImageNet has 1281167.")
+  private Integer index;
 
   @Option(names = "--seconds", paramLabel = "S", defaultValue = "5", description = "How long to measure (default: ${DEFAULT-VALUE}).")
   private double seconds;
@@ -63,11 +75,37 @@ final class BenchLoader implements Callable<Integer> {
   @Override
   public Integer call() throws IOException {
     if (!(seconds > 0)) throw new IllegalArgumentException("--seconds must be > 0, got " + seconds);
+    if (index != null && index < 1) throw new IllegalArgumentException("--index must be >= 1, got " + index);
     Map<String, Object> members = new LinkedHashMap<>();
-    String sentence = jpegs != null ? chains(members) : pipeline(members);
+    List<String> sentences = new ArrayList<>();
+    if (jpegs != null) {
+      ImageFolderDataset files = ImageFolderDataset.flat(jpegs, SIDE);
+      sentences.add("JPEG files: " + chains(files, i -> Files.readAllBytes(files.file(i)), members));
+    }
+    if (shards != null) {
+      if (!(Datasets.open("folder", shards, Split.TRAIN) instanceof ShardDataset all)) throw new IOException(shards + ": has no shards of training images");
+      Map<String, Object> own = jpegs == null ? members : new LinkedHashMap<>();
+      sentences.add("Shards: " + chains(all, all::encoded, own));
+      if (own != members) members.put("shards", own);
+    }
+    if (jpegs != null || shards != null) {
+      members.put("decoder", JpegLibraries.findings());
+      sentences.addAll(JpegLibraries.findings());
+    }
+    if (index != null) sentences.add(scan(members));
+    if (sentences.isEmpty()) sentences.add(pipeline(members));
     if (json) System.out.println(Json.object(members));
-    else System.out.println(sentence);
+    else sentences.forEach(System.out::println);
     return 0;
+  }
+
+  private String scan(Map<String, Object> members) throws IOException {
+    IndexMeasurement m = IndexMeasurement.of(index);
+    members.put("indexImages", m.images());
+    members.put("indexSeconds", m.seconds());
+    members.put("indexPeakHeapBytes", m.peakHeapBytes());
+    return String.format(Locale.ROOT, "An index of %,d images in %,d shards, opened, its shards looked at, all classes read and an epoch's order drawn: %.2f s, at most %,d MiB of heap, of which the JVM may take %,d",
+        m.images(), m.shards(), m.seconds(), m.peakHeapBytes() >> 20, Runtime.getRuntime().maxMemory() >> 20);
   }
 
   private String pipeline(Map<String, Object> members) throws IOException {
@@ -86,16 +124,30 @@ final class BenchLoader implements Callable<Integer> {
         }
       }
     }
+    long resident = peakResidentBytes();
     members.put("recipe", name);
     members.put("images", images);
     members.put("seconds", took);
     members.put("imagesPerSecond", images / took);
-    return String.format(Locale.ROOT, "%s: %,d images in %.2f s, %,.0f images/s", name, images, took, images / took);
+    members.put("peakResidentBytes", resident);
+    return String.format(Locale.ROOT, "%s: %,d images in %.2f s, %,.0f images/s; the process held at most %,d MiB of memory, the JVM and its code among them", name, images, took,
+        images / took, resident >> 20);
   }
 
-  /** Both chains in turn over all files; the least processor time of a round counts, so that other programs disturb neither. */
-  private String chains(Map<String, Object> members) throws IOException {
-    ImageFolderDataset files = ImageFolderDataset.flat(jpegs, SIDE);
+  /** The most memory this process has held, by the kernel's count; 0 where it is not told. */
+  private static long peakResidentBytes() throws IOException {
+    Path status = Path.of("/proc/self/status");
+    if (!Files.isReadable(status)) return 0;
+    return Files.readAllLines(status).stream().filter(line -> line.startsWith("VmHWM:")).mapToLong(line -> Long.parseLong(line.replaceAll("\\D", "")) << 10).findFirst().orElse(0);
+  }
+
+  /** Where the bytes of an image's file come from. */
+  private interface Encoded {
+    byte[] of(int image) throws IOException;
+  }
+
+  /** Both chains in turn over all images; the least processor time of a round counts, so that other programs disturb neither. */
+  private String chains(Dataset images, Encoded encoded, Map<String, Object> members) throws IOException {
     List<Augmentation> steps = Augmentation.imagenet(SIDE, 0.08, 1);
     Augmenter ours = new Augmenter(steps, 1);
     byte[] image = new byte[SIDE * SIDE * 3];
@@ -104,25 +156,24 @@ final class BenchLoader implements Callable<Integer> {
     int rounds = 0;
     for (long begin = System.nanoTime(); rounds < 3 || (System.nanoTime() - begin) / 1e9 < seconds; rounds++) {
       long start = clock.getCurrentThreadCpuTime();
-      for (int i = 0; i < files.size(); i++) ours.read(files, i, rounds, image, 0);
+      for (int i = 0; i < images.size(); i++) ours.read(images, i, rounds, image, 0);
       long middle = clock.getCurrentThreadCpuTime();
-      for (int i = 0; i < files.size(); i++) byJdk(files.file(i), steps.getFirst(), i, rounds);
+      for (int i = 0; i < images.size(); i++) byJdk(encoded.of(i), steps.getFirst(), i, rounds);
       long end = clock.getCurrentThreadCpuTime();
-      best = Math.min(best, (middle - start) / 1e9 / files.size());
-      jdk = Math.min(jdk, (end - middle) / 1e9 / files.size());
+      best = Math.min(best, (middle - start) / 1e9 / images.size());
+      jdk = Math.min(jdk, (end - middle) / 1e9 / images.size());
     }
-    members.put("files", files.size());
+    members.put("files", images.size());
     members.put("rounds", rounds);
-    members.put("decoder", JpegLibraries.findings());
     members.put("imagesPerSecondPerCore", 1 / best);
     members.put("jdkImagesPerSecondPerCore", 1 / jdk);
     members.put("ratio", jdk / best);
-    return String.format(Locale.ROOT, "%,d files, best of %d rounds, one thread's processor time: %,.0f images/s; the JDK's decoder and scaling %,.0f images/s; ratio %.2f%n%s",
-        files.size(), rounds, 1 / best, 1 / jdk, jdk / best, String.join("\n", JpegLibraries.findings()));
+    return String.format(Locale.ROOT, "%,d images, best of %d rounds, one thread's processor time: %,.0f images/s; the JDK's decoder and scaling %,.0f images/s; ratio %.2f",
+        images.size(), rounds, 1 / best, 1 / jdk, jdk / best);
   }
 
-  private static void byJdk(Path file, Augmentation crop, int index, int epoch) throws IOException {
-    BufferedImage whole = ImageIO.read(file.toFile()), small = new BufferedImage(SIDE, SIDE, BufferedImage.TYPE_3BYTE_BGR);
+  private static void byJdk(byte[] encoded, Augmentation crop, int index, int epoch) throws IOException {
+    BufferedImage whole = ImageIO.read(new ByteArrayInputStream(encoded)), small = new BufferedImage(SIDE, SIDE, BufferedImage.TYPE_3BYTE_BGR);
     Box box = crop.needs(whole.getHeight(), whole.getWidth(), new CounterRandom().reset(1, epoch, index, CounterRandom.AUGMENT | 1 << 8));
     Graphics2D canvas = small.createGraphics();
     canvas.setRenderingHint(RenderingHints.KEY_INTERPOLATION, RenderingHints.VALUE_INTERPOLATION_BILINEAR);

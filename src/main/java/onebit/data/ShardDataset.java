@@ -162,8 +162,8 @@ public final class ShardDataset implements Dataset {
     }
   }
 
-  @Override public void decode(int image, Box.Choice choice, Picture into) throws IOException {
-    Workspace w = workspace.get();
+  /** The bytes of an image's file as they are in the shard, in the decoder's room. */
+  private ByteBuffer fetch(Workspace w, int image) throws IOException {
     int shard = index.shardOf(image), length = index.length[image];
     FileChannel file = channel(shard);
     ByteBuffer bytes = w.decoder.room(index.shards.get(shard).name(), length);
@@ -179,6 +179,20 @@ public final class ShardDataset implements Dataset {
         throw new BadImageException(describe(image) + ": the image is damaged: its bytes are not those that were written (CRC-32C)");
       }
     }
+    return bytes;
+  }
+
+  /** The bytes of an image's file. */
+  public byte[] encoded(int image) throws IOException {
+    ByteBuffer bytes = fetch(workspace.get(), image).flip();
+    byte[] copy = new byte[bytes.remaining()];
+    bytes.get(copy);
+    return copy;
+  }
+
+  @Override public void decode(int image, Box.Choice choice, Picture into) throws IOException {
+    Workspace w = workspace.get();
+    fetch(w, image);
     try {
       w.decoder.decode("", choice, into);
     } catch (BadImageException e) {

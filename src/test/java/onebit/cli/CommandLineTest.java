@@ -60,6 +60,7 @@ class CommandLineTest {
     "data prepare imagenet, ILSVRC2012_img_train.tar",
     "data prepare imagenet --train pom.xml --val pom.xml --short-side big, must be a number of pixels",
     "data prepare mnist --threads 2, are for imagenet",
+    "bench loader --index 0, --index must be >= 1",
     "bench feed default --steps 0, steps must be >= 1",
     "bench feed adabin-resnet20-cifar10 --set data.name=folder, needs its folder"
   })
