@@ -54,7 +54,9 @@ public final class BenchConv implements Callable<Integer> {
     if (rounds < 1 || batch < 1) throw new IllegalArgumentException("bench conv: --rounds and --batch must be >= 1, got " + rounds + " and " + batch);
     if (!device.equals("cpu")) {
       try (CudaBackend backend = (CudaBackend) Workplace.open(device)) {
-        Map<String, Object> line = new DeviceBench(backend, rounds).conv(batch);
+        DeviceBench bench = new DeviceBench(backend, rounds);
+        Map<String, Object> line = bench.conv(batch);
+        line.putAll(bench.gradients(batch));
         if (json) System.out.println(Json.object(line));
       }
       return 0;

@@ -87,13 +87,24 @@ final class DeviceBench {
     return results;
   }
 
+  /** One of ResNet-18's binary convolutions; a small one on the emulated device. */
+  private ConvGeometry geometry(int[] s, int batch) {
+    if (!backend.isEmulated()) return new ConvGeometry(batch, s[1], s[1], s[0], s[2], 3, 3, s[3], 1, 1, 1);
+    int extent = Math.max(2, s[1] / 14);
+    return new ConvGeometry(1, extent, extent, s[0] / 8, s[2] / 8, 3, 3, s[3], 1, 1, 1);
+  }
+
+  private static String name(ConvGeometry g) {
+    return g.c() + " to " + g.o() + " at " + g.h() + "x" + g.w() + (g.stride() == 1 ? "" : " stride " + g.stride());
+  }
+
   /** The seven binary convolutions of ResNet-18 with bfloat16 results, and their sum over the shapes. */
   Map<String, Object> conv(int batch) {
     Map<String, Object> results = begin("binary convolution 3x3 forward, y bfloat16, batch " + (backend.isEmulated() ? 1 : batch) + ", beside cuDNN, bfloat16");
     double ours = 0, peer = 0;
     for (int[] s : BenchConv.RESNET18) {
-      int extent = backend.isEmulated() ? Math.max(2, s[1] / 14) : s[1], c = backend.isEmulated() ? s[0] / 8 : s[0], o = backend.isEmulated() ? s[2] / 8 : s[2];
-      ConvGeometry g = new ConvGeometry(backend.isEmulated() ? 1 : batch, extent, extent, c, o, 3, 3, s[3], 1, 1, 1);
+      ConvGeometry g = geometry(s, batch);
+      int extent = g.h(), c = g.c(), o = g.o();
       Tensor[] x = {signs(g.n() * extent * extent, c), signs(g.n() * extent * extent, c)};
       Tensor w = signs(o, g.taps());
       BitTensor[] xBits = {bits(x[0], g.n() * extent * extent, c), bits(x[1], g.n() * extent * extent, c)};
@@ -102,7 +113,7 @@ final class DeviceBench {
       Tensor[] y = {backend.create(g.y(), ElementType.BFLOAT16), backend.create(g.y(), ElementType.BFLOAT16)};
       Times[] times = measure(i -> backend.bits().xnorConv2d(y[i % 2], xBits[i % 2], wBits, xSet, wSet, g, Padding.ZERO, 0),
           i -> backend.conv().conv2d(y[i % 2], x[i % 2], w, g, 0));
-      report(results, c + " to " + o + " at " + extent + "x" + extent + (s[3] == 1 ? "" : " stride " + s[3]), times, 2e-9 * g.macs());
+      report(results, name(g), times, 2e-9 * g.macs());
       if (times == null) continue;
       ours += times[0].median();
       peer += times[1].median();
@@ -110,6 +121,32 @@ final class DeviceBench {
     if (ours > 0) {
       results.put("timeWeightedRatio", peer / ours);
       System.out.printf(Locale.ROOT, "all seven: binary %.3f ms, cuDNN bfloat16 %.3f ms, %.2f times%n", ours, peer, peer / ours);
+    }
+    return results;
+  }
+
+  /** The gradients of the filters of those convolutions from the bits of x, beside cuDNN's from x unpacked before, and their sum over the shapes. */
+  Map<String, Object> gradients(int batch) {
+    Map<String, Object> results = begin("gradient of the filters from bits, gradW float32, batch " + (backend.isEmulated() ? 1 : batch)
+        + ", beside cuDNN, bfloat16, from values unpacked before");
+    double ours = 0, peer = 0;
+    for (int[] s : BenchConv.RESNET18) {
+      ConvGeometry g = geometry(s, batch);
+      int rows = g.n() * g.h() * g.w(), outputs = g.n() * g.p() * g.q();
+      Tensor[] x = {signs(rows, g.c()), signs(rows, g.c())}, gradY = {signs(outputs, g.o()), signs(outputs, g.o())};
+      BitTensor[] bits = {bits(x[0], rows, g.c()), bits(x[1], rows, g.c())};
+      Tensor gradW = backend.create(g.filters()), rounded = backend.create(g.filters(), ElementType.BFLOAT16);
+      BinarySet set = set(1);
+      Times[] times = measure(i -> backend.bits().xnorConv2dGradW(gradW, gradY[i % 2], bits[i % 2], set, g, 0, null),
+          i -> backend.conv().conv2dGradW(rounded, gradY[i % 2], x[i % 2], g, 0));
+      report(results, "gradW " + name(g), times, 2e-9 * g.macs());
+      if (times == null) continue;
+      ours += times[0].median();
+      peer += times[1].median();
+    }
+    if (ours > 0) {
+      results.put("gradWTimeWeightedRatio", peer / ours);
+      System.out.printf(Locale.ROOT, "all seven gradW: from bits %.3f ms, cuDNN bfloat16 %.3f ms, %.2f times%n", ours, peer, peer / ours);
     }
     return results;
   }

@@ -87,7 +87,7 @@ public final class BinaryConv2d implements Layer {
     gradX = context.activations(input);
     offset = method.offset(geometry.taps());
     border = method.padding() == Padding.MINUS_ONE ? -1 : 0;
-    scratch.reserve(Scratch.Use.ACTIVATIONS, input.size());
+    if (!multipliesBits() || !gradientReadsBits()) scratch.reserve(Scratch.Use.ACTIVATIONS, input.size());
     scratch.reserve(Scratch.Use.GRADIENT, input.size());
     scratch.reserve(Scratch.Use.WEIGHTS, latent.size());
     scratch.reserve(Scratch.Use.WEIGHT_GRADIENT, latent.size());
@@ -161,6 +161,11 @@ public final class BinaryConv2d implements Layer {
     return !weights.real() && !activations.real();
   }
 
+  /** Whether the gradient of the filters is made from the bits of x, so that nobody needs their values. */
+  private boolean gradientReadsBits() {
+    return !activations.real() && backend.activations() == ElementType.BFLOAT16;
+  }
+
   /** The product for n images, of filters made of the latent weights now. */
   Product product(int n) {
     if (effective == null) weights.forward();
@@ -212,10 +217,14 @@ public final class BinaryConv2d implements Layer {
     boolean together = effective != null;
     Tensor filterValues = filterValues();
     Tensor gradFilters = together ? gradEffective : scratch.take(Scratch.Use.WEIGHT_GRADIENT, latent.value().shape());
-    Tensor values = scratch.take(Scratch.Use.ACTIVATIONS, x.shape());
+    Tensor values = gradientReadsBits() ? null : scratch.take(Scratch.Use.ACTIVATIONS, x.shape());
     backend.conv().conv2dGradX(gradQ, gradY, filterValues, g);
-    activations.effective(values, bits(g.n()));
-    backend.conv().conv2dGradW(gradFilters, gradY, values, g, border);
+    if (activations.real()) {
+      activations.effective(values, bits(g.n()));
+      backend.conv().conv2dGradW(gradFilters, gradY, values, g, border);
+    } else {
+      backend.bits().xnorConv2dGradW(gradFilters, gradY, bits(g.n()), activations.set(), g, border, values);
+    }
     if (!together) weights.backward(gradFilters);
   }
 

@@ -49,4 +49,15 @@ public interface BitOps {
    * </pre>
    */
   void xnorConv2d(Tensor y, BitTensor x, BitTensor w, BinarySet xSet, BinarySet wSet, ConvGeometry g, Padding padding, float offset);
+
+  /**
+   * gradW = the gradient of that convolution's filters as real values; outside taps of x hold the value border.
+   *
+   * <pre>
+   * Shapes  gradY N,P,Q,O; x N*H*W rows of C bits, xSet of 1; gradW O,R,S,C, float32 or rounded to the type of gradY
+   * Units   values: room for x unpacked, where gradY is FLOAT32; null where it is BFLOAT16, for there the product reads the bits
+   * Cost    groups must be 1
+   * </pre>
+   */
+  void xnorConv2dGradW(Tensor gradW, Tensor gradY, BitTensor x, BinarySet xSet, ConvGeometry g, float border, Tensor values);
 }

@@ -2,6 +2,7 @@ package onebit.ops;
 
 import onebit.tensor.BinarySet;
 import onebit.tensor.BitTensor;
+import onebit.tensor.ElementType;
 import onebit.tensor.Shape;
 import onebit.tensor.Tensor;
 
@@ -47,17 +48,36 @@ public final class ConvRules {
   }
 
   public static void requireXnorConv2d(Tensor y, BitTensor x, BitTensor w, BinarySet xSet, BinarySet wSet, ConvGeometry g) {
-    if (g.groups() != 1) throw new IllegalArgumentException("xnorConv2d: groups must be 1, got " + g.groups());
-    requireBits("x", x, (long) g.n() * g.h() * g.w(), g.c());
-    requireBits("w", w, g.o(), g.taps());
+    requireOneGroup("xnorConv2d", g);
+    requireBits("xnorConv2d", "x", x, (long) g.n() * g.h() * g.w(), g.c());
+    requireBits("xnorConv2d", "w", w, g.o(), g.taps());
     if (xSet.count() != 1) throw new IllegalArgumentException("xnorConv2d: xSet has " + xSet.count() + " sets; 1 wanted");
     requireSet("xnorConv2d", "wSet", wSet, g.o());
     if (y.size() != values(g.n(), g.p(), g.q(), g.o())) requireSize("xnorConv2d", "y", y, g.y());
   }
 
-  private static void requireBits(String name, BitTensor t, long rows, int bits) {
+  /** @throws IllegalArgumentException unless all fit the geometry, and values has room for x where gradY is FLOAT32 and is null elsewhere */
+  public static void requireXnorConv2dGradW(Tensor gradW, Tensor gradY, BitTensor x, BinarySet xSet, ConvGeometry g, Tensor values) {
+    String op = "xnorConv2dGradW";
+    requireOneGroup(op, g);
+    requireBits(op, "x", x, (long) g.n() * g.h() * g.w(), g.c());
+    if (xSet.count() != 1) throw new IllegalArgumentException(op + ": xSet has " + xSet.count() + " sets; 1 wanted");
+    requireConv2d(op, values, gradW, gradY, g);
+    if (gradW.type() != gradY.type()) Shapes.requireType(op, "gradW", gradW, ElementType.FLOAT32);
+    if ((values == null) != (gradY.type() == ElementType.BFLOAT16)) {
+      throw new IllegalArgumentException(op + ": values is " + (values == null ? "null" : "given") + " for a gradY of " + gradY.type() + "; it must be "
+          + (values == null ? "given" : "null"));
+    }
+    if (values != null) requireSameType(op, "values", values, "gradY", gradY);
+  }
+
+  private static void requireOneGroup(String op, ConvGeometry g) {
+    if (g.groups() != 1) throw new IllegalArgumentException(op + ": groups must be 1, got " + g.groups());
+  }
+
+  private static void requireBits(String op, String name, BitTensor t, long rows, int bits) {
     if (t.rows() != rows || t.bits() != bits) {
-      throw new IllegalArgumentException("xnorConv2d: " + name + " has " + t.rows() + " rows of " + t.bits() + " bits; " + rows + " of " + bits + " wanted");
+      throw new IllegalArgumentException(op + ": " + name + " has " + t.rows() + " rows of " + t.bits() + " bits; " + rows + " of " + bits + " wanted");
     }
   }
 

@@ -106,7 +106,7 @@ public interface FusedOps {
    * With g what comes in: gradT = g f'(t), gradY its way back through the batch norm, and the gradients of all parameters on the way.
    *
    * <p>gradT is also the gradient at the result of the unit's own shortcut. gradY may be the memory of y, gradT of nothing else. A unit without y
-   * has it computed again from its product, with the same bits in all results.
+   * has it computed again from its product, whose filters must be those its last forwardOf saw, with the same bits in all results.
    */
   void backward(Tensor gradY, Tensor gradT, UnitGradients to, Unit unit, Incoming g);
 

@@ -15,6 +15,7 @@ import onebit.models.Execution.Memory;
 import onebit.models.Execution.Passes;
 import onebit.ops.Backend;
 import onebit.ops.Backends;
+import onebit.tensor.ElementType;
 import onebit.tensor.Parameter;
 import onebit.tensor.Shape;
 import onebit.tensor.StateTensor;
@@ -58,7 +59,7 @@ class FusedModelTest {
   private static List<float[]> step(Case test, Model model) {
     Backend backend = test.backend;
     Random random = new Random(7);
-    Tensor x = backend.create(Shape.image(3, test.side, test.side, 3)), gradLogits = backend.create(Shape.matrix(3, 4));
+    Tensor x = backend.create(Shape.image(3, test.side, test.side, 3), backend.activations()), gradLogits = backend.create(Shape.matrix(3, 4));
     backend.write(x, normal(x.size(), random));
     backend.write(gradLogits, normal(12, random));
     List<float[]> all = new ArrayList<>();
@@ -100,7 +101,9 @@ class FusedModelTest {
   }
 
   static List<Case> recomputed() {
-    return cases().stream().filter(test -> test.method instanceof AdaBin).toList();
+    List<Case> all = new ArrayList<>(cases().stream().filter(test -> test.method instanceof AdaBin).toList());
+    Backends.precisions().filter(backend -> backend.activations() == ElementType.BFLOAT16).forEach(backend -> all.add(new Case(backend, new ResNet20(), ADABIN, 8, 18)));
+    return all;
   }
 
   @ParameterizedTest

@@ -110,4 +110,12 @@ final class DeviceBitOps implements BitOps {
     device.bits().xnorConv2d(to, sent(x), sent(w), sent(xSet), sent(wSet), g, padding, offset);
     fetch(device, y, to);
   }
+
+  @Override
+  public void xnorConv2dGradW(Tensor gradW, Tensor gradY, BitTensor x, BinarySet xSet, ConvGeometry g, float border, Tensor values) {
+    begin();
+    Tensor to = sent(gradW), room = device.activations() == ElementType.BFLOAT16 ? null : sent(values);
+    device.bits().xnorConv2dGradW(to, activations(gradY), sent(x), sent(xSet), g, border, room);
+    fetch(device, gradW, to);
+  }
 }

@@ -21,6 +21,7 @@ public final class CpuBitOps implements BitOps {
   private final XnorKernel kernel;
   private final ThreadLocal<BitTile> tiles = ThreadLocal.withInitial(BitTile::new);
   private final FilterTables tables = new FilterTables();
+  private final CpuConvOps real = new CpuConvOps();
   private long[] panels = new long[0], aligned = new long[0];
   private long[] words;
   private float[] xs, centre, distance;
@@ -139,6 +140,13 @@ public final class CpuBitOps implements BitOps {
     rows = Math.clamp(4 * TILE / g.q(), 1, g.p());
     blocks = (g.p() + rows - 1) / rows;
     CpuThreads.range(g.n() * blocks, 1, this, (op, piece, end) -> op.convolve(piece / op.blocks, piece % op.blocks * op.rows));
+  }
+
+  @Override
+  public void xnorConv2dGradW(Tensor gradW, Tensor gradY, BitTensor x, BinarySet xSet, ConvGeometry g, float border, Tensor values) {
+    ConvRules.requireXnorConv2dGradW(gradW, gradY, x, xSet, g, values);
+    unpack(values, x, xSet);
+    real.conv2dGradW(gradW, gradY, values, g, border);
   }
 
   /** The output rows of an image from p0, as many as a piece has. */

@@ -48,7 +48,7 @@ public final class CudaBackend implements Backend, DeviceStreams {
     deterministic = mode.deterministic();
     ChannelSums sums = new ChannelSums(device);
     conv = new CudaConvOps(device, deterministic);
-    bits = new CudaBitOps(device, product);
+    bits = new CudaBitOps(device, product, conv);
     ops = new Ops(bits, conv, new CudaNormOps(device, sums), new CudaPointOps(device, sums), new CudaPoolOps(device), new CudaBinarizeOps(this, device),
         new CudaWeightOps(device), new CudaLossOps(device), new CudaOptimOps(device), new CudaFusedOps(device, bits, sums));
   }
@@ -95,7 +95,7 @@ public final class CudaBackend implements Backend, DeviceStreams {
   }
 
   /**
-   * From now on bit products, and convolutions of cuDNN, take the way that was fastest on this device.
+   * From now on bit products, gradients of their filters and convolutions of cuDNN take the way that was fastest on this device.
    *
    * @throws IllegalArgumentException on the emulated device, which is never timed, and where equal bits on every run were asked for
    */

@@ -1,6 +1,8 @@
 package onebit.ops.cuda;
 
+import java.util.IdentityHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.function.ToDoubleFunction;
 import onebit.ops.BitOps;
 import onebit.ops.ConvGeometry;
@@ -24,18 +26,26 @@ final class CudaBitOps implements BitOps {
 
   private final CudaDevice device;
   private final BitProduct product;
+  private final BitGradients gradients;
+  private final Map<Object, Filters> kept = new IdentityHashMap<>();
   private Tuning tuning;
   private ToDoubleFunction<Runnable> clock;
 
-  CudaBitOps(CudaDevice device, BitProduct product) {
+  /** Filters as the kernels read them: every tap on words of its own, and the ones of the taps above and left of each corner of the window. */
+  private record Filters(DeviceMemory taps, DeviceMemory ones) {}
+
+  /** conv is what multiplies values where bits are not multiplied as they are. */
+  CudaBitOps(CudaDevice device, BitProduct product, CudaConvOps conv) {
     this.device = device;
     this.product = product;
+    gradients = new BitGradients(device, conv, this);
   }
 
   /** From now on convolutions take the way that was fastest by that clock. */
   void use(Tuning ways, ToDoubleFunction<Runnable> timed) {
     tuning = ways;
     clock = timed;
+    gradients.use(ways, timed);
   }
 
   /** 32-bit words of a row of so many bits on the device. */
@@ -105,24 +115,30 @@ final class CudaBitOps implements BitOps {
     xnorConv2d(y, 0, x, w, xSet, wSet, g, padding, offset);
   }
 
-  /** The same; with an address, the sum(bx) of each position as int16 there. */
+  @Override
+  public void xnorConv2dGradW(Tensor gradW, Tensor gradY, BitTensor x, BinarySet xSet, ConvGeometry g, float border, Tensor values) {
+    gradients.gradW(gradW, gradY, x, xSet, g, border, values);
+  }
+
+  /** The convolution; with an address, the sum(bx) of each position as int16 there. */
   void xnorConv2d(Tensor y, long sumsX, BitTensor x, BitTensor w, BinarySet xSet, BinarySet wSet, ConvGeometry g, Padding padding, float offset) {
-    filters(w, g);
+    Filters filters = new Filters(device.scratch(CudaDevice.Scratch.FILTERS, tapBytes(g)), device.scratch(CudaDevice.Scratch.COUNTS, onesBytes(g)));
+    layOut(filters, w, g);
     if (tuning == null) {
-      multiply(product, product.columnsPerBlock(g.o()), y, sumsX, x, xSet, wSet, g, padding, offset);
+      multiply(product, product.columnsPerBlock(g.o()), y, sumsX, x, filters, xSet, wSet, g, padding, offset);
       return;
     }
     List<BitProduct.Way> ways = BitProduct.ways(device.capability(), g.o());
     int at = tuning.choose("xnorConv2d " + g + " to " + y.type() + (sumsX == 0 ? "" : " with sums of bits"), ways.stream().map(BitProduct.Way::toString).toList(),
-        i -> clock.applyAsDouble(() -> multiply(ways.get(i).product(), ways.get(i).columns(), y, sumsX, x, xSet, wSet, g, padding, offset)));
-    multiply(ways.get(at).product(), ways.get(at).columns(), y, sumsX, x, xSet, wSet, g, padding, offset);
+        i -> clock.applyAsDouble(() -> multiply(ways.get(i).product(), ways.get(i).columns(), y, sumsX, x, filters, xSet, wSet, g, padding, offset)));
+    multiply(ways.get(at).product(), ways.get(at).columns(), y, sumsX, x, filters, xSet, wSet, g, padding, offset);
   }
 
   /** The convolution by one product, with so many columns a block. */
-  private void multiply(BitProduct product, int columns, Tensor y, long sumsX, BitTensor x, BinarySet xSet, BinarySet wSet, ConvGeometry g, Padding padding,
-      float offset) {
+  private void multiply(BitProduct product, int columns, Tensor y, long sumsX, BitTensor x, Filters filters, BinarySet xSet, BinarySet wSet, ConvGeometry g,
+      Padding padding, float offset) {
     Kernel kernel = device.kernel(product.entry("xnor_conv2d", columns)).memory(device.memory(y)).address(sumsX);
-    extents(sets(kernel, x, xSet, wSet, g), g, padding).integer(element(y)).real(offset)
+    extents(sets(kernel, x, filters, xSet, wSet), g, padding).integer(element(y)).real(offset)
         .launch(blocks(pixels(g), ROWS), blocks(g.o(), columns), 128, 1, room(g, columns));
   }
 
@@ -134,22 +150,21 @@ final class CudaBitOps implements BitOps {
     return room(columns, g.r() * g.s() * words(g.c())) + RANGES_BYTES;
   }
 
-  private DeviceMemory taps(ConvGeometry g) {
-    return device.scratch(CudaDevice.Scratch.FILTERS, 4L * g.o() * g.r() * g.s() * words(g.c()));
+  private static long tapBytes(ConvGeometry g) {
+    return 4L * g.o() * g.r() * g.s() * words(g.c());
   }
 
-  private DeviceMemory ones(ConvGeometry g) {
-    return device.scratch(CudaDevice.Scratch.COUNTS, 4L * g.o() * (g.r() + 1) * (g.s() + 1));
+  private static long onesBytes(ConvGeometry g) {
+    return 4L * g.o() * (g.r() + 1) * (g.s() + 1);
   }
 
-  /** Lays out the filters for the launches that follow. */
-  private void filters(BitTensor w, ConvGeometry g) {
-    device.kernel("xnor_conv2d_filters").memory(taps(g)).memory(ones(g)).bits(w).integer(g.o()).integer(g.r()).integer(g.s()).integer(g.c())
+  private void layOut(Filters filters, BitTensor w, ConvGeometry g) {
+    device.kernel("xnor_conv2d_filters").memory(filters.taps).memory(filters.ones).bits(w).integer(g.o()).integer(g.r()).integer(g.s()).integer(g.c())
         .each(Math.multiplyExact(g.o(), 32));
   }
 
-  private Kernel sets(Kernel kernel, BitTensor x, BinarySet xSet, BinarySet wSet, ConvGeometry g) {
-    return kernel.bits(x).memory(taps(g)).memory(ones(g)).tensor(xSet.centre()).tensor(xSet.distance()).tensor(wSet.centre()).tensor(wSet.distance())
+  private static Kernel sets(Kernel kernel, BitTensor x, Filters filters, BinarySet xSet, BinarySet wSet) {
+    return kernel.bits(x).memory(filters.taps).memory(filters.ones).tensor(xSet.centre()).tensor(xSet.distance()).tensor(wSet.centre()).tensor(wSet.distance())
         .integer(wSet.count() == 1 ? 0 : 1);
   }
 
@@ -158,10 +173,16 @@ final class CudaBitOps implements BitOps {
         .integer(g.dilation()).integer(g.p()).integer(g.q()).integer(padding == Padding.ZERO ? 1 : 0);
   }
 
-  /** Lays out the filters of a product for the launches that follow, and tells how its kernels are called. */
+  /** Lays out the filters of a product as they are now, for it and for its backward, and tells how its kernels are called. */
   BitProduct prepare(Product p) {
-    filters(p.w(), p.g());
+    Filters filters = kept.computeIfAbsent(p.w().memory(), w -> new Filters(device.allocate(tapBytes(p.g())), device.allocate(onesBytes(p.g()))));
+    layOut(filters, p.w(), p.g());
     return product;
+  }
+
+  /** The same, but that filters laid out before are taken to be what they were. */
+  BitProduct prepared(Product p) {
+    return kept.containsKey(p.w().memory()) ? product : prepare(p);
   }
 
   /** Blocks along the rows of the product's tiles. */
@@ -172,6 +193,6 @@ final class CudaBitOps implements BitOps {
   /** struct Product, which ends the arguments; then the launch, so many blocks along the rows. */
   void launch(Kernel kernel, Product p, int blocks) {
     ConvGeometry g = p.g();
-    extents(sets(kernel, p.x(), p.xSet(), p.wSet(), g).real(p.offset()), g, p.padding()).launch(blocks, blocks(g.o(), 64), 128, 1, room(g, 64));
+    extents(sets(kernel, p.x(), kept.get(p.w().memory()), p.xSet(), p.wSet()).real(p.offset()), g, p.padding()).launch(blocks, blocks(g.o(), 64), 128, 1, room(g, 64));
   }
 }

@@ -137,7 +137,7 @@ final class CudaFusedOps implements FusedOps {
     int channels = gradT.shape().channels(), rows = rows(gradT), splits = sums.tileSplits(rows, channels), across = (channels + 63) / 64;
     DeviceMemory partial = sums.tiles(splits, channels, SUMS);
     if (unit.y() == null) {
-      BitProduct product = bits.prepare(unit.product());
+      BitProduct product = bits.prepared(unit.product());
       bits.launch(backward(device.kernel(product.pass("unit_product_backward"), gradT), partial, splits * across, gradT, to, unit, g), unit.product(), splits);
       bits.launch(apply(device.kernel(product.pass("unit_product_apply"), gradY), gradY, gradT, unit, channels), unit.product(), CudaBitOps.tiles(rows));
     } else {

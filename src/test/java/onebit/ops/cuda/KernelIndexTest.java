@@ -59,6 +59,8 @@ class KernelIndexTest {
         launched.add(call.group(1));
         if (call.group(2) != null) launched.add(call.group(1) + "_bf16");
       }
+      Matcher rounded = Pattern.compile("rounded\\(\"(\\w+)\"\\)").matcher(text);
+      while (rounded.find()) launched.add(rounded.group(1) + "_bf16");
       Matcher product = Pattern.compile("kernel\\(product\\.entry\\(\"(\\w+)\", ").matcher(text);
       while (product.find()) {
         for (BitProduct each : BitProduct.values()) {

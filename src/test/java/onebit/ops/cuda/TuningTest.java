@@ -3,6 +3,7 @@ package onebit.ops.cuda;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.util.ArrayList;
@@ -12,6 +13,7 @@ import onebit.ops.ConvGeometry;
 import onebit.ops.Padding;
 import onebit.tensor.BinarySet;
 import onebit.tensor.BitTensor;
+import onebit.tensor.ElementType;
 import onebit.tensor.Shape;
 import onebit.tensor.Tensor;
 import org.junit.jupiter.api.Test;
@@ -99,6 +101,40 @@ class TuningTest {
       Tensor real = values(backend, g.x(), random), filters = values(backend, g.filters(), random);
       backend.conv().conv2d(y, real, filters, g, 0);
       assertEquals("conv2d forward " + g + " in FLOAT32", remembered.getLast().shape());
+    }
+  }
+
+  /** The gradient of binary filters is made by either way, and by the own kernel where nobody is asked. */
+  @Test
+  void theGradientOfFiltersIsMadeByTheFasterOfTwoWays() throws Exception {
+    String refusal = EmulatedDriver.refusal();
+    assumeTrue(refusal == null, refusal);
+    try (CudaBackend backend = CudaBackend.emulated(BitProduct.AND, CudaMode.BFLOAT16)) {
+      ConvGeometry g = new ConvGeometry(1, 6, 5, 40, 70, 3, 3, 1, 1, 1, 1);
+      Random random = new Random(4);
+      BitTensor x = bits(backend, g.x(), random);
+      BinarySet set = new BinarySet(values(backend, Shape.vector(1), random), values(backend, Shape.vector(1), random));
+      Tensor gradY = backend.create(g.y(), ElementType.BFLOAT16), gradW = backend.create(g.filters());
+      backend.point().copy(gradY, values(backend, g.y(), random));
+      backend.bits().xnorConv2dGradW(gradW, gradY, x, set, g, 0, null);
+      float[] wanted = backend.read(gradW);
+      for (int fastest = 0; fastest < 2; fastest++) {
+        String way = fastest == 0 ? "own kernel from bits" : "cuDNN from unpacked bits";
+        backend.tune(tuning(new Tuning.Choice("xnorConv2dGradW " + g, way, 1)), work -> 1);
+        backend.fill(gradW, 77);
+        long calls = EmulatedDriver.counter("library_calls");
+        backend.bits().xnorConv2dGradW(gradW, gradY, x, set, g, 0, null);
+        assertEquals(fastest, EmulatedDriver.counter("library_calls") > calls ? 1 : 0, way);
+        assertArrayEquals(wanted, backend.read(gradW), 0.05f, way);
+        assertTrue(told.contains("chosen: xnorConv2dGradW " + g + ": " + way + ", 1.0000 ms, remembered"), told.toString());
+      }
+      int[] runs = new int[1];
+      backend.tune(tuning(), work -> {
+        work.run();
+        return runs[0]++ < 6 ? 2 : 1;
+      });
+      backend.bits().xnorConv2dGradW(gradW, gradY, x, set, g, 0, null);
+      assertTrue(remembered.contains(new Tuning.Choice("xnorConv2dGradW " + g, "cuDNN from unpacked bits", 1)), remembered.toString());
     }
   }
 

@@ -1,0 +1,224 @@
+// xnor_conv2d_grad_w.cu -- gradient of the filters of a convolution whose images are packed bits
+//
+//   gradW[o][r][s][c] = sum over n, p, q of gradY[n][p][q][o] x[n][p stride - pad + r dilation][q stride - pad + s dilation][c]
+//
+//   xnor_conv2d_grad_w_bf16         partial = the sum over one split of the positions: 128 filters by 4 words of columns (tap, 32 channels) a block
+//   xnor_conv2d_grad_w_narrow_bf16  the same, 64 filters by 6 words
+//   xnor_conv2d_grad_w_finish       gradW = the sum of the splits, in their order; _finish_bf16 rounds it
+//
+// Shapes     gradY N,P,Q,O bfloat16; x N*H*W rows of C bits; centre, distance 1 value; partial [splits][O R S C] float; gradW O,R,S,C
+// Encoding   bit 1 = centre + distance, bit 0 = centre - distance, both rounded to bfloat16; channel k is bit k % 32 of word k / 32
+// Padding    outside taps hold the value border, rounded to bfloat16
+// Launch     block 128 (narrow: 96), grid (ceil(words / 4) ceil(O / 128), splits) or (ceil(words / 6) ceil(O / 64), splits) where words are
+//            R S ceil(C / 32); each split has `positions` of the N P Q, a multiple of 64; dynamic shared memory of BitGradients.room.
+//            xnor_conv2d_grad_w_finish block 256, any grid
+// Limits     N H W ceil(C / 32), N P Q < 2^31; needs sm_80: before, the entries do nothing
+// Exactness  products of bfloat16 summed in float32, the splits in double, in an order that depends on the shape only
+// Twin       src/main/java/onebit/ops/cpu/CpuBitOps.java, xnorConv2dGradW
+// Tests      native-tests/xnor_conv2d_grad_w_test.cpp, src/test/java/onebit/ops/BitGradientsTest.java
+// Source     elementary; anchors/performance.md section 7: no unpacked copy of the activations is written or read
+// Rungs      1 implicit product of tiles: gradY by cp.async and ldmatrix, bits expanded in registers
+#include "bit_values.cuh"
+
+constexpr unsigned kGradStep = 64;
+
+/** Where the parts of one stage lie, in bytes: gradY of all positions, words and levels of all columns, position after position. */
+template <unsigned ROWS, unsigned WORDS> struct GradStage {
+  static constexpr unsigned kStages = 3, kWords = kGradStep * ROWS * 2, kLevels = kWords + WORDS * kGradStep * 4, kBytes = kLevels + WORDS * kGradStep * 2;
+};
+
+/** A word of columns: its tap's offsets, its word of a pixel (-1 if there is none), and how many of its columns there are. */
+struct GradColumns {
+  int down, along, word, count;
+};
+
+struct GradShape {
+  int n, h, w, c, o, r, s, stride, pad, dilation, p, q;
+  unsigned positions;
+};
+
+/** A position of y, moved by a step at a time. */
+struct GradPosition {
+  int image, row, column;
+  __device__ __forceinline__ void set(unsigned at, const GradShape& g) {
+    column = int(at % unsigned(g.q));
+    row = int(at / unsigned(g.q) % unsigned(g.p));
+    image = int(at / unsigned(g.q) / unsigned(g.p));
+  }
+  __device__ __forceinline__ void move(const GradPosition& by, const GradShape& g) {
+    column += by.column;
+    int carry = column >= g.q;
+    column -= carry ? g.q : 0;
+    row += by.row + carry;
+    carry = row >= g.p;
+    row -= carry ? g.p : 0;
+    image += by.image + carry;
+  }
+};
+
+/** WARPS_DOWN by WARPS_ACROSS warps, each 64 filters by 2 words of columns. */
+template <unsigned WARPS_DOWN, unsigned WARPS_ACROSS>
+__device__ __forceinline__ void grad_w_tile(unsigned char* room, float* partial, const __nv_bfloat16* gradY, const unsigned* x, const float* centre,
+                                            const float* distance, float border, const GradShape g) {
+  constexpr unsigned ROWS = 64 * WARPS_DOWN, WORDS = 2 * WARPS_ACROSS, THREADS = 32 * WARPS_DOWN * WARPS_ACROSS, CHUNKS = ROWS / 8;
+  constexpr unsigned ENTRIES = WORDS * kGradStep / THREADS, WALKS = THREADS % kGradStep == 0 ? 1 : 2;
+  static_assert(WORDS * kGradStep % THREADS == 0 && THREADS * WALKS % kGradStep == 0, "every thread has as many words, of one position or two");
+  using Stage = GradStage<ROWS, WORDS>;
+  unsigned thread = threadIdx.x, lane = thread % 32, group = lane / 4, member = lane % 4, warp = thread / 32, down = warp / WARPS_ACROSS, across = warp % WARPS_ACROSS;
+  unsigned perPixel = unsigned(g.c + 31) / 32, words = unsigned(g.r * g.s) * perPixel, tilesAcross = (words + WORDS - 1) / WORDS;
+  unsigned firstWord = blockIdx.x % tilesAcross * WORDS, firstRow = blockIdx.x / tilesAcross * ROWS, filters = unsigned(g.o);
+  unsigned all = unsigned(g.n) * unsigned(g.p) * unsigned(g.q), first = blockIdx.y * g.positions, end = min(all, first + g.positions);
+  unsigned steps = first < end ? (end - first + kGradStep - 1) / kGradStep : 0;
+  GradColumns* table = reinterpret_cast<GradColumns*>(room + Stage::kStages * Stage::kBytes);
+  for (unsigned i = thread; i < WORDS; i += THREADS) {
+    unsigned word = firstWord + i, tap = word / perPixel, k = word % perPixel;
+    bool some = word < words;
+    table[i] = {int(tap / unsigned(g.s)) * g.dilation - g.pad, int(tap % unsigned(g.s)) * g.dilation - g.pad, some ? int(k) : -1,
+                some ? int(min(32u, unsigned(g.c) - 32 * k)) : 0};
+  }
+  uint32_t low = bf16_bits(*centre - *distance), change = (low ^ bf16_bits(*centre + *distance)) * 0x10001u, outside = bf16_bits(border);
+  GradPosition walk[WALKS], stride;
+#pragma unroll
+  for (unsigned i = 0; i < WALKS; i++) walk[i].set(first + (i * THREADS + thread) % kGradStep, g);
+  stride.set(kGradStep, g);
+  bool whole = filters % 8 == 0 && aligned(gradY);
+  __syncthreads();
+
+  // begins the copies of a stage; called for one stage after the other
+  auto load = [&](unsigned char* to, unsigned step) {
+    unsigned from = first + step * kGradStep;
+#pragma unroll
+    for (unsigned i = 0; i < (kGradStep * CHUNKS + THREADS - 1) / THREADS; i++) {
+      unsigned index = i * THREADS + thread, position = index / CHUNKS, chunk = index % CHUNKS, row = firstRow + chunk * 8;
+      if (kGradStep * CHUNKS % THREADS != 0 && position >= kGradStep) break;
+      unsigned char* at = to + position * (ROWS * 2) + (chunk ^ (position % 8)) * 16;
+      bool some = from + position < end && row < filters;
+      const __nv_bfloat16* source = gradY + size_t(from + position) * filters + row;
+      if (whole) {
+        cp_async_16(at, some ? source : gradY, some ? 16 : 0);
+      } else {
+#pragma unroll
+        for (unsigned k = 0; k < 8; k++) {
+          bool one = some && row + k < filters;
+          reinterpret_cast<uint16_t*>(at)[k] = one ? reinterpret_cast<const uint16_t*>(source)[k] : uint16_t(0);
+        }
+      }
+    }
+#pragma unroll
+    for (unsigned i = 0; i < ENTRIES; i++) {
+      unsigned index = i * THREADS + thread, position = index % kGradStep, column = index / kGradStep;
+      const GradPosition& at = walk[i * THREADS % kGradStep == 0 ? 0 : WALKS - 1];
+      GradColumns own = table[column];
+      int h = at.row * g.stride + own.down, v = at.column * g.stride + own.along;
+      bool some = own.word >= 0 && from + position < end, inside = some && unsigned(h) < unsigned(g.h) && unsigned(v) < unsigned(g.w);
+      const unsigned* source = x + size_t(unsigned((at.image * g.h + h) * g.w + v)) * perPixel + unsigned(own.word);
+      cp_async_4(to + Stage::kWords + index * 4, inside ? source : x, inside ? 4 : 0);
+      reinterpret_cast<uint16_t*>(to + Stage::kLevels)[index] = uint16_t(inside ? low : some ? outside : 0u);
+    }
+#pragma unroll
+    for (unsigned i = 0; i < WALKS; i++) walk[i].move(stride, g);
+  };
+
+  WarpSums sums = {};
+  unsigned warpRow = firstRow + down * 64, rows = warpRow < filters ? min(4u, (filters - warpRow + 15) / 16) : 0;
+  unsigned columns[2] = {unsigned(table[across * 2].count + 7) / 8, unsigned(table[across * 2 + 1].count + 7) / 8};
+  bool full = rows == 4 && columns[0] == 4 && columns[1] == 4;
+  // ldmatrix, transposed: lane 8 i + r gives the address of position r of matrix i; they are the rows' first and second half, then 8 positions on
+  unsigned aPosition = lane % 8 + lane / 16 * 8, aChunk = down * 8 + lane / 8 % 2;
+
+  auto multiply = [&](const unsigned char* from, unsigned live, auto all) {
+    const uint32_t* levels = reinterpret_cast<const uint32_t*>(from + Stage::kLevels);
+    const uint2* pairs = reinterpret_cast<const uint2*>(from + Stage::kWords);
+#pragma unroll
+    for (unsigned k = 0; k < kGradStep; k += 16) {
+      if (k >= live) break;
+      uint32_t a[4][4];
+#pragma unroll
+      for (unsigned i = 0; i < 4; i++) {
+        if (!all.value && i >= rows) continue;
+        ldmatrix_x4_trans(a[i], from + (k + aPosition) * (ROWS * 2) + ((aChunk + 2 * i) ^ (aPosition % 8)) * 16);
+      }
+#pragma unroll
+      for (unsigned which = 0; which < 2; which++) {
+        if (!all.value && columns[which] == 0) continue;
+        unsigned at = ((across * 2 + which) * kGradStep + k) / 2 + member;
+        uint32_t near = levels[at], far = levels[at + 4];
+        // an outside tap has no bits, and its low value is all it can be
+        sums.add<decltype(all)::value != 0>(a, which, BitPair(pairs[at], group, near, change), BitPair(pairs[at + 4], group, far, change), rows, columns[which]);
+      }
+    }
+  };
+
+  for (unsigned step = 0; step + 1 < Stage::kStages; step++) {
+    if (step < steps) load(room + step * Stage::kBytes, step);
+    cp_async_commit();
+  }
+  unsigned slot = 0;
+  for (unsigned step = 0; step < steps; step++) {
+    cp_async_wait<Stage::kStages - 2>();
+    __syncthreads();
+    if (step + Stage::kStages - 1 < steps) load(room + (slot == 0 ? Stage::kStages - 1 : slot - 1) * Stage::kBytes, step + Stage::kStages - 1);
+    cp_async_commit();
+    const unsigned char* stage = room + slot * Stage::kBytes;
+    unsigned live = min(kGradStep, end - first - step * kGradStep);
+    if (full) multiply(stage, live, Width<1>{});
+    else multiply(stage, live, Width<0>{});
+    slot = slot + 1 == Stage::kStages ? 0 : slot + 1;
+  }
+  cp_async_wait<0>();
+
+  float* own = partial + size_t(blockIdx.y) * (size_t(filters) * unsigned(g.r * g.s * g.c));
+#pragma unroll
+  for (unsigned which = 0; which < 2; which++) {
+    unsigned word = firstWord + across * 2 + which, tap = word / perPixel, channel = word % perPixel * 32;
+    if (word >= words) continue;
+#pragma unroll
+    for (unsigned i = 0; i < 4; i++) {
+#pragma unroll
+      for (unsigned half = 0; half < 2; half++) {
+        unsigned row = warpRow + i * 16 + half * 8 + group;
+        if (row >= filters) continue;
+        float* to = own + (size_t(row) * unsigned(g.r * g.s) + tap) * unsigned(g.c) + channel;
+#pragma unroll
+        for (unsigned j = 0; j < 4; j++) {
+          unsigned c = j * 8 + member * 2;
+          const float(&v)[4] = sums.at[i][which * 4 + j];
+          if (g.c % 2 == 0) {
+            if (channel + c < unsigned(g.c)) *reinterpret_cast<float2*>(to + c) = make_float2(v[half * 2], v[half * 2 + 1]);
+          } else {
+            if (channel + c < unsigned(g.c)) to[c] = v[half * 2];
+            if (channel + c + 1 < unsigned(g.c)) to[c + 1] = v[half * 2 + 1];
+          }
+        }
+      }
+    }
+  }
+}
+
+extern __shared__ __align__(16) unsigned char xnor_conv2d_grad_w_room[];
+
+#define XNOR_CONV2D_GRAD_W(NAME, DOWN, ACROSS, BLOCKS)                                                                                            \
+  extern "C" __global__ void __launch_bounds__(32 * DOWN * ACROSS, BLOCKS)                                                                         \
+      NAME(float* partial, const __nv_bfloat16* gradY, const unsigned* x, const float* centre, const float* distance, float border, int n, int h, \
+           int w, int c, int o, int r, int s, int stride, int pad, int dilation, int p, int q, unsigned positions) {                              \
+    if constexpr (bf16_products()) {                                                                                                              \
+      const GradShape g{n, h, w, c, o, r, s, stride, pad, dilation, p, q, positions};                                                             \
+      grad_w_tile<DOWN, ACROSS>(xnor_conv2d_grad_w_room, partial, gradY, x, centre, distance, border, g);                                         \
+    }                                                                                                                                             \
+  }
+XNOR_CONV2D_GRAD_W(xnor_conv2d_grad_w_bf16, 2, 2, 2)
+XNOR_CONV2D_GRAD_W(xnor_conv2d_grad_w_narrow_bf16, 1, 3, 2)
+
+template <class E> __device__ __forceinline__ void grad_w_finish(E* gradW, const float* partial, unsigned splits, unsigned n) {
+  FOR_EACH(i, n) {
+    double sum = 0;
+#pragma unroll 8
+    for (unsigned k = 0; k < splits; k++) sum += partial[size_t(k) * n + i];
+    store(gradW + i, float(sum));
+  }
+}
+
+ONEBIT_KERNEL(256) xnor_conv2d_grad_w_finish(float* gradW, const float* partial, unsigned splits, unsigned n) { grad_w_finish(gradW, partial, splits, n); }
+ONEBIT_KERNEL(256) xnor_conv2d_grad_w_finish_bf16(__nv_bfloat16* gradW, const float* partial, unsigned splits, unsigned n) {
+  grad_w_finish(gradW, partial, splits, n);
+}
