@@ -39,7 +39,7 @@ class StepCountersTest {
 
   @ParameterizedTest
   @CsvSource({"adabin-resnet18-imagenet, FP32, fast, 170", "adabin-resnet18-imagenet, FP32, compact, 170", "adabin-resnet18-imagenet, BF16, fast, 170",
-      "adabin-resnet18-imagenet, BF16, compact, 170", "biper-resnet20-cifar10-stage1, BF16, fast, 175", "rbnn-resnet20-cifar10, BF16, fast, 191",
+      "adabin-resnet18-imagenet, BF16, compact, 170", "biper-resnet20-cifar10-stage1, BF16, fast, 193", "rbnn-resnet20-cifar10, BF16, fast, 209",
       "bmxnet-resnete18-cifar10, BF16, fast, 164"})
   void aFusedStepHasFewLaunches(String name, Precision precision, String memory, int most) {
     String refusal = EmulatedDriver.refusal();
