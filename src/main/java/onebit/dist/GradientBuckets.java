@@ -2,6 +2,7 @@ package onebit.dist;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.Consumer;
 import onebit.tensor.ElementType;
 import onebit.tensor.Tensor;
 
@@ -44,8 +45,14 @@ public final class GradientBuckets {
 
   /** Called when backward has left a group: all its gradients and those after it are there. */
   public void ready(int group) {
+    ready(group, whole -> { });
+  }
+
+  /** The same; complete is given each bucket's tensors before they leave. */
+  public void ready(int group, Consumer<List<Tensor>> complete) {
     while (next < buckets.size() && buckets.get(next).closes() >= group) {
       Bucket bucket = buckets.get(next++);
+      complete.accept(bucket.tensors());
       communicator.startMean(bucket.name(), bucket.tensors(), travel);
     }
   }
@@ -55,6 +62,11 @@ public final class GradientBuckets {
     ready(0);
     communicator.awaitMeans();
     next = 0;
+  }
+
+  /** The tensors of each bucket, in the order in which they leave. */
+  public List<List<Tensor>> contents() {
+    return buckets.stream().map(Bucket::tensors).toList();
   }
 
   public int count() {

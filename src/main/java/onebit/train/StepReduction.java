@@ -1,6 +1,7 @@
 package onebit.train;
 
 import java.util.List;
+import java.util.function.Consumer;
 import onebit.dist.Communicator;
 import onebit.dist.GradientBuckets;
 import onebit.models.Model;
@@ -31,9 +32,14 @@ final class StepReduction {
     return communicator.size();
   }
 
-  /** Backward has left a group of layers. */
-  void left(int group) {
-    buckets.ready(group);
+  /** Backward has left a group of layers; complete is given the gradients of each bucket before they go. */
+  void left(int group, Consumer<List<Tensor>> complete) {
+    buckets.ready(group, complete);
+  }
+
+  /** The gradients of each bucket. */
+  List<List<Tensor>> contents() {
+    return buckets.contents();
   }
 
   /** Gradients and result are those of the global batch when the work after this runs; hits are the mean over the ranks. */

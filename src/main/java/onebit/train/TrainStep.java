@@ -1,7 +1,9 @@
 package onebit.train;
 
 import java.util.Arrays;
+import java.util.IdentityHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Objects;
 import onebit.binarize.Surrogates;
 import onebit.layers.BinaryConv2d;
@@ -40,6 +42,8 @@ public final class TrainStep {
   private final Tensor part;
   private final Tensor partResult;
   private final List<Tensor> sums;
+  /** Of each bucket of gradients, the sums over the parts before the last. */
+  private final Map<List<Tensor>, List<Tensor>> earlier = new IdentityHashMap<>();
   private final Tensor gradLogits;
   private final Tensor result;
   private final Tensor penalty;
@@ -101,6 +105,9 @@ public final class TrainStep {
   /** Makes each step one on the global batch of all ranks from now on. */
   void together(StepReduction reduction) {
     ranks = reduction;
+    Map<Tensor, Tensor> sumOf = new IdentityHashMap<>();
+    for (int i = 0; i < sums.size(); i++) sumOf.put(gradients.get(i), sums.get(i));
+    for (List<Tensor> bucket : reduction.contents()) earlier.put(bucket, bucket.stream().map(sumOf::get).toList());
   }
 
   /** A step of a recipe with a model and an optimizer of its own. */
@@ -193,28 +200,33 @@ public final class TrainStep {
       Tensor seen = x;
       if (parts > 1) backend.point().rows(seen = part.first(images), x, from);
       model.share(n == 0 ? 1f / parts : (float) images / n);
-      out = forwardBackward(seen, labels[i].first(images), parts, all);
+      boolean last = i + 1 == parts;
+      out = forwardBackward(seen, labels[i].first(images), parts, last, all);
       for (Tensor each : penalties) backend.point().accumulate(penalty, each);
       if (parts == 1) continue;
       backend.point().accumulate(result, partResult);
       if (i == 0) backend.optim().copyAll(sums, gradients, null);
-      else if (i + 1 < parts) backend.optim().addAll(sums, gradients);
-      else backend.optim().addAll(gradients, sums);
+      else if (!last) backend.optim().addAll(sums, gradients);
+      else if (ranks == null) backend.optim().addAll(gradients, sums);
     }
     if (ranks != null) ranks.finish(result);
     return out;
   }
 
-  /** The same of one part; where it is the only one, gradients go to the other ranks while backward still runs. */
-  private Tensor forwardBackward(Tensor x, Tensor wanted, int parts, int globalImages) {
+  /** The same of one part; in the last one gradients go to the other ranks while backward still runs, each bucket with the sums of the parts before. */
+  private Tensor forwardBackward(Tensor x, Tensor wanted, int parts, boolean last, int globalImages) {
     int images = x.shape().d0();
     Tensor gradNow = gradLogits.first(images), told = parts == 1 ? result : partResult;
     Tensor out = model.forward(x, true);
     backend.loss().softmaxCrossEntropy(told, gradNow, out, wanted, smoothing);
     weigh(gradNow, told.first(1), images, globalImages);
-    if (ranks == null || parts > 1) model.backward(gradNow);
-    else model.backward(gradNow, ranks::left);
+    if (ranks == null || !last) model.backward(gradNow);
+    else model.backward(gradNow, group -> ranks.left(group, parts == 1 ? bucket -> { } : this::addEarlier));
     return out;
+  }
+
+  private void addEarlier(List<Tensor> bucket) {
+    backend.optim().addAll(bucket, earlier.get(bucket));
   }
 
   private void weigh(Tensor gradNow, Tensor loss, int images, int globalImages) {

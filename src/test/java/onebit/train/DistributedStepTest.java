@@ -36,7 +36,7 @@ class DistributedStepTest {
 
   /** 32 images; on 3 ranks parts of unequal size. */
   @ParameterizedTest
-  @CsvSource({"3, synchronised", "3, fused", "4, fused"})
+  @CsvSource({"3, synchronised", "3, fused", "4, fused", "2, accumulated"})
   void ranksStayEqualBitForBit(int ranks, String how) throws Exception {
     Ranks.assumeMpi();
     assertGood(Ranks.mpirun(ranks, 200, folder, PROBE, "mpi", "drawn", "20", "float32", how), ranks);
@@ -49,7 +49,7 @@ class DistributedStepTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"synchronised", "fused"})
+  @ValueSource(strings = {"synchronised", "fused", "accumulated"})
   void ncclOnTheEmulatedDeviceDoesTheSame(String how) throws Exception {
     String refusal = EmulatedDriver.refusal();
     assumeTrue(refusal == null, refusal);

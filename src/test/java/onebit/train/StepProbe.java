@@ -36,10 +36,10 @@ import onebit.tensor.Tensor;
  * every rank.
  *
  * <p>With synchronised batch norm one process takes the whole batch. In fused passes, which take each rank's own statistics, one process
- * takes every rank's part by itself, in simple passes, and its gradients are the mean over the parts.
+ * takes every rank's part, or each of its parts, by itself, in simple passes, and its gradients are the mean over the parts.
  *
  * <pre>
- * arguments   mpi|nccl, a recorded step or "drawn", number of steps, float32|bfloat16, synchronised|fused
+ * arguments   mpi|nccl, a recorded step or "drawn", number of steps, float32|bfloat16, synchronised|fused|accumulated: fused, in two parts a rank
  * Units       errors and tolerances of gradients as the recorded steps have them; with bfloat16 50 times as much, and none for learned
  *             sets: a single number that is a small difference of the ranks' large ones keeps no digit
  * </pre>
@@ -82,11 +82,11 @@ final class StepProbe {
     private final Tensor x;
     private final int[] wanted;
 
-    Part(Backend backend, int from, int to, Execution execution) throws Exception {
+    Part(Backend backend, int from, int to, int parts, Execution execution) throws Exception {
       this.backend = backend;
       var data = recipe.data();
       Shape shape = Shape.image(to - from, data.height(), data.width(), data.channels());
-      model = new Model(recipe.network(), recipe.method(), shape, data.classes(), backend, 5, execution);
+      model = new Model(recipe.network(), recipe.method(), shape.withFirst((to - from + parts - 1) / parts), data.classes(), backend, 5, execution);
       if (init != null) {
         model.load(init, "init");
         model.use(recipe.method().withValues(values));
@@ -113,11 +113,11 @@ final class StepProbe {
 
   public static void main(String[] arguments) throws Exception {
     boolean mpi = arguments[0].equals("mpi");
-    StepProbe probe = new StepProbe(arguments[1], List.of("dist.syncBatchNorm=" + !arguments[4].equals("fused"), "dist.bucketMegabytes=0.002", "dist.reduce=" + arguments[3]),
+    StepProbe probe = new StepProbe(arguments[1], List.of("dist.syncBatchNorm=" + arguments[4].equals("synchronised"), "dist.bucketMegabytes=0.002", "dist.reduce=" + arguments[3]),
         java.nio.file.Files.createTempDirectory("probe"));
     Launch launch = Launch.detect(System.getenv());
     try (Backend backend = mpi ? new CpuBackend() : CudaBackend.emulated(); Communicator all = open(mpi, launch, backend)) {
-      probe.run(backend, all, Integer.parseInt(arguments[2]), arguments[3].equals("bfloat16") ? 50 : 1);
+      probe.run(backend, all, Integer.parseInt(arguments[2]), arguments[3].equals("bfloat16") ? 50 : 1, arguments[4].equals("accumulated") ? 2 : 1);
       System.out.println("rank " + all.rank() + " of " + all.size() + " good");
     }
   }
@@ -133,22 +133,22 @@ final class StepProbe {
     });
   }
 
-  private void run(Backend backend, Communicator all, int steps, double loose) throws Exception {
+  private void run(Backend backend, Communicator all, int steps, double loose, int each) throws Exception {
     boolean fused = !recipe.dist().syncBatchNorm();
     Execution simple = new Execution(Execution.Passes.SIMPLE, Execution.Memory.FAST);
     int n = labels.length, ranks = all.size();
-    Part part = new Part(backend, start(all.rank(), ranks), start(all.rank() + 1, ranks), fused ? new Execution(Execution.Passes.FUSED, Execution.Memory.FAST) : simple);
+    Part part = new Part(backend, start(all.rank(), ranks), start(all.rank() + 1, ranks), each, fused ? new Execution(Execution.Passes.FUSED, Execution.Memory.FAST) : simple);
     require(fused == part.model.fusedUnits() > 0, part.model.fusedUnits() + " fused units");
     if (!fused) part.model.synchronise(all);
     StepReduction reduction = new StepReduction(all, part.model, recipe.dist());
     require(ranks == 1 || reduction.buckets() > 2, reduction.buckets() + " buckets");
     part.step.together(reduction);
     double loss = 0;
-    int top1 = 0, top5 = 0, parts = fused ? ranks : 1;
+    int top1 = 0, top5 = 0, parts = fused ? ranks * each : 1;
     List<float[]> mean = part.model.parameters().stream().map(p -> new float[p.size()]).toList();
     for (int r = 0; r < parts; r++) {
       int from = start(r, parts), to = start(r + 1, parts);
-      Part whole = new Part(backend, from, to, simple);
+      Part whole = new Part(backend, from, to, 1, simple);
       TrainStep.Outcome outcome = whole.run(to - from);
       loss += outcome.loss() * (to - from) / n;
       top1 += outcome.top1();

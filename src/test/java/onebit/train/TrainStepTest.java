@@ -7,13 +7,17 @@ import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import java.lang.reflect.Proxy;
 import java.util.ArrayList;
+import java.util.IdentityHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.SplittableRandom;
 import onebit.binarize.AdaBin;
 import onebit.binarize.BiPer;
 import onebit.binarize.Method;
 import onebit.binarize.Rbnn;
+import onebit.dist.Communicator;
 import onebit.dist.SingleProcess;
 import onebit.layers.Activate;
 import onebit.layers.BinaryConv2d;
@@ -99,6 +103,33 @@ class TrainStepTest {
     assertEquals(1, net.optimizer.steps());
   }
 
+  /** Two ranks of three parts each that both see the same images: the mean is each one's own gradient, which is there when its bucket leaves. */
+  @OnEveryBackend
+  void inTheLastPartBucketsLeaveWholeWhileBackwardGoesOn(Backend backend) {
+    Network alone = new Network(backend, 2), shared = new Network(backend, 2);
+    List<Map<Tensor, float[]>> left = new ArrayList<>();
+    Tensor first = shared.model.parameters().getFirst().gradient();
+    Communicator observing = (Communicator) Proxy.newProxyInstance(Communicator.class.getClassLoader(), new Class<?>[] {Communicator.class}, (proxy, method, given) -> {
+      if (!method.getName().equals("startMean")) return method.getReturnType() == int.class ? 2 : null;
+      Map<Tensor, float[]> values = new IdentityHashMap<>();
+      for (Object tensor : (List<?>) given[1]) values.put((Tensor) tensor, backend.read((Tensor) tensor));
+      left.add(values);
+      if (left.size() == 1) backend.fill(first, Float.NaN);   // backward has yet to come to it, and writes it anew
+      return null;
+    });
+    shared.step.together(new StepReduction(observing, shared.model, new DistRecipe(DistRecipe.Reduce.FLOAT32, false, 0.002, 60)));
+    Tensor x = shared.images(0);
+    alone.step.gradients(x, labels());
+    backend.replay(false);
+    shared.step.start(x, labels(), 0, 2 * BATCH).outcome();
+    assertTrue(left.size() > 3, left.size() + " rows of values left, the loss among them");
+    Map<Tensor, float[]> all = new IdentityHashMap<>();
+    left.forEach(all::putAll);
+    for (int i = 0; i < alone.model.parameters().size(); i++) {
+      assertArrayEquals(backend.read(alone.model.parameters().get(i).gradient()), all.get(shared.model.parameters().get(i).gradient()), shared.model.parameters().get(i).name());
+    }
+  }
+
   @OnEveryBackend
   void outcomesTakenOneStepLaterAreThoseOfStepsTakenOneByOne(Backend backend) {
     Network direct = new Network(backend), delayed = new Network(backend);
@@ -172,7 +203,7 @@ class TrainStepTest {
     for (int i = 0; i < values.length; i++) values[i] = (float) random.nextGaussian();
     backend.write(x, values);
     List<float[]> all = new ArrayList<>();
-    if (capacity == 2) step.together(new StepReduction(new SingleProcess(), model, DIST));   // buckets leave once, behind the last part
+    if (capacity == 2) step.together(new StepReduction(new SingleProcess(), model, DIST));   // buckets leave once, within the last part
     TrainStep.Outcome outcome = step.gradients(x.first(images), labels());
     all.add(new float[] {(float) outcome.crossEntropy(), (float) outcome.loss(), outcome.top1(), outcome.top5()});
     for (Parameter p : model.parameters()) all.add(backend.read(p.gradient()));
