@@ -27,6 +27,8 @@ import onebit.tensor.Shape;
  * <pre>
  * Source   Bethge et al. 2019 (arXiv 1906.08637); code BMXNet-v2-examples binary_models/resnet_e.py with both downsampling flags
  * Differs  the 2018 runs had no batch norm between the thumbnail stem and the stages
+ * Shapes   sides that stay even until the last stage: the code's AvgPool2D of 2x2 has no ceil_mode and drops an odd last row, which the 3x3
+ *          convolution of stride 2 keeps, and MXNet refuses to add the two
  * </pre>
  *
  * @param version e1: batch norm after the convolution; e2: before it
@@ -43,6 +45,7 @@ public record ResNetE(@OneOf({"18", "34"}) int depth, @Default("e1") Version ver
 
   @Override
   public Sequential layers(Method method, Shape input, int classes) {
+    requireHalving(input);
     Rule norm = Variant.of(method, Variant.Family.OTHER).norm();
     int[] blocks = depth == 18 ? new int[] {4, 4, 4, 4} : new int[] {6, 8, 12, 6};
     List<Layer> all = new ArrayList<>();
@@ -72,6 +75,19 @@ public record ResNetE(@OneOf({"18", "34"}) int depth, @Default("e1") Version ver
     all.add(Pool.global());
     all.add(new Linear("fc", classes, Init.KAIMING, true));
     return new Sequential(all);
+  }
+
+  /** Refuses images whose stages cannot be halved alike by convolution and shortcut. */
+  private void requireHalving(Shape input) {
+    for (int extent : new int[] {input.d1(), input.d2()}) {
+      int side = stem == Stem.THUMBNAIL ? extent : (extent + 3) / 4;
+      for (int stage = 2; stage <= 4; stage++, side /= 2) {
+        if (side % 2 == 0) continue;
+        throw new IllegalArgumentException("network resnete: images of " + input.d1() + "x" + input.d2() + " reach stage " + stage + " with a side of " + side
+            + " pixels, which its convolution makes " + (side + 1) / 2 + " and the 2x2 average pooling of its shortcut " + side / 2
+            + ", as the published code defines them; take a data.height and data.width that are multiples of " + (stem == Stem.THUMBNAIL ? 8 : 32));
+      }
+    }
   }
 
   private List<Layer> shortcut(String name, int filters, Rule norm) {

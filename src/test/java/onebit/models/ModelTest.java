@@ -183,4 +183,15 @@ class ModelTest {
     assertTrue(assertThrows(IllegalArgumentException.class, () -> new BinaryDenseNet(21, Stem.IMAGENET, false)).getMessage().contains("21"));
     assertTrue(assertThrows(IllegalArgumentException.class, () -> new GlyphNet(7)).getMessage().contains("7"));
   }
+
+  /** 112 pixels: 28, 14, 7 after stem and stages; the published shortcut makes 3 of 7, its convolution 4. */
+  @Test
+  void resNetERefusesSidesThatItsPublishedShortcutCannotHalve() {
+    Network network = new ResNetE(18, ResNetE.Version.E1, Stem.IMAGENET);
+    Method method = METHODS.get("bmxnet");
+    String why = assertThrows(IllegalArgumentException.class, () -> network.layers(method, Shape.image(1, 112, 112, 3), 10)).getMessage();
+    assertTrue(why.contains("112x112") && why.contains("stage 4 with a side of 7") && why.contains("makes 4") && why.contains("shortcut 3") && why.contains("multiples of 32"), why);
+    assertThrows(IllegalArgumentException.class, () -> new ResNetE(18, ResNetE.Version.E2, Stem.THUMBNAIL).layers(method, Shape.image(1, 28, 28, 1), 10));
+    for (int side : new int[] {96, 128, 125}) new Model(network, method, Shape.image(1, side, side, 3), 10, BACKEND, 1);
+  }
 }
