@@ -29,7 +29,7 @@ TEST(gradient_of_filters_from_bits_is_the_sum_over_positions) {
       Array<Bf16> deviceG(elements<Bf16>(gradY)), rough(size);
       Array<unsigned> deviceX(bits);
       Array<float> c(std::vector<float>{centre}), d(std::vector<float>{distance}), gradW(size);
-      for (const Form& form : forms) for (unsigned each : {64u, 128u, (positions + 63) / 64 * 64}) {
+      for (const Form& form : forms) for (unsigned each : {64u, (positions + 63) / 64 * 64}) {
         unsigned splits = (positions + each - 1) / each, bytes = 3 * (64 * form.rows * 2 + form.words * 64 * 6) + form.words * 16;
         Array<float> partial(size_t(splits) * size);
         Launch launch{(words + form.words - 1) / form.words * ((unsigned(g.o) + form.rows - 1) / form.rows), splits, form.threads, 1, bytes};

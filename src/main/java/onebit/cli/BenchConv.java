@@ -14,6 +14,7 @@ import onebit.ops.cpu.CpuConvOps;
 import onebit.ops.cpu.CpuThreads;
 import onebit.ops.cpu.OpenBlas;
 import onebit.ops.cuda.CudaBackend;
+import onebit.recipe.TrainRecipe.Precision;
 import onebit.report.Json;
 import onebit.tensor.BinarySet;
 import onebit.tensor.BitTensor;
@@ -24,7 +25,7 @@ import picocli.CommandLine.Option;
 
 /** Binary 3x3 convolution beside the same one through im2col + sgemm, and the real-valued gradients of ResNet-20; on a GPU beside cuDNN in bfloat16. */
 @Command(name = "conv", mixinStandardHelpOptions = true,
-    description = "Times the binary 3x3 convolutions of ResNet-18 beside im2col + sgemm, and the gradients of ResNet-20's convolutions; on a GPU beside cuDNN in bfloat16.")
+    description = "Times the binary 3x3 convolutions of ResNet-18 beside im2col + sgemm, and the gradients of ResNet-20's convolutions; on a GPU both with gradients from bits, beside cuDNN in bfloat16.")
 public final class BenchConv implements Callable<Integer> {
   /** Channels, extent, filters, stride. */
   static final int[][] RESNET18 = {{64, 56, 64, 1}, {128, 28, 128, 1}, {256, 14, 256, 1}, {512, 7, 512, 1}, {64, 56, 128, 2}, {128, 28, 256, 2}, {256, 14, 512, 2}};
@@ -53,7 +54,7 @@ public final class BenchConv implements Callable<Integer> {
     if (batch == null) batch = device.equals("cpu") ? 8 : 256;
     if (rounds < 1 || batch < 1) throw new IllegalArgumentException("bench conv: --rounds and --batch must be >= 1, got " + rounds + " and " + batch);
     if (!device.equals("cpu")) {
-      try (CudaBackend backend = (CudaBackend) Workplace.open(device)) {
+      try (CudaBackend backend = (CudaBackend) Workplace.open(device, Precision.AUTO, false)) {
         DeviceBench bench = new DeviceBench(backend, rounds);
         Map<String, Object> line = bench.conv(batch);
         line.putAll(bench.gradients(batch));

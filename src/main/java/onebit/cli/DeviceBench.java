@@ -1,7 +1,9 @@
 package onebit.cli;
 
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.SplittableRandom;
@@ -10,6 +12,7 @@ import onebit.ops.ConvGeometry;
 import onebit.ops.Padding;
 import onebit.ops.cuda.CudaBackend;
 import onebit.ops.cuda.DeviceClock;
+import onebit.ops.cuda.Tuning;
 import onebit.tensor.BinarySet;
 import onebit.tensor.BitTensor;
 import onebit.tensor.ElementType;
@@ -125,30 +128,43 @@ final class DeviceBench {
     return results;
   }
 
-  /** The gradients of the filters of those convolutions from the bits of x, beside cuDNN's from x unpacked before, and their sum over the shapes. */
+  /** Both gradients of those convolutions from bits, beside the fastest algorithm of cuDNN from values unpacked before, and their sums over the shapes. */
   Map<String, Object> gradients(int batch) {
-    Map<String, Object> results = begin("gradient of the filters from bits, gradW float32, batch " + (backend.isEmulated() ? 1 : batch)
-        + ", beside cuDNN, bfloat16, from values unpacked before");
-    double ours = 0, peer = 0;
+    Map<String, Object> results = begin("gradients from bits, gradW float32 and gradX bfloat16, batch " + (backend.isEmulated() ? 1 : batch)
+        + ", beside the fastest of cuDNN's algorithms, bfloat16, from values unpacked before");
+    if (!backend.isEmulated()) {
+      List<Tuning.Choice> own = new ArrayList<>();
+      for (int[] s : BenchConv.RESNET18) own.addAll(Tuning.ownGradients(geometry(s, batch)));
+      backend.useTuning(new Tuning(own, choice -> { }, line -> { }));
+    }
+    double[][] sums = new double[2][2];
     for (int[] s : BenchConv.RESNET18) {
       ConvGeometry g = geometry(s, batch);
       int rows = g.n() * g.h() * g.w(), outputs = g.n() * g.p() * g.q();
       Tensor[] x = {signs(rows, g.c()), signs(rows, g.c())}, gradY = {signs(outputs, g.o()), signs(outputs, g.o())};
-      BitTensor[] bits = {bits(x[0], rows, g.c()), bits(x[1], rows, g.c())};
-      Tensor gradW = backend.create(g.filters()), rounded = backend.create(g.filters(), ElementType.BFLOAT16);
-      BinarySet set = set(1);
-      Times[] times = measure(i -> backend.bits().xnorConv2dGradW(gradW, gradY[i % 2], bits[i % 2], set, g, 0, null),
+      BitTensor[] xBits = {bits(x[0], rows, g.c()), bits(x[1], rows, g.c())};
+      Tensor w = signs(g.o(), g.taps()), gradW = backend.create(g.filters()), rounded = backend.create(g.filters(), ElementType.BFLOAT16);
+      BitTensor wBits = bits(w, g.o(), g.taps());
+      BinarySet xSet = set(1), wSet = set(g.o());
+      Times[] times = measure(i -> backend.bits().xnorConv2dGradW(gradW, gradY[i % 2], xBits[i % 2], xSet, g, 0, null),
           i -> backend.conv().conv2dGradW(rounded, gradY[i % 2], x[i % 2], g, 0));
-      report(results, "gradW " + name(g), times, 2e-9 * g.macs());
-      if (times == null) continue;
-      ours += times[0].median();
-      peer += times[1].median();
+      add(sums[0], results, "gradW " + name(g), times, g);
+      times = measure(i -> backend.bits().xnorConv2dGradX(x[i % 2], gradY[i % 2], wBits, wSet, w, g), i -> backend.conv().conv2dGradX(x[i % 2], gradY[i % 2], w, g));
+      add(sums[1], results, "gradX " + name(g), times, g);
     }
-    if (ours > 0) {
-      results.put("gradWTimeWeightedRatio", peer / ours);
-      System.out.printf(Locale.ROOT, "all seven gradW: from bits %.3f ms, cuDNN bfloat16 %.3f ms, %.2f times%n", ours, peer, peer / ours);
+    for (int i = 0; i < 2; i++) {
+      if (sums[i][0] == 0) continue;
+      String name = i == 0 ? "gradW" : "gradX";
+      results.put(name + "TimeWeightedRatio", sums[i][1] / sums[i][0]);
+      System.out.printf(Locale.ROOT, "all seven %s: from bits %.3f ms, cuDNN bfloat16 %.3f ms, %.2f times%n", name, sums[i][0], sums[i][1], sums[i][1] / sums[i][0]);
     }
     return results;
+  }
+
+  private static void add(double[] sums, Map<String, Object> results, String name, Times[] times, ConvGeometry g) {
+    report(results, name, times, 2e-9 * g.macs());
+    if (times == null) return;
+    for (int i = 0; i < 2; i++) sums[i] += times[i].median();
   }
 
   private Map<String, Object> begin(String what) {

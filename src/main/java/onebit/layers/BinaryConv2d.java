@@ -218,7 +218,8 @@ public final class BinaryConv2d implements Layer {
     Tensor filterValues = filterValues();
     Tensor gradFilters = together ? gradEffective : scratch.take(Scratch.Use.WEIGHT_GRADIENT, latent.value().shape());
     Tensor values = gradientReadsBits() ? null : scratch.take(Scratch.Use.ACTIVATIONS, x.shape());
-    backend.conv().conv2dGradX(gradQ, gradY, filterValues, g);
+    if (weights.real()) backend.conv().conv2dGradX(gradQ, gradY, filterValues, g);
+    else backend.bits().xnorConv2dGradX(gradQ, gradY, weights.bits(), weights.set(), filterValues, g);
     if (activations.real()) {
       activations.effective(values, bits(g.n()));
       backend.conv().conv2dGradW(gradFilters, gradY, values, g, border);

@@ -60,4 +60,15 @@ public interface BitOps {
    * </pre>
    */
   void xnorConv2dGradW(Tensor gradW, Tensor gradY, BitTensor x, BinarySet xSet, ConvGeometry g, float border, Tensor values);
+
+  /**
+   * gradX = the gradient of that convolution's images; gradients of outside taps are dropped.
+   *
+   * <pre>
+   * Shapes  gradX N,H,W,C and gradY N,P,Q,O of one type; w O rows of R*S*C bits, wSet of 1 or O; values O,R,S,C: those of w
+   * Units   values: as {@link #unpack} gives them; what is multiplied where the product does not read the bits
+   * Cost    groups must be 1
+   * </pre>
+   */
+  void xnorConv2dGradX(Tensor gradX, Tensor gradY, BitTensor w, BinarySet wSet, Tensor values, ConvGeometry g);
 }

@@ -71,6 +71,15 @@ public final class ConvRules {
     if (values != null) requireSameType(op, "values", values, "gradY", gradY);
   }
 
+  public static void requireXnorConv2dGradX(Tensor gradX, Tensor gradY, BitTensor w, BinarySet wSet, Tensor values, ConvGeometry g) {
+    String op = "xnorConv2dGradX";
+    requireOneGroup(op, g);
+    requireBits(op, "w", w, g.o(), g.taps());
+    requireSet(op, "wSet", wSet, g.o());
+    requireConv2d(op, gradX, values, gradY, g);
+    requireSameType(op, "gradX", gradX, "gradY", gradY);
+  }
+
   private static void requireOneGroup(String op, ConvGeometry g) {
     if (g.groups() != 1) throw new IllegalArgumentException(op + ": groups must be 1, got " + g.groups());
   }

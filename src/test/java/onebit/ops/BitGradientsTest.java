@@ -46,6 +46,28 @@ class BitGradientsTest {
     }
   }
 
+  @OnEveryPrecision
+  void gradXEqualsTheNaiveLoopsOverTheUnpackedFilters(Backend backend) {
+    Fresh fresh = new Fresh(backend, 22);
+    for (ConvGeometry g : CONVOLUTIONS) {
+      for (int sets : new int[] {1, g.o()}) {
+        float[] centre = fresh.normal(sets), distance = fresh.uniform(sets, 0.1, 2), signs = new float[g.filters().size()], w = new float[signs.length];
+        for (int i = 0; i < w.length; i++) {
+          int set = sets == 1 ? 0 : i / g.taps();
+          signs[i] = fresh.random().nextBoolean() ? 1 : -1;
+          w[i] = fresh.rounded(signs[i] > 0 ? centre[set] + distance[set] : centre[set] - distance[set]);
+        }
+        BitTensor bits = backend.createBits(g.o(), g.taps());
+        backend.bits().pack(bits, fresh.tensor(g.filters(), signs), 0);
+        float[] gradY = fresh.normal(g.y().size());
+        Tensor gradX = fresh.garbage(g.x());
+        backend.bits().xnorConv2dGradX(gradX, fresh.tensor(g.y(), gradY), bits, new BinarySet(fresh.vector(centre), fresh.vector(distance)),
+            fresh.tensor(g.filters(), w), g);
+        fresh.assertClose("gradX of " + g, NaiveConv.gradX(gradY, w, g), gradX);
+      }
+    }
+  }
+
   private static Tensor room(Backend backend, ConvGeometry g) {
     return backend.activations() == ElementType.BFLOAT16 ? null : backend.create(g.x());
   }

@@ -118,4 +118,12 @@ final class DeviceBitOps implements BitOps {
     device.bits().xnorConv2dGradW(to, activations(gradY), sent(x), sent(xSet), g, border, room);
     fetch(device, gradW, to);
   }
+
+  @Override
+  public void xnorConv2dGradX(Tensor gradX, Tensor gradY, BitTensor w, BinarySet wSet, Tensor values, ConvGeometry g) {
+    begin();
+    Tensor to = activations(gradX);
+    device.bits().xnorConv2dGradX(to, activations(gradY), sent(w), sent(wSet), activations(values), g);
+    fetch(device, gradX, to);
+  }
 }

@@ -149,6 +149,12 @@ public final class CpuBitOps implements BitOps {
     real.conv2dGradW(gradW, gradY, values, g, border);
   }
 
+  @Override
+  public void xnorConv2dGradX(Tensor gradX, Tensor gradY, BitTensor w, BinarySet wSet, Tensor values, ConvGeometry g) {
+    ConvRules.requireXnorConv2dGradX(gradX, gradY, w, wSet, values, g);
+    real.conv2dGradX(gradX, gradY, values, g);
+  }
+
   /** The output rows of an image from p0, as many as a piece has. */
   private void convolve(int image, int p0) {
     int p1 = Math.min(g.p(), p0 + rows), columns = g.q(), pixels = g.p() * columns;

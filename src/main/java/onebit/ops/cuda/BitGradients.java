@@ -10,22 +10,24 @@ import onebit.tensor.ElementType;
 import onebit.tensor.Tensor;
 
 /**
- * The gradient of the filters of binary convolutions: where it is bfloat16 by the own kernel from the bits themselves, or where {@link Tuning} finds
- * that faster by cuDNN from an unpacked copy; where it is float32 by cuDNN.
+ * The gradients of binary convolutions. In bfloat16 that of the filters by the own kernel from the bits of the images, and that of the images by
+ * cuDNN from the filters' values; where {@link Tuning} measures, each by the faster of both. In float32 both by cuDNN.
  *
  * <pre>
- * Twin  kernels/xnor_conv2d_grad_w.cu
+ * Twin  kernels/xnor_conv2d_grad_w.cu, xnor_conv2d_grad_x.cu
  * </pre>
  */
 final class BitGradients {
-  /** Positions of a stage and stages of a block. */
+  /** Positions or filters of a stage, and stages of a block. */
   private static final int STEP = 64, STAGES = 3;
   /** Blocks are laid out for so many multiprocessors wherever they run, so that sums have the same order on every device. */
   private static final int MULTIPROCESSORS = 132;
   /** What a block spends beside its stages, and what a value of a partial sum costs, in times of a stage. */
   private static final double START = 8, VALUE = 2e-6;
   private static final int MOST_PARTIAL_VALUES = 16 << 20;
-  private static final List<String> WAYS = List.of("own kernel from bits", "cuDNN from unpacked bits");
+  static final List<String> WAYS = List.of("own kernel from bits", "cuDNN from unpacked bits");
+  /** Bytes of shared memory that a block of a device below may not have: sm_86 and sm_89 allow less than sm_80 and sm_90. */
+  private static final int MOST_ROOM = 96 << 10;
 
   /** A block: filters, words of 32 columns, threads, and how many fit a multiprocessor. */
   private record Block(int filters, int words, int threads, int resident) {
@@ -63,6 +65,15 @@ final class BitGradients {
     clock = timed;
   }
 
+  /** What a choice is remembered by. */
+  static String ofFilters(ConvGeometry g) {
+    return "xnorConv2dGradW " + g;
+  }
+
+  static String ofImages(ConvGeometry g) {
+    return "xnorConv2dGradX " + g;
+  }
+
   private static int ceil(int n, int each) {
     return (n + each - 1) / each;
   }
@@ -74,7 +85,7 @@ final class BitGradients {
       conv.conv2dGradW(gradW, gradY, values, g, border);
     } else if (tuning == null || g.n() == 0) {
       own(gradW, gradY, x, xSet, g, border);
-    } else if (tuning.choose("xnorConv2dGradW " + g, WAYS, way -> millis(way, gradW, gradY, x, xSet, g, border)) == 0) {
+    } else if (tuning.choose(ofFilters(g), WAYS, way -> millis(way, gradW, gradY, x, xSet, g, border)) == 0) {
       own(gradW, gradY, x, xSet, g, border);
     } else {
       unpacked(gradW, gradY, x, xSet, g, border);
@@ -87,6 +98,43 @@ final class BitGradients {
     return clock.applyAsDouble(() -> unpacked(gradW, gradY, x, xSet, g, border));
   }
 
+  void gradX(Tensor gradX, Tensor gradY, BitTensor w, BinarySet wSet, Tensor values, ConvGeometry g) {
+    ConvRules.requireXnorConv2dGradX(gradX, gradY, w, wSet, values, g);
+    if (tuning == null || g.n() == 0 || gradY.type() != ElementType.BFLOAT16) {
+      conv.conv2dGradX(gradX, gradY, values, g);
+    } else if (tuning.choose(ofImages(g), WAYS, way -> millis(way, gradX, gradY, w, wSet, values, g)) == 0) {
+      ownGradX(gradX, gradY, w, wSet, g);
+    } else {
+      conv.conv2dGradX(gradX, gradY, values, g);
+    }
+  }
+
+  private double millis(int way, Tensor gradX, Tensor gradY, BitTensor w, BinarySet wSet, Tensor values, ConvGeometry g) {
+    if (way == 0) return clock.applyAsDouble(() -> ownGradX(gradX, gradY, w, wSet, g));
+    conv.conv2dGradX(gradX, gradY, values, g);
+    return clock.applyAsDouble(() -> conv.conv2dGradX(gradX, gradY, values, g));
+  }
+
+  /** gradX by the own kernel, in bfloat16. */
+  void ownGradX(Tensor gradX, Tensor gradY, BitTensor w, BinarySet wSet, ConvGeometry g) {
+    boolean narrow = g.c() <= 64 && room(256, 2, g) <= MOST_ROOM + (device.capability() == 80 || device.capability() == 90 ? MOST_ROOM : 0);
+    int rows = narrow ? 256 : 128, words = narrow ? 2 : 4, pixels = g.n() * ceil(g.h(), g.stride()) * ceil(g.w(), g.stride());
+    Kernel kernel = narrow ? rounded("xnor_conv2d_grad_x_narrow") : rounded("xnor_conv2d_grad_x");
+    DeviceMemory taps = bits.taps(w, g);
+    kernel.element(gradX).element(gradY).memory(taps).tensor(wSet.centre()).tensor(wSet.distance()).integer(wSet.count() == 1 ? 0 : 1);
+    shape(kernel, g).launch(ceil(CudaBitOps.words(g.c()), words) * ceil(pixels, rows), g.stride() * g.stride(), 128, 1, room(rows, words, g));
+  }
+
+  /** Bytes of shared memory: stages of gradients and words; what each pixel and tap is; each filter's values. */
+  private static int room(int rows, int words, ConvGeometry g) {
+    return STAGES * STEP * (2 * rows + 4 * words) + 16 * (rows + g.r() * g.s() + 1) + 4 * STEP * ceil(g.o(), STEP);
+  }
+
+  private static Kernel shape(Kernel kernel, ConvGeometry g) {
+    return kernel.integer(g.n()).integer(g.h()).integer(g.w()).integer(g.c()).integer(g.o()).integer(g.r()).integer(g.s()).integer(g.stride()).integer(g.pad())
+        .integer(g.dilation()).integer(g.p()).integer(g.q());
+  }
+
   private void own(Tensor gradW, Tensor gradY, BitTensor x, BinarySet xSet, ConvGeometry g, float border) {
     Block block = Block.of(g);
     int positions = positions(g, block), size = gradW.size(), splits = ceil(g.n() * g.p() * g.q(), positions);
@@ -94,8 +142,7 @@ final class BitGradients {
     if (splits > 0) {
       Kernel kernel = block == Block.NARROW ? rounded("xnor_conv2d_grad_w_narrow") : rounded("xnor_conv2d_grad_w");
       kernel.memory(partial).element(gradY).bits(x).tensor(xSet.centre()).tensor(xSet.distance()).real(border);
-      kernel.integer(g.n()).integer(g.h()).integer(g.w()).integer(g.c()).integer(g.o()).integer(g.r()).integer(g.s()).integer(g.stride()).integer(g.pad())
-          .integer(g.dilation()).integer(g.p()).integer(g.q()).integer(positions).launch(block.count(g), splits, block.threads, 1, block.room());
+      shape(kernel, g).integer(positions).launch(block.count(g), splits, block.threads, 1, block.room());
     }
     device.kernel("xnor_conv2d_grad_w_finish", gradW).element(gradW).memory(partial).integer(splits).integer(size).each(size);
   }

@@ -120,10 +120,14 @@ final class CudaBitOps implements BitOps {
     gradients.gradW(gradW, gradY, x, xSet, g, border, values);
   }
 
+  @Override
+  public void xnorConv2dGradX(Tensor gradX, Tensor gradY, BitTensor w, BinarySet wSet, Tensor values, ConvGeometry g) {
+    gradients.gradX(gradX, gradY, w, wSet, values, g);
+  }
+
   /** The convolution; with an address, the sum(bx) of each position as int16 there. */
   void xnorConv2d(Tensor y, long sumsX, BitTensor x, BitTensor w, BinarySet xSet, BinarySet wSet, ConvGeometry g, Padding padding, float offset) {
-    Filters filters = new Filters(device.scratch(CudaDevice.Scratch.FILTERS, tapBytes(g)), device.scratch(CudaDevice.Scratch.COUNTS, onesBytes(g)));
-    layOut(filters, w, g);
+    Filters filters = laidOut(w, g);
     if (tuning == null) {
       multiply(product, product.columnsPerBlock(g.o()), y, sumsX, x, filters, xSet, wSet, g, padding, offset);
       return;
@@ -156,6 +160,18 @@ final class CudaBitOps implements BitOps {
 
   private static long onesBytes(ConvGeometry g) {
     return 4L * g.o() * (g.r() + 1) * (g.s() + 1);
+  }
+
+  /** Filters laid out for the launches that follow. */
+  private Filters laidOut(BitTensor w, ConvGeometry g) {
+    Filters filters = new Filters(device.scratch(CudaDevice.Scratch.FILTERS, tapBytes(g)), device.scratch(CudaDevice.Scratch.COUNTS, onesBytes(g)));
+    layOut(filters, w, g);
+    return filters;
+  }
+
+  /** The taps of filters laid out for the launches that follow. */
+  DeviceMemory taps(BitTensor w, ConvGeometry g) {
+    return laidOut(w, g).taps;
   }
 
   private void layOut(Filters filters, BitTensor w, ConvGeometry g) {

@@ -8,6 +8,7 @@ import java.util.Map;
 import java.util.Set;
 import java.util.function.Consumer;
 import java.util.function.ToDoubleFunction;
+import onebit.ops.ConvGeometry;
 
 /**
  * Which of several ways to do one op is taken for a shape: the one the device was fastest with, measured once and remembered by the caller.
@@ -32,6 +33,11 @@ public final class Tuning {
     for (Choice choice : before) known.put(choice.shape, choice);
     this.remember = remember;
     this.tell = tell;
+  }
+
+  /** The choice of the own kernels for both gradients of a binary convolution. */
+  public static List<Choice> ownGradients(ConvGeometry g) {
+    return List.of(new Choice(BitGradients.ofFilters(g), BitGradients.WAYS.getFirst(), 0), new Choice(BitGradients.ofImages(g), BitGradients.WAYS.getFirst(), 0));
   }
 
   /** The place in the list of the way to take; millis runs a way once and says how long it took. All ways give the op's result. */

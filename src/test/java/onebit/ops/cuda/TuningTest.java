@@ -138,6 +138,38 @@ class TuningTest {
     }
   }
 
+  /** The own gradient of images equals cuDNN's of the same values, whatever the type of block. */
+  @Test
+  void theGradientOfImagesIsMadeByTheFasterOfTwoWays() throws Exception {
+    String refusal = EmulatedDriver.refusal();
+    assumeTrue(refusal == null, refusal);
+    try (CudaBackend backend = CudaBackend.emulated(BitProduct.AND, CudaMode.BFLOAT16)) {
+      for (ConvGeometry g : new ConvGeometry[] {new ConvGeometry(2, 7, 5, 40, 70, 3, 3, 2, 1, 1, 1), new ConvGeometry(1, 6, 5, 100, 33, 3, 3, 1, 1, 1, 1)}) {
+        Random random = new Random(5);
+        BitTensor w = backend.createBits(g.o(), g.taps());
+        backend.bits().pack(w, values(backend, g.filters(), random), 0);
+        BinarySet set = new BinarySet(values(backend, Shape.vector(g.o()), random), values(backend, Shape.vector(g.o()), random));
+        Tensor filters = backend.create(g.filters(), ElementType.BFLOAT16), gradY = backend.create(g.y(), ElementType.BFLOAT16);
+        Tensor gradX = backend.create(g.x(), ElementType.BFLOAT16);
+        backend.bits().unpack(filters, w, set);
+        backend.point().copy(gradY, values(backend, g.y(), random));
+        backend.bits().xnorConv2dGradX(gradX, gradY, w, set, filters, g);
+        float[] wanted = backend.read(gradX);
+        for (int fastest = 0; fastest < 2; fastest++) {
+          String way = fastest == 0 ? "own kernel from bits" : "cuDNN from unpacked bits";
+          backend.tune(tuning(new Tuning.Choice("xnorConv2dGradX " + g, way, 1)), work -> 1);
+          backend.fill(gradX, 77);
+          long calls = EmulatedDriver.counter("library_calls");
+          backend.bits().xnorConv2dGradX(gradX, gradY, w, set, filters, g);
+          assertEquals(fastest, EmulatedDriver.counter("library_calls") > calls ? 1 : 0, way);
+          float[] got = backend.read(gradX);
+          for (int i = 0; i < got.length; i++) assertEquals(wanted[i], got[i], 1e-3 + Math.abs(wanted[i]) / 128, way + " at " + i);
+        }
+        backend.tune(null, null);
+      }
+    }
+  }
+
   private static BitTensor bits(CudaBackend backend, Shape shape, Random random) {
     BitTensor bits = backend.createBits(shape.size() / shape.d3(), shape.d3());
     backend.bits().pack(bits, values(backend, shape, random), 0);
