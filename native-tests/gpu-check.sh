@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # gpu-check.sh -- proves Onebit on the GPU of this machine and, asked for, measures it; one table at the end
 #
-#   gpu-check.sh [--out REPORT.md] [--golden DIR] [--perf] [--only PARTS] [--device N] [--minutes M] [--emulated]
+#   gpu-check.sh [--out REPORT.md] [--golden DIR] [--photos DIR] [--perf] [--only PARTS] [--device N] [--minutes M] [--emulated]
 #
 #   --out       write the table as Markdown, with the ends of the logs of what failed
 #   --golden    a folder of recorded steps, each file named by its recipe; each is replayed in float32
+#   --photos    training images (datasets/imagenet): the real loader feeds ResNet-18's steps, beside the same steps on one batch that lies on the GPU
 #   --perf      also the benchmarks at full size and the PyTorch programs of peers/
 #   --only      some parts: doctor,contracts,kernels,sanitizer,golden,bench,peers (peers only with --perf)
 #   --device    which GPU (default the first); --minutes: for everything together (default 8); --emulated: the same on the emulated device, to test this script
@@ -13,13 +14,14 @@
 # Exit code 0: all parts passed or were left out for a reason said in the table; 1: a part failed; 2: wrong words; 3: no GPU.
 set -uo pipefail
 here=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")" && pwd)
-out= golden= perf= emulated= index= minutes=8 only=doctor,contracts,kernels,sanitizer,golden,bench,peers
+out= golden= photos= perf= emulated= index= minutes=8 only=doctor,contracts,kernels,sanitizer,golden,bench,peers
 words="$*"
 need() { [ $# -ge 2 ] || { echo "gpu-check.sh: $1 wants a value" >&2; exit 2; }; }
 while [ $# -gt 0 ]; do
   case $1 in
     --out) need "$@"; out=$(realpath -m "$2"); shift 2 ;;
     --golden) need "$@"; golden=$(realpath -m "$2"); shift 2 ;;
+    --photos) need "$@"; photos=$(realpath -m "$2"); shift 2 ;;
     --only) need "$@"; only=$2; shift 2 ;;
     --device) need "$@"; index=$2; shift 2 ;;
     --minutes) need "$@"; minutes=$2; shift 2 ;;
@@ -34,6 +36,7 @@ for p in ${only//,/ }; do
   case $p in doctor | contracts | kernels | sanitizer | golden | bench | peers) ;; *) echo "gpu-check.sh: --only $p is not known; parts are doctor, contracts, kernels, sanitizer, golden, bench, peers" >&2; exit 2 ;; esac
 done
 [ -z "$golden" ] || [ -d "$golden" ] || { echo "gpu-check.sh: --golden $golden is not a folder" >&2; exit 2; }
+[ -z "$photos" ] || [ -d "$photos" ] || { echo "gpu-check.sh: --photos $photos is not a folder" >&2; exit 2; }
 
 # where the program is: the package, or the source tree
 if [ -x "$here/../bin/onebit" ]; then
@@ -100,6 +103,8 @@ tests_line() { # JUnit's or Maven's count
 maven_line() { grep -E 'BUILD (SUCCESS|FAILURE)|^\[ERROR\]' "$1" | head -n 1; }
 sanitizer_line() { grep -E 'ERROR SUMMARY|RACECHECK SUMMARY' "$1" || last_line "$1"; }
 device_line() { grep -iE '^(device )?cuda' "$1" | head -n 1 | tr -s ' '; }
+feed_line() { grep -E 'on the device .* from the loader' "$1" | sed 's/^ */images\/s /' | grep . || last_line "$1"; }
+scale_line() { grep -E '^ *[0-9]+ .*%$' "$1" | awk '{ print "a step alone " $2 " s, with NCCL " $3 " s, its calls alone " $4 " s" }' | grep . || last_line "$1"; }
 step_line() { grep -E 'images/s' "$1" || last_line "$1"; }
 
 has_option() { # command..., option
@@ -169,19 +174,28 @@ if wanted golden; then
   fi
 fi
 
+gemm_line() { step_line "$1"; }
+conv_line() { step_line "$1"; }
 bench() { # name, seconds, arguments...
   local name=$1 limit=$2
   shift 2
-  if has_option "$1" "$2" --device; then part "$name" "$limit" step_line env -C "$tree" "$onebit" "$@" --device "$device"
+  if has_option "$1" "$2" --device; then part "$name" "$limit" "$2_line" env -C "$tree" "$onebit" "$@" --device "$device"
   else left_out "$name" "onebit $1 $2 does not know --device"; fi
 }
+small=(--set data.name=folder --set data.channels=3 --set data.classes=1000 --set 'data.mean=[0.5,0.5,0.5]' --set 'data.std=[0.25,0.25,0.25]'
+  --set data.batch=2 --rounds 1 --warmup 3 --steps 1)
 if wanted bench; then
   if [ -n "$emulated" ]; then
     bench "bench step (not timed)" 120 bench step adabin-resnet20-cifar10 --set data.batch=2 --steps 1 --warmup 0
     bench "bench gemm (not timed)" 60 bench gemm
     bench "bench conv (not timed)" 60 bench conv
+    bench "NCCL with one rank (not timed)" 60 bench scale default --procs 1 --batch 2 --steps 1 --warmup 3
+    [ -z "$photos" ] || bench "loader and step (not timed)" 120 bench feed default --data "$photos" "${small[@]}"
   else
     bench "bench step ResNet-20, batch 128" 90 bench step adabin-resnet20-cifar10 --steps 20
+    if [[ $("$onebit" doctor 2>/dev/null) == *"NCCL: missing"* ]]; then left_out "NCCL with one rank" "libnccl.so.2 was not found"
+    else bench "NCCL with one rank, ResNet-20, batch 128" 60 bench scale adabin-resnet20-cifar10 --procs 1 --batch 128 --steps 10; fi
+    [ -z "$photos" ] || bench "loader and step, ResNet-18 224, batch 256" 150 bench feed adabin-resnet18-imagenet --data "$photos" --steps 20
     if [ -n "$perf" ]; then
       bench "bench step ResNet-18 224, batch 256" 120 bench step adabin-resnet18-imagenet --steps 20
       bench "bench gemm 4096 and 8192" 90 bench gemm
