@@ -50,6 +50,11 @@ public abstract class BinaryActivations {
     return false;
   }
 
+  /** Whether a bit is no more than the sign of its value. */
+  public boolean plainSigns() {
+    return false;
+  }
+
   /** What a fused pass takes in backward: gradQ at the bits of x, and the gradient of a shortcut over x. */
   public Incoming incoming(Tensor gradQ, Tensor x, Shortcut over) {
     throw new IllegalStateException(getClass().getSimpleName() + ": backward must see whole samples");
@@ -88,6 +93,11 @@ public abstract class BinaryActivations {
 
     @Override
     public boolean passesBackward() {
+      return true;
+    }
+
+    @Override
+    public boolean plainSigns() {
       return true;
     }
 

@@ -120,6 +120,10 @@ public final class BatchNorm implements Layer {
     if (rule.fixedGamma()) backend.fill(gamma.gradient(), 0);
   }
 
+  Rule rule() {
+    return rule;
+  }
+
   Parameter gamma() {
     return gamma;
   }

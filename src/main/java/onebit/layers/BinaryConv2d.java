@@ -140,7 +140,7 @@ public final class BinaryConv2d implements Layer {
     ConvGeometry g = geometry = geometry.withBatch(out.shape().d0());
     BitTensor xBits = bits(g.n());
     if (!multipliesBits()) {
-      Tensor values = scratch.take(Scratch.Use.ACTIVATIONS, x.shape()), filterValues = filterValues();
+      Tensor values = scratch.take(Scratch.Use.ACTIVATIONS, g.x()), filterValues = filterValues();
       activations.effective(values, xBits);
       backend.conv().conv2d(out, values, filterValues, g, border);
     } else {
@@ -217,7 +217,7 @@ public final class BinaryConv2d implements Layer {
     boolean together = effective != null;
     Tensor filterValues = filterValues();
     Tensor gradFilters = together ? gradEffective : scratch.take(Scratch.Use.WEIGHT_GRADIENT, latent.value().shape());
-    Tensor values = gradientReadsBits() ? null : scratch.take(Scratch.Use.ACTIVATIONS, x.shape());
+    Tensor values = gradientReadsBits() ? null : scratch.take(Scratch.Use.ACTIVATIONS, g.x());
     if (weights.real()) backend.conv().conv2dGradX(gradQ, gradY, filterValues, g);
     else backend.bits().xnorConv2dGradX(gradQ, gradY, weights.bits(), weights.set(), filterValues, g);
     if (activations.real()) {
@@ -237,6 +237,16 @@ public final class BinaryConv2d implements Layer {
   /** How a fused pass makes the bits of x; NONE where {@link #pack} must see whole images first. */
   Binarization inPass() {
     return activations.inPass();
+  }
+
+  /** Whether a bit of x is the sign of its value, so that a pass that makes the value can make the bit. */
+  boolean takesPlainSigns() {
+    return activations.plainSigns();
+  }
+
+  /** What replaces the derivative of those signs. */
+  Binarizer signSlope() {
+    return activations.incoming(null, null, Shortcut.NONE).slope();
   }
 
   /** What a fused pass takes at x: the gradient at its binarized values, and that of a shortcut over it. */

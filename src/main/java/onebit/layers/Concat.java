@@ -17,6 +17,10 @@ public final class Concat implements Layer {
     this.body = body;
   }
 
+  Layer body() {
+    return body;
+  }
+
   @Override
   public Shape build(BuildContext context, Shape input) {
     backend = context.backend();

@@ -14,6 +14,7 @@ import onebit.layers.BatchNorm;
 import onebit.layers.BinaryChain;
 import onebit.layers.BinaryConv2d;
 import onebit.layers.BuildContext;
+import onebit.layers.DenseBlock;
 import onebit.layers.Fusion;
 import onebit.layers.Layer;
 import onebit.layers.RoundedWeights;
@@ -104,6 +105,7 @@ public final class Model {
     state.addAll(layer.state());
     if (layer instanceof BinaryConv2d binary) binaryLayers.add(binary);
     if (layer instanceof BinaryChain chain) fusedUnits += chain.unitCount();
+    if (layer instanceof DenseBlock block) fusedUnits += block.unitCount();
     layer.children().forEach(this::collect);
   }
 

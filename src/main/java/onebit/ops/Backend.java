@@ -140,6 +140,10 @@ public interface Backend extends AutoCloseable {
     return ops().fused();
   }
 
+  default DenseOps dense() {
+    return ops().dense();
+  }
+
   @Override
   void close();
 }

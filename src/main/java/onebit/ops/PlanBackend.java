@@ -27,7 +27,7 @@ public final class PlanBackend implements Backend {
   private static final Map<String, int[]> AGAIN = Map.of("batchNorm", new int[] {1}, "batchNormBackward", new int[] {3, 4},
       "sampleStandard", new int[] {2}, "sampleStandardBackward", new int[] {1, 2}, "sampleScaleBackward", new int[] {1, 2},
       "centreDistance", new int[] {2, 2}, "centreDistanceBackward", new int[] {1, 2}, "accumulate", new int[] {0},
-      "poolBackward", new int[] {0, 0, 3, 4});
+      "poolBackward", new int[] {0, 0, 3, 4}, "normSignBackward", new int[] {0, 3, 4});
 
   /** The op that each part of a batch begins with, which finds nothing of the part before in its rooms. */
   private static final String PART = "rows";
@@ -42,7 +42,7 @@ public final class PlanBackend implements Backend {
   private final Map<String, Long> traffic = new TreeMap<>();
   private final Map<String, Integer> calls = new TreeMap<>();
   private final Ops ops = new Ops(family(BitOps.class), family(ConvOps.class), family(NormOps.class), family(PointOps.class), family(PoolOps.class),
-      family(BinarizeOps.class), family(WeightOps.class), family(LossOps.class), family(OptimOps.class), family(FusedOps.class));
+      family(BinarizeOps.class), family(WeightOps.class), family(LossOps.class), family(OptimOps.class), family(FusedOps.class), family(DenseOps.class));
   private String owner = "";
 
   /** Plans for a device whose activations are of that type. */
@@ -243,6 +243,10 @@ public final class PlanBackend implements Backend {
       case BitTensor bits -> {
         note(bits.memory());
         return seen.add(bits.memory()) ? bitBytes(bits.rows(), bits.bits()) : 0;
+      }
+      case DenseOps.Channels channels -> {
+        note(channels.of().memory());
+        return (long) channels.rows() * channels.count() * channels.of().type().bytes();
       }
       case List<?> list -> {
         long sum = 0;

@@ -10,6 +10,7 @@ import java.util.List;
 import java.util.Random;
 import java.util.TreeSet;
 import onebit.binarize.AdaBin;
+import onebit.binarize.BmxNet;
 import onebit.binarize.Method;
 import onebit.binarize.Rbnn;
 import onebit.models.Execution.Memory;
@@ -89,6 +90,7 @@ class DeadRoomsTest {
       assertEqualSteps(backend, new ResNet20(), ADABIN, 8);
       assertEqualSteps(backend, new ResNet18(), ADABIN, 8);
       assertEqualSteps(backend, new ResNet20(), new Rbnn(1, false), 8);
+      assertEqualSteps(backend, new DenseNet21(), new BmxNet(1.3f, false, BmxNet.Scaling.NONE), 16);
     }
   }
 

@@ -39,6 +39,7 @@ class FusedModelTest {
     Backends.backends().forEach(backend -> {
       all.add(new Case(backend, new ResNet20(), ADABIN, 8, 18));
       all.add(new Case(backend, new ResNet20(), new Rbnn(1, false), 8, 18));
+      all.add(new Case(backend, new DenseNet21(), new BmxNet(1.3f, false, BmxNet.Scaling.NONE), 16, 8));
       if (!backend.name().equals("cpu")) return;
       all.add(new Case(backend, new ResNet20(), new BiPer(1, 20, 1e-4f), 8, 18));
       all.add(new Case(backend, new ResNet20(), new AdaBin(AdaBin.Form.PAPER, true, true), 8, 18));

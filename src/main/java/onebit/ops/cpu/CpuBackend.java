@@ -23,7 +23,8 @@ public final class CpuBackend implements Backend {
     CpuPointOps point = new CpuPointOps();
     CpuPoolOps pool = new CpuPoolOps();
     CpuBinarizeOps binarize = new CpuBinarizeOps(bits);
-    ops = new Ops(bits, new CpuConvOps(), norm, point, pool, binarize, new CpuWeightOps(bits, binarize), new CpuLossOps(), new CpuOptimOps(), new CpuFusedOps(bits, norm, point, pool, binarize));
+    ops = new Ops(bits, new CpuConvOps(), norm, point, pool, binarize, new CpuWeightOps(bits, binarize), new CpuLossOps(), new CpuOptimOps(), new CpuFusedOps(bits, norm, point, pool, binarize),
+        new CpuDenseOps(bits, norm, binarize));
   }
 
   @Override

@@ -1,0 +1,147 @@
+package onebit.layers;
+
+import java.util.ArrayList;
+import java.util.List;
+import onebit.binarize.BinaryWeights;
+import onebit.ops.Backend;
+import onebit.ops.DenseOps.Channels;
+import onebit.ops.DenseOps.Moments;
+import onebit.ops.FusedOps.Norm;
+import onebit.ops.FusedOps.Running;
+import onebit.tensor.Parameter;
+import onebit.tensor.Shape;
+import onebit.tensor.Tensor;
+
+/**
+ * Binary convolutions in a row, each of the normalised signs of all channels so far and added to them, in one buffer that grows in place.
+ *
+ * <p>The layers themselves stay, with their parameters and names. A channel's statistics are taken once, when it is added; a batch norm's result is not
+ * stored anywhere, only its signs are.
+ *
+ * <pre>
+ * Shapes  x N,H,W,C; buffer N,H,W,C + G a convolution
+ * Keeps   the buffer, which is the result, and the bits of each convolution
+ * Cost    a convolution: beside its own and its filters' launches three forward, four backward
+ * </pre>
+ */
+public final class DenseBlock implements Layer {
+  /** One convolution and the norm before it. */
+  private record Part(BatchNorm norm, BinaryConv2d convolution) {}
+
+  private final Sequential body;
+  private final List<Part> parts = new ArrayList<>();
+  private Backend backend;
+  private int channels;
+  private Tensor buffer;
+  private Tensor added;
+  private Moments moments;
+  private Tensor gradBuffer;
+  private Tensor gradAdded;
+  private Tensor[] gradQ;
+  private Tensor gradX;
+  private BinaryWeights.Together together;
+
+  DenseBlock(Sequential body) {
+    this.body = body;
+    for (Layer layer : body.children()) {
+      List<Layer> inner = ((Concat) layer).body().children();
+      parts.add(new Part((BatchNorm) inner.get(0), (BinaryConv2d) inner.get(1)));
+    }
+  }
+
+  /** How many layers from index i on make such a block; 0 if none. */
+  static int length(List<? extends Layer> layers, int i) {
+    int end = i;
+    while (end < layers.size() && norm(layers.get(end)) != null && norm(layers.get(end)).rule().equals(norm(layers.get(i)).rule())) end++;
+    return end - i;
+  }
+
+  /** The norm of one layer of a block; null if the layer is none. */
+  private static BatchNorm norm(Layer layer) {
+    if (!(layer instanceof Concat concat) || !(concat.body() instanceof Sequential inner) || inner.children().size() != 2) return null;
+    List<Layer> both = inner.children();
+    return both.get(0) instanceof BatchNorm norm && both.get(1) instanceof BinaryConv2d convolution && convolution.takesPlainSigns() ? norm : null;
+  }
+
+  public int unitCount() {
+    return parts.size();
+  }
+
+  @Override
+  public Shape build(BuildContext context, Shape input) {
+    backend = context.backend();
+    channels = input.channels();
+    Shape out = body.build(context.withheld(true), input);
+    backend.owner("values of dense blocks");
+    buffer = context.activations(out);
+    Shape growth = parts.getLast().convolution().outputShape();
+    backend.owner("results of binary convolutions");
+    added = context.activations(growth);
+    backend.owner("gradients of dense blocks");
+    Shape last = parts.getLast().convolution().inputShape();
+    gradBuffer = context.activations(last);
+    gradAdded = context.activations(growth);
+    Tensor room = context.activations(last);
+    gradQ = new Tensor[parts.size()];
+    for (int i = 0; i < gradQ.length; i++) gradQ[i] = new Tensor(parts.get(i).convolution().inputShape(), room.type(), room.memory());
+    gradX = context.activations(input);
+    Shape each = Shape.vector(out.channels());
+    Running rule = parts.getFirst().norm().running();
+    moments = new Moments(backend.create(each), backend.create(each), backend.create(each), rule.epsilon(), rule.unbiased());
+    together = parts.getFirst().convolution().weightsTogether();
+    if (together != null) parts.forEach(part -> part.convolution().join(together));
+    return out;
+  }
+
+  /** Channels that are there before a convolution. */
+  private int before(int part) {
+    return channels + part * added.shape().channels();
+  }
+
+  private Norm norm(int part, boolean training) {
+    BatchNorm own = parts.get(part).norm();
+    return training ? new Norm(own.gamma().value(), own.beta().value(), moments.mean(), moments.inverse()) : own.norm(false);
+  }
+
+  @Override
+  public Tensor forward(Tensor input, boolean training) {
+    int n = input.shape().d0(), growth = added.shape().channels();
+    Tensor x = buffer.first(n), y = added.first(n);
+    if (together != null) together.forward();
+    backend.dense().append(Channels.first(channels, x), input, training ? moments : null);
+    for (int i = 0; i < parts.size(); i++) {
+      BinaryConv2d convolution = parts.get(i).convolution();
+      backend.dense().normSign(convolution.bits(n), Channels.first(before(i), x), norm(i, training), training ? moments.var() : null,
+          training ? parts.get(i).norm().running() : null);
+      convolution.convolve(y);
+      boolean asked = training && i + 1 < parts.size();
+      backend.dense().append(new Channels(x, before(i), growth), y, asked ? moments : null);
+    }
+    return x;
+  }
+
+  @Override
+  public Tensor backward(Tensor gradOut) {
+    int n = gradOut.shape().d0(), growth = added.shape().channels(), last = parts.size() - 1;
+    Tensor x = buffer.first(n), sums = gradBuffer.first(n), gradY = gradAdded.first(n), gradInput = gradX.first(n);
+    backend.dense().take(sums, Channels.first(before(last), gradOut));
+    for (int i = last; i >= 0; i--) {
+      Part part = parts.get(i);
+      Tensor gradSigns = gradQ[i].first(n);
+      Parameter gamma = part.norm().gamma(), beta = part.norm().beta();
+      backend.dense().take(gradY, new Channels(i == last ? gradOut : sums, before(i), growth));
+      part.convolution().convolveBackward(gradSigns, gradY);
+      backend.dense().normSignBackward(Channels.first(before(i), sums), gamma.gradient(), beta.gradient(), gradSigns, Channels.first(before(i), x),
+          norm(i, true), part.convolution().signSlope());
+      part.norm().keepFixed();
+    }
+    if (together != null) together.backward();
+    backend.dense().take(gradInput, Channels.first(channels, sums));
+    return gradInput;
+  }
+
+  @Override
+  public List<Layer> children() {
+    return List.of(body);
+  }
+}
