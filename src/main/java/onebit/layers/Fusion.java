@@ -7,7 +7,10 @@ import java.util.List;
 public final class Fusion {
   private Fusion() {}
 
-  /** The layers with every run of binary units made one chain, every dense run one block, and every real convolution one unit with what follows. */
+  /**
+   * The layers with every run of binary units made one chain, every dense run one block, and every real convolution and other norm
+   * one unit with what follows.
+   */
   public static List<Layer> fuse(List<? extends Layer> layers) {
     List<Layer> all = new ArrayList<>(), run = new ArrayList<>();
     for (int i = 0; i < layers.size();) {
@@ -19,14 +22,10 @@ public final class Fusion {
         continue;
       }
       end(run, all);
-      int dense = DenseBlock.length(layers, i);
-      if (dense > 0) {
-        all.add(new DenseBlock(new Sequential(layers.subList(i, i + dense))));
-        i += dense;
-        continue;
-      }
-      all.add(real > 0 ? new RealUnit(new Sequential(layers.subList(i, i + real))) : layers.get(i));
-      i += Math.max(1, real);
+      int dense = DenseBlock.length(layers, i), norm = NormUnit.length(layers, i), taken = Math.max(1, Math.max(real, Math.max(dense, norm)));
+      Sequential together = new Sequential(layers.subList(i, i + taken));
+      all.add(real > 0 ? new RealUnit(together) : dense > 0 ? new DenseBlock(together) : norm > 0 ? new NormUnit(together) : layers.get(i));
+      i += taken;
     }
     end(run, all);
     return all;

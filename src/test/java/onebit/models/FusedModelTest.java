@@ -45,6 +45,7 @@ class FusedModelTest {
       all.add(new Case(backend, new ResNet20(), new AdaBin(AdaBin.Form.PAPER, true, true), 8, 18));
       all.add(new Case(backend, new ResNet18(), ADABIN, 8, 16));
       all.add(new Case(backend, new ResNetE(18, ResNetE.Version.E1, Stem.THUMBNAIL), new BmxNet(1.3f, false, BmxNet.Scaling.NONE), 8, 16));
+      all.add(new Case(backend, new BinaryDenseNet(28, Stem.THUMBNAIL, false), new BmxNet(1, true, BmxNet.Scaling.XNOR), 8, 23));
       all.add(new Case(backend, new ResNet18V1(), new BmxNet(1.3f, false, BmxNet.Scaling.BINET), 8, 19));
     });
     return all;

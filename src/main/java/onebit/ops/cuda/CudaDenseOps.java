@@ -55,7 +55,8 @@ final class CudaDenseOps implements DenseOps {
   @Override
   public void normSign(BitTensor bits, Channels x, Norm n, Tensor var, Running running) {
     DenseRules.requireNormSign("normSign", bits, x, n, var, running);
-    Kernel kernel = device.kernel("dense_sign", x.of()).bits(bits).element(x.of()).tensor(n.gamma()).tensor(n.beta()).tensor(n.mean()).tensor(n.inverse());
+    Tensor buffer = x.of();
+    Kernel kernel = device.kernel("dense_sign", buffer).bits(bits).element(buffer).tensor(n.gamma()).tensor(n.beta()).tensor(n.mean()).tensor(n.inverse());
     if (running == null) kernel.address(0).address(0).address(0).real(0);
     else kernel.tensor(var).tensor(running.mean()).tensor(running.var()).real(running.momentum());
     kernel.integer(x.rows()).integer(x.count()).integer(pitch(x)).blocks(CudaBitOps.packBlocks(device, bits), 256);
