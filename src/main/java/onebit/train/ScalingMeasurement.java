@@ -1,5 +1,6 @@
 package onebit.train;
 
+import java.util.Arrays;
 import java.util.List;
 import java.util.SplittableRandom;
 import onebit.dist.Communicator;
@@ -16,7 +17,8 @@ import onebit.tensor.Tensor;
  * engine for several, such as NCCL, goes through all its calls.
  *
  * <pre>
- * Units   the least of the timed steps in seconds, which other programs on the machine disturb least; gradientBytes on their way per step; buckets: collectives they travel in
+ * Units   the least of the timed steps in seconds, taken in turn, which other programs on the machine disturb least; gradientBytes on their way
+ *         per step; buckets: collectives they travel in
  * </pre>
  */
 public record ScalingMeasurement(int ranks, double compute, double step, double reduce, long gradientBytes, int buckets) {
@@ -26,7 +28,7 @@ public record ScalingMeasurement(int ranks, double compute, double step, double 
     Shape shape = Shape.image(batch, data.height(), data.width(), data.channels());
     Model model = new Model(recipe.network(), recipe.method(), shape, data.classes(), backend, recipe.train().seed(), recipe.train().execution());
     Optimizer optimizer = Optimizers.of(recipe.optimizer(), backend, model.parameters());
-    TrainStep step = new TrainStep(backend, model, optimizer, batch, data.classes(), recipe.train().labelSmoothing());
+    TrainStep alone = new TrainStep(backend, model, optimizer, batch, data.classes(), recipe.train().labelSmoothing());
     SplittableRandom random = new SplittableRandom(1 + communicator.rank());
     float[] images = new float[shape.size()];
     for (int i = 0; i < images.length; i++) images[i] = (float) random.nextGaussian();
@@ -34,14 +36,17 @@ public record ScalingMeasurement(int ranks, double compute, double step, double 
     backend.write(x, images);
     int[] labels = random.ints(batch, 0, data.classes()).toArray();
     double rate = recipe.optimizer().learningRate() * 0.01;
-    double alone = least(communicator, backend, warmup, steps, () -> step.run(x, labels, rate));
-    if (communicator instanceof SingleProcess) return new ScalingMeasurement(1, alone, alone, 0, bytes(model, recipe), 0);
+    Runnable byItself = () -> alone.run(x, labels, rate);
+    if (communicator instanceof SingleProcess) {
+      double least = least(communicator, backend, warmup, steps, byItself)[0];
+      return new ScalingMeasurement(1, least, least, 0, bytes(model, recipe), 0);
+    }
     StepReduction reduction = new StepReduction(communicator, model, recipe.dist());
-    double reduce = least(communicator, backend, warmup, steps, reduction::sendAll);
-    step.together(reduction);
+    TrainStep shared = new TrainStep(backend, model, optimizer, batch, data.classes(), recipe.train().labelSmoothing());
+    shared.together(reduction);
     int all = batch * communicator.size();
-    double together = least(communicator, backend, warmup, steps, () -> step.start(x, labels, rate, all).outcome());
-    return new ScalingMeasurement(communicator.size(), alone, together, reduce, bytes(model, recipe), reduction.buckets());
+    double[] least = least(communicator, backend, warmup, steps, byItself, () -> shared.start(x, labels, rate, all).outcome(), reduction::sendAll);
+    return new ScalingMeasurement(communicator.size(), least[0], least[1], least[2], bytes(model, recipe), reduction.buckets());
   }
 
   private static long bytes(Model model, Recipe recipe) {
@@ -49,14 +54,18 @@ public record ScalingMeasurement(int ranks, double compute, double step, double 
     return model.gradientGroups().stream().flatMap(List::stream).mapToLong(t -> (long) each * t.size()).sum();
   }
 
-  private static double least(Communicator communicator, Backend backend, int warmup, int steps, Runnable work) {
-    double least = Double.POSITIVE_INFINITY;
+  /** The least time of each work; they run in turn, so that what disturbs the machine for a while disturbs all of them. */
+  private static double[] least(Communicator communicator, Backend backend, int warmup, int steps, Runnable... works) {
+    double[] least = new double[works.length];
+    Arrays.fill(least, Double.POSITIVE_INFINITY);
     for (int i = -warmup; i < steps; i++) {
-      communicator.any(false);   // all begin together
-      long begin = System.nanoTime();
-      work.run();
-      backend.synchronize();
-      if (i >= 0) least = Math.min(least, (System.nanoTime() - begin) / 1e9);
+      for (int w = 0; w < works.length; w++) {
+        communicator.any(false);   // all begin together
+        long begin = System.nanoTime();
+        works[w].run();
+        backend.synchronize();
+        if (i >= 0) least[w] = Math.min(least[w], (System.nanoTime() - begin) / 1e9);
+      }
     }
     return least;
   }
