@@ -62,6 +62,7 @@ __device__ __forceinline__ void grad_w_tile(unsigned char* room, float* partial,
                                             const float* distance, float border, const GradShape g) {
   constexpr unsigned ROWS = 64 * WARPS_DOWN, WORDS = 2 * WARPS_ACROSS, THREADS = 32 * WARPS_DOWN * WARPS_ACROSS, CHUNKS = ROWS / 8;
   constexpr unsigned ENTRIES = WORDS * kGradStep / THREADS, WALKS = THREADS % kGradStep == 0 ? 1 : 2;
+  constexpr unsigned STRIDE = THREADS / CHUNKS;   // positions that all threads copy at once
   static_assert(WORDS * kGradStep % THREADS == 0 && THREADS * WALKS % kGradStep == 0, "every thread has as many words, of one position or two");
   using Stage = GradStage<ROWS, WORDS>;
   unsigned thread = threadIdx.x, lane = thread % 32, group = lane / 4, member = lane % 4, warp = thread / 32, down = warp / WARPS_ACROSS, across = warp % WARPS_ACROSS;
@@ -86,15 +87,18 @@ __device__ __forceinline__ void grad_w_tile(unsigned char* room, float* partial,
 
   // begins the copies of a stage; called for one stage after the other
   auto load = [&](unsigned char* to, unsigned step) {
-    unsigned from = first + step * kGradStep;
+    unsigned from = first + step * kGradStep, chunk = thread % CHUNKS, row = firstRow + chunk * 8;
+    const __nv_bfloat16* source = gradY + size_t(from + thread / CHUNKS) * filters + row;
+    bool inside = whole && from + kGradStep <= end && firstRow + ROWS <= filters;   // all of the stage is there
 #pragma unroll
-    for (unsigned i = 0; i < (kGradStep * CHUNKS + THREADS - 1) / THREADS; i++) {
-      unsigned index = i * THREADS + thread, position = index / CHUNKS, chunk = index % CHUNKS, row = firstRow + chunk * 8;
-      if (kGradStep * CHUNKS % THREADS != 0 && position >= kGradStep) break;
+    for (unsigned i = 0; i < (kGradStep + STRIDE - 1) / STRIDE; i++) {
+      unsigned position = i * STRIDE + thread / CHUNKS;
+      if (kGradStep % STRIDE != 0 && position >= kGradStep) break;
       unsigned char* at = to + position * (ROWS * 2) + (chunk ^ (position % 8)) * 16;
       bool some = from + position < end && row < filters;
-      const __nv_bfloat16* source = gradY + size_t(from + position) * filters + row;
-      if (whole) {
+      if (inside) {
+        cp_async_16(at, source);
+      } else if (whole) {
         cp_async_16(at, some ? source : gradY, some ? 16 : 0);
       } else {
 #pragma unroll
@@ -103,6 +107,7 @@ __device__ __forceinline__ void grad_w_tile(unsigned char* room, float* partial,
           reinterpret_cast<uint16_t*>(at)[k] = one ? reinterpret_cast<const uint16_t*>(source)[k] : uint16_t(0);
         }
       }
+      source += STRIDE * filters;
     }
 #pragma unroll
     for (unsigned i = 0; i < ENTRIES; i++) {
@@ -212,7 +217,7 @@ XNOR_CONV2D_GRAD_W(xnor_conv2d_grad_w_narrow_bf16, 1, 3, 2)
 template <class E> __device__ __forceinline__ void grad_w_finish(E* gradW, const float* partial, unsigned splits, unsigned n) {
   FOR_EACH(i, n) {
     double sum = 0;
-#pragma unroll 8
+#pragma unroll 32
     for (unsigned k = 0; k < splits; k++) sum += partial[size_t(k) * n + i];
     store(gradW + i, float(sum));
   }

@@ -171,6 +171,14 @@ class FusedProductTest {
       backend.fused().forwardOf(computed.bits, computed.z, computed.unit(keptAgain, computed.product), computed.next(), null);
       assertArrayEquals(backend.read(stored.z), backend.read(computed.z), "z in evaluation of " + what);
       assertArrayEquals(before, backend.read(keptAgain), "y in evaluation of " + what);
+      // other filters in the same memory, as after a step
+      Fresh fresh = new Fresh(backend, -seed, true);
+      Product q = computed.product;
+      backend.bits().pack(q.w(), fresh.tensor(test.g.filters(), fresh.normal(test.g.filters().size())), 0);
+      backend.bits().xnorConv2d(y, q.x(), q.w(), q.xSet(), q.wSet(), q.g(), q.padding(), q.offset());
+      backend.fused().forward(stored.bits, stored.z, computed.unit(y, null), stored.next());
+      backend.fused().forwardOf(computed.bits, computed.z, of, computed.next(), null);
+      assertArrayEquals(backend.read(stored.z), backend.read(computed.z), "z of other filters of " + what);
     }
   }
 

@@ -7,6 +7,7 @@ import onebit.ops.ConvRules;
 import onebit.tensor.BinarySet;
 import onebit.tensor.BitTensor;
 import onebit.tensor.ElementType;
+import onebit.tensor.Shape;
 import onebit.tensor.Tensor;
 
 /**
@@ -25,7 +26,7 @@ final class BitGradients {
   /** What a block spends beside its stages, and what a value of a partial sum costs, in times of a stage. */
   private static final double START = 8, VALUE = 2e-6;
   private static final int MOST_PARTIAL_VALUES = 16 << 20;
-  static final List<String> WAYS = List.of("own kernel from bits", "cuDNN from unpacked bits");
+  static final String OWN = "own kernel from bits";
   /** Bytes of shared memory that a block of a device below may not have: sm_86 and sm_89 allow less than sm_80 and sm_90. */
   private static final int MOST_ROOM = 96 << 10;
 
@@ -74,6 +75,11 @@ final class BitGradients {
     return "xnorConv2dGradX " + g;
   }
 
+  /** Measured, the second keeps that room on the device, which no plan of memory knows of. */
+  private static List<String> ways(Shape images) {
+    return List.of(OWN, "cuDNN from bits unpacked into " + (2L * images.size() + 999_999) / 1_000_000 + " MB");
+  }
+
   private static int ceil(int n, int each) {
     return (n + each - 1) / each;
   }
@@ -85,7 +91,7 @@ final class BitGradients {
       conv.conv2dGradW(gradW, gradY, values, g, border);
     } else if (tuning == null || g.n() == 0) {
       own(gradW, gradY, x, xSet, g, border);
-    } else if (tuning.choose(ofFilters(g), WAYS, way -> millis(way, gradW, gradY, x, xSet, g, border)) == 0) {
+    } else if (tuning.choose(ofFilters(g), ways(g.x()), way -> millis(way, gradW, gradY, x, xSet, g, border)) == 0) {
       own(gradW, gradY, x, xSet, g, border);
     } else {
       unpacked(gradW, gradY, x, xSet, g, border);
@@ -102,7 +108,7 @@ final class BitGradients {
     ConvRules.requireXnorConv2dGradX(gradX, gradY, w, wSet, values, g);
     if (tuning == null || g.n() == 0 || gradY.type() != ElementType.BFLOAT16) {
       conv.conv2dGradX(gradX, gradY, values, g);
-    } else if (tuning.choose(ofImages(g), WAYS, way -> millis(way, gradX, gradY, w, wSet, values, g)) == 0) {
+    } else if (tuning.choose(ofImages(g), List.of(OWN, "cuDNN from the filters' values"), way -> millis(way, gradX, gradY, w, wSet, values, g)) == 0) {
       ownGradX(gradX, gradY, w, wSet, g);
     } else {
       conv.conv2dGradX(gradX, gradY, values, g);

@@ -37,7 +37,7 @@ public final class Tuning {
 
   /** The choice of the own kernels for both gradients of a binary convolution. */
   public static List<Choice> ownGradients(ConvGeometry g) {
-    return List.of(new Choice(BitGradients.ofFilters(g), BitGradients.WAYS.getFirst(), 0), new Choice(BitGradients.ofImages(g), BitGradients.WAYS.getFirst(), 0));
+    return List.of(new Choice(BitGradients.ofFilters(g), BitGradients.OWN, 0), new Choice(BitGradients.ofImages(g), BitGradients.OWN, 0));
   }
 
   /** The place in the list of the way to take; millis runs a way once and says how long it took. All ways give the op's result. */
