@@ -162,11 +162,6 @@ public final class BinaryChain implements Layer {
     return units.get(value).convolution().activationParameters().stream().map(Parameter::gradient).toList();
   }
 
-  @Override
-  public int groups() {
-    return 1 + starts.length;
-  }
-
   /** Keeps a value at least two units after the last one kept, where no shortcut passes it by. */
   private void chooseKept() {
     int last = 0;

@@ -52,6 +52,7 @@ public final class BinaryConv2d implements Layer {
   private Tensor y;
   private Tensor gradX;
   private Tensor x;
+  private Shape seen;
   private float offset;
   private float border;
   private Tensor effective;
@@ -140,12 +141,18 @@ public final class BinaryConv2d implements Layer {
     ConvGeometry g = geometry = geometry.withBatch(out.shape().d0());
     BitTensor xBits = bits(g.n());
     if (!multipliesBits()) {
-      Tensor values = scratch.take(Scratch.Use.ACTIVATIONS, g.x()), filterValues = filterValues();
+      Tensor values = scratch.take(Scratch.Use.ACTIVATIONS, shapeOfInput()), filterValues = filterValues();
       activations.effective(values, xBits);
       backend.conv().conv2d(out, values, filterValues, g, border);
     } else {
       backend.bits().xnorConv2d(out, xBits, weights.bits(), activations.set(), weights.set(), g, method.padding(), offset);
     }
+  }
+
+  /** N,H,W,C of the images now, made once for each number of them. */
+  private Shape shapeOfInput() {
+    if (seen == null || seen.d0() != geometry.n()) seen = geometry.x();
+    return seen;
   }
 
   /** The filters' real values, as an op for many layers left them or made in scratch. */
@@ -217,7 +224,7 @@ public final class BinaryConv2d implements Layer {
     boolean together = effective != null;
     Tensor filterValues = filterValues();
     Tensor gradFilters = together ? gradEffective : scratch.take(Scratch.Use.WEIGHT_GRADIENT, latent.value().shape());
-    Tensor values = gradientReadsBits() ? null : scratch.take(Scratch.Use.ACTIVATIONS, g.x());
+    Tensor values = gradientReadsBits() ? null : scratch.take(Scratch.Use.ACTIVATIONS, shapeOfInput());
     if (weights.real()) backend.conv().conv2dGradX(gradQ, gradY, filterValues, g);
     else backend.bits().xnorConv2dGradX(gradQ, gradY, weights.bits(), weights.set(), filterValues, g);
     if (activations.real()) {

@@ -39,11 +39,6 @@ public interface Layer {
     return List.of(all);
   }
 
-  /** How many {@link #gradientGroups} there are. */
-  default int groups() {
-    return 1;
-  }
-
   /** Own parameters, without those of children. */
   default List<Parameter> parameters() {
     return List.of();

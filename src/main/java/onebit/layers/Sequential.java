@@ -51,9 +51,9 @@ public final class Sequential implements Layer {
   @Override
   public Tensor backward(Tensor gradY, IntConsumer left) {
     Tensor grad = gradY;
-    int end = groups();
+    int end = gradientGroups().size();
     for (int i = layers.size() - 1; i >= 0; i--) {
-      int first = end -= layers.get(i).groups();
+      int first = end -= layers.get(i).gradientGroups().size();
       grad = layers.get(i).backward(grad, group -> left.accept(first + group));
     }
     return grad;
@@ -62,11 +62,6 @@ public final class Sequential implements Layer {
   @Override
   public List<List<Tensor>> gradientGroups() {
     return layers.stream().flatMap(layer -> layer.gradientGroups().stream()).toList();
-  }
-
-  @Override
-  public int groups() {
-    return layers.stream().mapToInt(Layer::groups).sum();
   }
 
   @Override
