@@ -126,6 +126,14 @@ class LoaderTest {
       assertNotNull(eight.next());
       assertTrue(eight.stallNanos() < 128 * 500_000L, eight.stallNanos() + " ns: as long as one thread needs for the whole batch");
     }
+    try (Loader left = new Loader(probe, sampler, List.of(), 2)) {
+      for (int epoch = 0; epoch < 6; epoch++) {   // left in the middle of a batch, whichever it is
+        left.start(epoch, 0);
+        java.util.concurrent.locks.LockSupport.parkNanos(3_000_000L * epoch);
+        left.start(epoch, 1);
+        assertEquals(sampler.order(epoch)[40], left.next().sampleIds()[0]);
+      }
+    }
   }
 
   @Test void aBatchHoldsTheSamplersImagesAndTheirLabels() throws IOException {
