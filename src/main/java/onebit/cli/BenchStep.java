@@ -1,6 +1,8 @@
 package onebit.cli;
 
 import com.google.common.math.Quantiles;
+import java.io.IOException;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
@@ -10,10 +12,12 @@ import java.util.Map;
 import java.util.SplittableRandom;
 import java.util.concurrent.Callable;
 import onebit.ops.Backend;
+import onebit.ops.cuda.CudaBackend;
 import onebit.recipe.Recipe;
 import onebit.report.Json;
 import onebit.tensor.Shape;
 import onebit.tensor.Tensor;
+import onebit.train.MemoryPlan;
 import onebit.train.TrainStep;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
@@ -47,11 +51,17 @@ final class BenchStep implements Callable<Integer> {
   @Option(names = "--precision", paramLabel = "NAME", description = Workplace.PRECISIONS)
   private String precision;
 
+  @Option(names = "--tuning", paramLabel = "FILE|off", defaultValue = "off", description = "As in train: on a GPU, the fastest ways to compute convolutions, remembered there.")
+  private String tuning;
+
+  @Option(names = "--profile", description = "On a GPU: also steps in a row, the host's share, memory, the device's ceilings and the time of every kernel.")
+  private boolean profile;
+
   @Option(names = "--json", description = "Print the result as one JSON object on the last line.")
   private boolean json;
 
   @Override
-  public Integer call() {
+  public Integer call() throws IOException {
     if (steps < 1 || warmup < 0) throw new IllegalArgumentException("--steps must be >= 1 and --warmup >= 0, got " + steps + " and " + warmup);
     Recipe recipe = Workplace.RECIPES.load(name, Workplace.withPrecision(overrides, precision));
     var data = recipe.data();
@@ -59,9 +69,12 @@ final class BenchStep implements Callable<Integer> {
     Shape shape = Shape.image(batch, data.height(), data.width(), data.channels());
     double[] seconds = new double[steps];
     List<String> facts;
+    Map<String, Object> members = new LinkedHashMap<>();
+    if (profile && (device.equals("cpu") || device.equals("cuda-emulated"))) throw new IllegalArgumentException("--profile times a GPU's kernels; give --device cuda, not " + device);
     try (Backend backend = Workplace.open(device, recipe)) {
       backend.replay(!noGraph);
       facts = backend.describe();
+      if (!tuning.equals("off")) TuningFile.use(Path.of(tuning), backend, recipe.train().deterministic(), true, System.out::println);
       TrainStep step = TrainStep.of(recipe, backend, batch);
       SplittableRandom random = new SplittableRandom(1);
       float[] images = new float[shape.size()];
@@ -75,10 +88,13 @@ final class BenchStep implements Callable<Integer> {
         backend.synchronize();
         if (i >= 0) seconds[i] = (System.nanoTime() - begin) / 1e9;
       }
+      if (profile) {
+        new StepProfile((CudaBackend) backend, () -> step.start(x, labels, recipe.optimizer().learningRate() * 0.01))
+            .print(members, batch, MemoryPlan.of(recipe, batch, backend.activations()).trafficBytes());
+      }
     }
     Arrays.sort(seconds);
     double median = Quantiles.median().compute(seconds);
-    Map<String, Object> members = new LinkedHashMap<>();
     members.put("recipe", name);
     members.put("batch", batch);
     members.put("medianSeconds", median);

@@ -128,6 +128,18 @@ public final class CudaBackend implements Backend, DeviceStreams {
     return new DeviceClock(device);
   }
 
+  /** Times every launch from now on until it is closed; refuses on the emulated device. */
+  public LaunchProfile profile() {
+    LaunchProfile profile = new LaunchProfile(device);
+    device.profile(profile);
+    return profile;
+  }
+
+  /** Bytes of all memory of the device that this backend holds: parameters, the step's arena, scratch and workspaces. */
+  public long allocatedBytes() {
+    return device.allocatedBytes();
+  }
+
   @Override
   public String name() {
     return name;

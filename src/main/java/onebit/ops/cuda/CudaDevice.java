@@ -29,7 +29,7 @@ import onebit.tensor.Tensor;
 /** One device with its context, its stream, the kernels' module and the memory asked of it; every op of the backend goes to the one stream. */
 final class CudaDevice implements AutoCloseable {
   /** Memory that lives only within one op; two pieces of different use never overlap. */
-  enum Scratch { SUMS, TOTALS, COUNTERS, CHANNELS, FILTERS, COUNTS, IMAGE, VALUES, LEFT, RIGHT, LIBRARY }
+  enum Scratch { SUMS, TOTALS, COUNTERS, CHANNELS, FILTERS, COUNTS, IMAGE, BLOCKS, VALUES, LEFT, RIGHT, LIBRARY }
 
   private static final int NON_BLOCKING = 1;
   private static final int NO_TIMING = 2;
@@ -74,6 +74,7 @@ final class CudaDevice implements AutoCloseable {
   private boolean replays = true;
   private boolean recording;
   private volatile boolean closed;
+  private LaunchProfile profile;
 
   private CudaDevice(int index, boolean emulated, NativeLibraries.Loaded libraries, byte[] image) {
     this.emulated = emulated;
@@ -319,6 +320,27 @@ final class CudaDevice implements AutoCloseable {
   /** Says that memory was given up, or that a table which kernels read was written anew. */
   void memoryChanged() {
     memoryState++;
+  }
+
+  /** From now on every launch is timed there; null times nothing. */
+  void profile(LaunchProfile to) {
+    profile = to;
+  }
+
+  /** Where launches are timed; null where they are not. */
+  LaunchProfile profile() {
+    return profile;
+  }
+
+  /** Runs a call of a library, timed where that was asked for, by its name and what it works on. */
+  void timed(String name, Object on, Runnable call) {
+    if (profile == null) call.run();
+    else profile.time(name + " " + on, 0, call);
+  }
+
+  /** Bytes of all memory this device was asked for. */
+  long allocatedBytes() {
+    return allocations.stream().mapToLong(DeviceMemory::bytes).sum();
   }
 
   boolean replays() {

@@ -30,7 +30,7 @@ final class Kernel {
   private final Pointer parameters;
   private int used;
   private long bytes;
-  private int allowedShared = FREE_SHARED_BYTES;
+  private int allowedShared;
 
   /** elements: what the entry reads and writes where its parameters are of type ELEMENT. */
   Kernel(CudaDevice device, String name, ElementType elements, CUfunction function) {
@@ -44,6 +44,9 @@ final class Kernel {
     MemorySegment table = room.asSlice(8L * SLOTS, 8L * SLOTS);
     for (int i = 0; i < SLOTS; i++) table.setAtIndex(ValueLayout.JAVA_LONG, i, values.address() + 8L * i);
     parameters = Pointer.to(table.asByteBuffer());
+    int[] fixed = new int[1];
+    device.check("cuFuncGetAttribute " + name, JCudaDriver.cuFuncGetAttribute(fixed, CUfunction_attribute.CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES, function));
+    allowedShared = FREE_SHARED_BYTES - fixed[0];
   }
 
   /** A tensor whose type is the same in every entry: parameters, statistics, labels. */
@@ -106,9 +109,15 @@ final class Kernel {
 
   void launch(int gridX, int gridY, int blockX, int blockY, int sharedBytes) {
     int given = used;
-    if (device.isEmulated()) EmulatedDriver.declare(entry, bytes);
+    long declared = bytes;
+    if (device.isEmulated()) EmulatedDriver.declare(entry, declared);
     clear();
     if (gridX == 0 || gridY == 0) return;
+    if (device.profile() != null) device.profile().time(name, declared, () -> launch(gridX, gridY, blockX, blockY, sharedBytes, given));
+    else launch(gridX, gridY, blockX, blockY, sharedBytes, given);
+  }
+
+  private void launch(int gridX, int gridY, int blockX, int blockY, int sharedBytes, int given) {
     device.enter();
     if (sharedBytes > allowedShared) {
       device.check("cuFuncSetAttribute " + name, JCudaDriver.cuFuncSetAttribute(function, CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, sharedBytes));
