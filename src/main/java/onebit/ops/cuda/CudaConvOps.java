@@ -9,7 +9,7 @@ import onebit.tensor.ElementType;
 import onebit.tensor.Tensor;
 
 /**
- * Real-valued convolution by cuDNN, matrix products by cuBLAS, or both by the own kernels where asked for; a border that is not 0 is written around a copy of x first.
+ * Real-valued convolution by cuDNN, of stride 2 over few channels through {@link PixelBlocks}, matrix products by cuBLAS, or both by the own kernels where asked for; a border that is not 0 is written around a copy of x first.
  *
  * <pre>
  * Twin  kernels/pad_border.cu, convert.cu, direct_conv2d.cu
@@ -18,6 +18,7 @@ import onebit.tensor.Tensor;
 final class CudaConvOps implements ConvOps, AutoCloseable {
   private final CudaDevice device;
   private final boolean deterministic;
+  private final PixelBlocks blocks;
   private CudaDnn dnn;
   private CudaBlas blas;
   private DirectProducts own;
@@ -25,6 +26,7 @@ final class CudaConvOps implements ConvOps, AutoCloseable {
   CudaConvOps(CudaDevice device, boolean deterministic) {
     this.device = device;
     this.deterministic = deterministic;
+    blocks = new PixelBlocks(device);
   }
 
   /** From now on the own kernels do what cuDNN and cuBLAS did. */
@@ -56,9 +58,15 @@ final class CudaConvOps implements ConvOps, AutoCloseable {
     ConvRules.requireConv2d("conv2d", x, w, y, g);
     ConvRules.requireSameType("conv2d", "x", x, "y", y);
     if (g.n() == 0) return;
-    DeviceMemory from = bordered(x, g, border), filters = as(x.type(), w, CudaDevice.Scratch.RIGHT);
-    if (own != null) own.forward(device.memory(y), from, filters, bordered(g, border), x.type());
-    else dnn().forward(device.memory(y), from, filters, bordered(g, border), x.type());
+    ConvGeometry inner = bordered(g, border);
+    DeviceMemory from = bordered(x, g, border);
+    if (own == null && PixelBlocks.serve(inner, x.type())) {
+      dnn().forward(device.memory(y), blocks.images(from, inner), blocks.filters(w, inner), PixelBlocks.geometry(inner), x.type());
+      return;
+    }
+    DeviceMemory filters = as(x.type(), w, CudaDevice.Scratch.RIGHT);
+    if (own != null) own.forward(device.memory(y), from, filters, inner, x.type());
+    else dnn().forward(device.memory(y), from, filters, inner, x.type());
   }
 
   @Override
@@ -81,6 +89,11 @@ final class CudaConvOps implements ConvOps, AutoCloseable {
       else device.fill(device.memory(gradW), 0, gradW.size());
     } else if (own != null) {
       gradWByOwnKernel(gradW, gradY, bordered(x, g, border), bordered(g, border), x.type());
+    } else if (PixelBlocks.serve(bordered(g, border), x.type())) {
+      ConvGeometry inner = bordered(g, border);
+      DeviceMemory gradient = blocks.gradient(inner);
+      dnn().gradW(gradient, device.memory(gradY), blocks.images(bordered(x, g, border), inner), PixelBlocks.geometry(inner), x.type());
+      blocks.back(gradW, gradient, inner);
     } else if (gradW.type() == x.type()) {
       dnn().gradW(device.memory(gradW), device.memory(gradY), bordered(x, g, border), bordered(g, border), x.type());
     } else {
