@@ -10,6 +10,21 @@
 
 constexpr unsigned kFullWarp = 0xffffffffu;
 
+/** Division by a number that many values are divided by: a multiplication and a step of correction, exact for every unsigned value. */
+struct Divisor {
+  unsigned by, factor;
+
+  __device__ __forceinline__ explicit Divisor(unsigned by) : by(by), factor(0xffffffffu / by) {}
+
+  __device__ __forceinline__ unsigned divide(unsigned n, unsigned& rest) const {
+    unsigned quotient = __umulhi(n, factor);   // exact or one too small
+    rest = n - quotient * by;
+    if (rest < by) return quotient;
+    rest -= by;
+    return quotient + 1;
+  }
+};
+
 /** i over all elements below n, whatever the grid. */
 #define FOR_EACH(i, n) for (unsigned i = blockIdx.x * blockDim.x + threadIdx.x; i < (n); i += gridDim.x * blockDim.x)
 
@@ -78,9 +93,17 @@ __device__ __forceinline__ void channel_sums(double* partial, unsigned rows, uns
 
 constexpr unsigned kSumTile = 256 * kSumChannels;
 
-/** The sum over the splits of channel c of value v, in their order. */
+/** Splits whose sums are added up first, before those of all groups. */
+constexpr unsigned kSplitGroup = 24;
+
+/** The sum over the splits of channel c of value v, by groups in their order. */
 __device__ __forceinline__ double channel_total(const double* partial, unsigned splits, unsigned values, unsigned v, unsigned channels, unsigned c) {
   double sum = 0;
-  for (unsigned s = 0; s < splits; s++) sum += partial[(s * values + v) * channels + c];
+  for (unsigned from = 0; from < splits; from += kSplitGroup) {
+    double part = 0;
+#pragma unroll 8
+    for (unsigned s = from; s < min(splits, from + kSplitGroup); s++) part += partial[(s * values + v) * channels + c];
+    sum = from == 0 ? part : sum + part;
+  }
   return sum;
 }

@@ -2,6 +2,7 @@
 //
 //   load(p), store(p, v)                     one element; storing rounds to the nearest bfloat16, ties to even, NaN to NaN
 //   load_vector(p, v), store_vector(p, v)    1, 2, 4 or 8 neighbours, at an address that is a multiple of theirs (or of 16 bytes)
+//   unpack_vector(raw, at, v, type)          the same, 4 or 8, out of 16-byte words that were read before
 //   for_each_vector<W>(n, whole, f)          f(i, width): W elements at a time where whole holds, the rest one by one
 //
 // A file whose entries exist on both types is written once, over ELEMENT and ENTRY, and includes itself by each_element.cuh:
@@ -65,6 +66,24 @@ template <unsigned N> __device__ __forceinline__ void load_vector(const __nv_bfl
   } else {
     uint4 w = *reinterpret_cast<const uint4*>(p);
     unpack_pair(w.x, v[0], v[1]), unpack_pair(w.y, v[2], v[3]), unpack_pair(w.z, v[4], v[5]), unpack_pair(w.w, v[6], v[7]);
+  }
+}
+
+/** 4 elements at a time, from `at` on, out of 16-byte words as they lie in memory; the last argument only names their type. */
+template <unsigned N> __device__ __forceinline__ void unpack_vector(const uint4* raw, unsigned at, float (&v)[N], const __nv_bfloat16*) {
+#pragma unroll
+  for (unsigned k = 0; k < N; k += 4) {
+    const uint4& word = raw[(at + k) / 8];
+    bool high = (at + k) % 8 != 0;
+    unpack_pair(high ? word.z : word.x, v[k], v[k + 1]), unpack_pair(high ? word.w : word.y, v[k + 2], v[k + 3]);
+  }
+}
+
+template <unsigned N> __device__ __forceinline__ void unpack_vector(const uint4* raw, unsigned at, float (&v)[N], const float*) {
+#pragma unroll
+  for (unsigned k = 0; k < N; k += 4) {
+    const uint4& word = raw[(at + k) / 4];
+    v[k] = __uint_as_float(word.x), v[k + 1] = __uint_as_float(word.y), v[k + 2] = __uint_as_float(word.z), v[k + 3] = __uint_as_float(word.w);
   }
 }
 

@@ -19,8 +19,17 @@ struct Slope {
 
   __device__ __forceinline__ float level(float u) const { return kind == 4 ? float(sin(double(a) * u)) : u; }
 
-  __device__ __forceinline__ float slope(float u) const {
+  /** Whether the slope takes a few instructions. */
+  __device__ __forceinline__ bool plain() const { return kind != 3 && kind != 4; }
+
+  /** The slope; PLAIN leaves out the long ones, so that a loop over the others stays in the instruction cache. */
+  template <bool PLAIN = false> __device__ __forceinline__ float slope(float u) const {
     float r = fabsf(u);
+    if constexpr (PLAIN) {
+      float hat = kind == 5 ? a * (1.41421356237309505f * b - b * b * r) : 2 - 2 * r;
+      if (kind == 2 || kind == 5) return fmaxf(0.0f, hat);
+      return kind == 0 ? 1.0f : r <= a ? kind == 1 ? 1.0f : hat : 0.0f;
+    }
     switch (kind) {
       case 0: return 1.0f;
       case 1: return r <= a ? 1.0f : 0.0f;

@@ -23,6 +23,9 @@ template <class E> __device__ __forceinline__ float rounded(float v) {
 struct Live {
   unsigned count;
   bool together;
+
+  /** The same for those behind the first n. */
+  __device__ __forceinline__ Live behind(unsigned n) const { return {count > n ? count - n : 0u, together}; }
 };
 constexpr Live kAll{~0u, true};
 
@@ -44,6 +47,36 @@ template <unsigned W, class T> __device__ __forceinline__ void store_live(T* p, 
     for (unsigned k = 0; k < W; k++) if (k < live.count) store(p + k, v[k]);
   }
 }
+
+/**
+ * W neighbours that are asked for before they are needed, so that several loads are under way at once: ask them all, then take them. Where a vector of
+ * whole 16 bytes cannot be read, or EARLY does not hold, taking reads.
+ */
+template <class E, unsigned W, bool EARLY = true> struct Ahead {
+  static constexpr bool kWhole = EARLY && W * sizeof(E) % 16 == 0;
+  const E* from;
+  uint4 raw[kWhole ? W * sizeof(E) / 16 : 1];
+
+  __device__ __forceinline__ void ask(const E* p, bool together) {
+    from = p;
+    if constexpr (kWhole) {
+      if (!together) return;
+#pragma unroll
+      for (unsigned i = 0; i < W * sizeof(E) / 16; i++) raw[i] = reinterpret_cast<const uint4*>(p)[i];
+    }
+  }
+
+  /** N of them from `at` on; live is of these. */
+  template <unsigned N> __device__ __forceinline__ void take(float (&v)[N], unsigned at, Live live) const {
+    if constexpr (kWhole) {
+      if (live.together) {
+        unpack_vector(raw, at, v, static_cast<E*>(nullptr));
+        return;
+      }
+    }
+    load_live(from + at, v, live);
+  }
+};
 
 struct Norm {
   const float *gamma, *beta, *mean, *inverse;
@@ -73,12 +106,17 @@ template <class E> struct Shortcut {
   FIELD(int, window);
   FIELD(int, stride);
 
-  /** t += the shortcut, at row and channels c on. */
-  template <unsigned W>
-  __device__ __forceinline__ void add(float (&t)[W], unsigned row, unsigned c, unsigned channels, int p, int q, Live live = kAll) const {
+  /** Asks for x at index i where it is wanted as it is. */
+  template <unsigned W, bool EARLY> __device__ __forceinline__ void ask(Ahead<E, W, EARLY>& ahead, unsigned i, Live live) const {
+    if (kind == 1) ahead.ask(x + i, live.together);
+  }
+
+  /** t += the shortcut, at row and channels c on; ahead is what was asked, from `at` on for these. */
+  template <unsigned W, class A>
+  __device__ __forceinline__ void add(float (&t)[W], const A& ahead, unsigned at, unsigned row, unsigned c, unsigned channels, int p, int q, Live live) const {
     if (kind == 1) {
       float v[W];
-      load_live(x + row * channels + c, v, live);
+      ahead.take(v, at, live);
 #pragma unroll
       for (unsigned k = 0; k < W; k++) t[k] += v[k];
     } else if (kind == 2) {
@@ -98,30 +136,68 @@ template <class E> struct Shortcut {
   }
 };
 
+/**
+ * What is known of nonlinearity, slope and set when a pass is compiled: everything is asked at run time; the same without tanh, sine and their slopes, whose
+ * many instructions would push a loop out of the instruction cache; Maxout, a learned set and the polynomial slope, AdaBin's.
+ */
+enum Known { kAnything = 0, kPlain = 1, kAdaBin = 2 };
+
+/** f(known) with what is known as a constant, its value. */
+template <class F> __device__ __forceinline__ void with_known(bool plain, F f) {
+  if (plain) f(Width<kPlain>{});
+  else f(Width<kAnything>{});
+}
+
 /** kind 0 none, 1 Maxout, 2 ReLU, 3 hardtanh, 4 tanh. */
 struct Nonlinearity {
   const float *positive, *negative;
   FIELD(int, kind);
 
-  __device__ __forceinline__ float value(float t, unsigned c) const {
+  __device__ __forceinline__ bool plain() const { return kind < 4; }
+};
+
+/** A nonlinearity at W channels from c on. Where anything may come the slopes of Maxout are read where they are needed, else held in registers. */
+template <unsigned W, int KNOWN> struct NonlinearityOf {
+  static constexpr bool PLAIN = KNOWN != kAnything;
+  const float *above, *below;
+  int kind;
+  float positive[PLAIN ? W : 1] = {}, negative[PLAIN ? W : 1] = {};
+
+  __device__ __forceinline__ NonlinearityOf(const Nonlinearity& f, unsigned c, Live live = kAll) : above(f.positive + c), below(f.negative + c), kind(KNOWN == kAdaBin ? 1 : f.kind) {
+    if constexpr (PLAIN) {
+      if (kind != 1) return;
+      load_live(above, positive, live);
+      load_live(below, negative, live);
+    }
+  }
+
+  __device__ __forceinline__ float upper(unsigned k) const { return PLAIN ? positive[PLAIN ? k : 0] : above[k]; }
+  __device__ __forceinline__ float lower(unsigned k) const { return PLAIN ? negative[PLAIN ? k : 0] : below[k]; }
+
+  /** NaN stays NaN. */
+  __device__ __forceinline__ float maxout(float t, unsigned k) const { return upper(k) * (t <= 0 ? 0.0f : t) + lower(k) * (t >= 0 ? 0.0f : t); }
+
+  __device__ __forceinline__ float value(float t, unsigned k) const {
+    if constexpr (KNOWN == kAdaBin) return maxout(t, k);
     switch (kind) {
       case 0: return t;
-      case 1: return positive[c] * (t > 0 || t != t ? t : 0.0f) + negative[c] * (t < 0 || t != t ? t : 0.0f);
-      case 2: return t > 0 || t != t ? t : 0.0f;
+      case 1: return maxout(t, k);
+      case 2: return t <= 0 ? 0.0f : t;
       case 3: return t < -1 ? -1.0f : t > 1 ? 1.0f : t;
-      default: return tanhf(t);
+      default: return PLAIN ? t : tanhf(t);
     }
   }
 
   /** g f'(t). */
-  __device__ __forceinline__ float back(float g, float t, unsigned c) const {
+  __device__ __forceinline__ float back(float g, float t, unsigned k) const {
+    if constexpr (KNOWN == kAdaBin) return g * (t > 0 ? upper(k) : t < 0 ? lower(k) : 0.0f);
     switch (kind) {
       case 0: return g;
-      case 1: return g * (t > 0 ? positive[c] : t < 0 ? negative[c] : 0.0f);
+      case 1: return g * (t > 0 ? upper(k) : t < 0 ? lower(k) : 0.0f);
       case 2: return t > 0 ? g : 0.0f;
       case 3: return fabsf(t) < 1 ? g : 0.0f;
       default: {
-        float v = tanhf(t);
+        float v = PLAIN ? 0.0f : tanhf(t);
         return g * (1 - v * v);
       }
     }
@@ -180,17 +256,50 @@ __device__ __forceinline__ bool last_block(unsigned* counter, unsigned count) {
   return last;
 }
 
-/** finish(c, totals) for every channel of a block of channel_sums, by the last block that added to it: totals over the splits in their order. */
-template <unsigned VALUES, class Finish>
-__device__ __forceinline__ void finish_sums(const double* partial, unsigned* counters, unsigned channels, Finish finish) {
-  if (!last_block(counters + blockIdx.x, gridDim.y)) return;
-  unsigned across = blockDim.x * (channels % kSumChannels == 0 ? kSumChannels : 1), lane = threadIdx.y * blockDim.x + threadIdx.x;
-  unsigned c = blockIdx.x * across + lane;
-  if (lane >= across || c >= channels) return;
-  double total[VALUES] = {};
-  for (unsigned s = 0; s < gridDim.y; s++) {
-#pragma unroll
-    for (unsigned v = 0; v < VALUES; v++) total[v] += __ldcg(partial + (s * VALUES + v) * channels + c);
+/** The counters that splits_summed takes for each group of channels. */
+__device__ __forceinline__ unsigned split_counters(unsigned splits) { return (splits + kSplitGroup - 1) / kSplitGroup + 1; }
+
+/** partial[at of the first] = the sums of `count` splits from `from` on, `step` apart, for `across` channels of this block. */
+template <unsigned VALUES>
+__device__ __forceinline__ void add_splits(double* partial, unsigned from, unsigned step, unsigned count, unsigned channels, unsigned first, unsigned across) {
+  unsigned lane = threadIdx.y * blockDim.x + threadIdx.x, threads = blockDim.x * blockDim.y;
+  for (unsigned i = lane; i < VALUES * across; i += threads) {
+    unsigned v = i / across, c = first + i % across;
+    if (c >= channels) continue;
+    double sum = 0;
+#pragma unroll 8
+    for (unsigned s = 0; s < count; s++) sum += __ldcg(partial + ((from + s * step) * VALUES + v) * channels + c);
+    partial[(from * VALUES + v) * channels + c] = sum;
   }
+}
+
+/**
+ * Whether this block is the last of `splits` blocks that share channels; then the first split of partial [splits][VALUES][C] holds the sums of all,
+ * by groups of kSplitGroup, each added up by the last block of its own. counters: split_counters(splits) of zeros.
+ */
+template <unsigned VALUES>
+__device__ __forceinline__ bool splits_summed(double* partial, unsigned* counters, unsigned split, unsigned splits, unsigned channels, unsigned first,
+                                              unsigned across) {
+  unsigned group = split / kSplitGroup, groups = split_counters(splits) - 1, from = group * kSplitGroup, members = min(kSplitGroup, splits - from);
+  if (!last_block(counters + group, members)) return false;
+  add_splits<VALUES>(partial, from, 1, members, channels, first, across);
+  if (groups > 1) {
+    if (!last_block(counters + groups, groups)) return false;
+    add_splits<VALUES>(partial, 0, kSplitGroup, groups, channels, first, across);
+  }
+  __syncthreads();
+  return true;
+}
+
+/** finish(c, totals) for every channel of a block of channel_sums, by the last block that added to it: totals over the splits by groups. */
+template <unsigned VALUES, class Finish>
+__device__ __forceinline__ void finish_sums(double* partial, unsigned* counters, unsigned channels, Finish finish) {
+  unsigned across = blockDim.x * (channels % kSumChannels == 0 ? kSumChannels : 1), lane = threadIdx.y * blockDim.x + threadIdx.x;
+  unsigned first = blockIdx.x * across, c = first + lane;
+  if (!splits_summed<VALUES>(partial, counters + blockIdx.x * split_counters(gridDim.y), blockIdx.y, gridDim.y, channels, first, across)) return;
+  if (lane >= across || c >= channels) return;
+  double total[VALUES];
+#pragma unroll
+  for (unsigned v = 0; v < VALUES; v++) total[v] = __ldcg(partial + v * channels + c);
   finish(c, total);
 }

@@ -2,6 +2,7 @@
 //
 //   g = slope(z) gradQ of the convolution after it + gradient of the shortcut that starts here
 //   unit_backward        gradT = g f'(t) and the sums: gradGamma, gradBeta, gradPositive, gradNegative, gradAlpha, gradBeta of the set
+//   unit_backward_adabin the same for Maxout, a learned set and the polynomial slope, in fewer instructions
 //   unit_backward_apply  gradY = gamma inverse (gradT - mean(gradT) - xhat mean(gradT xhat))
 //   unit_join            gradZ = g and the sums of the set: where no unit lies before
 //
@@ -9,7 +10,7 @@
 //
 // Shapes     gradQ, z, gradT, gradY N,P,Q,C; over: gradient at a shortcut's result; partial [splits][4][C] double, ofSet [blocks][2] double
 //            images are float, or bfloat16 in the entries named _bf16; the rest is float
-// Launch     unit_backward block 128, grid (any number of splits, ceil(C / 64)); unit_join as channel_sums in common.cuh; unit_backward_apply block
+// Launch     unit_backward, unit_backward_adabin block 128, grid (any number of splits, ceil(C / 64)); unit_join as channel_sums in common.cuh; unit_backward_apply block
 //            256, any grid
 // Limits     N * P * Q * C < 2^31; counters hold 0 before and after
 // Exactness  values in the operations of the simple kernels, in bfloat16 without their roundings between; sums are double, in the order of
@@ -25,38 +26,56 @@
 /** Blocks that a multiprocessor shall hold at once: as many as leave each the registers it needs. */
 template <class E> constexpr unsigned kBackwardBlocks = sizeof(E) == 2 ? 3 : 2;
 
-#define ELEMENT_FILE "unit_backward.cu"
-#include "each_element.cuh"
-#else
-
-ONEBIT_KERNEL(128, kBackwardBlocks<ELEMENT>) ENTRY(unit_backward)(const UnitBackward<ELEMENT> a) {
-  __shared__ double room[kTileSums<4>];
-  BackwardSums sums;
+template <int KNOWN, class E> __device__ __forceinline__ void rows_backward(const UnitBackward<E>& a, BackwardSums<E>& sums) {
   unsigned c = tile_channel();
   Live live = tile_live(c, a.channels);
   for (unsigned tile = blockIdx.x; c < a.channels && tile * kTileRows < a.rows; tile += gridDim.x) {
 #pragma unroll 1
     for (unsigned row = tile * kTileRows + threadIdx.x / 8; row < min(a.rows, (tile + 1) * kTileRows); row += 16) {
       float y[8];
-      load_live(a.unit.y + row * a.channels + c, y, live);
-      a.at(y, row, c, live, sums);
+      Ahead<E, 8, KNOWN != kAnything> ofY;
+      ofY.ask(a.unit.y + row * a.channels + c, live.together);
+      auto asked = a.template ask<KNOWN>(row, c, live);
+      ofY.take(y, 0, live);
+      a.template at<KNOWN>(y, asked, row, c, live, sums);
     }
+    sums.keep();
   }
+}
+
+#define ELEMENT_FILE "unit_backward.cu"
+#include "each_element.cuh"
+#else
+
+ONEBIT_KERNEL(128, kBackwardBlocks<ELEMENT>) ENTRY(unit_backward)(const UnitBackward<ELEMENT> a) {
+  __shared__ double room[kTileSums<4>], kept[kOwnSums];
+  BackwardSums<ELEMENT> sums(kept);
+  if (a.plain()) rows_backward<kPlain>(a, sums);
+  else rows_backward<kAnything>(a, sums);
   a.finish(sums, room);
 }
 
-ONEBIT_KERNEL(256) ENTRY(unit_join)(const UnitBackward<ELEMENT> a) {
+ONEBIT_KERNEL(128, kBackwardBlocks<ELEMENT>) ENTRY(unit_backward_adabin)(const UnitBackward<ELEMENT> a) {
+  __shared__ double room[kTileSums<4>], kept[kOwnSums];
+  BackwardSums<ELEMENT> sums(kept);
+  rows_backward<kAdaBin>(a, sums);
+  a.finish(sums, room);
+}
+
+ONEBIT_KERNEL(256, 2) ENTRY(unit_join)(const UnitBackward<ELEMENT> a) {
   __shared__ double tile[256];
   double ofSet[2] = {};
+  bool plain = a.g.plain();
   unsigned wide = a.channels % kSumChannels == 0 ? kSumChannels : 1, c = (blockIdx.x * blockDim.x + threadIdx.x) * wide;
   for (unsigned row = blockIdx.y * blockDim.y + threadIdx.y; c < a.channels && row < a.rows; row += gridDim.y * blockDim.y) {
     if (wide == 1) {
       float g[1];
-      a.g.of_stored(g, row, c, a.channels, a.p, a.q, ofSet);
+      a.g.template of_stored<kAnything>(g, row, c, a.channels, a.p, a.q, ofSet);
       store_vector(a.gradT + row * a.channels + c, g);
     } else {
       float g[kSumChannels];
-      a.g.of_stored(g, row, c, a.channels, a.p, a.q, ofSet);
+      if (plain) a.g.template of_stored<kPlain>(g, row, c, a.channels, a.p, a.q, ofSet);
+      else a.g.template of_stored<kAnything>(g, row, c, a.channels, a.p, a.q, ofSet);
       store_vector(a.gradT + row * a.channels + c, g);
     }
   }

@@ -40,13 +40,17 @@ ONEBIT_KERNEL(256) ENTRY(unit_statistics)(const UnitStatistics<ELEMENT> a) {
 
 ONEBIT_KERNEL(256) ENTRY(unit_forward)(const UnitForward<ELEMENT> a) {
   if (blockIdx.x == 0 && threadIdx.x == 0) a.give_set();
+  bool plain = a.unit.f.plain();
   unsigned first = blockIdx.x * blockDim.x, step = gridDim.x * blockDim.x, lane = threadIdx.x % 32;
   if (a.channels % 32 == 0) {
     constexpr unsigned W = kWide<ELEMENT>, group = 32 / W;   // threads that make a word
     unsigned vectors = a.rows * (a.channels / W);
     for (unsigned base = first; base < vectors; base += step) {
       unsigned i = base + threadIdx.x, packed = 0;
-      if (i < vectors) packed = a.template run<W>(i * W / a.channels, i * W % a.channels) << lane % group * W;
+      if (i < vectors) {
+        unsigned row = i * W / a.channels, c = i * W % a.channels;
+        packed = (plain ? a.template run<kPlain, W>(row, c) : a.template run<kAnything, W>(row, c)) << lane % group * W;
+      }
       for (unsigned d = 1; d < group; d *= 2) packed |= __shfl_xor_sync(kFullWarp, packed, int(d));
       if (lane % group == 0 && i < vectors && a.next.kind) a.bits[i / group] = packed;
     }
@@ -54,7 +58,7 @@ ONEBIT_KERNEL(256) ENTRY(unit_forward)(const UnitForward<ELEMENT> a) {
     unsigned perRow = (a.channels + 31) / 32;
     for (unsigned word = (first + threadIdx.x) / 32; word < a.rows * perRow; word += step / 32) {
       unsigned row = word / perRow, c = word % perRow * 32 + lane;
-      unsigned packed = __ballot_sync(kFullWarp, c < a.channels && a.template run<1>(row, c));
+      unsigned packed = __ballot_sync(kFullWarp, c < a.channels && a.template run<kAnything, 1>(row, c));
       if (lane == 0 && a.next.kind) a.bits[word] = packed;
     }
   }

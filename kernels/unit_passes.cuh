@@ -4,7 +4,8 @@
 //                        hands them over; blockIdx.x counts splits, each every gridDim.x-th tile of rows, blockIdx.y groups of 64 channels
 //
 // Encoding   every field takes 8 bytes: the host writes an argument structure field by field (CudaFusedOps.java)
-// Exactness  sums are double, in an order that depends on the number of splits only: wherever y comes from, they have the same bits
+// Exactness  sums are double, in an order that depends on the number of splits only: wherever y comes from, they have the same bits. In backward the
+//            8 rows that a thread has of a tile, and the neighbours that add to the set's gradients, are first added in float beside bfloat16 elements
 // Twin       src/main/java/onebit/ops/cpu/CpuFusedOps.java
 #pragma once
 #include "unit.cuh"
@@ -18,16 +19,15 @@ __device__ __forceinline__ Live tile_live(unsigned c, unsigned channels) { retur
 /** Doubles of shared memory that finish_tiles takes: the sums of four warps. */
 template <unsigned VALUES> constexpr unsigned kTileSums = 4 * 64 * VALUES;
 
-/** finish_sums for a block of tiles, from the sums of its threads: partial [splits][VALUES][C], room kTileSums<VALUES> doubles. */
-template <unsigned VALUES, class Finish>
-__device__ __forceinline__ void finish_tiles(const double (&sum)[VALUES][8], double* partial, unsigned* counters, unsigned channels, double* room,
-                                             Finish finish) {
+/** finish_sums for a block of tiles: sum(v, k) is a thread's for channel k of its 8; partial [splits][VALUES][C], room kTileSums<VALUES> doubles. */
+template <unsigned VALUES, class Sum, class Finish>
+__device__ __forceinline__ void finish_tiles(Sum sum, double* partial, unsigned* counters, unsigned channels, double* room, Finish finish) {
   unsigned lane = threadIdx.x % 32, warp = threadIdx.x / 32, first = blockIdx.y * 64;
 #pragma unroll
   for (unsigned v = 0; v < VALUES; v++) {
 #pragma unroll
     for (unsigned k = 0; k < 8; k++) {
-      double s = sum[v][k];
+      double s = sum(v, k);
       s += __shfl_xor_sync(kFullWarp, s, 8);
       s += __shfl_xor_sync(kFullWarp, s, 16);
       if (lane < 8) room[(warp * VALUES + v) * 64 + lane * 8 + k] = s;
@@ -39,14 +39,12 @@ __device__ __forceinline__ void finish_tiles(const double (&sum)[VALUES][8], dou
     double s = room[i] + room[VALUES * 64 + i] + room[2 * VALUES * 64 + i] + room[3 * VALUES * 64 + i];
     if (c < channels) partial[(blockIdx.x * VALUES + i / 64) * channels + c] = s;
   }
-  if (!last_block(counters + blockIdx.y, gridDim.x)) return;
+  if (!splits_summed<VALUES>(partial, counters + blockIdx.y * split_counters(gridDim.x), blockIdx.x, gridDim.x, channels, first, 64)) return;
   unsigned c = first + threadIdx.x;
   if (threadIdx.x >= 64 || c >= channels) return;
-  double total[VALUES] = {};
-  for (unsigned s = 0; s < gridDim.x; s++) {
+  double total[VALUES];
 #pragma unroll
-    for (unsigned v = 0; v < VALUES; v++) total[v] += __ldcg(partial + (s * VALUES + v) * channels + c);
-  }
+  for (unsigned v = 0; v < VALUES; v++) total[v] = __ldcg(partial + v * channels + c);
   finish(c, total);
 }
 
@@ -93,17 +91,25 @@ template <class E> struct UnitForward {
     distance[0] = alpha;
   }
 
-  /** z of W channels of a row, from their y in t; the result has their bits, the first lowest. */
-  template <unsigned W> __device__ __forceinline__ unsigned at(float (&t)[W], unsigned row, unsigned c, Live live) const {
+  /** Asks for what z of W channels of a row takes beside y. */
+  template <unsigned W> __device__ __forceinline__ Ahead<E, W> ask(unsigned row, unsigned c, Live live) const {
+    Ahead<E, W> x;
+    unit.shortcut.ask(x, row * channels + c, live);
+    return x;
+  }
+
+  /** z of W channels of a row, from their y in t and what was asked; the result has their bits, the first lowest. */
+  template <int KNOWN, unsigned W> __device__ __forceinline__ unsigned at(float (&t)[W], const Ahead<E, W>& x, unsigned row, unsigned c, Live live) const {
     NormOf<W> norm(unit.norm, c, live);
+    NonlinearityOf<W, KNOWN> f(unit.f, c, live);
 #pragma unroll
     for (unsigned k = 0; k < W; k++) t[k] = norm.apply(t[k], k);
-    unit.shortcut.add(t, row, c, channels, p, q, live);
+    unit.shortcut.add(t, x, 0, row, c, channels, p, q, live);
     unsigned packed = 0;
 #pragma unroll
     for (unsigned k = 0; k < W; k++) {
       if (k >= live.count) break;
-      t[k] = rounded<E>(unit.f.value(t[k], c + k));
+      t[k] = rounded<E>(f.value(t[k], k));
       if (next.kind && next.bit(t[k])) packed |= 1u << k;
     }
     store_live(z + row * channels + c, t, live);
@@ -111,16 +117,48 @@ template <class E> struct UnitForward {
   }
 
   /** The same from a stored y. */
-  template <unsigned W> __device__ __forceinline__ unsigned run(unsigned row, unsigned c) const {
+  template <int KNOWN, unsigned W> __device__ __forceinline__ unsigned run(unsigned row, unsigned c) const {
     float t[W];
-    load_vector(unit.y + row * channels + c, t);
-    return at(t, row, c, kAll);
+    Ahead<E, W> y, x = ask<W>(row, c, kAll);
+    y.ask(unit.y + row * channels + c, true);
+    y.take(t, 0, kAll);
+    return at<KNOWN>(t, x, row, c, kAll);
   }
 };
 
-/** What a thread of a block of tiles adds up in backward: gradT, gradT xhat, the two slopes; the two values of the set. */
-struct BackwardSums {
-  double of[4][8] = {}, ofSet[2] = {};
+/** Doubles of shared memory in which a block of tiles keeps the sums of its threads in backward. */
+constexpr unsigned kOwnSums = 32 * 128;
+
+/** What the rows of one tile, and neighbours, are added in: double beside float elements, float beside bfloat16. */
+template <class E> struct TileSum {
+  using type = double;
+};
+template <> struct TileSum<__nv_bfloat16> {
+  using type = float;
+};
+
+/**
+ * What a thread of a block of tiles adds up in backward: gradT, gradT xhat, the two slopes; the two values of the set. The 8 rows of a tile are added
+ * in registers, then as double to what the block keeps.
+ */
+template <class E> struct BackwardSums {
+  typename TileSum<E>::type of[4][8] = {};
+  double ofSet[2] = {};
+  double* kept;
+
+  __device__ __forceinline__ explicit BackwardSums(double* room) : kept(room) {
+#pragma unroll 1
+    for (unsigned i = 0; i < 32; i++) kept[i * 128 + threadIdx.x] = 0;
+  }
+
+  /** A tile is done. */
+  __device__ __forceinline__ void keep() {
+#pragma unroll
+    for (unsigned i = 0; i < 32; i++) {
+      kept[i * 128 + threadIdx.x] += double(of[i / 8][i % 8]);
+      of[i / 8][i % 8] = 0;
+    }
+  }
 };
 
 /** The gradient at z: of the binarization of z where gradQ is given, and of a shortcut from z (kind as in Shortcut). */
@@ -132,32 +170,53 @@ template <class E> struct Incoming {
   Binarization set;
   Shortcut<E> over;   // h, w, d: extents of the shortcut's result
 
-  /** g, at W channels of a row whose z are x. */
-  template <unsigned W>
-  __device__ __forceinline__ void at(float (&g)[W], const float (&x)[W], unsigned row, unsigned c, unsigned channels, int height, int width,
-                                     double (&ofSet)[2], Live live = kAll) const {
-    unsigned i = row * channels + c;
-    if (gradQ) {
+  __device__ __forceinline__ bool plain() const { return !gradQ || Slope{slopeKind, slopeA, slopeB}.plain(); }
+
+  template <int KNOWN> static __device__ __forceinline__ float slope(const Slope& f, float u) {
+    if constexpr (KNOWN == kAdaBin) return fmaxf(0.0f, 2 - 2 * fabsf(u));
+    else return f.slope<KNOWN != kAnything>(u);
+  }
+
+  /** Both gradients at W channels, as far as they are read as they are. */
+  template <int KNOWN, unsigned W> struct Asked {
+    Ahead<E, W, KNOWN != kAnything> gradQ, over;
+  };
+
+  template <int KNOWN, unsigned W> __device__ __forceinline__ Asked<KNOWN, W> ask(unsigned i, Live live) const {
+    Asked<KNOWN, W> asked;
+    if (KNOWN == kAdaBin || gradQ) asked.gradQ.ask(gradQ + i, live.together);
+    if (over.kind == 1) asked.over.ask(over.x + i, live.together);
+    return asked;
+  }
+
+  /** g, at W channels of a row whose z are x; asked: what was asked, from `from` on for these. */
+  template <int KNOWN, unsigned W, class A>
+  __device__ __forceinline__ void at(float (&g)[W], const float (&x)[W], const A& asked, unsigned from, unsigned row, unsigned c, unsigned channels, int height,
+                                     int width, double (&ofSet)[2], Live live) const {
+    if (KNOWN == kAdaBin || gradQ) {
       Slope f{slopeKind, slopeA, slopeB};
-      load_live(gradQ + i, g, live);
+      asked.gradQ.take(g, from, live);
       float a = 1, b = 0;
-      if (set.kind == 2) a = set.alpha[0], b = set.beta[0];
+      if (KNOWN == kAdaBin || set.kind == 2) a = set.alpha[0], b = set.beta[0];
       float inverse = 1 / a, weight = set.codeForm ? a : 1.0f, added = set.codeForm ? b : 0.0f;
+      typename TileSum<E>::type ofAlpha = 0, ofBeta = 0;
 #pragma unroll
       for (unsigned k = 0; k < W; k++) {
-        if (set.kind == 2) {
-          float u = (x[k] - b) * inverse, p = f.slope(u);
-          ofSet[0] += g[k] * (copysignf(1.0f, u + 0.0f) + added - u * p);
-          ofSet[1] += g[k] * (weight - p);
+        if (KNOWN == kAdaBin || set.kind == 2) {
+          float u = (x[k] - b) * inverse, p = slope<KNOWN>(f, u);
+          ofAlpha += g[k] * (copysignf(1.0f, u + 0.0f) + added - u * p);
+          ofBeta += g[k] * (weight - p);
           g[k] *= p;
         } else {
-          g[k] *= f.slope(x[k]);
+          g[k] *= slope<KNOWN>(f, x[k]);
         }
       }
+      ofSet[0] += double(ofAlpha);
+      ofSet[1] += double(ofBeta);
     }
     if (over.kind == 1) {
       float v[W];
-      load_live(over.x + i, v, live);
+      asked.over.take(v, from, live);
 #pragma unroll
       for (unsigned k = 0; k < W; k++) g[k] = gradQ ? g[k] + v[k] : v[k];
     } else if (over.kind == 2) {
@@ -166,10 +225,12 @@ template <class E> struct Incoming {
   }
 
   /** The same from the stored z. */
-  template <unsigned W> __device__ __forceinline__ void of_stored(float (&g)[W], unsigned row, unsigned c, unsigned channels, int p, int q, double (&ofSet)[2]) const {
+  template <int KNOWN, unsigned W> __device__ __forceinline__ void of_stored(float (&g)[W], unsigned row, unsigned c, unsigned channels, int p, int q, double (&ofSet)[2]) const {
+    unsigned i = row * channels + c;
     float x[W] = {};
-    if (gradQ) load_vector(z + row * channels + c, x);
-    at(g, x, row, c, channels, p, q, ofSet);
+    Asked<KNOWN, W> asked = ask<KNOWN, W>(i, kAll);
+    if (gradQ) load_vector(z + i, x);
+    at<KNOWN>(g, x, asked, 0, row, c, channels, p, q, ofSet, kAll);
   }
 
   /** g += what the windows over this pixel give back to it. */
@@ -240,33 +301,57 @@ template <class E> struct UnitBackward {
   FIELD(int, p);
   FIELD(int, q);
 
-  /** From y of 8 channels of a row, which gives z once more: gradT, and what the row adds to the sums. */
-  __device__ __forceinline__ void at(const float (&y)[8], unsigned row, unsigned c, Live live, BackwardSums& sums) const {
-    float back[8], t[8], z[8];
-    NormOf<8> norm(unit.norm, c, live);
+  /** What 8 channels of a row take beside y. */
+  template <int KNOWN> struct Asked {
+    Ahead<E, 8, KNOWN != kAnything> x;
+    typename Incoming<E>::template Asked<KNOWN, 8> g;
+  };
+
+  __device__ __forceinline__ bool plain() const { return unit.f.plain() && g.plain(); }
+
+  template <int KNOWN> __device__ __forceinline__ Asked<KNOWN> ask(unsigned row, unsigned c, Live live) const {
+    Asked<KNOWN> asked;
+    unit.shortcut.ask(asked.x, row * channels + c, live);
+    asked.g = g.template ask<KNOWN, 8>(row * channels + c, live);
+    return asked;
+  }
+
+  /** From y of 8 channels of a row, which gives z once more, and what was asked: gradT, and what the row adds to the sums. */
+  template <int KNOWN>
+  __device__ __forceinline__ void at(const float (&y)[8], const Asked<KNOWN>& asked, unsigned row, unsigned c, Live live, BackwardSums<E>& sums) const {
+    float back[8];
 #pragma unroll
-    for (unsigned k = 0; k < 8; k++) t[k] = norm.apply(y[k], k);
-    unit.shortcut.add(t, row, c, channels, p, q, live);
+    for (unsigned from = 0; from < 8; from += 4) {   // 4 at a time, for want of registers
+      Live some = live.behind(from);
+      float g4[4], t[4], z[4];
+      NormOf<4> norm(unit.norm, c + from, some);
+      NonlinearityOf<4, KNOWN> f(unit.f, c + from, some);
 #pragma unroll
-    for (unsigned k = 0; k < 8; k++) z[k] = k < live.count ? rounded<E>(unit.f.value(t[k], c + k)) : 0.0f;
-    g.at(back, z, row, c, channels, p, q, sums.ofSet, live);
+      for (unsigned k = 0; k < 4; k++) t[k] = norm.apply(y[from + k], k);
+      unit.shortcut.add(t, asked.x, from, row, c + from, channels, p, q, some);
 #pragma unroll
-    for (unsigned k = 0; k < 8; k++) {
-      if (k >= live.count) break;
-      sums.of[2][k] += double(back[k] * (t[k] > 0 ? t[k] : 0.0f));
-      sums.of[3][k] += double(back[k] * (t[k] < 0 ? t[k] : 0.0f));
-      back[k] = rounded<E>(unit.f.back(back[k], t[k], c + k));
-      sums.of[0][k] += double(back[k]);
-      sums.of[1][k] += double(back[k] * ((y[k] - norm.mean[k]) * norm.inverse[k]));
+      for (unsigned k = 0; k < 4; k++) z[k] = k < some.count ? rounded<E>(f.value(t[k], k)) : 0.0f;
+      g.template at<KNOWN>(g4, z, asked.g, from, row, c + from, channels, p, q, sums.ofSet, some);
+#pragma unroll
+      for (unsigned k = 0; k < 4; k++) {
+        if (k >= some.count) break;
+        sums.of[2][from + k] += g4[k] * (t[k] > 0 ? t[k] : 0.0f);
+        sums.of[3][from + k] += g4[k] * (t[k] < 0 ? t[k] : 0.0f);
+        g4[k] = rounded<E>(f.back(g4[k], t[k], k));
+        if (KNOWN != kAnything) back[from + k] = g4[k];
+        sums.of[0][from + k] += g4[k];
+        sums.of[1][from + k] += g4[k] * ((y[from + k] - norm.mean[k]) * norm.inverse[k]);
+      }
+      if constexpr (KNOWN == kAnything) store_live(gradT + row * channels + c + from, g4, some);
     }
-    store_live(gradT + row * channels + c, back, live);
+    if constexpr (KNOWN != kAnything) store_live(gradT + row * channels + c, back, live);
   }
 
   /** The gradients from all blocks' sums; room holds kTileSums<4> doubles. */
-  __device__ __forceinline__ void finish(const BackwardSums& sums, double* room) const {
-    finish_tiles<4>(sums.of, partial, counters, channels, room, [&](unsigned c, const double(&total)[4]) { to.finish(c, total, rows, unit.norm); });
+  __device__ __forceinline__ void finish(const BackwardSums<E>& sums, double* room) const {
+    finish_tiles<4>([&](unsigned v, unsigned k) { return sums.kept[(8 * v + k) * 128 + threadIdx.x]; }, partial, counters, channels, room, [&](unsigned c, const double(&total)[4]) { to.finish(c, total, rows, unit.norm); });
     __syncthreads();
-    finish_set<128>(*this, counters + gridDim.y, room, sums.ofSet);
+    finish_set<128>(*this, counters + gridDim.y * split_counters(gridDim.x), room, sums.ofSet);
   }
 };
 

@@ -42,8 +42,8 @@ struct Product {
   FIELD(int, q);
   FIELD(int, zeroRule);
 
-  /** take(y, row, channel, live) for 8 channels at a time of every row of a block's tiles, y rounded as an element of type E holds it. */
-  template <class PRODUCT, class E, class Take> __device__ __forceinline__ void tiles(unsigned* room, Take take) const {
+  /** take(y, row, channel, live) for 8 channels at a time of every row of a block's tiles, y rounded as an element of type E holds it; done() behind each tile. */
+  template <class PRODUCT, class E, class Take, class Done> __device__ __forceinline__ void tiles(unsigned* room, Take take, Done done) const {
     const Conv g{n, h, w, c, o, r, s, stride, pad, dilation, p, q, zeroRule, kFloat32};
     const Operands operands{x, taps, ones, xCentre, xDistance, wCentre, wDistance, each, offset};
     unsigned rows = unsigned(n * p * q);
@@ -54,9 +54,12 @@ struct Product {
         for (unsigned k = 0; k < 8; k++) y[k] = rounded<E>(out[k]);
         take(y, row, channel, tile_live(channel, unsigned(o)));
       });
+      done();
       __syncthreads();
     }
   }
+
+  template <class PRODUCT, class E, class Take> __device__ __forceinline__ void tiles(unsigned* room, Take take) const { tiles<PRODUCT, E>(room, take, [] {}); }
 };
 
 template <class A> struct Over {
@@ -76,7 +79,7 @@ template <class PRODUCT, class E> __device__ __forceinline__ void product_statis
       }
       if (a.pass.y) store_live(a.pass.y + row * a.pass.channels + c, y, live);
     });
-    finish_tiles<2>(sum, a.pass.partial, a.pass.counters, a.pass.channels, reinterpret_cast<double*>(room),
+    finish_tiles<2>([&](unsigned v, unsigned k) { return sum[v][k]; }, a.pass.partial, a.pass.counters, a.pass.channels, reinterpret_cast<double*>(room),
                     [&](unsigned c, const double(&total)[2]) { a.pass.finish(c, total, 0.0f); });
   }
 }
@@ -86,11 +89,13 @@ template <class PRODUCT, class E> __device__ __forceinline__ void product_forwar
     const UnitForward<E>& pass = a.pass;
     unsigned bytes = (pass.channels + 31) / 32 * 4;
     if (blockIdx.x == 0 && blockIdx.y == 0 && threadIdx.x == 0) pass.give_set();
+    bool plain = pass.unit.f.plain();
     a.product.template tiles<PRODUCT, E>(room, [&](const float(&y)[8], unsigned row, unsigned c, Live live) {
       float t[8];
 #pragma unroll
       for (unsigned k = 0; k < 8; k++) t[k] = y[k];
-      unsigned packed = pass.at(t, row, c, live);
+      Ahead<E, 8> x = pass.template ask<8>(row, c, live);
+      unsigned packed = plain ? pass.template at<kPlain>(t, x, row, c, live) : pass.template at<kAnything>(t, x, row, c, live);
       if (!pass.next.kind) return;
       unsigned char* to = reinterpret_cast<unsigned char*>(pass.bits) + size_t(row) * bytes + c / 8;
       to[0] = static_cast<unsigned char>(packed);
@@ -99,10 +104,14 @@ template <class PRODUCT, class E> __device__ __forceinline__ void product_forwar
   }
 }
 
-template <class PRODUCT, class E> __device__ __forceinline__ void product_backward(const Over<UnitBackward<E>>& a, unsigned* room) {
+template <class PRODUCT, class E> __device__ __forceinline__ void product_backward(const Over<UnitBackward<E>>& a, unsigned* room, double* kept) {
   if constexpr (xnor_has<PRODUCT>()) {
-    BackwardSums sums;
-    a.product.template tiles<PRODUCT, E>(room, [&](const float(&y)[8], unsigned row, unsigned c, Live live) { a.pass.at(y, row, c, live, sums); });
+    BackwardSums<E> sums(kept);
+    bool plain = a.pass.plain();
+    a.product.template tiles<PRODUCT, E>(room, [&](const float(&y)[8], unsigned row, unsigned c, Live live) {
+      if (plain) a.pass.template at<kPlain>(y, a.pass.template ask<kPlain>(row, c, live), row, c, live, sums);
+      else a.pass.template at<kAnything>(y, a.pass.template ask<kAnything>(row, c, live), row, c, live, sums);
+    }, [&] { sums.keep(); });
     a.pass.finish(sums, reinterpret_cast<double*>(room));
   }
 }
@@ -127,9 +136,18 @@ ONEBIT_KERNEL(128) ENTRY(unit_product_statistics_popc)(const Over<UnitStatistics
 ONEBIT_KERNEL(128) ENTRY(unit_product_forward)(const Over<UnitForward<ELEMENT>> a) { product_forward<XnorAnd>(a, unit_product_room); }
 ONEBIT_KERNEL(128) ENTRY(unit_product_forward_xor)(const Over<UnitForward<ELEMENT>> a) { product_forward<XnorXor>(a, unit_product_room); }
 ONEBIT_KERNEL(128) ENTRY(unit_product_forward_popc)(const Over<UnitForward<ELEMENT>> a) { product_forward<XnorPopc>(a, unit_product_room); }
-ONEBIT_KERNEL(128) ENTRY(unit_product_backward)(const Over<UnitBackward<ELEMENT>> a) { product_backward<XnorAnd>(a, unit_product_room); }
-ONEBIT_KERNEL(128) ENTRY(unit_product_backward_xor)(const Over<UnitBackward<ELEMENT>> a) { product_backward<XnorXor>(a, unit_product_room); }
-ONEBIT_KERNEL(128) ENTRY(unit_product_backward_popc)(const Over<UnitBackward<ELEMENT>> a) { product_backward<XnorPopc>(a, unit_product_room); }
+ONEBIT_KERNEL(128, 2) ENTRY(unit_product_backward)(const Over<UnitBackward<ELEMENT>> a) {
+  __shared__ double kept[kOwnSums];
+  product_backward<XnorAnd>(a, unit_product_room, kept);
+}
+ONEBIT_KERNEL(128, 2) ENTRY(unit_product_backward_xor)(const Over<UnitBackward<ELEMENT>> a) {
+  __shared__ double kept[kOwnSums];
+  product_backward<XnorXor>(a, unit_product_room, kept);
+}
+ONEBIT_KERNEL(128, 2) ENTRY(unit_product_backward_popc)(const Over<UnitBackward<ELEMENT>> a) {
+  __shared__ double kept[kOwnSums];
+  product_backward<XnorPopc>(a, unit_product_room, kept);
+}
 ONEBIT_KERNEL(128) ENTRY(unit_product_apply)(const Over<UnitBackwardApply<ELEMENT>> a) { product_apply<XnorAnd>(a, unit_product_room); }
 ONEBIT_KERNEL(128) ENTRY(unit_product_apply_xor)(const Over<UnitBackwardApply<ELEMENT>> a) { product_apply<XnorXor>(a, unit_product_room); }
 ONEBIT_KERNEL(128) ENTRY(unit_product_apply_popc)(const Over<UnitBackwardApply<ELEMENT>> a) { product_apply<XnorPopc>(a, unit_product_room); }

@@ -10,6 +10,18 @@
 
 struct Conv {
   int n, h, w, c, o, r, s, stride, pad, dilation, p, q, zeroRule, element;
+  Divisor overQ, overP, overTapWords, overS;
+
+  __device__ __forceinline__ Conv(int n, int h, int w, int c, int o, int r, int s, int stride, int pad, int dilation, int p, int q, int zeroRule, int element)
+      : n(n), h(h), w(w), c(c), o(o), r(r), s(s), stride(stride), pad(pad), dilation(dilation), p(p), q(q), zeroRule(zeroRule), element(element),
+        overQ(unsigned(q)), overP(unsigned(p)), overTapWords(unsigned(c + 31) / 32), overS(unsigned(s)) {}
+
+  /** Image, row and column of position i. */
+  __device__ __forceinline__ int position(unsigned i, int& row, int& column) const {
+    unsigned down, along, line = overQ.divide(i, along), image = overP.divide(line, down);
+    row = int(down), column = int(along);
+    return int(image);
+  }
 };
 
 /** Bits of x, filters by taps with their ones, the two sets (each: whether every filter has one), and what is added. */
@@ -28,8 +40,9 @@ struct TapRange {
 
 /** The taps of an axis that lie inside: from is the first, the result one past the last. */
 __device__ __forceinline__ int inside_taps(int origin, int extent, int taps, int dilation, int& from) {
-  from = origin >= 0 ? 0 : min(taps, (dilation - 1 - origin) / dilation);
-  int to = extent <= origin ? 0 : min(taps, (extent - 1 - origin) / dilation + 1);
+  auto over = [=](int i) { return dilation == 1 ? i : i / dilation; };
+  from = origin >= 0 ? 0 : min(taps, over(dilation - 1 - origin));
+  int to = extent <= origin ? 0 : min(taps, over(extent - 1 - origin) + 1);
   return max(from, to);
 }
 
@@ -53,21 +66,23 @@ __device__ __forceinline__ void conv(unsigned* room, unsigned tile, const Operan
   TapRange* ranges = reinterpret_cast<TapRange*>(room);
   room += kTileRows * sizeof(TapRange) / sizeof(unsigned);
   {
-    int pixel = min(row0 + int(threadIdx.x), pixels - 1), r0 = 0, s0 = 0, r1 = g.r, s1 = g.s;
+    int r0 = 0, s0 = 0, r1 = g.r, s1 = g.s;
     if (g.zeroRule) {
-      r1 = inside_taps(pixel / g.q % g.p * g.stride - g.pad, g.h, g.r, g.dilation, r0);
-      s1 = inside_taps(pixel % g.q * g.stride - g.pad, g.w, g.s, g.dilation, s0);
+      int row, along;
+      g.position(unsigned(min(row0 + int(threadIdx.x), pixels - 1)), row, along);
+      r1 = inside_taps(row * g.stride - g.pad, g.h, g.r, g.dilation, r0);
+      s1 = inside_taps(along * g.stride - g.pad, g.w, g.s, g.dilation, s0);
     }
     ranges[threadIdx.x] = {short(r0), short(r1), short(s0), short(s1)};
   }
   int top[4], left[4], image[4];
 #pragma unroll
   for (int j = 0; j < 4; j++) {
-    int pixel = row0 + int(threadIdx.x) / 4 + 32 * j;
+    int pixel = row0 + int(threadIdx.x) / 4 + 32 * j, row, along, of = g.position(unsigned(pixel), row, along);
     bool some = pixel < pixels;
-    top[j] = some ? pixel / g.q % g.p * g.stride - g.pad : -(1 << 30);   // no tap of a position past the last is inside
-    left[j] = some ? pixel % g.q * g.stride - g.pad : 0;
-    image[j] = some ? pixel / g.q / g.p * g.h * g.w : 0;
+    top[j] = some ? row * g.stride - g.pad : -(1 << 30);   // no tap of a position past the last is inside
+    left[j] = some ? along * g.stride - g.pad : 0;
+    image[j] = some ? of * g.h * g.w : 0;
   }
   struct Tap {
     int down, along, word;
@@ -85,8 +100,8 @@ __device__ __forceinline__ void conv(unsigned* room, unsigned tile, const Operan
         stage_rows<kTileRows>(
             toX, a.x, step, words, unsigned(tapWords),
             [&](unsigned word) {
-              int tap = int(word) / tapWords;
-              return Tap{tap / g.s * g.dilation, tap % g.s * g.dilation, int(word) % tapWords};
+              unsigned of, along, tap = g.overTapWords.divide(word, of), down = g.overS.divide(tap, along);
+              return Tap{int(down) * g.dilation, int(along) * g.dilation, int(of)};
             },
             [&](unsigned j, unsigned, const Tap& tap) {
               int h = top[j] + tap.down, v = left[j] + tap.along;

@@ -65,7 +65,7 @@ void begin(const std::string& kernel, const Launch& l, void** arguments) {
   static std::map<std::string, CUfunction> known;
   CUfunction& function = known[kernel];
   if (!function) require(driver.moduleGetFunction(&function, driver.module, kernel.c_str()), "cuModuleGetFunction " + kernel);
-  if (l.sharedBytes > 48u << 10) {
+  if (l.sharedBytes > 0) {   // what a launch may take without asking is 48 KB less the kernel's own arrays
     require(driver.funcSetAttribute(function, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, int(l.sharedBytes)), "cuFuncSetAttribute " + kernel);
   }
   require(driver.launchKernel(function, l.gridX, l.gridY, 1, l.blockX, l.blockY, 1, l.sharedBytes, nullptr, arguments, nullptr), kernel);

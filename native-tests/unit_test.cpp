@@ -11,8 +11,10 @@ static Launch unit_sums(unsigned channels, unsigned splits) {
 TEST(unit_gives_bits_and_gradients_of_batch_norm_shortcut_and_maxout) {
   each_element([](auto zero) {
     using E = decltype(zero);
-    for (unsigned channels : {3u, 16u, 32u, 100u}) {
-      const unsigned n = 2, p = 5, q = 3, rows = n * p * q, size = rows * channels, splits = 2, words = (channels + 31) / 32;
+    for (unsigned at = 0; at < 8; at++) {
+      const bool adabin = at % 2 == 1;   // the slope that has an entry of its own, or another
+      const unsigned channels = std::vector<unsigned>{3, 16, 32, 100}[at / 2], splits = channels == 32 ? 53 : 2;   // 53: three groups of splits
+      const unsigned n = 2, p = 5, q = 3, rows = n * p * q, size = rows * channels, words = (channels + 31) / 32;
       Random random(channels);
       std::vector<float> y = rounded<E>(random.normal(size, 5, 2)), x = rounded<E>(random.normal(size)), gq = rounded<E>(random.normal(size));
       std::vector<float> over = rounded<E>(random.normal(size)), gamma = random.normal(channels), beta = random.normal(channels);
@@ -33,8 +35,8 @@ TEST(unit_gives_bits_and_gradients_of_batch_norm_shortcut_and_maxout) {
       Fields forward = Fields()(bits)(z)(setCentre)(setDistance);
       run(entry<E>("unit_forward"), blocks(2), unit(forward)(da)(db)(2)(1)(rows)(channels)(p)(q));
       Fields backward = Fields()(gradT)(partial)(ofSet)(counters)(ga)(gb)(gGamma)(gBeta)(gPos)(gNeg)(meanG)(meanGx);
-      backward(dgq).none()(3)(k)(t0)(da)(db)(2)(1)(dover)(1)(p)(q)(channels)(1)(1);
-      run(entry<E>("unit_backward"), {splits, (channels + 63) / 64, 128, 1, 0}, unit(backward)(rows)(channels)(p)(q));
+      backward(dgq).none()(adabin ? 2 : 3)(k)(t0)(da)(db)(2)(1)(dover)(1)(p)(q)(channels)(1)(1);
+      run(entry<E>(adabin ? "unit_backward_adabin" : "unit_backward"), {splits, (channels + 63) / 64, 128, 1, 0}, unit(backward)(rows)(channels)(p)(q));
       run(entry<E>("unit_backward_apply"), blocks(2),
           Fields()(gradY)(gradT)(dy)(meanG)(meanGx)(dgamma)(dbeta)(mean)(inverse)(size)(channels));
 
@@ -50,7 +52,7 @@ TEST(unit_gives_bits_and_gradients_of_batch_norm_shortcut_and_maxout) {
         for (unsigned r = 0; r < rows; r++) {
           unsigned i = r * channels + c;
           double xhat = (y[i] - m[c]) * s[c], t = xhat * gamma[c] + beta[c] + x[i], u = (storedZ[i] - centre) / alpha, tanh = std::tanh(t0 * u);
-          double slope = k * t0 * (1 - tanh * tanh), g = gq[i] * slope + over[i];
+          double slope = adabin ? std::max(0.0, 2 - 2 * std::fabs(u)) : k * t0 * (1 - tanh * tanh), g = gq[i] * slope + over[i];
           wantZ[i] = t > 0 ? positive[c] * t : negative[c] * t;
           wantAlpha += gq[i] * ((u >= 0 ? 1 : -1) + centre - u * slope);
           wantBeta += gq[i] * (alpha - slope);
@@ -67,7 +69,7 @@ TEST(unit_gives_bits_and_gradients_of_batch_norm_shortcut_and_maxout) {
         }
       }
       double near = sizeof(E) == 4 ? 1e-5 : 1e-2;
-      std::string what = " of " + std::to_string(channels) + " channels, " + std::to_string(sizeof(E)) + " bytes";
+      std::string what = " of " + std::to_string(channels) + " channels, " + std::to_string(sizeof(E)) + " bytes" + (adabin ? ", AdaBin's entry" : "");
       expect_near("mean" + what, mean.read(), m, 1e-6);
       expect_near("z" + what, storedZ, wantZ, near);
       expect_near("gradT" + what, values(gradT.read()), wantT, near);

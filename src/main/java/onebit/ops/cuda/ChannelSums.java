@@ -8,7 +8,7 @@ package onebit.ops.cuda;
  * </pre>
  */
 final class ChannelSums {
-  private static final int MOST_SPLITS = 128;
+  private static final int MOST_SPLITS = 512;
   private static final int CHANNELS_PER_LANE = 4;
 
   private final CudaDevice device;
@@ -37,7 +37,7 @@ final class ChannelSums {
 
   /** How many blocks of tiles of 128 rows share the rows of each 64 channels; the sums' bits depend on it. */
   int tileSplits(int rows, int channels) {
-    return Math.clamp(CudaBitOps.tiles(rows), 1, Math.max(1, 4 * device.multiprocessors() / ((channels + 63) / 64)));
+    return Math.clamp(CudaBitOps.tiles(rows), 1, Math.max(1, 6 * device.multiprocessors() / ((channels + 63) / 64)));
   }
 
   /** The room for the partial sums of so many blocks of tiles. */

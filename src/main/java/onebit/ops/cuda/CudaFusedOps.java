@@ -1,5 +1,6 @@
 package onebit.ops.cuda;
 
+import onebit.binarize.Binarizer;
 import onebit.ops.FusedOps;
 import onebit.ops.FusedRules;
 import onebit.ops.PointOps.Activation;
@@ -141,9 +142,15 @@ final class CudaFusedOps implements FusedOps {
       bits.launch(backward(device.kernel(product.pass("unit_product_backward"), gradT), partial, splits * across, gradT, to, unit, g), unit.product(), splits);
       bits.launch(apply(device.kernel(product.pass("unit_product_apply"), gradY), gradY, gradT, unit, channels), unit.product(), CudaBitOps.tiles(rows));
     } else {
-      backward(device.kernel("unit_backward", gradT), partial, splits * across, gradT, to, unit, g).launch(splits, across, 128, 1, 0);
+      Kernel kernel = isAdaBin(unit, g) ? device.kernel("unit_backward_adabin", gradT) : device.kernel("unit_backward", gradT);
+      backward(kernel, partial, splits * across, gradT, to, unit, g).launch(splits, across, 128, 1, 0);
       apply(device.kernel("unit_backward_apply", gradY), gradY, gradT, unit, channels).each(gradT.size());
     }
+  }
+
+  /** Whether the pass is the one that has an entry of its own. */
+  private static boolean isAdaBin(Unit unit, Incoming g) {
+    return unit.f().maxout() && g.gradQ() != null && g.of().kind() == Binarization.Kind.LEARNED && g.slope() instanceof Binarizer.Polynomial;
   }
 
   /** struct UnitBackward. */
