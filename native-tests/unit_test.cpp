@@ -36,7 +36,7 @@ TEST(unit_gives_bits_and_gradients_of_batch_norm_shortcut_and_maxout) {
       run(entry<E>("unit_forward"), blocks(2), unit(forward)(da)(db)(2)(1)(rows)(channels)(p)(q));
       Fields backward = Fields()(gradT)(partial)(ofSet)(counters)(ga)(gb)(gGamma)(gBeta)(gPos)(gNeg)(meanG)(meanGx);
       backward(dgq).none()(adabin ? 2 : 3)(k)(t0)(da)(db)(2)(1)(dover)(1)(p)(q)(channels)(1)(1);
-      run(entry<E>(adabin ? "unit_backward_adabin" : "unit_backward"), {splits, (channels + 63) / 64, 128, 1, 0}, unit(backward)(rows)(channels)(p)(q));
+      run(adabin ? entry<E>("unit_backward_adabin") : entry<E>("unit_backward"), {splits, (channels + 63) / 64, 128, 1, 0}, unit(backward)(rows)(channels)(p)(q));
       run(entry<E>("unit_backward_apply"), blocks(2),
           Fields()(gradY)(gradT)(dy)(meanG)(meanGx)(dgamma)(dbeta)(mean)(inverse)(size)(channels));
 

@@ -103,6 +103,11 @@ public final class Backends {
     return Stream.concat(host, devices(false, CudaMode.FLOAT32).stream().map(Supplier::get)).map(RecordedOps::of);
   }
 
+  /** What opens the device with bfloat16 activations, with every kind of bit product it has or with one; nothing where there is no device. */
+  public static List<Supplier<Backend>> rounding(boolean all) {
+    return devices(all, CudaMode.BFLOAT16);
+  }
+
   /** The same, and the device with bfloat16 activations. */
   public static Stream<Backend> precisions() {
     return Stream.concat(backends(), devices(false, CudaMode.BFLOAT16).stream().map(Supplier::get).map(RecordedOps::of));
