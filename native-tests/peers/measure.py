@@ -10,6 +10,7 @@ def options(about):
     parser = argparse.ArgumentParser(description=about)
     parser.add_argument("--device", default="cuda", help="cuda, or cpu to try the program out")
     parser.add_argument("--quick", action="store_true", help="small sizes and two rounds, to try the program out")
+    parser.add_argument("--compile-mode", default="default", help="of torch.compile, where a program compiles; max-autotune-no-cudagraphs takes minutes a network")
     given = parser.parse_args()
     if given.device == "cuda" and not torch.cuda.is_available():
         raise SystemExit("PyTorch sees no GPU here; --device cpu --quick tries the program out")

@@ -17,7 +17,7 @@ def measured(what, network, compiled, given):
     optimizer = torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.9, weight_decay=1e-5)
     images = [torch.randn(batch, 3, extent, extent, device=given.device).to(memory_format=torch.channels_last) for _ in range(2)]
     labels = torch.randint(0, 1000, (batch,), device=given.device)
-    forward = torch.compile(network, mode=None if given.quick else "max-autotune-no-cudagraphs") if compiled else network
+    forward = torch.compile(network, mode=None if given.quick else given.compile_mode) if compiled else network
     if given.device == "cuda":
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()

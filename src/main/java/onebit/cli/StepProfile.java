@@ -46,8 +46,8 @@ final class StepProfile {
       }
       Arrays.sort(row);
       double median = row[ROUNDS / 2], hostMillis = host / 1e6 / (ROUNDS * ROW);
+      long memory = backend.allocatedBytes();   // before what the ceilings take
       double copy = 8e-6 * COPIED / copyMillis(clock), product = 2e-9 * 8192 * 8192 * 8192 / productMillis(clock);
-      long memory = backend.allocatedBytes();
       System.out.printf(Locale.ROOT, "steps in a row: median %.3f ms (%.3f to %.3f), %.0f images/s; the host asks for one in %.3f ms (%.1f %%)%n", median, row[0],
           row[ROUNDS - 1], 1e3 * batch / median, hostMillis, 100 * hostMillis / median);
       System.out.printf(Locale.ROOT, "device memory held: %.2f GB; ceilings measured here: copy %.2f TB/s, bfloat16 product %.0f TFLOP/s%n", memory / 1e9, copy / 1e3, product);
