@@ -2,7 +2,6 @@ package onebit.cli;
 
 import java.io.IOException;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -14,6 +13,7 @@ import onebit.recipe.Recipe;
 import onebit.report.Json;
 import onebit.train.FeedMeasurement;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
@@ -43,20 +43,9 @@ final class BenchFeed implements Callable<Integer> {
   @Option(names = "--warmup", paramLabel = "N", defaultValue = "10", description = "Steps before them (default: ${DEFAULT-VALUE}).")
   private int warmup;
 
-  @Option(names = "--set", paramLabel = "KEY=VALUE", description = "Overrides a recipe key by its dotted name; repeatable.")
-  private List<String> overrides = new ArrayList<>();
+  @Mixin private ComputeOptions compute;
 
-  @Option(names = "--device", paramLabel = "NAME", defaultValue = "cpu", description = "Where to compute: " + Workplace.DEVICES + " (default: ${DEFAULT-VALUE}).")
-  private String device;
-
-  @Option(names = "--no-graph", description = "Ask a device for every step call by call, instead of replaying a CUDA graph of the whole step.")
-  private boolean noGraph;
-
-  @Option(names = "--precision", paramLabel = "NAME", description = Workplace.PRECISIONS)
-  private String precision;
-
-  @Option(names = "--tuning", paramLabel = "FILE|off", defaultValue = "off", description = "As in 'onebit train' (default: ${DEFAULT-VALUE}).")
-  private String tuning;
+  @Mixin private ReplayOptions replay;
 
   @Option(names = "--json", description = "Print the result as one JSON object on the last line.")
   private boolean json;
@@ -64,14 +53,13 @@ final class BenchFeed implements Callable<Integer> {
   @Override
   public Integer call() throws IOException {
     FeedMeasurement.Plan plan = new FeedMeasurement.Plan(rounds, warmup, steps);
-    Recipe recipe = Workplace.RECIPES.load(name, Workplace.withPrecision(overrides, precision));
+    Recipe recipe = compute.recipe(name);
     Path folder = Workplace.dataFolder(recipe, data);
     FeedMeasurement m;
     List<String> facts;
-    try (Backend backend = Workplace.open(device, recipe)) {
-      backend.replay(!noGraph);
+    try (Backend backend = compute.open(recipe)) {
+      replay.use(backend, recipe, true, System.err::println);
       facts = backend.describe();
-      if (!tuning.equals("off")) TuningFile.use(Path.of(tuning), backend, recipe.train().deterministic(), true, System.err::println);
       m = FeedMeasurement.of(recipe, folder, backend, plan);
     }
     int batch = recipe.data().batch();

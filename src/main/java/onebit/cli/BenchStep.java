@@ -2,8 +2,6 @@ package onebit.cli;
 
 import com.google.common.math.Quantiles;
 import java.io.IOException;
-import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -20,6 +18,7 @@ import onebit.tensor.Tensor;
 import onebit.train.MemoryPlan;
 import onebit.train.TrainStep;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
@@ -39,20 +38,9 @@ final class BenchStep implements Callable<Integer> {
   @Option(names = "--warmup", paramLabel = "N", defaultValue = "5", description = "Steps before (default: ${DEFAULT-VALUE}).")
   private int warmup;
 
-  @Option(names = "--set", paramLabel = "KEY=VALUE", description = "Overrides a recipe key by its dotted name; repeatable.")
-  private List<String> overrides = new ArrayList<>();
+  @Mixin private ComputeOptions compute;
 
-  @Option(names = "--device", paramLabel = "NAME", defaultValue = "cpu", description = "Where to compute: " + Workplace.DEVICES + " (default: ${DEFAULT-VALUE}).")
-  private String device;
-
-  @Option(names = "--no-graph", description = "Ask a device for every step call by call, instead of replaying a CUDA graph of the whole step.")
-  private boolean noGraph;
-
-  @Option(names = "--precision", paramLabel = "NAME", description = Workplace.PRECISIONS)
-  private String precision;
-
-  @Option(names = "--tuning", paramLabel = "FILE|off", defaultValue = "off", description = "As in train: on a GPU, the fastest ways to compute convolutions, remembered there.")
-  private String tuning;
+  @Mixin private ReplayOptions replay;
 
   @Option(names = "--profile", description = "On a GPU: also steps in a row, the host's share, memory, the device's ceilings and the time of every kernel.")
   private boolean profile;
@@ -63,18 +51,17 @@ final class BenchStep implements Callable<Integer> {
   @Override
   public Integer call() throws IOException {
     if (steps < 1 || warmup < 0) throw new IllegalArgumentException("--steps must be >= 1 and --warmup >= 0, got " + steps + " and " + warmup);
-    Recipe recipe = Workplace.RECIPES.load(name, Workplace.withPrecision(overrides, precision));
+    Recipe recipe = compute.recipe(name);
     var data = recipe.data();
     int batch = data.batch();
     Shape shape = Shape.image(batch, data.height(), data.width(), data.channels());
     double[] seconds = new double[steps];
     List<String> facts;
     Map<String, Object> members = new LinkedHashMap<>();
-    if (profile && (device.equals("cpu") || device.equals("cuda-emulated"))) throw new IllegalArgumentException("--profile times a GPU's kernels; give --device cuda, not " + device);
-    try (Backend backend = Workplace.open(device, recipe)) {
-      backend.replay(!noGraph);
+    if (profile && (compute.device.equals("cpu") || compute.device.equals("cuda-emulated"))) throw new IllegalArgumentException("--profile times a GPU's kernels; give --device cuda, not " + compute.device);
+    try (Backend backend = compute.open(recipe)) {
+      replay.use(backend, recipe, true, System.out::println);
       facts = backend.describe();
-      if (!tuning.equals("off")) TuningFile.use(Path.of(tuning), backend, recipe.train().deterministic(), true, System.out::println);
       TrainStep step = TrainStep.of(recipe, backend, batch);
       SplittableRandom random = new SplittableRandom(1);
       float[] images = new float[shape.size()];

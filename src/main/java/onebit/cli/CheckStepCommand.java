@@ -2,7 +2,6 @@ package onebit.cli;
 
 import java.io.IOException;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -15,6 +14,7 @@ import onebit.report.Json;
 import onebit.report.SummaryTable;
 import onebit.train.CheckStep;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
@@ -32,17 +32,10 @@ final class CheckStepCommand implements Callable<Integer> {
   @Option(names = "--recipe", required = true, paramLabel = "RECIPE", description = "The recipe of the recorded network; the file's metadata take precedence.")
   private String name;
 
-  @Option(names = "--set", paramLabel = "KEY=VALUE", description = "Overrides a recipe key by its dotted name; repeatable.")
-  private List<String> overrides = new ArrayList<>();
+  @Mixin private ComputeOptions compute;
 
   @Option(names = "--tolerance-scale", paramLabel = "X", defaultValue = "1", description = "Widens every tolerance by this factor (default: ${DEFAULT-VALUE}).")
   private double toleranceScale;
-
-  @Option(names = "--device", paramLabel = "NAME", defaultValue = "cpu", description = "Where to compute: " + Workplace.DEVICES + " (default: ${DEFAULT-VALUE}).")
-  private String device;
-
-  @Option(names = "--precision", paramLabel = "NAME", description = Workplace.PRECISIONS)
-  private String precision;
 
   @Option(names = "--json", description = "Print the result as one JSON object on the last line.")
   private boolean json;
@@ -51,12 +44,12 @@ final class CheckStepCommand implements Callable<Integer> {
   public Integer call() throws IOException {
     if (!(toleranceScale > 0)) throw new IllegalArgumentException("--tolerance-scale must be > 0, got " + toleranceScale);
     Safetensors recording = Safetensors.read(file);
-    Class<?> method = Workplace.RECIPES.load(name, overrides).method().getClass();
-    List<String> all = Workplace.withPrecision(overrides, precision);
+    Class<?> method = Workplace.RECIPES.load(name, compute.overrides).method().getClass();
+    List<String> all = compute.all();
     all.addAll(CheckStep.overrides(recording, key -> Arrays.stream(method.getRecordComponents()).anyMatch(c -> c.getName().equals(key))));
     Recipe recipe = Workplace.RECIPES.load(name, all);
     CheckStep.Report report;
-    try (Backend backend = Workplace.open(device, recipe)) {
+    try (Backend backend = compute.open(recipe)) {
       report = CheckStep.run(recording, recipe, backend, toleranceScale);
     }
     if (json) {

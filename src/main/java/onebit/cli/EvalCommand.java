@@ -2,9 +2,7 @@ package onebit.cli;
 
 import java.io.IOException;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.LinkedHashMap;
-import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.Callable;
@@ -23,6 +21,7 @@ import onebit.train.Evaluation;
 import onebit.train.InputPipeline;
 import onebit.train.RunFolder;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** {@code onebit eval}. */
@@ -42,28 +41,21 @@ final class EvalCommand implements Callable<Integer> {
   @Option(names = "--data", paramLabel = "DIR", description = "Folder of the data set (default: data/NAME).")
   private Path data;
 
-  @Option(names = "--set", paramLabel = "KEY=VALUE", description = "Overrides a recipe key by its dotted name; repeatable.")
-  private List<String> overrides = new ArrayList<>();
-
-  @Option(names = "--device", paramLabel = "NAME", defaultValue = "cpu", description = "Where to compute: " + Workplace.DEVICES + " (default: ${DEFAULT-VALUE}).")
-  private String device;
-
-  @Option(names = "--precision", paramLabel = "NAME", description = Workplace.PRECISIONS)
-  private String precision;
+  @Mixin private ComputeOptions compute;
 
   @Option(names = "--json", description = "Print the result as one JSON object on the last line.")
   private boolean json;
 
   @Override
   public Integer call() throws IOException {
-    Recipe recipe = Workplace.RECIPES.load(name, Workplace.withPrecision(overrides, precision));
+    Recipe recipe = compute.recipe(name);
     DataRecipe described = recipe.data();
     Path folder = Workplace.dataFolder(recipe, data);
     var tensors = RunFolder.weights(weights);
     Dataset dataset = InputPipeline.open(described, folder, Split.TEST, recipe.train().seed());
     Screen screen = json ? Screen.of(System.err, false) : Screen.standard(System.out);
     int batch = described.evalBatch();
-    try (Backend backend = Workplace.open(device, recipe); Loader loader = InputPipeline.evaluation(described, dataset, batch, LoaderWatch.STRICT)) {
+    try (Backend backend = compute.open(recipe); Loader loader = InputPipeline.evaluation(described, dataset, batch, LoaderWatch.STRICT)) {
       Model model = new Model(recipe.network(), recipe.method(), Shape.image(batch, described.height(), described.width(), described.channels()),
           described.classes(), backend, recipe.train().seed());
       model.load(tensors, weights.toString());

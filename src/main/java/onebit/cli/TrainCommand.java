@@ -41,6 +41,7 @@ import onebit.train.TrainOptions;
 import onebit.train.Trainer;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
@@ -70,17 +71,7 @@ final class TrainCommand implements Callable<Integer> {
   @Option(names = "--out", paramLabel = "DIR", description = "Run folder (default: runs/RECIPE, or runs/RECIPE-2, ... if that run is complete).")
   private Path out;
 
-  @Option(names = "--set", paramLabel = "KEY=VALUE", description = "Overrides a recipe key by its dotted name; repeatable ('onebit recipes --keys').")
-  private List<String> overrides = new ArrayList<>();
-
-  @Option(names = "--device", paramLabel = "NAME", defaultValue = "cpu", description = "Where to compute: " + Workplace.DEVICES + " (default: ${DEFAULT-VALUE}).")
-  private String device;
-
-  @Option(names = "--no-graph", description = "Ask a device for every step call by call, instead of replaying a CUDA graph of the whole step.")
-  private boolean noGraph;
-
-  @Option(names = "--precision", paramLabel = "NAME", description = Workplace.PRECISIONS)
-  private String precision;
+  @Mixin private ComputeOptions compute;
 
   @Option(names = "--epochs", paramLabel = "N", description = "Stop after N epochs of the recipe's schedule; --set train.epochs=N shortens the schedule itself.")
   private Integer epochs;
@@ -106,9 +97,7 @@ final class TrainCommand implements Callable<Integer> {
       description = "Device memory of a training step, such as 8GB: takes the fastest train.memory and train.gradientAccumulation that fit, and says which.")
   private String memoryLimit;
 
-  @Option(names = "--tuning", paramLabel = "FILE|off", defaultValue = "off",
-      description = "With train.deterministic=false on a GPU: times the ways to do each convolution once and remembers the fastest in FILE (default: ${DEFAULT-VALUE}).")
-  private String tuning;
+  @Mixin private ReplayOptions replay;
 
   @Option(names = "--steps", paramLabel = "N", description = "Steps of a --dev-run (default: " + DRY_STEPS + ").")
   private Integer steps;
@@ -140,12 +129,12 @@ final class TrainCommand implements Callable<Integer> {
     if (procs != null && gpus != null) throw new IllegalArgumentException("--procs is for the CPU and --gpus for GPUs; give one");
     if (workers < 1 || workers > 1024) throw new IllegalArgumentException((procs != null ? "--procs" : "--gpus") + " must be from 1 to 1024, got " + workers);
     if (restarts < 0) throw new IllegalArgumentException("--restarts must be >= 0, got " + restarts);
-    if (procs != null && !device.equals("cpu")) throw new IllegalArgumentException("--procs is for the CPU, --device says " + device + "; use --gpus N");
+    if (procs != null && !compute.device.equals("cpu")) throw new IllegalArgumentException("--procs is for the CPU, --device says " + compute.device + "; use --gpus N");
     if (Launch.detect(System.getenv()).kind() != Launch.Kind.ALONE) {
       throw new IllegalArgumentException("--procs and --gpus start processes themselves; under mpirun, srun or torchrun leave them out");
     }
     RunFolder run = chooseRun();
-    List<String> arguments = WorkerArguments.of(spec.commandLine().getParseResult().originalArgs(), run.path(), gpus != null && device.equals("cpu"));
+    List<String> arguments = WorkerArguments.of(spec.commandLine().getParseResult().originalArgs(), run.path(), gpus != null && compute.device.equals("cpu"));
     return new Supervisor(workers, gpus != null, restarts, run.path(), arguments, this::show).run();
   }
 
@@ -163,7 +152,7 @@ final class TrainCommand implements Callable<Integer> {
     if (recipe.train().precision() == Precision.AUTO && before.isPresent()) recipe = computing(before.get());
     Screen screen = json ? Screen.of(System.err, false) : Screen.standard(System.out);
     Thread hook = new Thread(this::onSignal, "onebit-signal");
-    try (Backend backend = Workplace.open(device, recipe); Communicator communicator = new SingleProcess(); RunLock lock = RunLock.acquire(run.path());
+    try (Backend backend = compute.open(recipe); Communicator communicator = new SingleProcess(); RunLock lock = RunLock.acquire(run.path());
         RunLog log = RunLog.open(run.path().resolve("log.txt"), screen)) {
       Runtime.getRuntime().addShutdownHook(hook);
       return train(settled(recipe, run, backend, log), backend, communicator, folder, run, screen, log);
@@ -176,7 +165,7 @@ final class TrainCommand implements Callable<Integer> {
   /** One of several processes; rank 0 chooses the run folder and is the only one that writes it, beside the others' logs. */
   private int asRank(Launch launch, Recipe recipe, Path folder) throws IOException {
     Thread hook = new Thread(this::onSignal, "onebit-signal");
-    try (Backend backend = Workplace.open(Collectives.device(device, launch), recipe)) {
+    try (Backend backend = Workplace.open(Collectives.device(compute.device, launch), recipe)) {
       Communicator communicator = Collectives.open(launch, backend, System.getenv(), Duration.ofSeconds(recipe.dist().timeoutSeconds()));
       boolean leads = communicator.rank() == 0;
       byte[] chosen = communicator.broadcast(leads ? chooseRun().path().toString().getBytes(StandardCharsets.UTF_8) : null);
@@ -238,9 +227,9 @@ final class TrainCommand implements Callable<Integer> {
   }
 
   private List<String> allOverrides() {
-    List<String> all = Workplace.withPrecision(overrides, precision);
+    List<String> all = compute.all();
     if (devRun) {
-      Recipe plain = Workplace.RECIPES.load(name, overrides);
+      Recipe plain = Workplace.RECIPES.load(name, compute.overrides);
       all.addAll(List.of("data.batch=" + DRY_BATCH, "data.evalBatch=" + DRY_BATCH, "data.workers=1"));
       boolean drawn = plain.data().name() == DataRecipe.Source.GLYPHS || data != null;
       if (!drawn) all.addAll(List.of("data.name=generated", "data.evalResize=0", "data.evalCrop=0"));
@@ -275,9 +264,8 @@ final class TrainCommand implements Callable<Integer> {
   private int train(Recipe asked, Backend backend, Communicator communicator, Path folder, RunFolder run, Screen screen, RunLog log) throws IOException {
     MemoryLimit.Choice choice = memoryLimit == null ? null : MemoryLimit.of(memoryLimit).choose(name, allOverrides(), backend, communicator.size());
     Recipe recipe = choice == null ? asked : choice.recipe();
-    backend.replay(!noGraph);
     boolean leads = communicator.rank() == 0;
-    if (!tuning.equals("off")) TuningFile.use(Path.of(tuning), backend, recipe.train().deterministic(), leads, log::line);
+    replay.use(backend, recipe, leads, log::line);
     String yaml = Workplace.RECIPES.write(recipe);
     if (leads && run.holdsRun()) run.requireSameRecipe(yaml, file -> Workplace.RECIPES.write(Workplace.RECIPES.load(file, List.of())));
     int all = recipe.train().epochs();
@@ -339,7 +327,7 @@ final class TrainCommand implements Callable<Integer> {
   private void memory(Recipe recipe, Backend backend, int processes, RunLog log) {
     ElementType activations = backend.plansRooms() ? backend.activations() : ElementType.BFLOAT16;
     log.line("Memory of a step on a GPU by its plan, for the batch of this run and for the recipe's:");
-    for (int batch : new int[] {recipe.data().batch(), Workplace.RECIPES.load(name, overrides).data().batch()}) {
+    for (int batch : new int[] {recipe.data().batch(), Workplace.RECIPES.load(name, compute.overrides).data().batch()}) {
       MemoryTable.of(MemoryPlan.of(recipe, (batch + processes - 1) / processes, activations), activations, recipe).lines().forEach(log::line);
     }
   }

@@ -1,0 +1,24 @@
+package onebit.cli;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.function.Consumer;
+import onebit.ops.Backend;
+import onebit.recipe.Recipe;
+import picocli.CommandLine.Option;
+
+/** Options of commands that train on a device: whether a step is replayed, and where its fastest ways are remembered. */
+final class ReplayOptions {
+  @Option(names = "--no-graph", description = "Ask a device for every step call by call, instead of replaying a CUDA graph of the whole step.")
+  private boolean noGraph;
+
+  @Option(names = "--tuning", paramLabel = "FILE|off", defaultValue = "off",
+      description = "With train.deterministic=false on a GPU: times the ways to do each convolution once and remembers the fastest in FILE (default: ${DEFAULT-VALUE}).")
+  private String tuning;
+
+  /** Sets the device up; writes: whether this process adds to the file. */
+  void use(Backend backend, Recipe recipe, boolean writes, Consumer<String> tell) throws IOException {
+    backend.replay(!noGraph);
+    if (!tuning.equals("off")) TuningFile.use(Path.of(tuning), backend, recipe.train().deterministic(), writes, tell);
+  }
+}
