@@ -10,7 +10,8 @@ TEST(dense_puts_takes_and_appends_channels_with_their_moments) {
       std::vector<float> y = rounded<E>(Random(pitch + from).normal(n, 2, 3)), wide(rows * pitch, 5);
       Array<E> x(elements<E>(wide)), piece(elements<E>(y)), taken(n), put(elements<E>(wide));
       Array<double> partial(splits * 2 * channels);
-      Array<float> mean(pitch), inverse(pitch), var(pitch);
+      std::vector<float> before(pitch, -7);   // of channels that were appended earlier, or will be
+      Array<float> mean(before), inverse(before), var(before);
       run(entry<E>("dense_append"), {(lanes + width - 1) / width, splits, width, 256 / width, 0}, partial, x, piece, rows, channels, pitch, from);
       run(entry<E>("dense_moments"), blocks((channels + 255) / 256), mean, inverse, var, piece, partial, splits, rows, channels, from, 1e-3f, unbiased);
       run(entry<E>("dense_put"), blocks(2), put, piece, n, channels, pitch, from);
@@ -26,6 +27,7 @@ TEST(dense_puts_takes_and_appends_channels_with_their_moments) {
       }
       auto part = [&](const Array<float>& all) {
         std::vector<float> values = all.read();
+        for (unsigned c = 0; c < pitch; c++) expect((c >= from && c < from + channels) || values[c] == -7, "moments of channel " + std::to_string(c) + " are left alone");
         return std::vector<float>(values.begin() + from, values.begin() + from + channels);
       };
       expect_equal("appended", values(x.read()), wide);
