@@ -184,6 +184,11 @@ bench() { # name, seconds, arguments...
 }
 small=(--set data.name=folder --set data.channels=3 --set data.classes=1000 --set 'data.mean=[0.5,0.5,0.5]' --set 'data.std=[0.25,0.25,0.25]'
   --set data.batch=2 --rounds 1 --warmup 3 --steps 1)
+profile_rows() { # name of a part that ran with --profile: rows of what it says beside the step itself, and of the kernels that take a fiftieth or more
+  while IFS= read -r line; do row "${line%%:*}" "${line#*: }" - pass; done < <(grep -E '^(steps in a row|device memory held|bytes of a step)' "$logs/${1//[^A-Za-z0-9.-]/_}.log")
+  while IFS= read -r line; do row "kernel ${line%%  *}" "$(tr -s ' ' <<<"${line#*  }")" - pass; done < <(
+    awk '/^kernel /{ on = 1; next } on && $NF ~ /^[0-9]+$/ && $(NF - 2) >= 2 { print $0 " (count, ms, %, GB, GB/s)" }' "$logs/${1//[^A-Za-z0-9.-]/_}.log")
+}
 if wanted bench; then
   if [ -n "$emulated" ]; then
     bench "bench step (not timed)" 120 bench step adabin-resnet20-cifar10 --set data.batch=2 --steps 1 --warmup 0
@@ -197,7 +202,10 @@ if wanted bench; then
     else bench "NCCL with one rank, ResNet-20, batch 128" 60 bench scale adabin-resnet20-cifar10 --procs 1 --batch 128 --steps 10; fi
     [ -z "$photos" ] || bench "loader and step, ResNet-18 224, batch 256" 150 bench feed adabin-resnet18-imagenet --data "$photos" --steps 20
     if [ -n "$perf" ]; then
-      bench "bench step ResNet-18 224, batch 256" 120 bench step adabin-resnet18-imagenet --steps 20
+      step=(bench step adabin-resnet18-imagenet --steps 20 --profile)
+      if bench "bench step ResNet-18 224, batch 256" 120 "${step[@]}"; then profile_rows "bench step ResNet-18 224, batch 256"; fi
+      bench "the same, compact" 120 "${step[@]}" --set train.memory=compact
+      bench "the same, tuned" 150 "${step[@]}" --set train.deterministic=false --tuning "$logs/tuning.jsonl"
       bench "bench gemm 4096 and 8192" 90 bench gemm
       bench "bench conv, seven shapes, batch 256" 90 bench conv
     fi
