@@ -43,6 +43,9 @@ final class BenchFeed implements Callable<Integer> {
   @Option(names = "--warmup", paramLabel = "N", defaultValue = "10", description = "Steps before them (default: ${DEFAULT-VALUE}).")
   private int warmup;
 
+  @Option(names = "--loader-warmup", paramLabel = "SECONDS", defaultValue = "5", description = "The loader runs so long alone before all, until its code is compiled (default: ${DEFAULT-VALUE}).")
+  private double loaderSeconds;
+
   @Mixin private ComputeOptions compute;
 
   @Mixin private ReplayOptions replay;
@@ -52,7 +55,7 @@ final class BenchFeed implements Callable<Integer> {
 
   @Override
   public Integer call() throws IOException {
-    FeedMeasurement.Plan plan = new FeedMeasurement.Plan(rounds, warmup, steps);
+    FeedMeasurement.Plan plan = new FeedMeasurement.Plan(rounds, warmup, steps, loaderSeconds);
     Recipe recipe = compute.recipe(name);
     Path folder = Workplace.dataFolder(recipe, data);
     FeedMeasurement m;

@@ -28,10 +28,11 @@ import onebit.tensor.Tensor;
  * </pre>
  */
 public record FeedMeasurement(double resident, double copied, double fed, double loader, double stallShare, int images, int workers, int bad) {
-  /** The rounds and their steps. */
-  public record Plan(int rounds, int warmup, int steps) {
+  /** The rounds and their steps; the loader runs loaderSeconds alone before the first, until its code is compiled. */
+  public record Plan(int rounds, int warmup, int steps, double loaderSeconds) {
     public Plan {
       if (rounds < 1 || warmup < 1 || steps < 1) throw new IllegalArgumentException("rounds, warm-up and steps must be >= 1, got " + rounds + ", " + warmup + " and " + steps);
+      if (!(loaderSeconds >= 0)) throw new IllegalArgumentException("the loader's warm-up must be >= 0 seconds, got " + loaderSeconds);
     }
   }
 
@@ -110,6 +111,9 @@ public record FeedMeasurement(double resident, double copied, double fed, double
     try (Loader loader = InputPipeline.training(data, dataset, batch, recipe.train().seed(), watch)) {
       loader.start(0, 0);
       ImageBatch same = copyOf(loader.next());
+      for (long end = System.nanoTime() + (long) (1e9 * plan.loaderSeconds()); System.nanoTime() < end;) {
+        if (loader.next() == null) loader.start(0, 0);
+      }
       Tensor x = input.load(same);
       for (int round = 0; round < plan.rounds(); round++) {
         Steps resident = new Steps(step, () -> x, () -> same, rate), copied = new Steps(step, () -> input.load(same), () -> same, rate);

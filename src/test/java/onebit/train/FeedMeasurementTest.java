@@ -68,7 +68,7 @@ class FeedMeasurementTest {
     Recipe recipe = recipes.load("default", List.of("data.batch=4", "data.workers=2"));
     FeedMeasurement m;
     try (Backend backend = new CpuBackend()) {
-      m = FeedMeasurement.of(recipe, new SlowDigits(Datasets.open("glyphs", null, Split.TRAIN)), backend, new FeedMeasurement.Plan(1, 2, 4));
+      m = FeedMeasurement.of(recipe, new SlowDigits(Datasets.open("glyphs", null, Split.TRAIN)), backend, new FeedMeasurement.Plan(1, 2, 4, 0.05));
     }
     assertTrue(m.loader() < 2.5e9 / SLOW_NANOS && m.fed() < 2.5e9 / SLOW_NANOS, "two threads cannot make more than 40 images/s: " + m);
     assertTrue(m.fed() < m.copied(), "the loader is what holds the steps up: " + m);
