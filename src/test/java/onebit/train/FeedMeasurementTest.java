@@ -71,8 +71,9 @@ class FeedMeasurementTest {
       m = FeedMeasurement.of(recipe, new SlowDigits(Datasets.open("glyphs", null, Split.TRAIN)), backend, new FeedMeasurement.Plan(1, 2, 4, 0.05));
     }
     assertTrue(m.loader() < 2.5e9 / SLOW_NANOS && m.fed() < 2.5e9 / SLOW_NANOS, "two threads cannot make more than 40 images/s: " + m);
-    assertTrue(m.fed() < m.copied(), "the loader is what holds the steps up: " + m);
-    assertTrue(m.stallShare() > 0.3 && m.stallShare() <= 1, m.toString());
+    assertTrue(m.stallShare() >= 0 && m.stallShare() <= 1, m.toString());
+    // on a machine too busy to step twice as fast as the loader reads, nothing need wait
+    if (m.copied() > 2 * 2e9 / SLOW_NANOS) assertTrue(m.fed() < m.copied() && m.stallShare() > 0.3, "the loader is what holds the steps up: " + m);
     assertEquals(7, m.images());
     assertTrue(m.bad() > 0, "the seventh digit was replaced and nobody counted it");
   }
