@@ -90,7 +90,7 @@ public final class BenchConv implements Callable<Integer> {
       Stopwatch.Times[] times = Stopwatch.measure(warmSeconds, rounds, () -> bits.xnorConv2d(y, x, w, xSet, wSet, g, Padding.ZERO, 0),
           () -> real.conv2d(y, realX, realW, g, 0));
       double work = 2e-9 * g.macs(), ratio = times[1].median() / times[0].median();
-      String name = g.c() + " to " + g.o() + " at " + g.h() + "x" + g.w() + (shape[3] == 1 ? "" : " stride " + shape[3]);
+      String name = g.words();
       System.out.printf(Locale.ROOT, "%-28s %12.0f %14.1f %10.2f %7.1f%% %14.2f%n", name, work / times[0].median(), work / times[1].median(), ratio,
           100 * Math.max(times[0].spread(), times[1].spread()), times[1].cpuMedian() / times[0].cpuMedian());
       ratios.put(name, ratio);
@@ -112,7 +112,7 @@ public final class BenchConv implements Callable<Integer> {
       Stopwatch.Times[] times = Stopwatch.measure(warmSeconds, rounds, () -> ops.conv2dGradX(gradX, gradY, w, g), () -> ops.conv2dGradW(gradW, gradY, x, g, 0));
       double work = 2e-9 * g.macs(), sum = 1e3 * (times[0].median() + times[1].median());
       total += shape[4] * sum;
-      lines.add(String.format(Locale.ROOT, "%-28s %12.1f %14.1f %10.2f %8d", g.c() + " to " + g.o() + " at " + g.h() + "x" + g.w() + (shape[3] == 1 ? "" : " stride 2"),
+      lines.add(String.format(Locale.ROOT, "%-28s %12.1f %14.1f %10.2f %8d", g.words(),
           work / times[0].median(), work / times[1].median(), sum, shape[4]));
     }
     System.out.printf("%n%-28s %12s %14s %10s %8s%n", "gradients, threads " + threads, "gradX Gflop/s", "gradW Gflop/s", "millis", "layers");

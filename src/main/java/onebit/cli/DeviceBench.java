@@ -97,10 +97,6 @@ final class DeviceBench {
     return new ConvGeometry(1, extent, extent, s[0] / 8, s[2] / 8, 3, 3, s[3], 1, 1, 1);
   }
 
-  private static String name(ConvGeometry g) {
-    return g.c() + " to " + g.o() + " at " + g.h() + "x" + g.w() + (g.stride() == 1 ? "" : " stride " + g.stride());
-  }
-
   /** The seven binary convolutions of ResNet-18 with bfloat16 results, and their sum over the shapes. */
   Map<String, Object> conv(int batch) {
     Map<String, Object> results = begin("binary convolution 3x3 forward, y bfloat16, batch " + (backend.isEmulated() ? 1 : batch) + ", beside cuDNN, bfloat16");
@@ -116,7 +112,7 @@ final class DeviceBench {
       Tensor[] y = {backend.create(g.y(), ElementType.BFLOAT16), backend.create(g.y(), ElementType.BFLOAT16)};
       Times[] times = measure(i -> backend.bits().xnorConv2d(y[i % 2], xBits[i % 2], wBits, xSet, wSet, g, Padding.ZERO, 0),
           i -> backend.conv().conv2d(y[i % 2], x[i % 2], w, g, 0));
-      report(results, name(g), times, 2e-9 * g.macs());
+      report(results, g.words(), times, 2e-9 * g.macs());
       if (times == null) continue;
       ours += times[0].median();
       peer += times[1].median();
@@ -148,9 +144,9 @@ final class DeviceBench {
       BinarySet xSet = set(1), wSet = set(g.o());
       Times[] times = measure(i -> backend.bits().xnorConv2dGradW(gradW, gradY[i % 2], xBits[i % 2], xSet, g, 0, null),
           i -> backend.conv().conv2dGradW(rounded, gradY[i % 2], x[i % 2], g, 0));
-      add(sums[0], results, "gradW " + name(g), times, g);
+      add(sums[0], results, "gradW " + g.words(), times, g);
       times = measure(i -> backend.bits().xnorConv2dGradX(x[i % 2], gradY[i % 2], wBits, wSet, w, g), i -> backend.conv().conv2dGradX(x[i % 2], gradY[i % 2], w, g));
-      add(sums[1], results, "gradX " + name(g), times, g);
+      add(sums[1], results, "gradX " + g.words(), times, g);
     }
     for (int i = 0; i < 2; i++) {
       if (sums[i][0] == 0) continue;

@@ -44,6 +44,11 @@ public record ConvGeometry(int n, int h, int w, int c, int o, int r, int s, int 
     return r * s * (c / groups);
   }
 
+  /** Channels, filters, extent and stride in a few words, as in {@code 64 to 128 at 56x56 stride 2}. */
+  public String words() {
+    return c + " to " + o + " at " + h + "x" + w + (stride == 1 ? "" : " stride " + stride);
+  }
+
   public ConvGeometry withBatch(int batch) {
     return batch == n ? this : new ConvGeometry(batch, h, w, c, o, r, s, stride, pad, dilation, groups);
   }

@@ -44,7 +44,7 @@ final class CudaBlas implements AutoCloseable {
    */
   void gemm(DeviceMemory c, ElementType result, DeviceMemory a, boolean transposeA, DeviceMemory b, boolean transposeB, ElementType factors, int m, int n,
       int k) {
-    device.timed("cuBLAS gemm", "", () -> multiply(c, result, a, transposeA, b, transposeB, factors, m, n, k));
+    device.timed(() -> "cuBLAS gemm", () -> multiply(c, result, a, transposeA, b, transposeB, factors, m, n, k));
   }
 
   private void multiply(DeviceMemory c, ElementType result, DeviceMemory a, boolean transposeA, DeviceMemory b, boolean transposeB, ElementType factors, int m, int n,

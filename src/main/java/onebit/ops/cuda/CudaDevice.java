@@ -12,6 +12,7 @@ import java.util.HashMap;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Supplier;
 import jcuda.driver.CUcontext;
 import jcuda.driver.CUdevice;
 import jcuda.driver.CUdevice_attribute;
@@ -123,6 +124,11 @@ final class CudaDevice implements AutoCloseable {
 
   boolean isEmulated() {
     return emulated;
+  }
+
+  /** @throws IllegalArgumentException on the emulated device, whose times say nothing */
+  void requireTimed() {
+    if (emulated) throw new IllegalArgumentException("cuda-emulated is a test device and never timed");
   }
 
   /** Compute capability times ten: 90 for sm_90. */
@@ -332,10 +338,10 @@ final class CudaDevice implements AutoCloseable {
     return profile;
   }
 
-  /** Runs a call of a library, timed where that was asked for, by its name and what it works on. */
-  void timed(String name, Object on, Runnable call) {
+  /** Runs a call of a library, timed under that name where that was asked for. */
+  void timed(Supplier<String> name, Runnable call) {
     if (profile == null) call.run();
-    else profile.time(name + " " + on, 0, call);
+    else profile.time(name.get(), 0, call);
   }
 
   /** Bytes of all memory this device was asked for. */

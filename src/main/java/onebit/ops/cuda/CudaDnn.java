@@ -100,7 +100,7 @@ final class CudaDnn implements AutoCloseable {
       }
       plan.forward = choose("forward", g, type, usable, algorithm -> forward(plan, algorithm, y, x, w, g));
     }
-    device.timed("cuDNN forward", of(g), () -> forward(plan, plan.forward, y, x, w, g));
+    device.timed(() -> called("forward", g), () -> forward(plan, plan.forward, y, x, w, g));
   }
 
   private void forward(Plan plan, Algorithm algorithm, DeviceMemory y, DeviceMemory x, DeviceMemory w, ConvGeometry g) {
@@ -125,7 +125,7 @@ final class CudaDnn implements AutoCloseable {
       }
       plan.gradX = choose("gradient of x", g, type, usable, algorithm -> gradX(plan, algorithm, gradX, gradY, w, g));
     }
-    device.timed("cuDNN gradX", of(g), () -> gradX(plan, plan.gradX, gradX, gradY, w, g));
+    device.timed(() -> called("gradX", g), () -> gradX(plan, plan.gradX, gradX, gradY, w, g));
   }
 
   private void gradX(Plan plan, Algorithm algorithm, DeviceMemory gradX, DeviceMemory gradY, DeviceMemory w, ConvGeometry g) {
@@ -150,7 +150,7 @@ final class CudaDnn implements AutoCloseable {
       }
       plan.gradW = choose("gradient of w", g, type, usable, algorithm -> gradW(plan, algorithm, gradW, gradY, x, g));
     }
-    device.timed("cuDNN gradW", of(g), () -> gradW(plan, plan.gradW, gradW, gradY, x, g));
+    device.timed(() -> called("gradW", g), () -> gradW(plan, plan.gradW, gradW, gradY, x, g));
   }
 
   private void gradW(Plan plan, Algorithm algorithm, DeviceMemory gradW, DeviceMemory gradY, DeviceMemory x, ConvGeometry g) {
@@ -159,14 +159,8 @@ final class CudaDnn implements AutoCloseable {
         plan.convolution, algorithm.number, room.pointer(), algorithm.bytes, zero, plan.w, gradW.pointer()), g);
   }
 
-  /** The geometry in the words of the benchmarks. */
-  private static Object of(ConvGeometry g) {
-    return new Object() {
-      @Override
-      public String toString() {
-        return g.r() + "x" + g.s() + " " + g.c() + " to " + g.o() + " at " + g.h() + "x" + g.w() + (g.stride() == 1 ? "" : " stride " + g.stride());
-      }
-    };
+  private static String called(String direction, ConvGeometry g) {
+    return "cuDNN " + direction + " " + g.r() + "x" + g.s() + " " + g.words();
   }
 
   private boolean usable(int status, int determinism, int mathType) {

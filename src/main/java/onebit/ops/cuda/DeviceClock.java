@@ -17,7 +17,7 @@ public final class DeviceClock implements AutoCloseable {
 
   /** @throws IllegalArgumentException on the emulated device, which is never timed */
   DeviceClock(CudaDevice device) {
-    if (device.isEmulated()) throw new IllegalArgumentException("cuda-emulated is a test device and never timed");
+    device.requireTimed();
     this.device = device;
     device.enter();
     device.check("cuEventCreate", JCudaDriver.cuEventCreate(first, 0));

@@ -26,7 +26,7 @@ public final class LaunchProfile implements AutoCloseable {
   private final List<Launch> launches = new ArrayList<>();
 
   LaunchProfile(CudaDevice device) {
-    if (device.isEmulated()) throw new IllegalArgumentException("cuda-emulated is a test device and never timed");
+    device.requireTimed();
     this.device = device;
   }
 
