@@ -13,8 +13,8 @@ TEST(unit_gives_bits_and_gradients_of_batch_norm_shortcut_and_maxout) {
     using E = decltype(zero);
     for (unsigned at = 0; at < 8; at++) {
       const bool adabin = at % 2 == 1;   // the slope that has an entry of its own, or another
-      const unsigned channels = std::vector<unsigned>{3, 16, 32, 100}[at / 2], splits = channels == 32 ? 53 : 2;   // 53: three groups of splits
-      const unsigned n = 2, p = 5, q = 3, rows = n * p * q, size = rows * channels, words = (channels + 31) / 32;
+      const unsigned channels = std::vector<unsigned>{3, 16, 32, 100}[at / 2], splits = channels == 3 ? 53 : 2;   // 53: three groups of splits, all with rows of their own
+      const unsigned n = splits == 53 ? 450 : 2, p = 5, q = 3, rows = n * p * q, size = rows * channels, words = (channels + 31) / 32;
       Random random(channels);
       std::vector<float> y = rounded<E>(random.normal(size, 5, 2)), x = rounded<E>(random.normal(size)), gq = rounded<E>(random.normal(size));
       std::vector<float> over = rounded<E>(random.normal(size)), gamma = random.normal(channels), beta = random.normal(channels);
