@@ -5,9 +5,9 @@
 // Shapes     partial [splits][values][C] double, out0, out1 C values
 // Launch     block 256, grid ceil(C / 256)
 // Limits     values is 1 or 2; out1 is not read when it is 1
-// Exactness  double sums in the order of the splits: equal on every run
+// Exactness  double sums by groups of splits in their order: equal on every run
 // Twin       src/main/java/onebit/ops/cpu/ChannelTiles.java, sum
-// Tests      native-tests/maxout_test.cpp, src/test/java/onebit/ops/PointOpsTest.java, src/test/java/onebit/ops/NormOpsTest.java
+// Tests      native-tests/channel_sums_test.cpp, native-tests/maxout_test.cpp, src/test/java/onebit/ops/PointOpsTest.java, src/test/java/onebit/ops/NormOpsTest.java
 // Source     Harris 2007, Optimizing Parallel Reduction in CUDA
 // Rungs      1 a thread per value
 #include "common.cuh"
