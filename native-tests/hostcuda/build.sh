@@ -131,5 +131,8 @@ if [ ${#kernels[@]} -gt 0 ]; then
     "$cxx" -shared "${emulator[@]}" -Wl,-Bsymbolic -Wl,-z,defs -o "$module.tmp" "${kernelObjects[@]}" "$out/obj/$name.entry.o" "$cuda" -lm
     mv "$module.tmp" "$module"
   fi
-  printf 'hostcuda module\n%s\n\0' "$module" >"$out/$name.module"
+  # another process may read the image at this moment: it is left alone or replaced whole
+  image="$out/$name.module"
+  printf 'hostcuda module\n%s\n\0' "$module" >"$image.tmp"
+  if cmp -s "$image.tmp" "$image"; then rm "$image.tmp"; else mv "$image.tmp" "$image"; fi
 fi

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.BasicFileAttributes;
 import java.util.List;
 import java.util.Random;
 import jcuda.Pointer;
@@ -42,10 +43,11 @@ class EmulatedDeviceTest {
   private static final CUcontext CONTEXT = new CUcontext();
   private static final CUmodule MODULE = new CUmodule();
   private static final Random RANDOM = new Random(5);
+  private static final List<Path> KERNELS = List.of(Path.of("native-tests/hostcuda/test/test_kernels.cu"));
 
   @BeforeAll
   static void loadDevice() throws Exception {
-    Path folder = EmulatedDevice.load("emulated_device_test", List.of(Path.of("native-tests/hostcuda/test/test_kernels.cu")));
+    Path folder = EmulatedDevice.load("emulated_device_test", KERNELS);
     setExceptionsEnabled(true);
     JCublas2.setExceptionsEnabled(true);
     JCudnn.setExceptionsEnabled(true);
@@ -84,6 +86,17 @@ class EmulatedDeviceTest {
     cuModuleGetFunction(function, MODULE, "vector_add");
     Pointer arguments = Pointer.to(Pointer.to(c), Pointer.to(a), Pointer.to(b), Pointer.to(new int[] {n}));
     cuLaunchKernel(function, (n + 255) / 256, 1, 1, 256, 1, 1, 0, stream, arguments, null);
+  }
+
+  /** Ranks that start together each call build.sh: one may read the image while another checks whether it is fresh. */
+  @Test
+  void anotherBuildLeavesTheImageAProcessMayBeReadingAlone() throws Exception {
+    Path image = Path.of("target/hostcuda", System.getProperty("onebit.hostcuda", "normal"), "emulated_device_test.module");
+    BasicFileAttributes before = Files.readAttributes(image, BasicFileAttributes.class);
+    EmulatedDevice.build(System.getProperty("onebit.hostcuda", "normal"), "emulated_device_test", KERNELS);
+    BasicFileAttributes after = Files.readAttributes(image, BasicFileAttributes.class);
+    assertEquals(before.fileKey(), after.fileKey());
+    assertEquals(before.lastModifiedTime(), after.lastModifiedTime());
   }
 
   @Test
