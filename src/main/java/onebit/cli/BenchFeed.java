@@ -7,7 +7,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.Callable;
-import onebit.data.JpegLibraries;
+import onebit.data.Datasets;
 import onebit.ops.Backend;
 import onebit.recipe.Recipe;
 import onebit.report.Json;
@@ -87,7 +87,7 @@ final class BenchFeed implements Callable<Integer> {
         m.copied() / m.resident(), m.fed(), m.fed() / m.resident(), m.loader());
     System.out.printf(Locale.ROOT, "  the loader's stall share %.1f %%; real data at least %.1f of the speed on the device: %s%s%n", 100 * m.stallShare(), BAR,
         m.fed() >= BAR * m.resident() ? "yes" : "no", m.bad() == 0 ? "" : "; " + m.bad() + " images could not be decoded");
-    System.out.println(String.join("; ", facts) + "\n" + String.join("\n", JpegLibraries.findings()));
+    System.out.println(String.join("; ", facts) + "\n" + String.join("\n", Datasets.findings()));
     return 0;
   }
 }

@@ -25,7 +25,6 @@ import onebit.data.Datasets;
 import onebit.data.ImageBatch;
 import onebit.data.ImageFolderDataset;
 import onebit.data.IndexMeasurement;
-import onebit.data.JpegLibraries;
 import onebit.data.Loader;
 import onebit.data.LoaderWatch;
 import onebit.data.ShardDataset;
@@ -89,8 +88,8 @@ final class BenchLoader implements Callable<Integer> {
       if (own != members) members.put("shards", own);
     }
     if (jpegs != null || shards != null) {
-      members.put("decoder", JpegLibraries.findings());
-      sentences.addAll(JpegLibraries.findings());
+      members.put("decoder", Datasets.findings());
+      sentences.addAll(Datasets.findings());
     }
     if (index != null) sentences.add(scan(members));
     if (sentences.isEmpty()) sentences.add(pipeline(members));

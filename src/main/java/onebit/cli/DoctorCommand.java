@@ -4,7 +4,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Callable;
-import onebit.data.JpegLibraries;
+import onebit.data.Datasets;
 import onebit.dist.MpiCommunicator;
 import onebit.dist.nccl.NcclCommunicator;
 import onebit.ops.Backend;
@@ -32,7 +32,7 @@ final class DoctorCommand implements Callable<Integer> {
     try (Backend backend = Workplace.open("cpu")) {
       findings.put("device cpu", List.copyOf(backend.describe()));
     }
-    findings.put("JPEG", JpegLibraries.findings());
+    findings.put("photos", Datasets.findings());
     findings.put("CUDA", CudaDoctor.findings());
     findings.put("many GPUs", NcclCommunicator.finding(CudaLibraries.find().searched()));
     findings.put("many processes", MpiCommunicator.finding());

@@ -16,7 +16,7 @@ import java.util.concurrent.Callable;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import onebit.checkpoint.RunLock;
-import onebit.data.JpegLibraries;
+import onebit.data.Datasets;
 import onebit.dist.Communicator;
 import onebit.dist.Launch;
 import onebit.dist.RankStatus;
@@ -277,7 +277,7 @@ final class TrainCommand implements Callable<Integer> {
     log.line("Device " + backend.name() + ": " + String.join("; ", backend.describe()));
     if (communicator.size() > 1) log.line("Processes: this is rank " + communicator.rank() + " of " + communicator.size() + "; " + communicator.describe());
     if (recipe.data().name() == DataRecipe.Source.FOLDER || recipe.data().name() == DataRecipe.Source.IMAGENET) {
-      log.line("JPEG: " + String.join("; ", JpegLibraries.findings()));
+      log.line("Photos: " + String.join("; ", Datasets.findings()));
     }
     if (devRun && leads) memory(recipe, backend, communicator.size(), log);
     Trainer trainer = new Trainer(recipe, backend, options, communicator, screen, log, () -> report(recipe, yaml, run, log));

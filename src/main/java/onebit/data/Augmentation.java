@@ -53,7 +53,7 @@ public sealed interface Augmentation {
       if (random.nextDouble() >= probability) return;
       Picture x = bench.image();
       int c = x.channels();
-      if (c == 3 && VectorResize.REFUSAL == null) {
+      if (c == 3 && LevelVectors.REFUSAL == null) {
         VectorFlip.apply(x, bench.spare(x.height(), x.width(), 3));
         bench.swap();
         return;

@@ -4,6 +4,7 @@ import java.io.FileNotFoundException;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 
 /** The data sets by name: mnist, fashion-mnist, cifar10, folder, generated, glyphs. */
@@ -78,6 +79,13 @@ public final class Datasets {
       throw new IllegalArgumentException("folder: images become square; height " + spec.height() + " and width " + spec.width() + " must be equal");
     }
     return spec.height();
+  }
+
+  /** What decodes and resizes photos on this machine, and what would be faster: a few sentences. */
+  public static List<String> findings() {
+    List<String> all = new ArrayList<>(JpegLibraries.findings());
+    all.add(LevelVectors.finding());
+    return all;
   }
 
   /** The error for a file that is not there, with the command that gets it. */

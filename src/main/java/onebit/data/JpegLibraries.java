@@ -12,7 +12,7 @@ import java.util.List;
  * <p>libturbojpeg decodes and encodes whole images of every kind; libjpeg decodes a box of an ordinary one, which is faster. Without the
  * first the JDK's decoder does the work, six times slower.
  */
-public final class JpegLibraries {
+final class JpegLibraries {
   private static final String FOLDER = System.getenv("ONEBIT_JPEG_LIB");
   private static final String INSTALL = "install it with: apt-get install libturbojpeg0 libjpeg62-turbo (Ubuntu: libturbojpeg)";
 
@@ -34,7 +34,7 @@ public final class JpegLibraries {
   }
 
   /** Which decoders are used, and what would be faster: one sentence per library. */
-  public static List<String> findings() {
+  static List<String> findings() {
     if (!TurboJpeg.available()) {
       return List.of("decoder of the JDK, about six times slower than libjpeg-turbo, because " + TurboJpeg.refusal() + "; " + INSTALL);
     }

@@ -33,7 +33,6 @@ public final class Loader implements AutoCloseable {
   private final Dataset dataset;
   private final Sampler sampler;
   private final LoaderWatch watch;
-  private final List<Augmentation> steps;
   private final ImageBatch[] ring;
   private final int pieces;
   /** What went wrong in each piece of each place of the ring. */
@@ -77,7 +76,6 @@ public final class Loader implements AutoCloseable {
     if (threads < 1) throw new IllegalArgumentException("Loader: threads " + threads + " must be >= 1");
     this.dataset = dataset;
     this.sampler = sampler;
-    this.steps = List.copyOf(steps);
     this.watch = watch;
     pieces = (sampler.localBatch() + PIECE - 1) / PIECE;
     ring = new ImageBatch[Math.max(LEAST_RING, 2 + (threads + pieces - 1) / pieces)];
@@ -92,7 +90,8 @@ public final class Loader implements AutoCloseable {
     nextToHand = sampler.batches();
     workers = new Thread[threads];
     for (int i = 0; i < threads; i++) {
-      workers[i] = Thread.ofPlatform().daemon().name("onebit-loader-" + i).start(this::work);
+      Augmenter augmenter = new Augmenter(steps, sampler.seed());
+      workers[i] = Thread.ofPlatform().daemon().name("onebit-loader-" + i).start(() -> work(augmenter));
     }
   }
 
@@ -207,8 +206,7 @@ public final class Loader implements AutoCloseable {
     if (interrupted) Thread.currentThread().interrupt();
   }
 
-  private void work() {
-    Augmenter augmenter = new Augmenter(steps, sampler.seed());
+  private void work(Augmenter augmenter) {
     while (true) {
       int batch;
       int piece;

@@ -8,7 +8,7 @@ package onebit.data;
  *
  * <pre>
  * Shapes   source H,W,C; destination P,Q,C
- * Twin     {@link VectorResize} does the same sums on 512-bit processors
+ * Twin     {@link VectorResize} does the same sums on vectors
  * Source   Pillow, src/libImaging/Resample.c (ImagingResample, BILINEAR, 8 bits per channel)
  * </pre>
  */
@@ -19,7 +19,7 @@ public final class Resize {
   private byte[] between = new byte[0];
 
   public Resize() {
-    this(VectorResize.REFUSAL == null);
+    this(LevelVectors.REFUSAL == null);
   }
 
   /** In plain Java if not on vectors. */

@@ -3,11 +3,11 @@ package onebit.data;
 import jdk.incubator.vector.ByteVector;
 import jdk.incubator.vector.VectorSpecies;
 
-/** RGB rows mirrored left to right, sixteen pixels at a time: one load, one permutation, one store. */
+/** RGB rows mirrored left to right, a vector of pixels at a time: one load, one permutation, one store. */
 final class VectorFlip {
-  private static final VectorSpecies<Byte> BYTES = ByteVector.SPECIES_512;
-  private static final int PIXELS = 16;
-  /** Byte b of the mirrored pixels is byte PICK[b] of the sixteen; the last quarter is overwritten by what follows. */
+  private static final VectorSpecies<Byte> BYTES = LevelVectors.Width.WINDOW;
+  private static final int PIXELS = BYTES.length() / 3;
+  /** Byte b of the mirrored pixels is byte PICK[b] of theirs; what a vector holds more is overwritten by what follows. */
   private static final byte[] PICK = new byte[BYTES.length()];
 
   static {

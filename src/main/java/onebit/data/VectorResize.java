@@ -6,32 +6,24 @@ import jdk.incubator.vector.VectorOperators;
 import jdk.incubator.vector.VectorSpecies;
 
 /**
- * The two passes of {@link Resize} on sixteen levels at a time: the same whole-number sums, so the same levels.
+ * The two passes of {@link Resize} on many levels at a time, {@link LevelVectors}: the same whole-number sums, so the same levels.
  *
- * <p>Along columns the levels of sixteen outputs lie close together in the source row: one load of 64 bytes and one permutation per tap bring
- * them into place. Where they lie further apart, the plain loop is used ({@link #takes}).
+ * <p>Along columns the levels of neighbouring outputs lie close together in the source row: one load of a whole vector and one permutation per
+ * tap bring them into place. Where they lie further apart, the plain loop is used ({@link #takes}).
  */
 final class VectorResize {
-  private static final VectorSpecies<Byte> BYTES = ByteVector.SPECIES_512, FEW = ByteVector.SPECIES_128;
-  private static final VectorSpecies<Integer> INTS = IntVector.SPECIES_512;
-  private static final int LANES = 16, WINDOW = 64, HALF = 1 << (ResizeTaps.PRECISION_BITS - 1);
-  /** Why the 512-bit passes are not used, or null. */
-  static final String REFUSAL = refusal();
+  private static final VectorSpecies<Byte> BYTES = LevelVectors.Width.WINDOW, FEW = LevelVectors.Width.FEW;
+  private static final VectorSpecies<Integer> INTS = LevelVectors.Width.INTS;
+  private static final int LANES = LevelVectors.Width.LANES, WINDOW = 4 * LANES, HALF = 1 << (ResizeTaps.PRECISION_BITS - 1);
 
-  /** Per block of sixteen outputs: where its window begins in the row; per block and tap: which bytes of the window, and their weights. */
+  /** Per block of outputs: where its window begins in the row; per block and tap: which bytes of the window, and their weights. */
   private int[] begins = new int[0];
   private byte[] picks = new byte[0];
   private int[] weights = new int[0];
   private int blocks;
   private int taps;
 
-  private static String refusal() {
-    if (Boolean.getBoolean("onebit.vector.off")) return "the system property onebit.vector.off is set";
-    if (ModuleLayer.boot().findModule("jdk.incubator.vector").isEmpty()) return "this Java runs without the module jdk.incubator.vector";
-    return ByteVector.SPECIES_PREFERRED.length() >= WINDOW ? null : "the processor has no 512-bit vectors";
-  }
-
-  /** Lays the filter of one axis out for {@link #columns}; false where some sixteen outputs look at more than 64 bytes for one tap. */
+  /** Lays the filter of one axis out for {@link #columns}; false where the outputs of some block look at more than a vector of bytes for one tap. */
   boolean takes(ResizeTaps columns, int channels) {
     int values = columns.size * channels;
     blocks = (values + LANES - 1) / LANES;

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
@@ -46,19 +47,18 @@ class ResizeTest {
   }
 
   @Test void theVectorTwinGivesTheLevelsOfThePlainOne() {
-    assumeTrue(VectorResize.REFUSAL == null, "needs 512-bit vectors: " + VectorResize.REFUSAL);
-    java.util.Random random = new java.util.Random(3);
-    Picture plain = new Picture(), fast = new Picture();
-    Resize one = new Resize(false), two = new Resize(true);
-    for (int i = 0; i < 300; i++) {
-      int h = 1 + random.nextInt(90), w = 1 + random.nextInt(i % 10 == 0 ? 900 : 90), channels = i % 3 == 0 ? 1 : 3;
-      Picture x = pattern(h, w, channels);
-      int top = random.nextInt(h), left = random.nextInt(w), outH = 1 + random.nextInt(70), outW = 1 + random.nextInt(70);
-      Box box = new Box(top, left, 1 + random.nextInt(h - top), 1 + random.nextInt(w - left));
-      one.apply(x, box, outH, outW, plain);
-      two.apply(x, box, outH, outW, fast);
-      assertTrue(Arrays.equals(plain.pixels(), 0, plain.bytes(), fast.pixels(), 0, plain.bytes()), h + "x" + w + "x" + channels + " " + box + " to " + outH + "x" + outW);
-    }
+    assumeTrue(LevelVectors.REFUSAL == null, "needs vectors: " + LevelVectors.REFUSAL);
+    VectorTwins.compare();
+  }
+
+  /** A processor with wider vectors works on 256 bits here as one with AVX2 does. */
+  @Test void theVectorTwinDoesSoOnAvx2() throws Exception {
+    assumeTrue(LevelVectors.REFUSAL == null, "needs vectors: " + LevelVectors.REFUSAL);
+    Process child = new ProcessBuilder(Path.of(System.getProperty("java.home"), "bin", "java").toString(), "--add-modules", "jdk.incubator.vector",
+        "-XX:UseAVX=2", "-cp", System.getProperty("java.class.path"), VectorTwins.class.getName()).redirectErrorStream(true).start();
+    String said = new String(child.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+    assertEquals(0, child.waitFor(), said);
+    assertTrue(said.contains("resizing on 256-bit vectors: equal"), said);
   }
 
   @Test void theSameSizeIsTheSamePicture() {
@@ -131,7 +131,7 @@ class ResizeTest {
     assertTrue(worst <= (turbo ? 1 : 4) && mean < 0.25, golden.getFileName() + ": worst " + worst + " levels, mean " + mean);
   }
 
-  private static Picture pattern(int h, int w, int c) {
+  static Picture pattern(int h, int w, int c) {
     Picture x = new Picture();
     x.resize(h, w, c);
     for (int i = 0, row = 0; row < h; row++) {
