@@ -17,7 +17,7 @@
 // Source     Ioffe and Szegedy 2015, arXiv 1502.03167
 // Rungs      1 sums, finish, apply as three launches, 2 neighbours in 16 bytes
 #ifndef ELEMENT
-#include "element.cuh"
+#include "norm.cuh"
 
 ONEBIT_KERNEL(256) batch_norm_inverse(float* inverse, const float* var, float epsilon, unsigned channels) {
   unsigned c = blockIdx.x * 256 + threadIdx.x;
@@ -29,10 +29,7 @@ ONEBIT_KERNEL(256) batch_norm_backward_finish(float* gradGamma, float* gradBeta,
   unsigned c = blockIdx.x * 256 + threadIdx.x;
   if (c >= channels) return;
   double g = channel_total(partial, splits, 2, 0, channels, c), gx = channel_total(partial, splits, 2, 1, channels, c);
-  gradBeta[c] = float(g);
-  gradGamma[c] = float(gx);
-  meanG[c] = float(g / rows);
-  meanGx[c] = float(gx / rows) * inverse[c];
+  norm_sums(gradGamma, gradBeta, meanG, meanGx, c, g, gx, rows, inverse);
 }
 
 #define ELEMENT_FILE "batch_norm.cu"
@@ -60,15 +57,10 @@ ONEBIT_KERNEL(256) ENTRY(batch_norm_finish)(float* mean, float* inverse, float* 
                                             float epsilon, int unbiased) {
   unsigned c = blockIdx.x * 256 + threadIdx.x;
   if (c >= channels) return;
-  double shift = channel_total(partial, splits, 2, 0, channels, c) / rows;
-  double var = channel_total(partial, splits, 2, 1, channels, c) / rows - shift * shift;
-  if (var < 0) var = 0;
-  float m = float(load(x + c) + shift);
-  mean[c] = m;
-  inverse[c] = float(1 / sqrt(var + epsilon));
-  double kept = unbiased && rows > 1 ? var * rows / (rows - 1) : var;
-  runningMean[c] += momentum * (m - runningMean[c]);
-  runningVar[c] += momentum * (float(kept) - runningVar[c]);
+  Moments of(channel_total(partial, splits, 2, 0, channels, c), channel_total(partial, splits, 2, 1, channels, c), load(x + c), rows, epsilon, unbiased);
+  mean[c] = of.mean;
+  inverse[c] = of.inverse;
+  move_running(runningMean, runningVar, c, of.mean, of.var, momentum);
 }
 
 ONEBIT_KERNEL(256) ENTRY(batch_norm_apply)(ELEMENT* y, const ELEMENT* x, const float* gamma, const float* beta, const float* mean,
@@ -77,14 +69,11 @@ ONEBIT_KERNEL(256) ENTRY(batch_norm_apply)(ELEMENT* y, const ELEMENT* x, const f
   for_each_vector<kWide<ELEMENT>>(n, whole, [=](unsigned i, auto width) {
     constexpr unsigned W = width.value;
     unsigned c = i % channels;
-    float v[W], m[W], scale[W], share[W], shift[W];
+    float v[W];
     load_vector(x + i, v);
-    load_vector(mean + c, m);
-    load_vector(gamma + c, scale);
-    load_vector(inverse + c, share);
-    load_vector(beta + c, shift);
+    NormOf<W> norm({gamma, beta, mean, inverse}, c);
 #pragma unroll
-    for (unsigned k = 0; k < W; k++) v[k] = (v[k] - m[k]) * (scale[k] * share[k]) + shift[k];
+    for (unsigned k = 0; k < W; k++) v[k] = norm.apply(v[k], k);
     store_vector(y + i, v);
   });
 }
@@ -102,7 +91,7 @@ ONEBIT_KERNEL(256) ENTRY(batch_norm_backward_sums)(double* partial, const ELEMEN
 #pragma unroll
     for (unsigned k = 0; k < W; k++) {
       each[0][k] = g[k];
-      each[1][k] = g[k] * ((v[k] - m[k]) * share[k]);
+      each[1][k] = g[k] * norm_hat(v[k], m[k], share[k]);
     }
   });
 }
@@ -123,7 +112,7 @@ ONEBIT_KERNEL(256) ENTRY(batch_norm_backward_apply)(ELEMENT* gradX, const ELEMEN
     load_vector(meanG + c, ofG);
     load_vector(meanGx + c, ofGx);
 #pragma unroll
-    for (unsigned k = 0; k < W; k++) v[k] = scale[k] * share[k] * (g[k] - ofG[k] - (v[k] - m[k]) * ofGx[k]);
+    for (unsigned k = 0; k < W; k++) v[k] = norm_back(g[k], ofG[k], ofGx[k], v[k], m[k], scale[k] * share[k]);
     store_vector(gradX + i, v);
   });
 }

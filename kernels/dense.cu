@@ -19,27 +19,8 @@
 // Source     Huang et al. 2017, DenseNet, arXiv 1608.06993; Bethge et al. 2019, arXiv 1906.08637
 // Rungs      1 values once in one buffer, norm and bits in one pass over them
 #ifndef ELEMENT
-#include "element.cuh"
+#include "norm.cuh"
 #include "slope.cuh"
-
-/** W neighbours, in one load where whole holds. */
-template <unsigned W, class T> __device__ __forceinline__ void load_run(const T* p, bool whole, float (&v)[W]) {
-  if (whole) {
-    load_vector(p, v);
-  } else {
-#pragma unroll
-    for (unsigned k = 0; k < W; k++) v[k] = load(p + k);
-  }
-}
-
-template <unsigned W, class T> __device__ __forceinline__ void store_run(T* p, bool whole, const float (&v)[W]) {
-  if (whole) {
-    store_vector(p, v);
-  } else {
-#pragma unroll
-    for (unsigned k = 0; k < W; k++) store(p + k, v[k]);
-  }
-}
 
 #define ELEMENT_FILE "dense.cu"
 #include "each_element.cuh"
@@ -47,13 +28,13 @@ template <unsigned W, class T> __device__ __forceinline__ void store_run(T* p, b
 
 ONEBIT_KERNEL(256) ENTRY(dense_append)(double* partial, ELEMENT* x, const ELEMENT* y, unsigned rows, unsigned channels, unsigned pitch, unsigned from) {
   __shared__ double tile[2 * kSumTile];
-  bool whole = (pitch | from) % kSumChannels == 0;
+  Live live{kAll.count, (pitch | from) % kSumChannels == 0};
   channel_sums<2>(partial, rows, channels, tile, [=](unsigned i, unsigned c, auto width, auto& each) {
     constexpr unsigned W = width.value;
     float v[W], first[W];
     load_vector(y + i, v);
     load_vector(y + c, first);
-    store_run(x + i / channels * pitch + from + c, whole, v);
+    store_live(x + i / channels * pitch + from + c, v, live);
 #pragma unroll
     for (unsigned k = 0; k < W; k++) {
       double d = double(v[k]) - double(first[k]);
@@ -67,12 +48,10 @@ ONEBIT_KERNEL(256) ENTRY(dense_moments)(float* mean, float* inverse, float* var,
                                         unsigned channels, unsigned from, float epsilon, int unbiased) {
   unsigned c = blockIdx.x * 256 + threadIdx.x;
   if (c >= channels) return;
-  double shift = channel_total(partial, splits, 2, 0, channels, c) / rows;
-  double spread = channel_total(partial, splits, 2, 1, channels, c) / rows - shift * shift;
-  if (spread < 0) spread = 0;
-  mean[from + c] = float(load(y + c) + shift);
-  inverse[from + c] = float(1 / sqrt(spread + epsilon));
-  var[from + c] = float(unbiased && rows > 1 ? spread * rows / (rows - 1) : spread);
+  Moments of(channel_total(partial, splits, 2, 0, channels, c), channel_total(partial, splits, 2, 1, channels, c), load(y + c), rows, epsilon, unbiased);
+  mean[from + c] = of.mean;
+  inverse[from + c] = of.inverse;
+  var[from + c] = of.var;
 }
 
 ONEBIT_KERNEL(256) ENTRY(dense_put)(ELEMENT* x, const ELEMENT* y, unsigned n, unsigned channels, unsigned pitch, unsigned from) {
@@ -97,10 +76,7 @@ ONEBIT_KERNEL(256) ENTRY(dense_sign)(unsigned* words, const ELEMENT* x, const fl
                                      const float* var, float* runningMean, float* runningVar, float momentum, unsigned rows, unsigned channels,
                                      unsigned pitch) {
   if (blockIdx.x == 0 && runningMean != nullptr) {
-    for (unsigned c = threadIdx.x; c < channels; c += 256) {
-      runningMean[c] += momentum * (mean[c] - runningMean[c]);
-      runningVar[c] += momentum * (var[c] - runningVar[c]);
-    }
+    for (unsigned c = threadIdx.x; c < channels; c += 256) move_running(runningMean, runningVar, c, mean[c], var[c], momentum);
   }
   unsigned perRow = (channels + 31) / 32, lanes = perRow * 4;
   if ((channels | pitch) % 8 == 0 && lanes <= 256 && aligned(x)) {
@@ -120,7 +96,7 @@ ONEBIT_KERNEL(256) ENTRY(dense_sign)(unsigned* words, const ELEMENT* x, const fl
         float v[8];
         load_vector(x + row * pitch + k, v);
 #pragma unroll
-        for (unsigned j = 0; j < 8; j++) packed |= unsigned((v[j] - m[j]) * factor[j] + shift[j] >= 0) << j;
+        for (unsigned j = 0; j < 8; j++) packed |= unsigned(norm_value(v[j], m[j], factor[j], shift[j]) >= 0) << j;
       }
       bytes[row * lanes + k / 8] = static_cast<unsigned char>(packed);
     }
@@ -130,7 +106,7 @@ ONEBIT_KERNEL(256) ENTRY(dense_sign)(unsigned* words, const ELEMENT* x, const fl
   for (unsigned word = (blockIdx.x * blockDim.x + threadIdx.x) / 32; word < rows * perRow; word += gridDim.x * blockDim.x / 32) {
     unsigned row = word / perRow, c = word % perRow * 32 + lane;
     bool inside = c < channels;
-    unsigned packed = __ballot_sync(kFullWarp, inside && (load(x + row * pitch + c) - mean[c]) * (gamma[c] * inverse[c]) + beta[c] >= 0);
+    unsigned packed = __ballot_sync(kFullWarp, inside && norm_value(load(x + row * pitch + c), mean[c], gamma[c] * inverse[c], beta[c]) >= 0);
     if (lane == 0) words[word] = packed;
   }
 }
@@ -139,21 +115,18 @@ ONEBIT_KERNEL(256) ENTRY(dense_sign_sums)(double* partial, const ELEMENT* gradQ,
                                           const float* inverse, int kind, float a, float b, unsigned rows, unsigned channels, unsigned pitch) {
   __shared__ double tile[2 * kSumTile];
   Slope f{kind, a, b};
-  bool whole = pitch % kSumChannels == 0;
+  Live live{kAll.count, pitch % kSumChannels == 0};
   channel_sums<2>(partial, rows, channels, tile, [=](unsigned i, unsigned c, auto width, auto& each) {
     constexpr unsigned W = width.value;
-    float v[W], g[W], m[W], scale[W], share[W], shift[W];
-    load_run(x + i / channels * pitch + c, whole, v);
+    float v[W], g[W];
+    load_live(x + i / channels * pitch + c, v, live);
     load_vector(gradQ + i, g);
-    load_vector(mean + c, m);
-    load_vector(gamma + c, scale);
-    load_vector(inverse + c, share);
-    load_vector(beta + c, shift);
+    NormOf<W> norm({gamma, beta, mean, inverse}, c);
 #pragma unroll
     for (unsigned k = 0; k < W; k++) {
-      float h = g[k] * f.slope((v[k] - m[k]) * (scale[k] * share[k]) + shift[k]);
+      float h = g[k] * f.slope(norm.apply(v[k], k));
       each[0][k] = h;
-      each[1][k] = h * ((v[k] - m[k]) * share[k]);
+      each[1][k] = h * norm.hat(v[k], k);
     }
   });
 }
@@ -166,21 +139,15 @@ ONEBIT_KERNEL(256) ENTRY(dense_sign_backward)(ELEMENT* gradX, const ELEMENT* gra
   for_each_vector<kWide<ELEMENT>>(n, whole, [=](unsigned i, auto width) {
     constexpr unsigned W = width.value;
     unsigned row = i / channels, c = i % channels;
-    float v[W], g[W], m[W], scale[W], share[W], shift[W], ofH[W], ofHx[W], sum[W];
+    float v[W], g[W], ofH[W], ofHx[W], sum[W];
     load_vector(x + row * pitch + c, v);
     load_vector(gradQ + i, g);
     load_vector(gradX + row * gradPitch + c, sum);
-    load_vector(mean + c, m);
-    load_vector(gamma + c, scale);
-    load_vector(inverse + c, share);
-    load_vector(beta + c, shift);
     load_vector(meanH + c, ofH);
     load_vector(meanHx + c, ofHx);
+    NormOf<W> norm({gamma, beta, mean, inverse}, c);
 #pragma unroll
-    for (unsigned k = 0; k < W; k++) {
-      float h = g[k] * f.slope((v[k] - m[k]) * (scale[k] * share[k]) + shift[k]);
-      sum[k] += scale[k] * share[k] * (h - ofH[k] - (v[k] - m[k]) * ofHx[k]);
-    }
+    for (unsigned k = 0; k < W; k++) sum[k] = __fadd_rn(sum[k], norm.back(g[k] * f.slope(norm.apply(v[k], k)), ofH[k], ofHx[k], v[k], k));
     store_vector(gradX + row * gradPitch + c, sum);
   });
 }

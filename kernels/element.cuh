@@ -2,6 +2,7 @@
 //
 //   load(p), store(p, v)                     one element; storing rounds to the nearest bfloat16, ties to even, NaN to NaN
 //   load_vector(p, v), store_vector(p, v)    1, 2, 4 or 8 neighbours, at an address that is a multiple of theirs (or of 16 bytes)
+//   load_live, store_live                    those of the neighbours that there are, at once where they may be
 //   unpack_vector(raw, at, v, type)          the same, 4 or 8, out of 16-byte words that were read before
 //   for_each_vector<W>(n, whole, f)          f(i, width): W elements at a time where whole holds, the rest one by one
 //
@@ -109,6 +110,35 @@ template <unsigned N> __device__ __forceinline__ void store_vector(__nv_bfloat16
     *reinterpret_cast<uint2*>(p) = make_uint2(pack_pair(v[0], v[1]), pack_pair(v[2], v[3]));
   } else {
     *reinterpret_cast<uint4*>(p) = make_uint4(pack_pair(v[0], v[1]), pack_pair(v[2], v[3]), pack_pair(v[4], v[5]), pack_pair(v[6], v[7]));
+  }
+}
+
+/** How many of W neighbours there are, and whether they may be read and written at once. */
+struct Live {
+  unsigned count;
+  bool together;
+
+  /** The same for those behind the first n. */
+  __device__ __forceinline__ Live behind(unsigned n) const { return {count > n ? count - n : 0u, together}; }
+};
+constexpr Live kAll{~0u, true};
+
+/** The neighbours that there are; 0 for the others. */
+template <unsigned W, class T> __device__ __forceinline__ void load_live(const T* p, float (&v)[W], Live live) {
+  if (live.together) {
+    load_vector(p, v);
+  } else {
+#pragma unroll
+    for (unsigned k = 0; k < W; k++) v[k] = k < live.count ? load(p + k) : 0.0f;
+  }
+}
+
+template <unsigned W, class T> __device__ __forceinline__ void store_live(T* p, const float (&v)[W], Live live) {
+  if (live.together) {
+    store_vector(p, v);
+  } else {
+#pragma unroll
+    for (unsigned k = 0; k < W; k++) if (k < live.count) store(p + k, v[k]);
   }
 }
 

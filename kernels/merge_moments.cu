@@ -13,7 +13,7 @@
 // Tests      native-tests/merge_moments_test.cpp, src/test/java/onebit/ops/MergeMomentsTest.java
 // Source     Chan, Golub and LeVeque 1979, Updating Formulae for Computing Sample Variances
 // Rungs      1 a thread per channel
-#include "common.cuh"
+#include "norm.cuh"
 
 __device__ double total_rows(const float* moments, unsigned ranks, unsigned width) {
   double rows = 0;
@@ -37,8 +37,7 @@ ONEBIT_KERNEL(256) merge_moments(float* mean, float* var, float* inverse, float*
   var[c] = float(v);
   inverse[c] = float(1 / sqrt(v + epsilon));
   double kept = unbiased && rows > 1 ? v * rows / (rows - 1) : v;
-  runningMean[c] += momentum * (float(m) - runningMean[c]);
-  runningVar[c] += momentum * (float(kept) - runningVar[c]);
+  move_running(runningMean, runningVar, c, float(m), float(kept), momentum);
 }
 
 ONEBIT_KERNEL(256) merge_sums(float* scale, float* shift, const float* own, const float* all, const float* moments, const float* gamma,

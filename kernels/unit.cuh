@@ -7,7 +7,7 @@
 // Exactness  the operations of the simple kernels in their order: on float32, value for value equal to them
 // Twin       src/main/java/onebit/ops/cpu/CpuFusedOps.java
 #pragma once
-#include "element.cuh"
+#include "norm.cuh"
 #include "slope.cuh"
 
 #define FIELD(type, name) alignas(8) type name
@@ -17,35 +17,6 @@ template <class E> __device__ __forceinline__ float rounded(float v) {
   E kept;
   store(&kept, v);
   return load(&kept);
-}
-
-/** How many of W neighbours there are, and whether they may be read and written at once. */
-struct Live {
-  unsigned count;
-  bool together;
-
-  /** The same for those behind the first n. */
-  __device__ __forceinline__ Live behind(unsigned n) const { return {count > n ? count - n : 0u, together}; }
-};
-constexpr Live kAll{~0u, true};
-
-/** The neighbours that there are; 0 for the others. */
-template <unsigned W, class T> __device__ __forceinline__ void load_live(const T* p, float (&v)[W], Live live) {
-  if (live.together) {
-    load_vector(p, v);
-  } else {
-#pragma unroll
-    for (unsigned k = 0; k < W; k++) v[k] = k < live.count ? load(p + k) : 0.0f;
-  }
-}
-
-template <unsigned W, class T> __device__ __forceinline__ void store_live(T* p, const float (&v)[W], Live live) {
-  if (live.together) {
-    store_vector(p, v);
-  } else {
-#pragma unroll
-    for (unsigned k = 0; k < W; k++) if (k < live.count) store(p + k, v[k]);
-  }
 }
 
 /**
@@ -76,24 +47,6 @@ template <class E, unsigned W, bool EARLY = true> struct Ahead {
     }
     load_live(from + at, v, live);
   }
-};
-
-struct Norm {
-  const float *gamma, *beta, *mean, *inverse;
-};
-
-/** The batch norm of W channels from c on, in registers. */
-template <unsigned W> struct NormOf {
-  float mean[W], inverse[W], scale[W], shift[W];
-
-  __device__ __forceinline__ NormOf(const Norm& norm, unsigned c, Live live = kAll) {
-    load_live(norm.mean + c, mean, live);
-    load_live(norm.inverse + c, inverse, live);
-    load_live(norm.gamma + c, scale, live);
-    load_live(norm.beta + c, shift, live);
-  }
-
-  __device__ __forceinline__ float apply(float y, unsigned k) const { return (y - mean[k]) * (scale[k] * inverse[k]) + shift[k]; }
 };
 
 /** kind 0 none, 1 x itself, 2 means of window x window pixels in the middle channels, 0 around them. */
@@ -230,10 +183,7 @@ struct UnitSums {
 
   /** From the sums over channel c of gradT, gradT xhat, and of the two slopes. */
   __device__ __forceinline__ void finish(unsigned c, const double (&total)[4], unsigned rows, const Norm& norm) const {
-    gradBeta[c] = float(total[0]);
-    gradGamma[c] = float(total[1]);
-    meanG[c] = float(total[0] / rows);
-    meanGx[c] = float(total[1] / rows) * norm.inverse[c];
+    norm_sums(gradGamma, gradBeta, meanG, meanGx, c, total[0], total[1], rows, norm.inverse);
     if (!gradPositive) return;
     gradPositive[c] = float(total[2]);
     gradNegative[c] = float(total[3]);

@@ -49,26 +49,25 @@ __device__ __forceinline__ void finish_tiles(Sum sum, double* partial, unsigned*
 }
 
 template <class E> struct UnitStatistics {
-  double* partial;
+  double* partial;   // null where y alone is wanted
   unsigned* counters;
-  E* y;
-  float *mean, *inverse, *runningMean, *runningVar;
+  E* y;              // its rows lie pitch values apart
+  const E* added;    // what is added to a product before its statistics are taken
+  float *mean, *inverse, *runningMean, *runningVar;   // without runningMean, runningVar takes what it would move to
   FIELD(float, momentum);
   FIELD(float, epsilon);
   FIELD(int, unbiased);
   FIELD(unsigned, rows);
   FIELD(unsigned, channels);
+  FIELD(unsigned, pitch);
 
   /** From the sums of y - from and of its square over channel c. */
   __device__ __forceinline__ void finish(unsigned c, const double (&total)[2], float from) const {
-    double shift = total[0] / rows, var = total[1] / rows - shift * shift;
-    if (var < 0) var = 0;
-    float m = float(from + shift);
-    mean[c] = m;
-    inverse[c] = float(1 / sqrt(var + epsilon));
-    double kept = unbiased && rows > 1 ? var * rows / (rows - 1) : var;
-    runningMean[c] += momentum * (m - runningMean[c]);
-    runningVar[c] += momentum * (float(kept) - runningVar[c]);
+    Moments of(total[0], total[1], from, rows, epsilon, unbiased);
+    mean[c] = of.mean;
+    inverse[c] = of.inverse;
+    if (runningMean) move_running(runningMean, runningVar, c, of.mean, of.var, momentum);
+    else runningVar[c] = of.var;
   }
 };
 
@@ -340,7 +339,7 @@ template <class E> struct UnitBackward {
         g4[k] = rounded<E>(f.back(g4[k], t[k], k));
         if (KNOWN != kAnything) back[from + k] = g4[k];
         sums.of[0][from + k] += g4[k];
-        sums.of[1][from + k] += g4[k] * ((y[from + k] - norm.mean[k]) * norm.inverse[k]);
+        sums.of[1][from + k] += g4[k] * norm.hat(y[from + k], k);
       }
       if constexpr (KNOWN == kAnything) store_live(gradT + row * channels + c + from, g4, some);
     }
@@ -371,7 +370,7 @@ template <class E> struct UnitBackwardApply {
     load_live(meanGx + c, ofGx, live);
     NormOf<W> of(norm, c, live);
 #pragma unroll
-    for (unsigned k = 0; k < W; k++) g[k] = of.scale[k] * of.inverse[k] * (g[k] - ofG[k] - (y[k] - of.mean[k]) * ofGx[k]);
+    for (unsigned k = 0; k < W; k++) g[k] = of.back(g[k], ofG[k], ofGx[k], y[k], k);
     store_live(gradY + i, g, live);
   }
 };

@@ -189,7 +189,7 @@ ONEBIT_KERNEL(256, 2) ENTRY(unit_pool_backward)(const UnitPoolBackward<ELEMENT> 
         each[3][k] = g[k] * (t < 0 ? t : 0.0f);
         g[k] = rounded<ELEMENT>(f.back(g[k], t, k));
         each[0][k] = g[k];
-        each[1][k] = g[k] * ((y[k] - norm.mean[k]) * norm.inverse[k]);
+        each[1][k] = g[k] * norm.hat(y[k], k);
       }
     });
   });
@@ -212,7 +212,7 @@ ONEBIT_KERNEL(256, 3) ENTRY(unit_pool_backward_apply)(const UnitPoolBackward<ELE
 #pragma unroll
       for (unsigned k = 0; k < W; k++) {
         float t = norm.apply(y[k], k), back = rounded<ELEMENT>(f.back(g[k], t, k));
-        g[k] = norm.scale[k] * norm.inverse[k] * (back - ofG[k] - (y[k] - norm.mean[k]) * ofGx[k]);
+        g[k] = norm.back(back, ofG[k], ofGx[k], y[k], k);
       }
       store_vector(a.gradY + i, g);
     });

@@ -1,20 +1,21 @@
 // unit_product.cu -- the passes of a unit over the binary convolution's result y as its tiles come up, so that y need not be stored or read
 //
-//   unit_product_statistics  mean and inverse deviation of y per channel, running statistics moved by momentum; y itself where there is room for it
+//   unit_product_statistics  mean and inverse deviation of y per channel, running statistics moved by momentum; y itself where there is room for it,
+//                            as rows of their own or as channels of wider ones. Where a shortcut is given, y is the sum with it
 //   unit_product_forward     z = f(batch norm(y) + shortcut(x)) and the next layer's bits of z
 //   unit_product_backward    gradT and the sums of unit_backward.cu
 //   unit_product_apply       gradY as unit_backward_apply
 //   each ends in nothing (mma.sync AND), _xor (sm_75) or _popc (elsewhere)
 //
-// Shapes     as unit_forward.cu, unit_backward.cu, xnor_conv2d.cu; partial [splits][2 or 4][C] double
+// Shapes     as unit_forward.cu, unit_backward.cu, xnor_conv2d.cu; partial [splits][2 or 4][C] double; y of _statistics rows of `pitch` values
 //            y, z, x and gradients are float, or bfloat16 in the entries named _bf16; the rest is float
 // Encoding   a byte of bits is written by the thread that has its 8 channels; what is left of a row's last word is 0
 // Launch     block 128, grid (splits, ceil(C / 64)): any number of splits where sums are taken, else ceil(N P Q / 128); dynamic shared memory of CudaBitOps.room
-// Limits     as xnor_conv2d.cu; N * P * Q * C < 2^31; counters hold 0 before and after
-// Exactness  y is rounded to its element before it is used, and sums run in the order of unit_backward.cu: the same bits as from a stored y.
+// Limits     as xnor_conv2d.cu; N * P * Q * C < 2^31, with pitch for C too; counters hold 0 before and after
+// Exactness  y is rounded to its element before it is used, a sum with a shortcut once more, and sums run in the order of unit_backward.cu: the same bits as from a stored y.
 //            Statistics: double sums of y and y y, an error of var below 2^-45 (var + mean mean); mean and deviation are rounded from them once
-// Twin       src/main/java/onebit/ops/cpu/CpuFusedOps.java, forwardOf, backward
-// Tests      native-tests/unit_product_test.cpp, src/test/java/onebit/ops/FusedProductTest.java
+// Twin       src/main/java/onebit/ops/cpu/CpuFusedOps.java, forwardOf, backward; src/main/java/onebit/ops/cpu/CpuDenseOps.java, appendOf
+// Tests      native-tests/unit_product_test.cpp, src/test/java/onebit/ops/FusedProductTest.java, src/test/java/onebit/ops/DenseOpsTest.java
 // Source     Ioffe and Szegedy 2015, arXiv 1502.03167; anchors/performance.md sections 0 and 7: y recomputed instead of stored
 // Rungs      1 convolution, then a pass over y, 2 the pass in the convolution's tiles
 #ifndef ELEMENT
@@ -69,18 +70,30 @@ template <class A> struct Over {
 
 template <class PRODUCT, class E> __device__ __forceinline__ void product_statistics(const Over<UnitStatistics<E>>& a, unsigned* room) {
   if constexpr (xnor_has<PRODUCT>()) {
+    const UnitStatistics<E>& pass = a.pass;
     double sum[2][8] = {};
+    bool whole = pass.pitch % 8 == 0 && aligned(pass.y);
     a.product.template tiles<PRODUCT, E>(room, [&](const float(&y)[8], unsigned row, unsigned c, Live live) {
+      float v[8];
+#pragma unroll
+      for (unsigned k = 0; k < 8; k++) v[k] = y[k];
+      if (pass.added) {
+        float x[8];
+        load_live(pass.added + row * pass.channels + c, x, live);
+#pragma unroll
+        for (unsigned k = 0; k < 8; k++) v[k] = rounded<E>(__fadd_rn(y[k], x[k]));
+      }
 #pragma unroll
       for (unsigned k = 0; k < 8; k++) {
         if (k >= live.count) break;
-        sum[0][k] += double(y[k]);
-        sum[1][k] += double(y[k]) * double(y[k]);
+        sum[0][k] += double(v[k]);
+        sum[1][k] += double(v[k]) * double(v[k]);
       }
-      if (a.pass.y) store_live(a.pass.y + row * a.pass.channels + c, y, live);
+      if (pass.y) store_live(pass.y + row * pass.pitch + c, v, {live.count, live.together && whole});
     });
-    finish_tiles<2>([&](unsigned v, unsigned k) { return sum[v][k]; }, a.pass.partial, a.pass.counters, a.pass.channels, reinterpret_cast<double*>(room),
-                    [&](unsigned c, const double(&total)[2]) { a.pass.finish(c, total, 0.0f); });
+    if (!pass.partial) return;
+    finish_tiles<2>([&](unsigned v, unsigned k) { return sum[v][k]; }, pass.partial, pass.counters, pass.channels, reinterpret_cast<double*>(room),
+                    [&](unsigned c, const double(&total)[2]) { pass.finish(c, total, 0.0f); });
   }
 }
 

@@ -12,6 +12,38 @@ struct Entries {
   std::string statistics, forward, backward, apply;
 };
 
+/** The same sums over y + x, which lies among the channels of wider rows; the variance instead of running statistics, then no sums at all. */
+template <class E, class Ends>
+void widened(const std::string& what, const Entries& of, const Launch& tiled, const Launch& sums, Ends ends, const Array<E>& x, const std::vector<float>& storedY, unsigned channels,
+             const Array<unsigned>& counters) {
+  const unsigned rows = unsigned(storedY.size()) / channels;
+  std::vector<float> shortcut = values(x.read());
+  for (unsigned from : {8u, 3u}) {
+    const unsigned pitch = channels + 2 * from;
+    std::vector<float> wanted(rows * pitch, 5);
+    std::vector<double> wantMean(channels), wantInverse(channels), wantVar(channels);
+    for (unsigned c = 0; c < channels; c++) {
+      for (unsigned r = 0; r < rows; r++) wantMean[c] += double(wanted[r * pitch + from + c] = rounded<E>({storedY[r * channels + c] + shortcut[r * channels + c]})[0]) / rows;
+      for (unsigned r = 0; r < rows; r++) wantVar[c] += std::pow(wanted[r * pitch + from + c] - wantMean[c], 2) / rows;
+      wantInverse[c] = 1 / std::sqrt(wantVar[c] + 1e-5);
+    }
+    Array<double> partial(sums.gridX * 2 * channels);
+    Array<float> mean(channels), inverse(channels), var(channels);
+    for (bool asked : {true, false}) {
+      Array<E> wide(elements<E>(std::vector<float>(rows * pitch, 5)));
+      Fields fields = Fields();
+      if (asked) fields(partial);
+      else fields.none();
+      fields(counters)(wide.address + from * sizeof(E))(x)(mean)(inverse).none()(var)(0.0f)(1e-5f)(0)(rows)(channels)(pitch);
+      run(of.statistics, asked ? sums : tiled, ends(fields));
+      expect_equal(what + "sum from channel " + std::to_string(from), values(wide.read()), wanted);
+    }
+    expect_near(what + "mean of the sum", mean.read(), wantMean, 1e-6);
+    expect_near(what + "inverse of the sum", inverse.read(), wantInverse, 1e-5);
+    expect_near(what + "var of the sum", var.read(), wantVar, 1e-5);
+  }
+}
+
 template <class E> void passes(const BitProduct& product, const Entries& of) {
   if (!product.native()) return;
   for (const Case& g : kCases) {
@@ -38,7 +70,7 @@ template <class E> void passes(const BitProduct& product, const Entries& of) {
     auto unit = [&](Fields& f) -> Fields& { return f(gamma)(beta)(mean)(inverse)(x)(1)(p)(q)(channels)(1)(1)(pos)(neg)(1); };
     std::string what = of.statistics + " of " + std::to_string(g.c) + " and " + std::to_string(g.o) + " channels: ";
 
-    Fields statistics = Fields()(partial)(counters)(y)(mean)(inverse)(rm)(rv)(0.1f)(1e-5f)(1)(rows)(channels);
+    Fields statistics = Fields()(partial)(counters)(y).none()(mean)(inverse)(rm)(rv)(0.1f)(1e-5f)(1)(rows)(channels)(channels);
     run(of.statistics, sums, ends(statistics));
     std::vector<float> storedY = values(y.read());
     std::vector<double> wanted(size), wantMean(channels), wantInverse(channels);
@@ -63,6 +95,7 @@ template <class E> void passes(const BitProduct& product, const Entries& of) {
     expect_near(what + "y", storedY, wanted, sizeof(E) == 4 ? 1e-5 : 4e-3);
     expect_near(what + "mean", mean.read(), wantMean, 1e-6);
     expect_near(what + "inverse", inverse.read(), wantInverse, 1e-5);
+    widened<E>(what, of, tiled, sums, ends, x, storedY, channels, counters);
 
     struct Results {
       Array<unsigned> bits;

@@ -21,7 +21,7 @@ import onebit.tensor.Tensor;
  * <pre>
  * Shapes  x N,H,W,C; buffer N,H,W,C + G a convolution
  * Keeps   the buffer, which is the result, and the bits of each convolution
- * Cost    a convolution: beside its own and its filters' launches three forward, four backward
+ * Cost    a convolution: its filters, itself with the moments of what it adds and the signs forward; four backward beside its own
  * </pre>
  */
 public final class DenseBlock implements Layer {
@@ -34,6 +34,7 @@ public final class DenseBlock implements Layer {
   private int channels;
   private Tensor buffer;
   private Tensor added;
+  private int growth;
   private Moments moments;
   private Tensor gradBuffer;
   private Tensor gradAdded;
@@ -74,13 +75,14 @@ public final class DenseBlock implements Layer {
     Shape out = body.build(context.withheld(true), input);
     backend.owner("values of dense blocks");
     buffer = context.activations(out);
-    Shape growth = parts.getLast().convolution().outputShape();
+    Shape piece = parts.getLast().convolution().outputShape();
+    growth = piece.channels();
     backend.owner("results of binary convolutions");
-    added = context.activations(growth);
+    added = parts.stream().allMatch(part -> part.convolution().multipliesBits()) ? null : context.activations(piece);
     backend.owner("gradients of dense blocks");
     Shape last = parts.getLast().convolution().inputShape();
     gradBuffer = context.activations(last);
-    gradAdded = context.activations(growth);
+    gradAdded = context.activations(piece);
     Tensor room = context.activations(last);
     gradQ = new Tensor[parts.size()];
     for (int i = 0; i < gradQ.length; i++) gradQ[i] = new Tensor(parts.get(i).convolution().inputShape(), room.type(), room.memory());
@@ -95,7 +97,7 @@ public final class DenseBlock implements Layer {
 
   /** Channels that are there before a convolution. */
   private int before(int part) {
-    return channels + part * added.shape().channels();
+    return channels + part * growth;
   }
 
   private Norm norm(int part, boolean training) {
@@ -105,24 +107,33 @@ public final class DenseBlock implements Layer {
 
   @Override
   public Tensor forward(Tensor input, boolean training) {
-    int n = input.shape().d0(), growth = added.shape().channels();
-    Tensor x = buffer.first(n), y = added.first(n);
+    int n = input.shape().d0();
+    Tensor x = buffer.first(n);
     if (together != null) together.forward();
     backend.dense().append(Channels.first(channels, x), input, training ? moments : null);
     for (int i = 0; i < parts.size(); i++) {
       BinaryConv2d convolution = parts.get(i).convolution();
       backend.dense().normSign(convolution.bits(n), Channels.first(before(i), x), norm(i, training), training ? moments.var() : null,
           training ? parts.get(i).norm().running() : null);
-      convolution.convolve(y);
-      boolean asked = training && i + 1 < parts.size();
-      backend.dense().append(new Channels(x, before(i), growth), y, asked ? moments : null);
+      add(convolution, new Channels(x, before(i), growth), training && i + 1 < parts.size() ? moments : null);
     }
     return x;
   }
 
+  /** These channels = the convolution of its bits, with their moments as its tiles come up. */
+  private void add(BinaryConv2d convolution, Channels to, Moments wanted) {
+    int n = to.of().shape().d0();
+    if (convolution.multipliesBits()) {
+      backend.dense().appendOf(to, convolution.product(n), wanted);
+    } else {
+      convolution.convolve(added.first(n));
+      backend.dense().append(to, added.first(n), wanted);
+    }
+  }
+
   @Override
   public Tensor backward(Tensor gradOut) {
-    int n = gradOut.shape().d0(), growth = added.shape().channels(), last = parts.size() - 1;
+    int n = gradOut.shape().d0(), last = parts.size() - 1;
     Tensor x = buffer.first(n), sums = gradBuffer.first(n), gradY = gradAdded.first(n), gradInput = gradX.first(n);
     backend.dense().take(sums, Channels.first(before(last), gradOut));
     for (int i = last; i >= 0; i--) {

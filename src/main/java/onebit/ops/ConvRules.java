@@ -48,12 +48,17 @@ public final class ConvRules {
   }
 
   public static void requireXnorConv2d(Tensor y, BitTensor x, BitTensor w, BinarySet xSet, BinarySet wSet, ConvGeometry g) {
+    requireXnorOperands(x, w, xSet, wSet, g);
+    if (y.size() != values(g.n(), g.p(), g.q(), g.o())) requireSize("xnorConv2d", "y", y, g.y());
+  }
+
+  /** The same of a product whose result is stored elsewhere. */
+  static void requireXnorOperands(BitTensor x, BitTensor w, BinarySet xSet, BinarySet wSet, ConvGeometry g) {
     requireOneGroup("xnorConv2d", g);
     requireBits("xnorConv2d", "x", x, (long) g.n() * g.h() * g.w(), g.c());
     requireBits("xnorConv2d", "w", w, g.o(), g.taps());
     if (xSet.count() != 1) throw new IllegalArgumentException("xnorConv2d: xSet has " + xSet.count() + " sets; 1 wanted");
     requireSet("xnorConv2d", "wSet", wSet, g.o());
-    if (y.size() != values(g.n(), g.p(), g.q(), g.o())) requireSize("xnorConv2d", "y", y, g.y());
   }
 
   /** @throws IllegalArgumentException unless all fit the geometry, and values has room for x where gradY is FLOAT32 and is null elsewhere */

@@ -2,6 +2,7 @@ package onebit.ops;
 
 import onebit.binarize.Binarizer;
 import onebit.ops.FusedOps.Norm;
+import onebit.ops.FusedOps.Product;
 import onebit.ops.FusedOps.Running;
 import onebit.tensor.BitTensor;
 import onebit.tensor.Tensor;
@@ -32,6 +33,9 @@ public interface DenseOps {
 
   /** These channels = y, and their moments; moments is null where nobody asks for them. */
   void append(Channels to, Tensor y, Moments moments);
+
+  /** These channels = the product, and their moments; moments is null where nobody asks for them. */
+  void appendOf(Channels to, Product product, Moments moments);
 
   /** y = these channels. */
   void take(Tensor y, Channels from);

@@ -3,6 +3,7 @@ package onebit.ops;
 import onebit.ops.DenseOps.Channels;
 import onebit.ops.DenseOps.Moments;
 import onebit.ops.FusedOps.Norm;
+import onebit.ops.FusedOps.Product;
 import onebit.ops.FusedOps.Running;
 import onebit.tensor.BitTensor;
 import onebit.tensor.Tensor;
@@ -30,6 +31,20 @@ public final class DenseRules {
 
   public static void requireAppend(String op, Channels to, Tensor y, Moments moments) {
     requirePiece(op, to, y);
+    requireMoments(op, to, moments);
+  }
+
+  public static void requireAppendOf(String op, Channels to, Product product, Moments moments) {
+    requireInside(op, to);
+    ConvGeometry g = product.g();
+    if (g.o() != to.count() || g.n() * g.p() * g.q() != to.rows()) {
+      throw new IllegalArgumentException(op + ": a product " + g.y() + " for " + to.count() + " channels of " + to.of().shape() + "; they must be equal");
+    }
+    ConvRules.requireXnorOperands(product.x(), product.w(), product.xSet(), product.wSet(), g);
+    requireMoments(op, to, moments);
+  }
+
+  private static void requireMoments(String op, Channels to, Moments moments) {
     if (moments == null) return;
     Shapes.requirePerChannel(op, "mean", moments.mean(), to.of());
     Shapes.requirePerChannel(op, "inverse", moments.inverse(), to.of());

@@ -40,7 +40,8 @@ class StepCountersTest {
   @ParameterizedTest
   @CsvSource({"adabin-resnet18-imagenet, FP32, fast, 170", "adabin-resnet18-imagenet, FP32, compact, 170", "adabin-resnet18-imagenet, BF16, fast, 170",
       "adabin-resnet18-imagenet, BF16, compact, 170", "biper-resnet20-cifar10-stage1, BF16, fast, 193", "rbnn-resnet20-cifar10, BF16, fast, 209",
-      "bmxnet-resnete18-cifar10, BF16, fast, 164", "bmxnet-densenet21-cifar10, BF16, fast, 150"})
+      "bmxnet-resnete18-cifar10, BF16, fast, 164", "bmxnet-densenet21-cifar10, BF16, fast, 138",
+      "bmxnet-binarydensenet28-imagenet, FP32, fast, 264", "bmxnet-binarydensenet28-imagenet, BF16, fast, 274"})
   void aFusedStepHasFewLaunches(String name, Precision precision, String memory, int most) {
     String refusal = EmulatedDriver.refusal();
     assumeTrue(refusal == null, refusal);
@@ -59,9 +60,10 @@ class StepCountersTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"fast, 3.0e9, 46.5e9", "compact, 2.6e9, 47e9"})
+  @CsvSource({"fast, 3.0e9, 44.9e9", "compact, 2.6e9, 45.4e9"})
   void aDenseNetworkOfBatch256KeepsEachValueOnce(String memory, double bytes, double traffic) {
     MemoryPlan plan = MemoryPlan.of(Workplace.RECIPES.load("bmxnet-binarydensenet28-imagenet", List.of("train.memory=" + memory)), 256, ElementType.BFLOAT16);
+    System.out.println("bmxnet-binarydensenet28-imagenet, batch 256 at 224 in BF16: " + memory + " " + plan.bytes() / 1000000 + " MB, " + plan.trafficBytes() / 10000000 / 100.0 + " GB of traffic");
     assertTrue(plan.bytes() <= bytes, plan.bytes() + " bytes");
     assertTrue(plan.trafficBytes() <= traffic, plan.trafficBytes() + " bytes of traffic");
   }

@@ -1,12 +1,15 @@
 package onebit.ops;
 
 import static onebit.ops.Fresh.assertRefused;
+import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import onebit.binarize.Binarizer;
 import onebit.ops.DenseOps.Channels;
 import onebit.ops.DenseOps.Moments;
 import onebit.ops.FusedOps.Norm;
+import onebit.ops.FusedOps.Product;
 import onebit.ops.FusedOps.Running;
+import onebit.tensor.BinarySet;
 import onebit.tensor.BitTensor;
 import onebit.tensor.Shape;
 import onebit.tensor.Tensor;
@@ -88,6 +91,59 @@ class DenseOpsTest {
     }
   }
 
+  /** Filters on both sides of a word, several tiles of rows, a stride; channels before and behind that are multiples of a vector or are not. */
+  @OnEveryPrecision
+  void aProductLiesAmongItsChannelsWithTheirMoments(Backend backend) {
+    ConvGeometry[] products = {new ConvGeometry(2, 5, 4, 33, 33, 3, 3, 1, 1, 1, 1), new ConvGeometry(3, 1, 1, 20, 8, 3, 3, 1, 1, 1, 1),
+        new ConvGeometry(3, 9, 9, 32, 70, 3, 3, 1, 1, 1, 1), new ConvGeometry(5, 9, 8, 64, 64, 3, 3, 2, 1, 1, 1), new ConvGeometry(2, 12, 12, 16, 16, 3, 3, 1, 2, 2, 1)};
+    for (ConvGeometry g : products) {
+      for (int[] k : new int[][] {{64, 8}, {5, 3}, {0, 0}}) {
+        Fresh fresh = new Fresh(backend, g.c() + k[0]);
+        int rows = g.y().size() / g.o(), width = k[0] + g.o() + k[1];
+        boolean unbiased = k[0] == 5;
+        BitTensor xBits = backend.createBits(g.n() * g.h() * g.w(), g.c()), w = backend.createBits(g.o(), g.taps());
+        backend.bits().pack(xBits, fresh.tensor(g.x(), fresh.normal(g.x().size())), 0);
+        backend.bits().pack(w, fresh.tensor(g.filters(), fresh.normal(g.filters().size())), 0);
+        BinarySet xSet = new BinarySet(fresh.vector(0.3f), fresh.vector(0.7f)), wSet = new BinarySet(fresh.vector(fresh.normal(g.o())), fresh.vector(fresh.uniform(g.o(), 0.5, 2)));
+        Product product = new Product(xBits, w, xSet, wSet, g, Padding.MINUS_ONE, 0.25f);
+        Tensor stored = fresh.garbage(g.y());
+        backend.bits().xnorConv2d(stored, xBits, w, xSet, wSet, g, Padding.MINUS_ONE, 0.25f);
+        float[] y = backend.read(stored), want = new float[rows * width];
+        double[] mean = filled(width), var = filled(width), inverse = filled(width);
+        java.util.Arrays.fill(want, Fresh.GARBAGE);
+        for (int c = 0; c < g.o(); c++) {
+          double sum = 0, squares = 0;
+          for (int row = 0; row < rows; row++) sum += want[row * width + k[0] + c] = y[row * g.o() + c];
+          for (int row = 0; row < rows; row++) squares += Math.pow(y[row * g.o() + c] - sum / rows, 2);
+          mean[k[0] + c] = sum / rows;
+          inverse[k[0] + c] = 1 / Math.sqrt(squares / rows + EPSILON);
+          var[k[0] + c] = squares / (unbiased && rows > 1 ? rows - 1 : rows);
+        }
+        for (Moments moments : new Moments[] {new Moments(fresh.garbage(width), fresh.garbage(width), fresh.garbage(width), EPSILON, unbiased), null}) {
+          Tensor x = fresh.garbage(Shape.image(g.n(), g.p(), g.q(), width));
+          backend.dense().appendOf(new Channels(x, k[0], g.o()), product, moments);
+          fresh.assertExactly("buffer", want, x);
+          if (moments == null) continue;
+          assertChannels(backend, "mean", mean, moments.mean(), k[0], g.o());
+          assertChannels(backend, "inverse", inverse, moments.inverse(), k[0], g.o());
+          assertChannels(backend, "var", var, moments.var(), k[0], g.o());
+        }
+      }
+    }
+  }
+
+  private static double[] filled(int n) {
+    return java.util.stream.DoubleStream.generate(() -> Fresh.GARBAGE).limit(n).toArray();
+  }
+
+  /** These channels as wanted, the others as they were. */
+  private static void assertChannels(Backend backend, String name, double[] want, Tensor got, int from, int count) {
+    float[] values = backend.read(got);
+    double largest = 0;
+    for (int c = from; c < from + count; c++) largest = Math.max(largest, Math.abs(want[c]));
+    for (int c = 0; c < want.length; c++) assertEquals(want[c], values[c], c < from || c >= from + count ? 0 : 2e-6 * largest, name + " of channel " + c);
+  }
+
   @OnEveryPrecision
   void signsOfTheNormAndTheWayBackAreThoseOfTheFirstChannelsAlone(Backend backend) {
     for (int[] k : CASES) {
@@ -162,6 +218,15 @@ class DenseOpsTest {
     assertRefused("take: y [1, 2, 2, 3] for 2 channels of [1, 2, 2, 6]; they must be equal", () -> ops.take(y, new Channels(x, 0, 2)));
     assertRefused("append: var has 4 values, rows of [1, 2, 2, 6] have 6 channels; they must be equal",
         () -> ops.append(new Channels(x, 0, 3), y, new Moments(six, six, four, 1, true)));
+    ConvGeometry g = new ConvGeometry(1, 2, 2, 4, 2, 1, 1, 1, 0, 1, 1);
+    BinarySet set = new BinarySet(fresh.vector(0), fresh.vector(1));
+    Product product = new Product(backend.createBits(4, 4), backend.createBits(2, 4), set, set, g, Padding.ZERO, 0);
+    assertRefused("appendOf: a product [1, 2, 2, 2] for 3 channels of [1, 2, 2, 6]; they must be equal", () -> ops.appendOf(new Channels(x, 0, 3), product, null));
+    assertRefused("appendOf: channels 5 to 7 of a buffer with 6", () -> ops.appendOf(new Channels(x, 5, 2), product, null));
+    assertRefused("appendOf: mean has 4 values, rows of [1, 2, 2, 6] have 6 channels; they must be equal",
+        () -> ops.appendOf(new Channels(x, 0, 2), product, new Moments(four, six, six, 1, true)));
+    assertRefused("xnorConv2d: x has 4 rows of 5 bits; 4 of 4 wanted",
+        () -> ops.appendOf(new Channels(x, 0, 2), new Product(backend.createBits(4, 5), product.w(), set, set, g, Padding.ZERO, 0), null));
     assertRefused("normSign: 4 rows of 5 bits for 4 pixels of 4 channels; they must be equal",
         () -> ops.normSign(backend.createBits(4, 5), Channels.first(4, x), norm, null, null));
     assertRefused("normSign: var and running must be given together", () -> ops.normSign(backend.createBits(4, 4), Channels.first(4, x), norm, six, null));

@@ -7,6 +7,7 @@ import onebit.ops.BitOps;
 import onebit.ops.DenseOps;
 import onebit.ops.DenseRules;
 import onebit.ops.FusedOps.Norm;
+import onebit.ops.FusedOps.Product;
 import onebit.ops.FusedOps.Running;
 import onebit.tensor.BitTensor;
 import onebit.tensor.ElementType;
@@ -24,7 +25,7 @@ final class CpuDenseOps implements DenseOps {
   private final BitOps bits;
   private final CpuNormOps norm;
   private final BinarizeOps binarize;
-  private final float[][] rooms = new float[4][0];
+  private final float[][] rooms = new float[5][0];
 
   CpuDenseOps(BitOps bits, CpuNormOps norm, BinarizeOps binarize) {
     this.bits = bits;
@@ -59,6 +60,14 @@ final class CpuDenseOps implements DenseOps {
     System.arraycopy(mean.floats(), 0, moments.mean().floats(), to.from(), c);
     System.arraycopy(inverse.floats(), 0, moments.inverse().floats(), to.from(), c);
     System.arraycopy(kept.floats(), 0, moments.var().floats(), to.from(), c);
+  }
+
+  @Override
+  public void appendOf(Channels to, Product p, Moments moments) {
+    DenseRules.requireAppendOf("appendOf", to, p, moments);
+    Tensor y = room(4, p.g().y());
+    bits.xnorConv2d(y, p.x(), p.w(), p.xSet(), p.wSet(), p.g(), p.padding(), p.offset());
+    append(to, y, moments);
   }
 
   @Override

@@ -45,6 +45,11 @@ final class ChannelSums {
     return device.scratch(CudaDevice.Scratch.SUMS, 8L * splits * values * channels);
   }
 
+  /** Whole counters, 0 between two launches, by which the last block of a launch knows itself. */
+  DeviceMemory counters() {
+    return device.scratch(CudaDevice.Scratch.COUNTERS, 4L << 12);
+  }
+
   private int blocksAcross() {
     return (lanes + width - 1) / width;
   }

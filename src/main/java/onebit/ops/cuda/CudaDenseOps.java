@@ -4,6 +4,7 @@ import onebit.binarize.Binarizer;
 import onebit.ops.DenseOps;
 import onebit.ops.DenseRules;
 import onebit.ops.FusedOps.Norm;
+import onebit.ops.FusedOps.Product;
 import onebit.ops.FusedOps.Running;
 import onebit.tensor.BitTensor;
 import onebit.tensor.Tensor;
@@ -12,16 +13,18 @@ import onebit.tensor.Tensor;
  * Dense blocks on the device.
  *
  * <pre>
- * Twin  kernels/dense.cu
- * Cost  append: two launches with moments, else one; normSign one; normSignBackward three
+ * Twin  kernels/dense.cu, unit_product.cu
+ * Cost  append: two launches with moments, else one; appendOf one for its filters and one; normSign one; normSignBackward three
  * </pre>
  */
 final class CudaDenseOps implements DenseOps {
   private final CudaDevice device;
+  private final CudaBitOps bits;
   private final ChannelSums sums;
 
-  CudaDenseOps(CudaDevice device, ChannelSums sums) {
+  CudaDenseOps(CudaDevice device, CudaBitOps bits, ChannelSums sums) {
     this.device = device;
+    this.bits = bits;
     this.sums = sums;
   }
 
@@ -43,6 +46,25 @@ final class CudaDenseOps implements DenseOps {
     device.kernel("dense_moments", y).tensor(moments.mean()).tensor(moments.inverse()).tensor(moments.var()).element(y).memory(partial)
         .integer(sums.splits()).integer(rows).integer(channels).integer(to.from()).real(moments.epsilon()).integer(moments.unbiased() ? 1 : 0)
         .blocks((channels + 255) / 256, 256);
+  }
+
+  @Override
+  public void appendOf(Channels to, Product of, Moments moments) {
+    DenseRules.requireAppendOf("appendOf", to, of, moments);
+    int rows = to.rows(), channels = to.count(), splits = moments == null ? CudaBitOps.tiles(rows) : sums.tileSplits(rows, channels);
+    BitProduct product = bits.prepare(of);
+    Kernel kernel = device.kernel(product.pass("unit_product_statistics"), to.of());
+    if (moments == null) kernel.address(0);
+    else kernel.memory(sums.tiles(splits, channels, 2));
+    kernel.memory(sums.counters()).channels(to).address(0);
+    if (moments == null) kernel.address(0).address(0).address(0).address(0).real(0).real(0).integer(0);
+    else kernel.address(at(moments.mean(), to)).address(at(moments.inverse(), to)).address(0).address(at(moments.var(), to)).real(0).real(moments.epsilon()).integer(moments.unbiased() ? 1 : 0);
+    bits.launch(kernel.integer(rows).integer(channels).integer(pitch(to)), of, splits);
+  }
+
+  /** Where the values of these channels lie in a vector of all. */
+  private long at(Tensor ofAll, Channels x) {
+    return device.memory(ofAll).address() + 4L * x.from();
   }
 
   @Override

@@ -31,11 +31,6 @@ final class CudaFusedOps implements FusedOps {
     this.sums = sums;
   }
 
-  /** Whole counters, 0 between two launches. */
-  private DeviceMemory counters() {
-    return device.scratch(CudaDevice.Scratch.COUNTERS, 4L << 12);
-  }
-
   private static Kernel orNull(Kernel kernel, Tensor tensor) {
     return tensor == null ? kernel.address(0) : kernel.tensor(tensor);
   }
@@ -92,8 +87,9 @@ final class CudaFusedOps implements FusedOps {
 
   /** struct UnitStatistics. */
   private Kernel statistics(Kernel kernel, DeviceMemory partial, Unit unit, Running to, int rows, int channels) {
-    elementOrNull(kernel.memory(partial).memory(counters()), unit.y()).tensor(unit.norm().mean()).tensor(unit.norm().inverse());
-    return kernel.tensor(to.mean()).tensor(to.var()).real(to.momentum()).real(to.epsilon()).integer(to.unbiased() ? 1 : 0).integer(rows).integer(channels);
+    elementOrNull(kernel.memory(partial).memory(sums.counters()), unit.y()).address(0).tensor(unit.norm().mean()).tensor(unit.norm().inverse());
+    kernel.tensor(to.mean()).tensor(to.var()).real(to.momentum()).real(to.epsilon()).integer(to.unbiased() ? 1 : 0);
+    return kernel.integer(rows).integer(channels).integer(channels);
   }
 
   @Override
@@ -204,7 +200,7 @@ final class CudaFusedOps implements FusedOps {
   /** struct UnitPoolBackward. */
   private Kernel poolBackward(Kernel kernel, Tensor gradY, DeviceMemory partial, UnitGradients to, Unit unit, Tensor gradZ, Tensor chosen, Window window) {
     int channels = gradY.shape().channels();
-    orNull(unitSums(kernel.element(gradY).memory(partial).memory(counters()), to, channels).element(gradZ), chosen).element(unit.y());
+    orNull(unitSums(kernel.element(gradY).memory(partial).memory(sums.counters()), to, channels).element(gradZ), chosen).element(unit.y());
     return windows(nonlinearity(norm(kernel, unit.norm()), unit.f()), gradY.shape(), gradZ.shape(), window).integer(rows(gradY)).integer(channels);
   }
 
@@ -223,7 +219,7 @@ final class CudaFusedOps implements FusedOps {
 
   /** The first fields of struct UnitBackward. */
   private Kernel sums(Kernel kernel, DeviceMemory partial, int blocks, Tensor gradT, Incoming g) {
-    kernel.element(gradT).memory(partial).memory(device.scratch(CudaDevice.Scratch.TOTALS, 16L * blocks)).memory(counters());
+    kernel.element(gradT).memory(partial).memory(device.scratch(CudaDevice.Scratch.TOTALS, 16L * blocks)).memory(sums.counters());
     return orNull(orNull(kernel, g.gradAlpha()), g.gradBeta());
   }
 

@@ -7,6 +7,7 @@ import jcuda.Pointer;
 import jcuda.driver.CUfunction;
 import jcuda.driver.CUfunction_attribute;
 import jcuda.driver.JCudaDriver;
+import onebit.ops.DenseOps.Channels;
 import onebit.tensor.BitTensor;
 import onebit.tensor.ElementType;
 import onebit.tensor.Tensor;
@@ -66,6 +67,14 @@ final class Kernel {
   private IllegalArgumentException wrongType(Tensor tensor, ElementType wanted) {
     device.clearArguments();
     return new IllegalArgumentException("cuda: " + name + ": the tensor " + tensor.shape() + " is " + tensor.type() + "; it must be " + wanted);
+  }
+
+  /** Channels of wider rows of the kernel's elements, from the first of them on; the others are not declared. */
+  Kernel channels(Channels x) {
+    Tensor all = x.of();
+    if (all.type() != elements) throw wrongType(all, elements);
+    bytes += (long) x.rows() * x.count() * all.type().bytes();
+    return address(device.memory(all).address() + (long) x.from() * all.type().bytes());
   }
 
   Kernel bits(BitTensor bits) {
