@@ -1,4 +1,4 @@
-// pixel_blocks_test.cpp -- kernels/pixel_blocks.cu: the convolution of the blocks is the convolution
+// pixel_blocks_test.cpp -- kernels/pixel_blocks.cu: the convolution of the blocks is the convolution; blocks of bytes are those of the values made of them
 #include "kernel_test.h"
 
 TEST(pixel_blocks_make_a_convolution_of_stride_2_one_of_stride_1) {
@@ -38,5 +38,23 @@ TEST(pixel_blocks_make_a_convolution_of_stride_2_one_of_stride_1) {
     expect_near("y" + what, std::vector<float>(found.begin(), found.end()), wanted, 1e-6);
     expect_equal("filters back" + what, back.read(), w);
     expect_equal("filters back in bfloat16" + what, values(rounded_back.read()), w);
+  }
+}
+
+TEST(pixel_blocks_of_bytes_are_those_of_normalised_images) {
+  struct Case { int n, h, w, c, pad, r; };
+  for (Case g : {Case{2, 8, 6, 3, 3, 7}, Case{1, 1, 1, 3, 1, 3}, Case{3, 7, 9, 1, 1, 3}, Case{1, 16, 16, 4, 2, 5}, Case{1, 5, 6, 2, 0, 3}}) {
+    int p = (g.h + 2 * g.pad - g.r) / 2 + 1, q = (g.w + 2 * g.pad - g.r) / 2 + 1, even = (g.pad + 1) / 2 * 2, a = (g.r + even - g.pad + 1) / 2;
+    int u = p + a - 1, v = q + a - 1, channels = (4 * g.c + 7) / 8 * 8;
+    size_t size = size_t(g.n * g.h * g.w * g.c), count = size_t(g.n * u * v * channels);
+    std::vector<unsigned char> pixels(size);
+    for (size_t i = 0; i < size; i++) pixels[i] = static_cast<unsigned char>(i < 8 ? i % 2 * 255 : i * 37 + i / 256);
+    Array<unsigned char> device(pixels);
+    Array<float> s(Random(unsigned(g.c)).uniform(size_t(2 * g.c), 0.1f, 0.9f));
+    Array<Bf16> values_(size), of_values(count), of_bytes(count);
+    run(entry<Bf16>("normalize"), blocks(2), values_, device, s, unsigned(size), unsigned(g.c));
+    run("pixel_blocks", blocks(3), of_values, values_, unsigned(count), g.h, g.w, g.c, u, v, channels, even);
+    run("pixel_blocks_of_bytes", blocks(2), of_bytes, device, s, unsigned(count), g.h, g.w, g.c, u, v, channels, even);
+    expect_equal("blocks of " + std::to_string(g.c) + " channels", values(of_bytes.read()), values(of_values.read()));
   }
 }

@@ -13,6 +13,7 @@ import onebit.ops.Backend;
 import onebit.ops.cuda.CudaBackend;
 import onebit.recipe.Recipe;
 import onebit.report.Json;
+import onebit.tensor.ElementType;
 import onebit.tensor.Shape;
 import onebit.tensor.Tensor;
 import onebit.train.MemoryPlan;
@@ -64,10 +65,10 @@ final class BenchStep implements Callable<Integer> {
       facts = backend.describe();
       TrainStep step = TrainStep.of(recipe, backend, batch);
       SplittableRandom random = new SplittableRandom(1);
-      float[] images = new float[shape.size()];
-      for (int i = 0; i < images.length; i++) images[i] = (float) random.nextGaussian();
+      byte[] images = new byte[shape.size()];
+      random.nextBytes(images);
       int[] labels = random.ints(batch, 0, data.classes()).toArray();
-      Tensor x = backend.create(shape, backend.activations());
+      Tensor x = backend.create(shape, ElementType.UINT8);
       backend.write(x, images);
       for (int i = -warmup; i < steps; i++) {
         long begin = System.nanoTime();

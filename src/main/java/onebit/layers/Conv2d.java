@@ -3,12 +3,15 @@ package onebit.layers;
 import java.util.List;
 import onebit.ops.Backend;
 import onebit.ops.ConvGeometry;
+import onebit.ops.ConvRules;
+import onebit.ops.PixelScale;
+import onebit.tensor.ElementType;
 import onebit.tensor.Parameter;
 import onebit.tensor.Shape;
 import onebit.tensor.Tensor;
 
 /**
- * y = x * w (+ bias), real-valued: stems and 1x1 shortcuts.
+ * y = x * w (+ bias), real-valued: stems, of which some make their images of bytes, and 1x1 shortcuts.
  *
  * <pre>
  * Shapes  x N,H,W,C; w O,R,S,C/groups; y N,P,Q,O
@@ -32,6 +35,7 @@ public final class Conv2d implements Layer {
   private Tensor gradX;
   private Tensor x;
   private boolean first;
+  private PixelScale scale;
 
   public Conv2d(String name, int filters, int taps, int stride, int pad, int groups, boolean withBias, Init init) {
     this.name = name;
@@ -80,6 +84,13 @@ public final class Conv2d implements Layer {
   }
 
   @Override
+  public boolean takePixels(PixelScale of) {
+    if (!first || !ConvRules.takesPixels(geometry, backend.activations())) return false;
+    scale = of;
+    return true;
+  }
+
+  @Override
   public Tensor forward(Tensor input, boolean training) {
     Tensor out = y.first(input.shape().d0());
     convolve(out, input);
@@ -90,14 +101,16 @@ public final class Conv2d implements Layer {
   void convolve(Tensor out, Tensor input) {
     x = input;
     ConvGeometry g = geometry = geometry.withBatch(input.shape().d0());
-    backend.conv().conv2d(out, input, factor, g, 0);
+    if (input.type() == ElementType.UINT8) backend.conv().conv2dOfPixels(out, input, scale, factor, g);
+    else backend.conv().conv2d(out, input, factor, g, 0);
     if (withBias) backend.point().addBias(out, out, bias.value());
   }
 
   @Override
   public Tensor backward(Tensor gradY) {
     ConvGeometry g = geometry;
-    backend.conv().conv2dGradW(weight.gradient(), gradY, x, g, 0);
+    if (x.type() == ElementType.UINT8) backend.conv().conv2dOfPixelsGradW(weight.gradient(), gradY, x, scale, g);
+    else backend.conv().conv2dGradW(weight.gradient(), gradY, x, g, 0);
     if (withBias) backend.point().biasBackward(bias.gradient(), gradY);
     if (first) return null;
     Tensor gradInput = gradX.first(g.n());

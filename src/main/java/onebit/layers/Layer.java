@@ -3,6 +3,7 @@ package onebit.layers;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.function.IntConsumer;
+import onebit.ops.PixelScale;
 import onebit.tensor.Parameter;
 import onebit.tensor.Shape;
 import onebit.tensor.StateTensor;
@@ -17,6 +18,11 @@ import onebit.tensor.Tensor;
 public interface Layer {
   /** Makes room for inputs of the given shape, whose outermost extent is the largest batch; returns the shape of the output. */
   Shape build(BuildContext context, Shape input);
+
+  /** Says what makes values of bytes: if this gives true, forward then also takes images of bytes; if not, their values are made before. */
+  default boolean takePixels(PixelScale scale) {
+    return false;
+  }
 
   /** The output for x; training chooses batch statistics over running ones. */
   Tensor forward(Tensor x, boolean training);

@@ -6,6 +6,7 @@ import onebit.ops.FusedOps.Nonlinearity;
 import onebit.ops.FusedOps.Shortcut;
 import onebit.ops.FusedOps.Unit;
 import onebit.ops.FusedOps.Window;
+import onebit.ops.PixelScale;
 import onebit.tensor.ElementType;
 import onebit.tensor.Shape;
 import onebit.tensor.Tensor;
@@ -67,6 +68,11 @@ final class RealUnit implements Layer {
     backend.owner("gradients of real units");
     convolution.makeGradient(context);
     return out;
+  }
+
+  @Override
+  public boolean takePixels(PixelScale scale) {
+    return convolution.takePixels(scale);
   }
 
   private Tensor chosen(int n) {

@@ -2,6 +2,7 @@ package onebit.layers;
 
 import java.util.List;
 import java.util.function.IntConsumer;
+import onebit.ops.PixelScale;
 import onebit.tensor.Shape;
 import onebit.tensor.Tensor;
 
@@ -32,6 +33,11 @@ public final class Sequential implements Layer {
   /** What each layer gives at the largest batch, in order. */
   public List<Shape> outputs() {
     return List.of(outputs);
+  }
+
+  @Override
+  public boolean takePixels(PixelScale scale) {
+    return layers.getFirst().takePixels(scale);
   }
 
   @Override

@@ -20,8 +20,10 @@ import onebit.layers.Layer;
 import onebit.layers.RoundedWeights;
 import onebit.layers.Sequential;
 import onebit.ops.Backend;
+import onebit.ops.PixelScale;
 import onebit.ops.PlanBackend;
 import onebit.ops.RankExchange;
+import onebit.tensor.ElementType;
 import onebit.tensor.Parameter;
 import onebit.tensor.Shape;
 import onebit.tensor.StateTensor;
@@ -41,6 +43,8 @@ public final class Model {
   private final StateDictionary dictionary;
   private final RoundedWeights rounded;
   private Surrogates surrogates;
+  private PixelScale scale;
+  private Tensor values;
 
   /**
    * Builds all layers; first values depend on the seed and each parameter's name only.
@@ -109,11 +113,20 @@ public final class Model {
     layer.children().forEach(this::collect);
   }
 
+  /** Says what makes values of bytes: forward also takes images of bytes from now on, whose values the first layer makes or, where it cannot, one op before it. */
+  public void takePixels(PixelScale of) {
+    scale = of;
+    if (layers.takePixels(of)) return;
+    backend.owner("images made of bytes");
+    values = backend.create(input, backend.activations());
+  }
+
   /**
    * Logits of images; training chooses batch statistics over running ones.
    *
    * <pre>
-   * Shapes  x N,H,W,C with N up to the built one; result [N][classes], valid until the next forward
+   * Shapes  x N,H,W,C with N up to the built one, values or bytes; result [N][classes], valid until the next forward
+   * @throws IllegalStateException if x is bytes and {@link #takePixels} was not called before
    * </pre>
    */
   public Tensor forward(Tensor x, boolean training) {
@@ -121,7 +134,16 @@ public final class Model {
       throw new IllegalArgumentException("Model: built for images " + input + " or fewer, got " + x.shape());
     }
     rounded.refresh();
-    return layers.forward(x, training);
+    return layers.forward(x.type() == ElementType.UINT8 ? seen(x) : x, training);
+  }
+
+  /** What the first layer takes of images of bytes: themselves, or their values. */
+  private Tensor seen(Tensor pixels) {
+    if (scale == null) throw new IllegalStateException("Model: the images are bytes; takePixels must say before what makes values of them");
+    if (values == null) return pixels;
+    Tensor made = values.first(pixels.shape().d0());
+    backend.point().normalize(made, pixels, scale);
+    return made;
   }
 
   /** Fills the gradients of all parameters from the gradient at the logits of the last forward, which was one in training. */

@@ -21,6 +21,19 @@ public interface ConvOps {
   /** gradW = the correlation of x with gradY over the batch, float32 or rounded to the type of x; outside taps of x hold the value border. */
   void conv2dGradW(Tensor gradW, Tensor gradY, Tensor x, ConvGeometry g, float border);
 
+  /**
+   * y = x * w with x = the values that {@link PointOps#normalize} makes of pixels, in the type of y; outside taps hold 0.
+   *
+   * <pre>
+   * Shapes  pixels N,H,W,C UINT8
+   * Cost    where {@link ConvRules#takesPixels} holds, values are made on the way and no tensor of them is stored
+   * </pre>
+   */
+  void conv2dOfPixels(Tensor y, Tensor pixels, PixelScale scale, Tensor w, ConvGeometry g);
+
+  /** gradW = what conv2dGradW gives for those values. */
+  void conv2dOfPixelsGradW(Tensor gradW, Tensor gradY, Tensor pixels, PixelScale scale, ConvGeometry g);
+
   /** y = x w^T. */
   default void linear(Tensor y, Tensor x, Tensor w) {
     ConvRules.requireLinear("linear", y, x, w);

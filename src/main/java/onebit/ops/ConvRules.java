@@ -8,6 +8,8 @@ import onebit.tensor.Tensor;
 
 /** What the bit and convolution ops ask of their arguments; every backend refuses with these words. */
 public final class ConvRules {
+  private static final int MOST_CHANNELS = 4;
+
   private ConvRules() {}
 
   /** @throws IllegalArgumentException unless the tensor holds as many values as the shape */
@@ -107,6 +109,14 @@ public final class ConvRules {
     if (x != null && x.size() != values(g.n(), g.h(), g.w(), g.c())) requireSize(op, "x", x, g.x());
     if (w != null && w.size() != (long) g.o() * g.taps()) requireSize(op, "w", w, g.filters());
     if (y != null && y.size() != values(g.n(), g.p(), g.q(), g.o())) requireSize(op, "y", y, g.y());
+  }
+
+  /**
+   * Whether a convolution beside such activations makes its values of bytes on the way: one of stride 2 over few channels in bfloat16, whose images are
+   * arranged in blocks of pixels anyway. Others read images where they lie, once per tap, so that their values are made once and stored.
+   */
+  public static boolean takesPixels(ConvGeometry g, ElementType activations) {
+    return activations == ElementType.BFLOAT16 && g.c() <= MOST_CHANNELS && g.stride() == 2 && g.dilation() == 1 && g.groups() == 1;
   }
 
   private static long values(int d0, int d1, int d2, int d3) {

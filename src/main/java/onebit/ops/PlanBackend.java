@@ -177,6 +177,7 @@ public final class PlanBackend implements Backend {
   @Override
   public Inlet inlet(Shape shape) {
     Tensor batch = create(shape, ElementType.UINT8);
+    create(shape, ElementType.UINT8);   // the next batch is copied while the step still reads this one
     return (values, n) -> batch.first(n);
   }
 

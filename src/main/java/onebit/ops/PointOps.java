@@ -60,7 +60,7 @@ public interface PointOps {
   void rows(Tensor y, Tensor x, int first);
 
   /** y = (pixels / 255 - mean) / deviation, per channel. */
-  void normalize(Tensor y, Tensor pixels, float[] mean, float[] deviation);
+  void normalize(Tensor y, Tensor pixels, PixelScale scale);
 
   /**
    * y = (pixel / 255 - mean) / deviation per channel, of images cropped from a border of black and flipped from left to right.
@@ -69,7 +69,7 @@ public interface PointOps {
    * Shapes  y N,H,W,C; pixels N,Hin,Win,C bytes; choices [N][3] whole numbers: top and left of the crop, negative inside the border, and 1 to flip
    * </pre>
    */
-  void augment(Tensor y, Tensor pixels, Tensor choices, float[] mean, float[] deviation);
+  void augment(Tensor y, Tensor pixels, Tensor choices, PixelScale scale);
 
   /** count[0] = the number of values of x that are NaN or infinite. */
   void countNonFinite(Tensor count, Tensor x);

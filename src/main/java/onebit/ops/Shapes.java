@@ -206,17 +206,23 @@ public final class Shapes {
     }
   }
 
-  /** @throws IllegalArgumentException unless pixels are as many images of y's channels, choices three whole numbers each, and the statistics one per channel */
-  public static void requireAugment(Tensor y, Tensor pixels, Tensor choices, float[] mean, float[] deviation) {
+  /** @throws IllegalArgumentException unless pixels are bytes and the scale has numbers for each of so many channels */
+  public static void requirePixels(String op, Tensor pixels, PixelScale scale, int channels) {
+    requireType(op, "pixels", pixels, ElementType.UINT8);
+    if (scale.mean().length != channels || scale.deviation().length != channels) {
+      throw new IllegalArgumentException(op + ": images have " + channels + " channels, mean has " + scale.mean().length + " and deviation "
+          + scale.deviation().length + "; they must be equal");
+    }
+  }
+
+  /** @throws IllegalArgumentException unless pixels are as many images of y's channels, choices three whole numbers each, and the scale fits them */
+  public static void requireAugment(Tensor y, Tensor pixels, Tensor choices, PixelScale scale) {
     requireType("augment", "pixels", pixels, ElementType.UINT8);
     requireType("augment", "choices", choices, ElementType.INT32);
     Shape to = y.shape(), from = pixels.shape();
     if (to.rank() != 4 || from.rank() != 4 || to.d0() != from.d0() || to.d3() != from.d3() || choices.size() != 3 * to.d0()) {
       throw new IllegalArgumentException("augment: y " + to + ", pixels " + from + " and choices " + choices.shape() + " do not fit; wanted N,H,W,C twice and [N][3]");
     }
-    if (mean.length != to.d3() || deviation.length != to.d3()) {
-      throw new IllegalArgumentException("augment: images have " + to.d3() + " channels, mean has " + mean.length + " and deviation " + deviation.length
-          + "; they must be equal");
-    }
+    requirePixels("augment", pixels, scale, to.d3());
   }
 }

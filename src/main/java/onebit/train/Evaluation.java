@@ -5,6 +5,8 @@ import onebit.data.Loader;
 import onebit.dist.Communicator;
 import onebit.models.Model;
 import onebit.ops.Backend;
+import onebit.ops.Inlet;
+import onebit.ops.PixelScale;
 import onebit.tensor.ElementType;
 import onebit.tensor.Shape;
 import onebit.tensor.Tensor;
@@ -13,7 +15,7 @@ import onebit.tensor.Tensor;
 public final class Evaluation {
   private final Backend backend;
   private final Model model;
-  private final BatchInput input;
+  private final Inlet input;
   private final Tensor labels;
   private final Tensor gradLogits;
   private final Tensor result;
@@ -37,7 +39,7 @@ public final class Evaluation {
     void done(long images);
   }
 
-  Evaluation(Backend backend, Model model, BatchInput input, int batch, int classes) {
+  Evaluation(Backend backend, Model model, Inlet input, int batch, int classes) {
     this.backend = backend;
     this.model = model;
     this.input = input;
@@ -48,7 +50,8 @@ public final class Evaluation {
 
   /** An evaluation of its own, for a model built for the recipe's batches. */
   public static Evaluation of(Backend backend, Model model, onebit.recipe.DataRecipe data, int batch) {
-    return new Evaluation(backend, model, new BatchInput(backend, data, batch), batch, data.classes());
+    model.takePixels(new PixelScale(data.mean(), data.std()));
+    return new Evaluation(backend, model, backend.inlet(Shape.image(batch, data.height(), data.width(), data.channels())), batch, data.classes());
   }
 
   /** Runs over the loader's data set; at most so many batches. */
@@ -59,10 +62,11 @@ public final class Evaluation {
       ImageBatch batch = loader.next();
       if (batch == null) break;
       int n = batch.count();
+      Tensor x = input.next(batch.pixels(), n);   // on every rank, so that all go on with the same room of theirs and record the same steps
       if (n == 0) continue;   // a rank may have no part in a last batch
       Tensor wanted = labels.first(n);
       backend.write(wanted, batch.labels());
-      Tensor logits = model.forward(input.load(batch), false);
+      Tensor logits = model.forward(x, false);
       backend.loss().softmaxCrossEntropy(result, gradLogits.first(n), logits, wanted, 0);
       float[] values = backend.read(result);
       hits1 += (long) values[1];

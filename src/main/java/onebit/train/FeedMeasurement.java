@@ -13,7 +13,9 @@ import onebit.data.LoaderWatch;
 import onebit.data.Picture;
 import onebit.data.Split;
 import onebit.ops.Backend;
+import onebit.ops.Inlet;
 import onebit.recipe.Recipe;
+import onebit.tensor.Shape;
 import onebit.tensor.Tensor;
 
 /**
@@ -103,7 +105,7 @@ public record FeedMeasurement(double resident, double copied, double fed, double
     int batch = data.batch();
     Dataset dataset = new Repeated(once, Math.multiplyExact(batch, plan.warmup() + plan.steps() + 1));
     TrainStep step = TrainStep.of(recipe, backend, batch);
-    BatchInput input = new BatchInput(backend, data, batch);
+    Inlet input = backend.inlet(Shape.image(batch, data.height(), data.width(), data.channels()));
     Watch watch = new Watch();
     double rate = recipe.optimizer().learningRate() * 0.01;
     double[][] seconds = new double[4][plan.rounds()];
@@ -114,16 +116,16 @@ public record FeedMeasurement(double resident, double copied, double fed, double
       for (long end = System.nanoTime() + (long) (1e9 * plan.loaderSeconds()); System.nanoTime() < end;) {
         if (loader.next() == null) loader.start(0, 0);
       }
-      Tensor x = input.load(same);
       for (int round = 0; round < plan.rounds(); round++) {
-        Steps resident = new Steps(step, () -> x, () -> same, rate), copied = new Steps(step, () -> input.load(same), () -> same, rate);
+        Tensor x = input.next(same.pixels(), batch);
+        Steps resident = new Steps(step, () -> x, () -> same, rate), copied = new Steps(step, () -> input.next(same.pixels(), batch), () -> same, rate);
         resident.run(backend, plan.warmup());
         seconds[0][round] = resident.run(backend, plan.steps());
         copied.run(backend, plan.warmup());
         seconds[1][round] = copied.run(backend, plan.steps());
         loader.start(2 * round + 1, 0);
         ImageBatch[] now = new ImageBatch[1];
-        Steps fed = new Steps(step, () -> input.load(now[0] = loader.next()), () -> now[0], rate);
+        Steps fed = new Steps(step, () -> input.next((now[0] = loader.next()).pixels(), batch), () -> now[0], rate);
         fed.run(backend, plan.warmup());
         long before = loader.stallNanos();
         seconds[2][round] = fed.run(backend, plan.steps());

@@ -5,13 +5,13 @@ import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import onebit.models.Model;
+import onebit.ops.PixelScale;
 import onebit.ops.PlanBackend;
 import onebit.optim.Optimizer;
 import onebit.recipe.Recipe;
 import onebit.tensor.Arena;
 import onebit.tensor.ElementType;
 import onebit.tensor.Shape;
-import onebit.tensor.Tensor;
 
 /**
  * The device memory and the traffic of one training step, told by running the step on a backend that computes nothing.
@@ -39,9 +39,8 @@ public record MemoryPlan(int batch, List<Part> parts, long arenaBytes, long resi
     Model model = new Model(recipe.network(), recipe.method(), images.withFirst(recipe.train().part(batch)), data.classes(), plan, 0, recipe.train().execution());
     Optimizer optimizer = Optimizers.of(recipe.optimizer(), plan, model.parameters());
     TrainStep step = new TrainStep(plan, model, optimizer, batch, data.classes(), recipe.train().labelSmoothing());
-    Tensor pixels = plan.create(images, ElementType.UINT8), x = plan.create(images, activations);
-    plan.point().normalize(x, pixels, new float[data.channels()], new float[data.channels()]);
-    step.gradients(x, new int[batch]);
+    model.takePixels(new PixelScale(data.mean(), data.std()));
+    step.gradients(plan.inlet(images).next(new byte[0], batch), new int[batch]);
     step.update(0);
     plan.read(step.logits());
     Arena arena = plan.arena();

@@ -7,8 +7,10 @@ import onebit.dist.Communicator;
 import onebit.dist.SingleProcess;
 import onebit.models.Model;
 import onebit.ops.Backend;
+import onebit.ops.PixelScale;
 import onebit.optim.Optimizer;
 import onebit.recipe.Recipe;
+import onebit.tensor.ElementType;
 import onebit.tensor.Shape;
 import onebit.tensor.Tensor;
 
@@ -27,12 +29,13 @@ public record ScalingMeasurement(int ranks, double compute, double step, double 
     var data = recipe.data();
     Shape shape = Shape.image(batch, data.height(), data.width(), data.channels());
     Model model = new Model(recipe.network(), recipe.method(), shape, data.classes(), backend, recipe.train().seed(), recipe.train().execution());
+    model.takePixels(new PixelScale(data.mean(), data.std()));
     Optimizer optimizer = Optimizers.of(recipe.optimizer(), backend, model.parameters());
     TrainStep alone = new TrainStep(backend, model, optimizer, batch, data.classes(), recipe.train().labelSmoothing());
     SplittableRandom random = new SplittableRandom(1 + communicator.rank());
-    float[] images = new float[shape.size()];
-    for (int i = 0; i < images.length; i++) images[i] = (float) random.nextGaussian();
-    Tensor x = backend.create(shape, backend.activations());
+    byte[] images = new byte[shape.size()];
+    random.nextBytes(images);
+    Tensor x = backend.create(shape, ElementType.UINT8);
     backend.write(x, images);
     int[] labels = random.ints(batch, 0, data.classes()).toArray();
     double rate = recipe.optimizer().learningRate() * 0.01;

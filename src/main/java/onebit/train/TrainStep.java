@@ -10,6 +10,7 @@ import onebit.layers.BinaryConv2d;
 import onebit.models.Model;
 import onebit.ops.Backend;
 import onebit.ops.OptimOps;
+import onebit.ops.PixelScale;
 import onebit.ops.Readback;
 import onebit.ops.Recorder;
 import onebit.optim.Optimizer;
@@ -39,7 +40,6 @@ public final class TrainStep {
   private final Optimizer optimizer;
   private final float smoothing;
   private final Tensor[] labels;
-  private final Tensor part;
   private final Tensor partResult;
   private final List<Tensor> sums;
   /** Of each bucket of gradients, the sums over the parts before the last. */
@@ -59,6 +59,7 @@ public final class TrainStep {
   private Surrogates recordedWith;
   private StepReduction ranks;
   private Tensor logits;
+  private Tensor part;
 
   /**
    * What a step did.
@@ -83,14 +84,12 @@ public final class TrainStep {
     this.smoothing = (float) smoothing;
     this.classes = classes;
     recorder = backend.recorder();
-    Shape seen = model.input();
-    capacity = Math.min(batch, seen.d0());
+    capacity = Math.min(batch, model.input().d0());
     labels = new Tensor[parts(batch)];
     for (int i = 0; i < labels.length; i++) labels[i] = backend.create(Shape.vector(capacity), ElementType.INT32);
     gradLogits = backend.create(Shape.matrix(capacity, classes));
     result = backend.create(Shape.vector(3));
     boolean whole = labels.length == 1;
-    part = whole ? null : backend.create(seen.withFirst(capacity), backend.activations());
     partResult = whole ? result : backend.create(Shape.vector(3));
     verdict = backend.create(Shape.vector(OptimOps.VERDICT));
     parameters = model.parameters();
@@ -115,6 +114,7 @@ public final class TrainStep {
     var data = recipe.data();
     Model model = new Model(recipe.network(), recipe.method(), Shape.image(recipe.train().part(batch), data.height(), data.width(), data.channels()), data.classes(), backend,
         recipe.train().seed(), recipe.train().execution());
+    model.takePixels(new PixelScale(data.mean(), data.std()));
     model.use(recipe.method().at(recipe.train().firstEpoch(), recipe.train().epochs()));
     Optimizer optimizer = Optimizers.of(recipe.optimizer(), backend, model.parameters());
     return new TrainStep(backend, model, optimizer, batch, data.classes(), recipe.train().labelSmoothing());
@@ -198,7 +198,7 @@ public final class TrainStep {
     for (int i = 0; i < parts; i++) {
       int from = begin(n, i, parts), images = begin(n, i + 1, parts) - from;
       Tensor seen = x;
-      if (parts > 1) backend.point().rows(seen = part.first(images), x, from);
+      if (parts > 1) backend.point().rows(seen = part(x.type()).first(images), x, from);
       model.share(n == 0 ? 1f / parts : (float) images / n);
       boolean last = i + 1 == parts;
       out = forwardBackward(seen, labels[i].first(images), parts, last, all);
@@ -211,6 +211,12 @@ public final class TrainStep {
     }
     if (ranks != null) ranks.finish(result);
     return out;
+  }
+
+  /** Room for the images of a part; a step meets one type of them, values or bytes. */
+  private Tensor part(ElementType type) {
+    if (part == null || part.type() != type) part = backend.create(model.input().withFirst(capacity), type);
+    return part;
   }
 
   /** The same of one part; in the last one gradients go to the other ranks while backward still runs, each bucket with the sums of the parts before. */

@@ -21,6 +21,8 @@ import onebit.data.Split;
 import onebit.dist.Communicator;
 import onebit.models.Model;
 import onebit.ops.Backend;
+import onebit.ops.Inlet;
+import onebit.ops.PixelScale;
 import onebit.optim.Optimizer;
 import onebit.optim.Schedule;
 import onebit.recipe.Recipe;
@@ -53,7 +55,7 @@ public final class Trainer {
   private final SpikeGuard spikes;
   private final Model model;
   private final Optimizer optimizer;
-  private final BatchInput input;
+  private final Inlet input;
   private final TrainStep step;
   private final Evaluation evaluation;
   private final FlipMeter flips;
@@ -101,7 +103,8 @@ public final class Trainer {
     model = new Model(recipe.network(), recipe.method(), images, data.classes(), backend, recipe.train().seed(),
         size > 1 && recipe.dist().syncBatchNorm() ? recipe.train().execution().withSharedStatistics() : recipe.train().execution());
     optimizer = Optimizers.of(recipe.optimizer(), backend, model.parameters());
-    input = new BatchInput(backend, data, largest);
+    model.takePixels(new PixelScale(data.mean(), data.std()));
+    input = backend.inlet(images.withFirst(largest));
     step = new TrainStep(backend, model, optimizer, batch, data.classes(), recipe.train().labelSmoothing());
     evaluation = new Evaluation(backend, model, input, capacity, data.classes());
     flips = new FlipMeter(backend, model.binaryLayers());
@@ -263,7 +266,7 @@ public final class Trainer {
       int global = Math.min(recipe.data().batch(), trainImages - state.batch * recipe.data().batch());
       double rate = schedule.learningRate(state.epoch, state.batch, batches);
       communicator.activity().step(state.step + 1);
-      TrainStep.Running running = step.start(input.load(batch), batch.labels(), rate, global);
+      TrainStep.Running running = step.start(input.next(batch.pixels(), batch.count()), batch.labels(), rate, global);
       state.batch++;
       state.step++;
       UnderWay before = underWay;

@@ -19,7 +19,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
 /**
- * What a network asks of a device: launches of a step by the emulated driver's count; for AdaBin's ResNet-18 bytes of batch 256 at 224 pixels by plan.
+ * What a network asks of a device, from images of bytes on: launches of a step by the emulated driver's count; for AdaBin's ResNet-18 bytes of batch 256 at 224 pixels by plan.
  */
 class StepCountersTest {
   private static final String RECIPE = "adabin-resnet18-imagenet";
@@ -30,7 +30,7 @@ class StepCountersTest {
     Recipe recipe = Workplace.RECIPES.load(name, List.of("data.height=" + side, "data.width=" + side, "data.evalResize=0", "data.evalCrop=0", "data.classes=10", "train.passes=fused", "train.memory=" + memory));
     try (Backend backend = Workplace.open("cuda-emulated", precision, true)) {
       TrainStep step = TrainStep.of(recipe, backend, 1);
-      Tensor x = backend.create(Shape.image(1, side, side, 3), backend.activations());
+      Tensor x = backend.create(Shape.image(1, side, side, 3), ElementType.UINT8);
       long launches = EmulatedDriver.counter("launches"), calls = EmulatedDriver.counter("library_calls");
       step.run(x, new int[1], 0);
       return new long[] {EmulatedDriver.counter("launches") - launches, EmulatedDriver.counter("library_calls") - calls};
@@ -38,10 +38,10 @@ class StepCountersTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"adabin-resnet18-imagenet, FP32, fast, 170", "adabin-resnet18-imagenet, FP32, compact, 170", "adabin-resnet18-imagenet, BF16, fast, 170",
-      "adabin-resnet18-imagenet, BF16, compact, 170", "biper-resnet20-cifar10-stage1, BF16, fast, 193", "rbnn-resnet20-cifar10, BF16, fast, 209",
-      "bmxnet-resnete18-cifar10, BF16, fast, 164", "bmxnet-densenet21-cifar10, BF16, fast, 138",
-      "bmxnet-binarydensenet28-imagenet, FP32, fast, 264", "bmxnet-binarydensenet28-imagenet, BF16, fast, 274"})
+  @CsvSource({"adabin-resnet18-imagenet, FP32, fast, 141", "adabin-resnet18-imagenet, FP32, compact, 141", "adabin-resnet18-imagenet, BF16, fast, 166",
+      "adabin-resnet18-imagenet, BF16, compact, 168", "biper-resnet20-cifar10-stage1, BF16, fast, 194", "rbnn-resnet20-cifar10, BF16, fast, 210",
+      "bmxnet-resnete18-cifar10, BF16, fast, 165", "bmxnet-densenet21-cifar10, BF16, fast, 139",
+      "bmxnet-binarydensenet28-imagenet, FP32, fast, 265", "bmxnet-binarydensenet28-imagenet, BF16, fast, 274"})
   void aFusedStepHasFewLaunches(String name, Precision precision, String memory, int most) {
     String refusal = EmulatedDriver.refusal();
     assumeTrue(refusal == null, refusal);
@@ -51,9 +51,10 @@ class StepCountersTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"fast, 3.5e9, 18.0e9", "compact, 2.0e9, 16.0e9", "tiny, 1.3e9, 16.5e9"})
+  @CsvSource({"fast, 2.47e9, 17.8e9", "compact, 1.21e9, 15.5e9", "tiny, 1.05e9, 16.3e9"})
   void memoryAndTrafficOfBatch256StayWithinTheirBounds(String memory, double bytes, double traffic) {
     MemoryPlan plan = plan(memory, 256);
+    System.out.println(RECIPE + ", batch 256 at 224, " + memory + ": " + plan.bytes() + " bytes, " + plan.trafficBytes() + " bytes of traffic");
     assertTrue(plan.bytes() <= bytes, plan.bytes() + " bytes");
     assertTrue(plan.trafficBytes() <= traffic, plan.trafficBytes() + " bytes of traffic");
     assertEquals(plan.liveBytes(), plan.arenaBytes(), 0.01 * plan.liveBytes(), "an arena without holes");

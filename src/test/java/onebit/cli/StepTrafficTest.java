@@ -1,25 +1,28 @@
 package onebit.cli;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import onebit.ops.Backend;
+import onebit.ops.Inlet;
 import onebit.ops.OptimOps;
 import onebit.ops.cuda.EmulatedDriver;
 import onebit.recipe.Recipe;
 import onebit.recipe.TrainRecipe.Precision;
 import onebit.tensor.ElementType;
 import onebit.tensor.Shape;
-import onebit.tensor.Tensor;
 import onebit.train.MemoryPlan;
 import onebit.train.TrainStep;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.EnumSource;
 
 /** What a training step asks of a device besides its kernels, by the emulated driver's counters. */
 class StepTrafficTest {
@@ -49,8 +52,8 @@ class StepTrafficTest {
   private static final class Run {
     private final Backend backend;
     private final TrainStep step;
-    private final Tensor x;
-    private final float[] images;
+    private final Inlet inlet;
+    private final byte[] images;
     private final int[] labels;
     private TrainStep.Running before;
 
@@ -58,18 +61,16 @@ class StepTrafficTest {
       this.backend = backend;
       step = TrainStep.of(recipe, backend, batch);
       Shape shape = Shape.image(batch, recipe.data().height(), recipe.data().width(), recipe.data().channels());
-      x = backend.create(shape);
-      images = new float[shape.size()];
-      Random random = new Random(1);
-      for (int i = 0; i < images.length; i++) images[i] = (float) random.nextGaussian();
+      inlet = backend.inlet(shape);
+      images = new byte[shape.size()];
+      new Random(1).nextBytes(images);
       labels = new int[batch];
     }
 
     /** Steps whose outcomes are taken one step later, as in training. */
     void steps(int count) {
       for (int i = 0; i < count; i++) {
-        backend.write(x, images);
-        TrainStep.Running now = step.start(x, labels, 1e-3);
+        TrainStep.Running now = step.start(inlet.next(images, labels.length), labels, 1e-3);
         if (before != null) before.outcome();
         before = now;
       }
@@ -85,17 +86,17 @@ class StepTrafficTest {
   @ParameterizedTest
   @CsvSource({"bmxnet-lenet-mnist, 2, 12", "adabin-resnet20-cifar10, 1, 3", "biper-resnet20-cifar10-stage2, 1, 3", "rbnn-resnet20-cifar10, 1, 3"})
   void stepsAllocateNothingWaitForNothingAndMoveOnlyTheBatchAndTheVerdict(String name, int batch, int steps) {
-    Recipe recipe = Workplace.RECIPES.load(name, List.of());
+    Recipe recipe = Workplace.RECIPES.load(name, name.contains("resnet20") ? List.of("data.height=16", "data.width=16") : List.of());
     try (Backend backend = Workplace.open("cuda-emulated", Precision.FP32, true)) {
       Run run = new Run(recipe, backend, batch);
-      run.steps(3);   // call by call, captured, replayed
+      run.steps(6);   // of either room of the inlet: call by call, captured, replayed
       Counters one = new Counters();
       run.steps(1);
       long launches = one.since("launches", one.launches);
       Counters all = new Counters();
       run.steps(steps);
       all.assertStill();
-      assertEquals(steps * 4L * (run.images.length + batch), all.since("bytes_to_device", all.toDevice), "bytes to the device: images and labels");
+      assertEquals(steps * (run.images.length + 4L * batch), all.since("bytes_to_device", all.toDevice), "bytes to the device: images and labels");
       assertEquals(steps * 4L * OptimOps.VERDICT, all.since("bytes_to_host", all.toHost), "bytes to the host: the verdict");
       assertEquals(steps * launches, all.since("launches", all.launches), "launches");
       assertEquals(steps, all.since("graph_launches", all.graphs), "graphs");
@@ -115,9 +116,10 @@ class StepTrafficTest {
       run.steps(6);
       Counters counters = new Counters();
       run.steps(10);
-      // images and labels: a copy each, an event behind it, and a look at the event of four copies ago; the rate: a fill; the graph;
+      // images: an event behind the step before, a wait for it, a look at the event of two copies ago, a copy, an event, a wait for that; labels: a copy,
+      // an event, and a look at the event of four copies ago; the rate: a fill; the graph;
       // the verdict: a copy, an event, and a look at the event of the step before
-      assertEquals(10 * (3 + 3 + 1 + 1 + 3), counters.since("calls", counters.calls));
+      assertEquals(10 * (6 + 3 + 1 + 1 + 3), counters.since("calls", counters.calls));
       backend.replay(false);
       run.steps(1);
       Counters direct = new Counters();
@@ -127,12 +129,33 @@ class StepTrafficTest {
     }
   }
 
+  /** A graph reads the room of the inlet it was recorded with: the two in turn, each with images of its own. */
+  @ParameterizedTest
+  @EnumSource(names = {"FP32", "BF16"})
+  void replayedStepsSeeTheImagesOfTheirOwnBatch(Precision precision) {
+    Recipe recipe = Workplace.RECIPES.load("default", List.of("network.width=8", "data.height=8", "data.width=8", "data.batch=2"));
+    double[][] losses = new double[2][9];
+    for (int replayed = 0; replayed < 2; replayed++) {
+      try (Backend backend = Workplace.open("cuda-emulated", precision, true)) {
+        backend.replay(replayed == 1);
+        Run run = new Run(recipe, backend, 2);
+        Random random = new Random(3);
+        for (int i = 0; i < losses[0].length; i++) {
+          random.nextBytes(run.images);
+          losses[replayed][i] = run.step.run(run.inlet.next(run.images, 2), new int[] {i % 10, i % 3}, 1e-2).loss();
+        }
+      }
+    }
+    assertArrayEquals(losses[0], losses[1]);
+    assertEquals(losses[0].length, Arrays.stream(losses[0]).distinct().count());
+  }
+
   @Test
   void aThousandStepsGrowNothing() {
     Recipe recipe = Workplace.RECIPES.load("default", List.of("network.width=8", "data.height=8", "data.width=8", "data.batch=1"));
     try (Backend backend = Workplace.open("cuda-emulated", Precision.FP32, true)) {
       Run run = new Run(recipe, backend, 1);
-      run.steps(3);
+      run.steps(4);
       Counters counters = new Counters();
       run.steps(1000);
       counters.assertStill();

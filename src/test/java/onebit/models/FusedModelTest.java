@@ -2,6 +2,7 @@ package onebit.models;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import java.util.ArrayList;
 import java.util.List;
@@ -15,6 +16,7 @@ import onebit.models.Execution.Memory;
 import onebit.models.Execution.Passes;
 import onebit.ops.Backend;
 import onebit.ops.Backends;
+import onebit.ops.PixelScale;
 import onebit.tensor.ElementType;
 import onebit.tensor.Parameter;
 import onebit.tensor.Shape;
@@ -115,6 +117,40 @@ class FusedModelTest {
     for (Memory memory : new Memory[] {Memory.COMPACT, Memory.TINY}) {
       List<float[]> got = step(test, model(test, new Execution(Passes.FUSED, memory)));
       for (int i = 0; i < want.size(); i++) assertArrayEquals(want.get(i), got.get(i), memory + " tensor " + i);
+    }
+  }
+
+  static List<Case> ofBytes() {
+    return Backends.precisions().map(backend -> new Case(backend, new GlyphNet(4), ADABIN, 8, 4)).toList();
+  }
+
+  /** The stem of stride 2 takes bytes itself where activations are bfloat16; elsewhere one op goes before it. */
+  @ParameterizedTest
+  @MethodSource("ofBytes")
+  void imagesOfBytesGiveTheBitsOfTheirValues(Case test) {
+    Backend backend = test.backend;
+    PixelScale scale = new PixelScale(new float[] {0.5f, 0.25f, 0.4f}, new float[] {0.25f, 0.5f, 0.3f});
+    Shape images = Shape.image(3, test.side, test.side, 3);
+    Tensor pixels = backend.create(images, ElementType.UINT8), x = backend.create(images, backend.activations()), gradLogits = backend.create(Shape.matrix(3, 4));
+    Random random = new Random(8);
+    byte[] bytes = new byte[images.size()];
+    random.nextBytes(bytes);
+    backend.write(pixels, bytes);
+    backend.write(gradLogits, normal(12, random));
+    backend.point().normalize(x, pixels, scale);
+    for (Execution execution : new Execution[] {new Execution(Passes.SIMPLE, Memory.FAST), new Execution(Passes.FUSED, Memory.FAST), new Execution(Passes.FUSED, Memory.TINY)}) {
+      Model ofValues = model(test, execution), ofBytes = model(test, execution);
+      assertThrows(IllegalStateException.class, () -> ofBytes.forward(pixels, true));
+      ofBytes.takePixels(scale);
+      for (int n = 3; n >= 2; n--) {
+        assertArrayEquals(backend.read(ofValues.forward(x.first(n), true)), backend.read(ofBytes.forward(pixels.first(n), true)), "logits of " + n);
+        ofValues.backward(gradLogits.first(n));
+        ofBytes.backward(gradLogits.first(n));
+        for (int i = 0; i < ofValues.parameters().size(); i++) {
+          assertArrayEquals(backend.read(ofValues.parameters().get(i).gradient()), backend.read(ofBytes.parameters().get(i).gradient()), nameOf(i, ofValues));
+        }
+      }
+      assertArrayEquals(backend.read(ofValues.forward(x.first(1), false)), backend.read(ofBytes.forward(pixels.first(1), false)), "logits of evaluation");
     }
   }
 }

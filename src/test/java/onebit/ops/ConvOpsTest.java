@@ -1,5 +1,6 @@
 package onebit.ops;
 
+import static onebit.ops.Fresh.assertRefused;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
@@ -8,6 +9,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
 import java.util.stream.Stream;
+import onebit.tensor.ElementType;
 import onebit.tensor.Shape;
 import onebit.tensor.Tensor;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -92,6 +94,71 @@ class ConvOpsTest {
       backend.ops().conv2dGradW(to[2], gradY, x, g, 1);
     }
     for (int i = 0; i < 3; i++) assertArrayEquals(first[i].floats(), second[i].floats());
+  }
+
+  /** Stems, in blocks and not, of one image, one pixel and one channel among them. */
+  private static final List<ConvGeometry> STEMS = List.of(new ConvGeometry(1, 15, 14, 3, 8, 7, 7, 2, 3, 1, 1), new ConvGeometry(2, 7, 8, 3, 16, 3, 3, 2, 1, 1, 1),
+      new ConvGeometry(1, 1, 1, 3, 4, 3, 3, 2, 1, 1, 1), new ConvGeometry(2, 6, 7, 4, 3, 4, 5, 2, 2, 1, 1), new ConvGeometry(3, 5, 5, 2, 3, 5, 2, 2, 0, 1, 1),
+      new ConvGeometry(1, 9, 9, 1, 5, 3, 3, 2, 1, 1, 1), new ConvGeometry(2, 6, 5, 3, 16, 3, 3, 1, 1, 1, 1), new ConvGeometry(2, 8, 7, 1, 6, 5, 5, 1, 0, 1, 1));
+
+  private static final PixelScale SCALE = new PixelScale(new float[] {0.485f, 0.456f, 0.406f, 0.5f}, new float[] {0.229f, 0.224f, 0.225f, 1});
+
+  private static PixelScale scale(int channels) {
+    return new PixelScale(java.util.Arrays.copyOf(SCALE.mean(), channels), java.util.Arrays.copyOf(SCALE.deviation(), channels));
+  }
+
+  /** Bytes of which the first are the least and the greatest. */
+  private static byte[] pixels(Random random, int n) {
+    byte[] pixels = new byte[n];
+    random.nextBytes(pixels);
+    for (int i = 0; i < Math.min(n, 6); i++) pixels[i] = (byte) (i % 2 * 255);
+    return pixels;
+  }
+
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("backends")
+  void imagesOfBytesAreConvolvedLikeTheValuesMadeOfThem(Backends.Named<ConvOps> backend) {
+    for (ConvGeometry g : STEMS) {
+      Random random = new Random(g.hashCode());
+      byte[] bytes = pixels(random, g.x().size());
+      PixelScale scale = scale(g.c());
+      float[] values = new float[bytes.length];
+      for (int i = 0; i < values.length; i++) values[i] = backend.held((Byte.toUnsignedInt(bytes[i]) / 255f - scale.mean()[i % g.c()]) / scale.deviation()[i % g.c()]);
+      Tensor pixels = new Tensor(g.x(), ElementType.UINT8, bytes), w = random(backend, random, g.filters()), gradY = random(backend, random, g.y());
+      Tensor y = garbage(g.y()), gradW = garbage(g.filters());
+      backend.ops().conv2dOfPixels(y, pixels, scale, w, g);
+      assertClose(backend, "y of " + g, NaiveConv.forward(values, w.floats(), g, 0), y, 2 * Math.sqrt(g.taps()));
+      backend.ops().conv2dOfPixelsGradW(gradW, gradY, pixels, scale, g);
+      assertClose(backend, "gradW of " + g, NaiveConv.gradW(gradY.floats(), values, g, 0), gradW, 2 * Math.sqrt(g.n() * g.p() * g.q()));
+      assertRefused("conv2dOfPixels: images have " + g.c() + " channels, mean has 5 and deviation " + g.c() + "; they must be equal",
+          () -> backend.ops().conv2dOfPixels(y, pixels, new PixelScale(new float[5], scale.deviation()), w, g));
+    }
+  }
+
+  @OnEveryPrecision
+  void imagesOfBytesGiveTheBitsOfStoredValues(Backend backend) {
+    Fresh fresh = new Fresh(backend, 13);
+    for (ConvGeometry whole : STEMS) {
+      for (ConvGeometry g : List.of(whole, whole.withBatch(0))) {
+        Tensor pixels = backend.create(g.x(), ElementType.UINT8), x = fresh.garbage(g.x()), gradY = fresh.tensor(g.y(), fresh.normal(g.y().size()));
+        if (g.n() > 0) backend.write(pixels, pixels(fresh.random(), g.x().size()));
+        if (g.n() > 0) backend.point().normalize(x, pixels, scale(g.c()));
+        Tensor w = fresh.vector(fresh.normal(g.filters().size())).reshaped(g.filters()), y = fresh.garbage(g.y()), again = fresh.garbage(g.y());
+        Tensor gradW = backend.create(g.filters()), gradAgain = backend.create(g.filters());
+        backend.conv().conv2d(y, x, w, g, 0);
+        backend.conv().conv2dOfPixels(again, pixels, scale(g.c()), w, g);
+        fresh.assertExactly("y of " + g, backend.read(y), again);
+        backend.fill(gradAgain, Fresh.GARBAGE);
+        backend.conv().conv2dGradW(gradW, gradY, x, g, 0);
+        backend.conv().conv2dOfPixelsGradW(gradAgain, gradY, pixels, scale(g.c()), g);
+        fresh.assertExactly("gradW of " + g, backend.read(gradW), gradAgain);
+        Tensor rounded = fresh.garbage(g.filters());
+        backend.conv().conv2dOfPixelsGradW(rounded, gradY, pixels, scale(g.c()), g);
+        fresh.assertExactly("gradW of " + g + " as activations", backend.read(gradW), rounded);
+        assertRefused("conv2dOfPixels: pixels is " + backend.activations() + "; it must be UINT8",
+            () -> backend.conv().conv2dOfPixels(again, x, scale(g.c()), w, g));
+      }
+    }
   }
 
   @ParameterizedTest(name = "{0}")

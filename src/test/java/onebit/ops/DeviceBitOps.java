@@ -36,7 +36,8 @@ final class DeviceBitOps implements BitOps {
 
   static Tensor sent(Backend device, Tensor host, ElementType type) {
     Tensor t = device.create(host.shape(), type);
-    if (host.size() > 0) device.write(t, host.floats());
+    if (type == ElementType.UINT8) device.write(t, host.bytes());
+    else if (host.size() > 0) device.write(t, host.floats());
     return t;
   }
 

@@ -40,6 +40,16 @@ final class DeviceConvOps implements ConvOps {
   }
 
   @Override
+  public void conv2dOfPixels(Tensor y, Tensor pixels, PixelScale scale, Tensor w, ConvGeometry g) {
+    run(y, device.activations(), pixels, ElementType.UINT8, w, FLOAT32, (to, a, b) -> device.conv().conv2dOfPixels(to, a, scale, b, g));
+  }
+
+  @Override
+  public void conv2dOfPixelsGradW(Tensor gradW, Tensor gradY, Tensor pixels, PixelScale scale, ConvGeometry g) {
+    run(gradW, FLOAT32, gradY, device.activations(), pixels, ElementType.UINT8, (to, a, b) -> device.conv().conv2dOfPixelsGradW(to, a, b, scale, g));
+  }
+
+  @Override
   public void linear(Tensor y, Tensor x, Tensor w) {
     run(y, FLOAT32, x, device.activations(), w, FLOAT32, device.conv()::linear);
   }

@@ -175,11 +175,11 @@ class PointOpsTest {
     for (int i = 0; i < want.length; i++) want[i] = (Byte.toUnsignedInt(pixels[i]) / 255.0 - mean[i % 3]) / deviation[i % 3];
     Tensor from = backend.create(shape, ElementType.UINT8), y = fresh.garbage(shape);
     backend.write(from, pixels);
-    backend.point().normalize(y, from, mean, deviation);
+    backend.point().normalize(y, from, new PixelScale(mean, deviation));
     fresh.assertClose("y", want, y, 1e-6);
     assertRefused("normalize: images have 3 channels, mean has 2 and deviation 3; they must be equal",
-        () -> backend.point().normalize(y, from, new float[2], deviation));
-    assertRefused("normalize: pixels is FLOAT32; it must be UINT8", () -> backend.point().normalize(y, backend.create(shape), mean, deviation));
+        () -> backend.point().normalize(y, from, new PixelScale(new float[2], deviation)));
+    assertRefused("normalize: pixels is FLOAT32; it must be UINT8", () -> backend.point().normalize(y, backend.create(shape), new PixelScale(mean, deviation)));
   }
 
   @OnEveryBackend
@@ -205,11 +205,11 @@ class PointOpsTest {
       Tensor pixels = backend.create(from, ElementType.UINT8), chosen = backend.create(Shape.matrix(3, 3), ElementType.INT32), y = fresh.garbage(to);
       backend.write(pixels, bytes);
       backend.write(chosen, choices);
-      backend.point().augment(y, pixels, chosen, mean, deviation);
+      backend.point().augment(y, pixels, chosen, new PixelScale(mean, deviation));
       fresh.assertClose("y", want, y, 1e-6);
       assertRefused("augment: images have 3 channels, mean has 2 and deviation 3; they must be equal",
-          () -> backend.point().augment(y, pixels, chosen, new float[2], deviation));
-      assertRefused("augment: choices is UINT8; it must be INT32", () -> backend.point().augment(y, pixels, pixels, mean, deviation));
+          () -> backend.point().augment(y, pixels, chosen, new PixelScale(new float[2], deviation)));
+      assertRefused("augment: choices is UINT8; it must be INT32", () -> backend.point().augment(y, pixels, pixels, new PixelScale(mean, deviation)));
     }
   }
 
@@ -304,6 +304,11 @@ class PointOpsTest {
       backend.point().rows(y, x, first);
       fresh.assertExactly("rows from " + first, Arrays.copyOfRange(values, first * 18, (first + n) * 18), y);
     }
+    Tensor pixels = backend.create(Shape.image(3, 1, 1, 3), ElementType.UINT8), last = backend.create(Shape.image(2, 1, 1, 3), ElementType.UINT8), seen = fresh.garbage(last.shape());
+    backend.write(pixels, new byte[] {1, 2, 3, 4, 5, 6, 7, -1, 9});
+    backend.point().rows(last, pixels, 1);
+    backend.point().normalize(seen, last, new PixelScale(new float[3], new float[] {1 / 255f, 1 / 255f, 1 / 255f}));
+    fresh.assertClose("rows of bytes", new double[] {4, 5, 6, 7, 255, 9}, seen, 1e-6);
     assertRefused("rows: y [2, 2, 3, 3] cannot be the rows of x [5, 2, 3, 3] from number 4 on", () -> backend.point().rows(x.first(2), x, 4));
   }
 }

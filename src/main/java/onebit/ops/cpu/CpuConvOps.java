@@ -6,6 +6,8 @@ import java.util.Map;
 import onebit.ops.ConvGeometry;
 import onebit.ops.ConvOps;
 import onebit.ops.ConvRules;
+import onebit.ops.PixelScale;
+import onebit.ops.Shapes;
 import onebit.tensor.Tensor;
 
 /**
@@ -27,7 +29,8 @@ public final class CpuConvOps implements ConvOps {
   private final ThreadLocal<float[][]> columns = ThreadLocal.withInitial(() -> new float[1][0]);
   private final ThreadLocal<DirectConv> directs = ThreadLocal.withInitial(DirectConv::new);
   private final Map<ConvGeometry, ConvGeometry> turned = new HashMap<>();
-  private float[] partials = new float[0], panels = new float[0];
+  private final CpuPointOps point = new CpuPointOps();
+  private float[] partials = new float[0], panels = new float[0], images = new float[0];
   private float[] xs, ws, ys;
   private ConvGeometry g;
   private float border;
@@ -166,6 +169,26 @@ public final class CpuConvOps implements ConvOps {
         OpenBlas.sgemm(true, false, og, taps, pixels, gradY, pixel * g.o() + group * og, g.o(), cols, 0, taps, 1, gradW, at, taps);
       }
     }
+  }
+
+  @Override
+  public void conv2dOfPixels(Tensor y, Tensor pixels, PixelScale scale, Tensor w, ConvGeometry g) {
+    ConvRules.requireConv2d("conv2dOfPixels", pixels, w, y, g);
+    conv2d(y, values("conv2dOfPixels", pixels, scale, g), w, g, 0);
+  }
+
+  @Override
+  public void conv2dOfPixelsGradW(Tensor gradW, Tensor gradY, Tensor pixels, PixelScale scale, ConvGeometry g) {
+    ConvRules.requireConv2d("conv2dOfPixelsGradW", pixels, gradW, gradY, g);
+    conv2dGradW(gradW, gradY, values("conv2dOfPixelsGradW", pixels, scale, g), g, 0);
+  }
+
+  private Tensor values(String op, Tensor pixels, PixelScale scale, ConvGeometry g) {
+    Shapes.requirePixels(op, pixels, scale, g.c());
+    if (images.length < pixels.size()) images = new float[pixels.size()];
+    Tensor values = Tensor.of(g.x(), images);
+    point.normalize(values, pixels.reshaped(g.x()), scale);
+    return values;
   }
 
   @Override

@@ -1,8 +1,8 @@
 package onebit.ops.cpu;
 
+import onebit.ops.PixelScale;
 import onebit.ops.PointOps;
 import onebit.ops.Shapes;
-import onebit.tensor.ElementType;
 import onebit.tensor.Shape;
 import onebit.tensor.Tensor;
 
@@ -262,16 +262,12 @@ final class CpuPointOps implements PointOps {
   }
 
   @Override
-  public void normalize(Tensor y, Tensor pixels, float[] mean, float[] deviation) {
-    Shapes.requireEqual("normalize", "pixels", pixels, "y", y);
-    Shapes.requireType("normalize", "pixels", pixels, ElementType.UINT8);
+  public void normalize(Tensor y, Tensor pixels, PixelScale scale) {
     int channels = y.shape().channels();
-    if (mean.length != channels || deviation.length != channels) {
-      throw new IllegalArgumentException("normalize: images have " + channels + " channels, mean has " + mean.length + " and deviation "
-          + deviation.length + "; they must be equal");
-    }
-    p = tiles.repeat(0, mean, channels);
-    q = tiles.repeat(1, deviation, channels);
+    Shapes.requireEqual("normalize", "pixels", pixels, "y", y);
+    Shapes.requirePixels("normalize", pixels, scale, channels);
+    p = tiles.repeat(0, scale.mean(), channels);
+    q = tiles.repeat(1, scale.deviation(), channels);
     ys = y.floats();
     this.pixels = pixels.bytes();
     tiles.run(y.size(), channels, this, (op, base, length) -> {
@@ -283,8 +279,8 @@ final class CpuPointOps implements PointOps {
   }
 
   @Override
-  public void augment(Tensor y, Tensor pixels, Tensor choices, float[] mean, float[] deviation) {
-    Shapes.requireAugment(y, pixels, choices, mean, deviation);
+  public void augment(Tensor y, Tensor pixels, Tensor choices, PixelScale scale) {
+    Shapes.requireAugment(y, pixels, choices, scale);
     int height = y.shape().d1(), width = y.shape().d2(), channels = y.shape().d3(), fromHeight = pixels.shape().d1(), fromWidth = pixels.shape().d2();
     float[] ys = y.floats();
     byte[] from = pixels.bytes();
@@ -294,7 +290,7 @@ final class CpuPointOps implements PointOps {
       int down = chosen[3 * image] + h, along = chosen[3 * image + 1] + (chosen[3 * image + 2] != 0 ? width - 1 - w : w);
       boolean inside = down >= 0 && down < fromHeight && along >= 0 && along < fromWidth;
       float pixel = inside ? from[((image * fromHeight + down) * fromWidth + along) * channels + c] & 255 : 0;
-      ys[i] = (pixel / 255f - mean[c]) / deviation[c];
+      ys[i] = (pixel / 255f - scale.mean()[c]) / scale.deviation()[c];
     }
   }
 

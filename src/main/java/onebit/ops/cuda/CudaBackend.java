@@ -47,9 +47,10 @@ public final class CudaBackend implements Backend, DeviceStreams {
     activations = mode.activations() != null ? mode.activations() : hasBfloat16(device) ? ElementType.BFLOAT16 : ElementType.FLOAT32;
     deterministic = mode.deterministic();
     ChannelSums sums = new ChannelSums(device);
-    conv = new CudaConvOps(device, deterministic);
+    PixelScales scales = new PixelScales(device);
+    conv = new CudaConvOps(device, deterministic, scales);
     bits = new CudaBitOps(device, product, conv);
-    ops = new Ops(bits, conv, new CudaNormOps(device, sums), new CudaPointOps(device, sums), new CudaPoolOps(device), new CudaBinarizeOps(this, device),
+    ops = new Ops(bits, conv, new CudaNormOps(device, sums), new CudaPointOps(device, sums, scales), new CudaPoolOps(device), new CudaBinarizeOps(this, device),
         new CudaWeightOps(device), new CudaLossOps(device), new CudaOptimOps(device), new CudaFusedOps(device, bits, sums), new CudaDenseOps(device, bits, sums));
   }
 

@@ -4,6 +4,7 @@ import java.util.function.ToDoubleFunction;
 import onebit.ops.ConvGeometry;
 import onebit.ops.ConvOps;
 import onebit.ops.ConvRules;
+import onebit.ops.PixelScale;
 import onebit.ops.Shapes;
 import onebit.tensor.ElementType;
 import onebit.tensor.Tensor;
@@ -12,21 +13,23 @@ import onebit.tensor.Tensor;
  * Real-valued convolution by cuDNN, of stride 2 over few channels through {@link PixelBlocks}, matrix products by cuBLAS, or both by the own kernels where asked for; a border that is not 0 is written around a copy of x first.
  *
  * <pre>
- * Twin  kernels/pad_border.cu, convert.cu, direct_conv2d.cu
+ * Twin  kernels/pad_border.cu, convert.cu, normalize.cu, direct_conv2d.cu
  * </pre>
  */
 final class CudaConvOps implements ConvOps, AutoCloseable {
   private final CudaDevice device;
   private final boolean deterministic;
+  private final PixelScales scales;
   private final PixelBlocks blocks;
   private CudaDnn dnn;
   private CudaBlas blas;
   private DirectProducts own;
 
-  CudaConvOps(CudaDevice device, boolean deterministic) {
+  CudaConvOps(CudaDevice device, boolean deterministic, PixelScales scales) {
     this.device = device;
     this.deterministic = deterministic;
-    blocks = new PixelBlocks(device);
+    this.scales = scales;
+    blocks = new PixelBlocks(device, scales);
   }
 
   /** From now on the own kernels do what cuDNN and cuBLAS did. */
@@ -53,6 +56,11 @@ final class CudaConvOps implements ConvOps, AutoCloseable {
     return blas;
   }
 
+  /** Whether such a convolution goes over blocks of pixels. */
+  private boolean inBlocks(ConvGeometry g, ElementType type) {
+    return own == null && ConvRules.takesPixels(g, type);
+  }
+
   @Override
   public void conv2d(Tensor y, Tensor x, Tensor w, ConvGeometry g, float border) {
     ConvRules.requireConv2d("conv2d", x, w, y, g);
@@ -60,13 +68,27 @@ final class CudaConvOps implements ConvOps, AutoCloseable {
     if (g.n() == 0) return;
     ConvGeometry inner = bordered(g, border);
     DeviceMemory from = bordered(x, g, border);
-    if (own == null && PixelBlocks.serve(inner, x.type())) {
-      dnn().forward(device.memory(y), blocks.images(from, inner), blocks.filters(w, inner), PixelBlocks.geometry(inner), x.type());
-      return;
-    }
-    DeviceMemory filters = as(x.type(), w, CudaDevice.Scratch.RIGHT);
-    if (own != null) own.forward(device.memory(y), from, filters, inner, x.type());
-    else dnn().forward(device.memory(y), from, filters, inner, x.type());
+    if (inBlocks(inner, x.type())) forwardOfBlocks(y, blocks.images(from, inner), w, inner);
+    else forward(y, from, w, inner);
+  }
+
+  @Override
+  public void conv2dOfPixels(Tensor y, Tensor pixels, PixelScale scale, Tensor w, ConvGeometry g) {
+    ConvRules.requireConv2d("conv2dOfPixels", pixels, w, y, g);
+    Shapes.requirePixels("conv2dOfPixels", pixels, scale, g.c());
+    if (g.n() == 0) return;
+    if (inBlocks(g, y.type())) forwardOfBlocks(y, blocks.images(pixels, scale, g), w, g);
+    else forward(y, values(pixels, scale, y.type()), w, g);
+  }
+
+  private void forward(Tensor y, DeviceMemory x, Tensor w, ConvGeometry g) {
+    DeviceMemory filters = as(y.type(), w, CudaDevice.Scratch.RIGHT);
+    if (own != null) own.forward(device.memory(y), x, filters, g, y.type());
+    else dnn().forward(device.memory(y), x, filters, g, y.type());
+  }
+
+  private void forwardOfBlocks(Tensor y, DeviceMemory x, Tensor w, ConvGeometry g) {
+    dnn().forward(device.memory(y), x, blocks.filters(w, g), PixelBlocks.geometry(g), y.type());
   }
 
   @Override
@@ -85,23 +107,48 @@ final class CudaConvOps implements ConvOps, AutoCloseable {
     ConvRules.requireSameType("conv2dGradW", "x", x, "gradY", gradY);
     if (gradW.type() != x.type()) Shapes.requireType("conv2dGradW", "gradW", gradW, ElementType.FLOAT32);
     if (g.n() == 0) {
-      if (gradW.type() == ElementType.BFLOAT16) device.fill(device.memory(gradW), (short) 0, gradW.size());
-      else device.fill(device.memory(gradW), 0, gradW.size());
-    } else if (own != null) {
-      gradWByOwnKernel(gradW, gradY, bordered(x, g, border), bordered(g, border), x.type());
-    } else if (PixelBlocks.serve(bordered(g, border), x.type())) {
-      ConvGeometry inner = bordered(g, border);
-      DeviceMemory gradient = blocks.gradient(inner);
-      dnn().gradW(gradient, device.memory(gradY), blocks.images(bordered(x, g, border), inner), PixelBlocks.geometry(inner), x.type());
-      blocks.back(gradW, gradient, inner);
-    } else if (gradW.type() == x.type()) {
-      dnn().gradW(device.memory(gradW), device.memory(gradY), bordered(x, g, border), bordered(g, border), x.type());
+      noGradient(gradW);
+      return;
+    }
+    ConvGeometry inner = bordered(g, border);
+    DeviceMemory from = bordered(x, g, border);
+    if (inBlocks(inner, x.type())) gradWOfBlocks(gradW, gradY, blocks.images(from, inner), inner);
+    else gradW(gradW, gradY, from, inner);
+  }
+
+  @Override
+  public void conv2dOfPixelsGradW(Tensor gradW, Tensor gradY, Tensor pixels, PixelScale scale, ConvGeometry g) {
+    ConvRules.requireConv2d("conv2dOfPixelsGradW", pixels, gradW, gradY, g);
+    Shapes.requirePixels("conv2dOfPixelsGradW", pixels, scale, g.c());
+    if (gradW.type() != gradY.type()) Shapes.requireType("conv2dOfPixelsGradW", "gradW", gradW, ElementType.FLOAT32);
+    if (g.n() == 0) noGradient(gradW);
+    else if (inBlocks(g, gradY.type())) gradWOfBlocks(gradW, gradY, blocks.images(pixels, scale, g), g);
+    else gradW(gradW, gradY, values(pixels, scale, gradY.type()), g);
+  }
+
+  private void noGradient(Tensor gradW) {
+    if (gradW.type() == ElementType.BFLOAT16) device.fill(device.memory(gradW), (short) 0, gradW.size());
+    else device.fill(device.memory(gradW), 0, gradW.size());
+  }
+
+  private void gradW(Tensor gradW, Tensor gradY, DeviceMemory x, ConvGeometry g) {
+    ElementType type = gradY.type();
+    if (own != null) {
+      gradWByOwnKernel(gradW, gradY, x, g, type);
+    } else if (gradW.type() == type) {
+      dnn().gradW(device.memory(gradW), device.memory(gradY), x, g, type);
     } else {
       // cuDNN gives the gradient of bfloat16 filters in bfloat16, from sums in float32
       DeviceMemory rounded = device.scratch(CudaDevice.Scratch.LEFT, 2L * gradW.size());
-      dnn().gradW(rounded, device.memory(gradY), bordered(x, g, border), bordered(g, border), ElementType.BFLOAT16);
+      dnn().gradW(rounded, device.memory(gradY), x, g, type);
       device.kernel("to_float32").tensor(gradW).memory(rounded).integer(gradW.size()).each(gradW.size());
     }
+  }
+
+  private void gradWOfBlocks(Tensor gradW, Tensor gradY, DeviceMemory x, ConvGeometry g) {
+    DeviceMemory gradient = blocks.gradient(g);
+    dnn().gradW(gradient, device.memory(gradY), x, PixelBlocks.geometry(g), gradY.type());
+    blocks.back(gradW, gradient, g);
   }
 
   /** The own kernel gives float32 sums. */
@@ -124,6 +171,13 @@ final class CudaConvOps implements ConvOps, AutoCloseable {
     DeviceMemory rounded = device.scratch(room, 2L * tensor.size());
     device.kernel("to_bfloat16").memory(rounded).tensor(tensor).integer(tensor.size()).each(tensor.size());
     return rounded;
+  }
+
+  /** Room with the values that bytes make, where the convolution cannot make them on its way. */
+  private DeviceMemory values(Tensor pixels, PixelScale scale, ElementType type) {
+    DeviceMemory values = device.scratch(CudaDevice.Scratch.IMAGE, (long) type.bytes() * pixels.size()), statistics = scales.memory(scale);
+    device.kernel("normalize", type).memory(values).tensor(pixels).memory(statistics).integer(pixels.size()).integer(scale.mean().length).each(pixels.size());
+    return values;
   }
 
   /** x itself, or a copy that holds the border. */

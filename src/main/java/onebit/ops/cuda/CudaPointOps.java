@@ -1,7 +1,6 @@
 package onebit.ops.cuda;
 
-import java.lang.foreign.MemorySegment;
-import java.util.Arrays;
+import onebit.ops.PixelScale;
 import onebit.ops.PointOps;
 import onebit.ops.Shapes;
 import onebit.tensor.ElementType;
@@ -17,12 +16,12 @@ import onebit.tensor.Tensor;
 final class CudaPointOps implements PointOps {
   private final CudaDevice device;
   private final ChannelSums sums;
-  private float[] statistics = new float[0];
-  private DeviceMemory statisticsMemory;
+  private final PixelScales scales;
 
-  CudaPointOps(CudaDevice device, ChannelSums sums) {
+  CudaPointOps(CudaDevice device, ChannelSums sums, PixelScales scales) {
     this.device = device;
     this.sums = sums;
+    this.scales = scales;
   }
 
   @Override
@@ -145,37 +144,18 @@ final class CudaPointOps implements PointOps {
   }
 
   @Override
-  public void normalize(Tensor y, Tensor pixels, float[] mean, float[] deviation) {
-    Shapes.requireEqual("normalize", "pixels", pixels, "y", y);
-    Shapes.requireType("normalize", "pixels", pixels, ElementType.UINT8);
+  public void normalize(Tensor y, Tensor pixels, PixelScale scale) {
     int channels = y.shape().channels();
-    if (mean.length != channels || deviation.length != channels) {
-      throw new IllegalArgumentException("normalize: images have " + channels + " channels, mean has " + mean.length + " and deviation "
-          + deviation.length + "; they must be equal");
-    }
-    keep(mean, deviation);
-    device.kernel("normalize", y).element(y).tensor(pixels).memory(statisticsMemory).integer(y.size()).integer(channels).each(y.size());
+    Shapes.requireEqual("normalize", "pixels", pixels, "y", y);
+    Shapes.requirePixels("normalize", pixels, scale, channels);
+    device.kernel("normalize", y).element(y).tensor(pixels).memory(scales.memory(scale)).integer(y.size()).integer(channels).each(y.size());
   }
 
   @Override
-  public void augment(Tensor y, Tensor pixels, Tensor choices, float[] mean, float[] deviation) {
-    Shapes.requireAugment(y, pixels, choices, mean, deviation);
-    keep(mean, deviation);
-    device.kernel("augment", y).element(y).tensor(pixels).tensor(choices).memory(statisticsMemory).integer(y.size()).integer(y.shape().d1())
+  public void augment(Tensor y, Tensor pixels, Tensor choices, PixelScale scale) {
+    Shapes.requireAugment(y, pixels, choices, scale);
+    device.kernel("augment", y).element(y).tensor(pixels).tensor(choices).memory(scales.memory(scale)).integer(y.size()).integer(y.shape().d1())
         .integer(y.shape().d2()).integer(y.shape().d3()).integer(pixels.shape().d1()).integer(pixels.shape().d2()).each(y.size());
-  }
-
-  /** Sends the statistics to the device where they are not there yet. */
-  private void keep(float[] mean, float[] deviation) {
-    int n = mean.length;
-    if (statistics.length == 2 * n && Arrays.equals(statistics, 0, n, mean, 0, n) && Arrays.equals(statistics, n, 2 * n, deviation, 0, n)) return;
-    if (statistics.length != 2 * n) {
-      statistics = new float[2 * n];
-      statisticsMemory = device.allocate(8L * n);
-    }
-    System.arraycopy(mean, 0, statistics, 0, n);
-    System.arraycopy(deviation, 0, statistics, n, n);
-    device.upload(statisticsMemory, MemorySegment.ofArray(statistics));
   }
 
   @Override

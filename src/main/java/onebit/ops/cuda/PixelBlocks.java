@@ -1,6 +1,7 @@
 package onebit.ops.cuda;
 
 import onebit.ops.ConvGeometry;
+import onebit.ops.PixelScale;
 import onebit.tensor.ElementType;
 import onebit.tensor.Tensor;
 
@@ -10,21 +11,17 @@ import onebit.tensor.Tensor;
  *
  * <pre>
  * Twin  kernels/pixel_blocks.cu
- * Cost  one launch more per image tensor, and room for the blocks: about 4 K / 4 C times the images, K = 4 C rounded up to a multiple of 8
+ * Cost  one launch more per image tensor, of values or of the bytes they are made of, and room for the blocks: about 4 K / 4 C times the images,
+ *       K = 4 C rounded up to a multiple of 8
  * </pre>
  */
 final class PixelBlocks {
-  private static final int MOST_CHANNELS = 4;
-
   private final CudaDevice device;
+  private final PixelScales scales;
 
-  PixelBlocks(CudaDevice device) {
+  PixelBlocks(CudaDevice device, PixelScales scales) {
     this.device = device;
-  }
-
-  /** Whether such a convolution is done by blocks. */
-  static boolean serve(ConvGeometry g, ElementType type) {
-    return type == ElementType.BFLOAT16 && g.c() <= MOST_CHANNELS && g.stride() == 2 && g.dilation() == 1 && g.groups() == 1;
+    this.scales = scales;
   }
 
   private static int even(ConvGeometry g) {
@@ -39,11 +36,26 @@ final class PixelBlocks {
 
   /** The images as blocks. */
   DeviceMemory images(DeviceMemory x, ConvGeometry g) {
-    ConvGeometry to = geometry(g);
-    DeviceMemory blocks = device.scratch(CudaDevice.Scratch.BLOCKS, 2L * to.x().size());
-    device.kernel("pixel_blocks").memory(blocks).memory(x).integer(to.x().size()).integer(g.h()).integer(g.w()).integer(g.c()).integer(to.h()).integer(to.w())
-        .integer(to.c()).integer(even(g)).each(to.x().size() / 8);
+    DeviceMemory blocks = room(g);
+    gather(device.kernel("pixel_blocks").memory(blocks).memory(x), g);
     return blocks;
+  }
+
+  /** The images as blocks of the values that their bytes make. */
+  DeviceMemory images(Tensor pixels, PixelScale scale, ConvGeometry g) {
+    DeviceMemory blocks = room(g), statistics = scales.memory(scale);
+    gather(device.kernel("pixel_blocks_of_bytes").memory(blocks).tensor(pixels).memory(statistics), g);
+    return blocks;
+  }
+
+  private DeviceMemory room(ConvGeometry g) {
+    return device.scratch(CudaDevice.Scratch.BLOCKS, 2L * geometry(g).x().size());
+  }
+
+  private static void gather(Kernel kernel, ConvGeometry g) {
+    ConvGeometry to = geometry(g);
+    kernel.integer(to.x().size()).integer(g.h()).integer(g.w()).integer(g.c()).integer(to.h()).integer(to.w()).integer(to.c()).integer(even(g))
+        .each(to.x().size() / 8);
   }
 
   /** The filters for them, rounded. */

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import onebit.ops.ConvGeometry;
 import onebit.ops.Inlet;
+import onebit.ops.PixelScale;
 import onebit.ops.Readback;
 import onebit.ops.Recorder;
 import onebit.tensor.Shape;
@@ -116,7 +117,7 @@ class CudaRecorderTest {
     Readback before = null;
     for (int i = 0; i < 12; i++) {
       java.util.Arrays.fill(pixels, (byte) i);
-      backend.point().normalize(y, inlet.next(pixels, 4), new float[] {0, 0, 0}, new float[] {1 / 255f, 1 / 255f, 1 / 255f});
+      backend.point().normalize(y, inlet.next(pixels, 4), new PixelScale(new float[3], new float[] {1 / 255f, 1 / 255f, 1 / 255f}));
       java.util.Arrays.fill(pixels, (byte) 99);
       backend.point().copy(first, new Tensor(Shape.vector(64), head.type(), y.memory()));
       Readback now = backend.readLater(first);
@@ -138,7 +139,7 @@ class CudaRecorderTest {
     byte[] pixels = new byte[shape.size()];
     for (int i = 0; i < seen.length; i++) {   // the host waits for copies, whose room it takes again, but never for the work behind them
       java.util.Arrays.fill(pixels, (byte) (i + 1));
-      backend.point().normalize(seen[i], inlet.next(pixels, 2), new float[] {0}, new float[] {1 / 255f});
+      backend.point().normalize(seen[i], inlet.next(pixels, 2), new PixelScale(new float[1], new float[] {1 / 255f}));
     }
     for (int i = 0; i < seen.length; i++) assertEquals(i + 1, backend.read(seen[i])[31], 1e-4f, "batch " + i);
   }
