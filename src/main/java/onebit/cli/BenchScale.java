@@ -48,8 +48,9 @@ final class BenchScale implements Callable<Integer> {
   @Option(names = "--gpu-recipe", paramLabel = "RECIPE", defaultValue = "adabin-resnet18-imagenet", description = "The recipe whose gradients the GPUs exchange (default: ${DEFAULT-VALUE}).")
   private String gpuRecipe;
 
-  @Option(names = "--gpu-step-millis", paramLabel = "MS", defaultValue = "8.8",
-      description = "A step's computation on one GPU; take it from 'bench step --device cuda' (default: ${DEFAULT-VALUE}, an estimate for one H200 at batch 256).")
+  @Option(names = "--gpu-step-millis", paramLabel = "MS", defaultValue = "18.15",
+      description = {"A step's computation on one GPU; take it from 'bench step --device cuda --profile' (default: ${DEFAULT-VALUE}, measured on one H100",
+          "80GB HBM3 at batch 256; with --tuning it took 16.40 there)."})
   private double gpuStepMillis;
 
   @Option(names = "--node-gigabytes", paramLabel = "GB/s", defaultValue = "475", description = "Bus bandwidth of all-reduce within a node of 8 (default: ${DEFAULT-VALUE}, H200 by nccl-tests).")
@@ -203,7 +204,7 @@ final class BenchScale implements Callable<Integer> {
       double says = model.step(p.ranks(), p.compute(), p.bytes(), Math.max(1, p.buckets()));
       System.out.printf(Locale.ROOT, "  %d processes: model %.4f s, measured %.4f s (%+.0f %%)%n", p.ranks(), says, p.step(), 100 * (says / p.step() - 1));
     }
-    System.out.printf(Locale.ROOT, "%nModel of GPUs, not a measurement: %s, %.1f MB of gradients, %.1f ms of computation a step, %.0f GB/s in a node of %d, %.0f across%n",
+    System.out.printf(Locale.ROOT, "%nModel of GPUs, not a measurement: %s, %.1f MB of gradients, %.2f ms of computation a step, %.0f GB/s in a node of %d, %.0f across%n",
         gpuRecipe, gradientBytes(gpuRecipe, List.of()) / 1e6, gpuStepMillis, nodeGigabytes, GPUS_PER_NODE, networkGigabytes);
     System.out.println("GPUs  means of gradients, ms  efficiency with nothing hidden  with the overlap fitted above");
     for (Map<String, Object> row : predict(model)) {

@@ -36,7 +36,7 @@ class ScalingModelTest {
   void theModelGivesThePublishedCostOfResNet18() {
     ScalingModel node = new ScalingModel(0, 475e9, 0);
     assertEquals(0.172e-3, node.reduce(8, 46_800_000, 1), 0.001e-3);
-    assertEquals(8.8e-3, node.step(1, 8.8e-3, 46_800_000, 1));
+    assertEquals(18.15e-3, node.step(1, 18.15e-3, 46_800_000, 1));
     assertEquals(1.87e-3, new ScalingModel(0, 50e9, 0).reduce(10_000, 46_800_000, 1), 0.01e-3);
   }
 
