@@ -14,7 +14,7 @@
 // Limits     as xnor_conv2d.cu; N * P * Q * C < 2^31, with pitch for C too; counters hold 0 before and after
 // Exactness  y is rounded to its element before it is used, a sum with a shortcut once more, and sums run in the order of unit_backward.cu: the same bits as from a stored y.
 //            Statistics: double sums of y and y y, an error of var below 2^-45 (var + mean mean); mean and deviation are rounded from them once
-// Twin       src/main/java/onebit/ops/cpu/CpuFusedOps.java, forwardOf, backward; src/main/java/onebit/ops/cpu/CpuDenseOps.java, appendOf
+// Twin       src/main/java/onebit/ops/cpu/CpuFusedOps.java, forwardOf, sumOf, backward; src/main/java/onebit/ops/cpu/CpuDenseOps.java, appendOf
 // Tests      native-tests/unit_product_test.cpp, src/test/java/onebit/ops/FusedProductTest.java, src/test/java/onebit/ops/DenseOpsTest.java
 // Source     Ioffe and Szegedy 2015, arXiv 1502.03167; anchors/performance.md sections 0 and 7: y recomputed instead of stored
 // Rungs      1 convolution, then a pass over y, 2 the pass in the convolution's tiles

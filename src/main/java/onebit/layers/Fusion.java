@@ -8,13 +8,13 @@ public final class Fusion {
   private Fusion() {}
 
   /**
-   * The layers with every run of binary units made one chain, every dense run one block, and every real convolution and other norm
-   * one unit with what follows.
+   * The layers with every run of binary units made one chain, after their norms or before, every dense run one block, and every real convolution and other
+   * norm one unit with what follows.
    */
   public static List<Layer> fuse(List<? extends Layer> layers) {
     List<Layer> all = new ArrayList<>(), run = new ArrayList<>();
     for (int i = 0; i < layers.size();) {
-      int binary = BinaryChain.length(layers, i), real = RealUnit.length(layers, i);
+      int binary = BinaryChain.length(layers, i);
       if (binary > 0) {
         run.add(layers.get(i) instanceof Residual residual ? withFusedShortcut(residual) : layers.get(i));
         run.addAll(layers.subList(i + 1, i + binary));
@@ -22,9 +22,10 @@ public final class Fusion {
         continue;
       }
       end(run, all);
-      int dense = DenseBlock.length(layers, i), norm = NormUnit.length(layers, i), taken = Math.max(1, Math.max(real, Math.max(dense, norm)));
-      Sequential together = new Sequential(layers.subList(i, i + taken));
-      all.add(real > 0 ? new RealUnit(together) : dense > 0 ? new DenseBlock(together) : norm > 0 ? new NormUnit(together) : layers.get(i));
+      int dense = DenseBlock.length(layers, i), chain = PreNormChain.length(layers, i), norm = NormUnit.length(layers, i);
+      int taken = Math.max(1, Math.max(chain, Math.max(dense, norm)));
+      List<? extends Layer> together = layers.subList(i, i + taken);
+      all.add(dense > 0 ? new DenseBlock(new Sequential(together)) : chain > 0 ? new PreNormChain(together) : norm > 0 ? new NormUnit(new Sequential(together)) : layers.get(i));
       i += taken;
     }
     end(run, all);

@@ -5,26 +5,33 @@ import onebit.ops.Backend;
 import onebit.ops.FusedOps.Shortcut;
 import onebit.ops.FusedOps.Unit;
 import onebit.ops.FusedOps.Window;
+import onebit.ops.PixelScale;
 import onebit.ops.PointOps.Activation;
 import onebit.tensor.ElementType;
 import onebit.tensor.Shape;
 import onebit.tensor.Tensor;
 
 /**
- * z = the largest f(batchNorm(x)) of each window: what stands between a dense block and the real convolution after it, or before a classifier.
+ * z = the largest f(batchNorm(y)) of each window, y a real convolution of x or x itself: stems, 1x1 shortcuts, what follows dense blocks or comes before
+ * a classifier.
  *
  * <pre>
- * Keeps   which of each window was largest; x stays with the layer before
- * Cost    two launches for statistics and one forward, two backward
+ * Keeps   which of each window was largest; of a convolution its result, whose memory its gradient takes in backward, or where memory is compact only
+ *         room for it, computed again; x stays with the layer before
+ * Cost    beside the convolution: one launch for statistics and one forward, two backward
  * Differs a ReLU after the pooling is taken before it: the largest is the same, and where it is not positive no gradient passes either way
  * </pre>
  */
 final class NormUnit implements Layer {
   private final Sequential body;
+  private final Conv2d convolution;
   private final BatchNorm norm;
   private final Layer f;
   private final Window window;
   private Backend backend;
+  private boolean recomputes;
+  private Tensor y;
+  private Tensor again;
   private Tensor z;
   private Tensor chosen;
   private Tensor gradX;
@@ -33,10 +40,11 @@ final class NormUnit implements Layer {
   NormUnit(Sequential body) {
     this.body = body;
     List<Layer> layers = body.children();
-    norm = (BatchNorm) layers.getFirst();
+    convolution = layers.getFirst() instanceof Conv2d it ? it : null;
+    norm = (BatchNorm) layers.get(convolution == null ? 0 : 1);
     Pool pool = null;
     Layer nonlinearity = null;
-    for (Layer layer : layers.subList(1, layers.size())) {
+    for (Layer layer : layers.subList(convolution == null ? 1 : 2, layers.size())) {
       if (layer instanceof Pool it) pool = it;
       else nonlinearity = layer;
     }
@@ -44,45 +52,78 @@ final class NormUnit implements Layer {
     window = pool == null ? Window.NONE : pool.maxWindow();
   }
 
-  /** How many layers from index i make such a unit; 0 if none. */
+  /** How many layers from index i make such a unit; 0 if none: a norm that nothing follows runs as it is. */
   static int length(List<? extends Layer> layers, int i) {
-    if (!(layers.get(i) instanceof BatchNorm) || i + 1 >= layers.size()) return 0;
-    boolean third = i + 2 < layers.size();
-    if (BinaryChain.isNonlinearity(layers.get(i + 1))) return third && pools(layers.get(i + 2)) ? 3 : 2;
-    return third && pools(layers.get(i + 1)) && layers.get(i + 2) instanceof Activate after && after.activation() == Activation.RELU ? 3 : 0;
+    boolean convolves = i < layers.size() && layers.get(i) instanceof Conv2d convolution && !convolution.hasBias();
+    int end = convolves ? i + 1 : i;
+    if (end >= layers.size() || !(layers.get(end++) instanceof BatchNorm)) return 0;
+    boolean nonlinear = end < layers.size() && BinaryChain.isNonlinearity(layers.get(end));
+    if (nonlinear) end++;
+    if (end < layers.size() && layers.get(end) instanceof Pool pool && pool.maxWindow() != null) {
+      boolean after = !nonlinear && end + 1 < layers.size() && layers.get(end + 1) instanceof Activate activate && activate.activation() == Activation.RELU;
+      if (!convolves && !nonlinear && !after) return 0;
+      return end + (after ? 2 : 1) - i;
+    }
+    return convolves || nonlinear ? end - i : 0;
   }
 
-  private static boolean pools(Layer layer) {
-    return layer instanceof Pool pool && pool.maxWindow() != null;
+  BatchNorm norm() {
+    return norm;
   }
 
   @Override
   public Shape build(BuildContext context, Shape input) {
     backend = context.backend();
     Shape out = body.build(context.withheld(true), input);
+    if (convolution != null) {
+      recomputes = context.recomputes();
+      backend.owner("results of real convolutions");
+      y = context.activations(convolution.outputShape());
+      again = recomputes ? context.activations(convolution.outputShape()) : y;
+    }
     backend.owner("results of norms");
     z = context.activations(out);
     chosen = window.chooses() ? context.room(out, ElementType.UINT8) : null;
     backend.owner("gradients of norms");
-    gradX = context.activations(input);
+    if (convolution == null) gradX = context.activations(input);
+    else convolution.makeGradient(context);
     return out;
+  }
+
+  @Override
+  public boolean takePixels(PixelScale scale) {
+    return convolution != null && convolution.takePixels(scale);
   }
 
   private Tensor chosen(int n) {
     return chosen == null ? null : chosen.first(n);
   }
 
-  private Unit unit(boolean training) {
-    return new Unit(x, norm.norm(training), Shortcut.NONE, BinaryUnit.nonlinearity(f));
+  private Unit unit(Tensor product, boolean training) {
+    return new Unit(product, norm.norm(training), Shortcut.NONE, BinaryUnit.nonlinearity(f));
   }
 
   @Override
   public Tensor forward(Tensor input, boolean training) {
     x = input;
-    int n = input.shape().d0();
+    Tensor product = input;
+    if (convolution != null) {
+      product = y.first(input.shape().d0());
+      convolution.convolve(product, input);
+    }
+    return apply(unit(product, training), training);
+  }
+
+  /** The same where the statistics of the input are taken already, which is what the norm is of. */
+  Tensor forwardOfKnown(Tensor input, boolean training) {
+    x = input;
+    return apply(unit(input, training), false);
+  }
+
+  private Tensor apply(Unit unit, boolean asks) {
+    int n = unit.y().shape().d0();
     Tensor out = z.first(n);
-    Unit unit = unit(training);
-    if (training) norm.statistics(unit);
+    if (asks) norm.statistics(unit);
     backend.fused().poolForward(out, chosen(n), unit, window);
     return out;
   }
@@ -90,10 +131,11 @@ final class NormUnit implements Layer {
   @Override
   public Tensor backward(Tensor gradZ) {
     int n = gradZ.shape().d0();
-    Tensor gradInput = gradX.first(n);
-    backend.fused().poolBackward(gradInput, BinaryUnit.gradients(norm, f), unit(true), gradZ, chosen(n), window);
+    Tensor product = convolution == null ? x : again.first(n), gradient = convolution == null ? gradX.first(n) : product;
+    if (recomputes) convolution.convolve(product, x);
+    backend.fused().poolBackward(gradient, BinaryUnit.gradients(norm, f), unit(product, true), gradZ, chosen(n), window);
     norm.keepFixed();
-    return gradInput;
+    return convolution == null ? gradient : convolution.backward(gradient);
   }
 
   @Override

@@ -17,6 +17,7 @@ import onebit.layers.BuildContext;
 import onebit.layers.DenseBlock;
 import onebit.layers.Fusion;
 import onebit.layers.Layer;
+import onebit.layers.PreNormChain;
 import onebit.layers.RoundedWeights;
 import onebit.layers.Sequential;
 import onebit.ops.Backend;
@@ -110,6 +111,7 @@ public final class Model {
     if (layer instanceof BinaryConv2d binary) binaryLayers.add(binary);
     if (layer instanceof BinaryChain chain) fusedUnits += chain.unitCount();
     if (layer instanceof DenseBlock block) fusedUnits += block.unitCount();
+    if (layer instanceof PreNormChain chain) fusedUnits += chain.unitCount();
     layer.children().forEach(this::collect);
   }
 

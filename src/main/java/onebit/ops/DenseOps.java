@@ -43,7 +43,7 @@ public interface DenseOps {
   /**
    * bit = [batchNorm(x) >= 0] by the norm's mean and inverse; running statistics move to the norm's mean and to var.
    *
-   * <p>x is the first channels of its buffer, of which var and the norm's vectors hold at least as many; evaluation gives null for var and running.
+   * <p>x is the first channels of its buffer, of which var and the norm's vectors hold at least as many; var and running are null where nothing moves.
    */
   void normSign(BitTensor bits, Channels x, Norm norm, Tensor var, Running running);
 

@@ -103,6 +103,13 @@ public interface FusedOps {
   void forwardOf(BitTensor bits, Tensor z, Unit unit, Binarization next, Running running);
 
   /**
+   * z = the product + added, each rounded as z holds it; next's mean and inverse = those of z, and running statistics move towards them.
+   *
+   * <p>Next and running are both null where z alone is wanted.
+   */
+  void sumOf(Tensor z, Product product, Tensor added, Norm next, Running running);
+
+  /**
    * With g what comes in: gradT = g f'(t), gradY its way back through the batch norm, and the gradients of all parameters on the way.
    *
    * <p>gradT is also the gradient at the result of the unit's own shortcut. gradY may be the memory of y, gradT of nothing else. A unit without y

@@ -2,6 +2,7 @@ package onebit.ops;
 
 import onebit.ops.FusedOps.Binarization;
 import onebit.ops.FusedOps.Incoming;
+import onebit.ops.FusedOps.Norm;
 import onebit.ops.FusedOps.Product;
 import onebit.ops.FusedOps.Running;
 import onebit.ops.FusedOps.Shortcut;
@@ -80,6 +81,17 @@ public final class FusedRules {
     requireUnit(op, unit, z);
     if (running != null) requireRunning(op, running, z);
     requireNext(op, bits, z, next);
+  }
+
+  public static void requireSumOf(String op, Tensor z, Product p, Tensor added, Norm next, Running running) {
+    Shapes.requireSome(op, "z", z);
+    ConvRules.requireXnorConv2d(z, p.x(), p.w(), p.xSet(), p.wSet(), p.g());
+    Shapes.requireEqual(op, "added", added, "z", z);
+    if ((next == null) != (running == null)) throw new IllegalArgumentException(op + ": next and running must be given together");
+    if (next == null) return;
+    Shapes.requirePerChannel(op, "mean", next.mean(), z);
+    Shapes.requirePerChannel(op, "inverse", next.inverse(), z);
+    requireRunning(op, running, z);
   }
 
   /** The unit has a product of y's shape. */

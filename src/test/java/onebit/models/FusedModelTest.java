@@ -28,6 +28,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 /** Fused passes give what the simple ops give: every logit, gradient and running statistic, value for value. */
 class FusedModelTest {
   private static final Method ADABIN = new AdaBin(AdaBin.Form.CODE, true, false);
+  private static final Method CLIPPED = new BmxNet(1.3f, false, BmxNet.Scaling.NONE);
 
   private record Case(Backend backend, Network network, Method method, int side, int units) {
     @Override
@@ -41,12 +42,15 @@ class FusedModelTest {
     Backends.backends().forEach(backend -> {
       all.add(new Case(backend, new ResNet20(), ADABIN, 8, 18));
       all.add(new Case(backend, new ResNet20(), new Rbnn(1, false), 8, 18));
-      all.add(new Case(backend, new DenseNet21(), new BmxNet(1.3f, false, BmxNet.Scaling.NONE), 16, 8));
+      all.add(new Case(backend, new DenseNet21(), CLIPPED, 16, 8));
+      all.add(new Case(backend, new SmallPreNorm(12), CLIPPED, 8, SmallPreNorm.UNITS));
+      all.add(new Case(backend, new SmallPreNorm(32), new BmxNet(1, true, BmxNet.Scaling.BINET), 8, SmallPreNorm.UNITS));
       if (!backend.name().equals("cpu")) return;
       all.add(new Case(backend, new ResNet20(), new BiPer(1, 20, 1e-4f), 8, 18));
       all.add(new Case(backend, new ResNet20(), new AdaBin(AdaBin.Form.PAPER, true, true), 8, 18));
       all.add(new Case(backend, new ResNet18(), ADABIN, 8, 16));
-      all.add(new Case(backend, new ResNetE(18, ResNetE.Version.E1, Stem.THUMBNAIL), new BmxNet(1.3f, false, BmxNet.Scaling.NONE), 8, 16));
+      all.add(new Case(backend, new ResNetE(18, ResNetE.Version.E1, Stem.THUMBNAIL), CLIPPED, 8, 16));
+      all.add(new Case(backend, new ResNetE(18, ResNetE.Version.E2, Stem.IMAGENET), new BmxNet(1, true, BmxNet.Scaling.XNOR), 32, 16));
       all.add(new Case(backend, new BinaryDenseNet(28, Stem.THUMBNAIL, false), new BmxNet(1, true, BmxNet.Scaling.XNOR), 8, 23));
       all.add(new Case(backend, new ResNet18V1(), new BmxNet(1.3f, false, BmxNet.Scaling.BINET), 8, 19));
     });
@@ -105,8 +109,11 @@ class FusedModelTest {
   }
 
   static List<Case> recomputed() {
-    List<Case> all = new ArrayList<>(cases().stream().filter(test -> test.method instanceof AdaBin).toList());
-    Backends.precisions().filter(backend -> backend.activations() == ElementType.BFLOAT16).forEach(backend -> all.add(new Case(backend, new ResNet20(), ADABIN, 8, 18)));
+    List<Case> all = new ArrayList<>(cases().stream().filter(test -> test.method instanceof AdaBin || test.network instanceof SmallPreNorm).toList());
+    Backends.precisions().filter(backend -> backend.activations() == ElementType.BFLOAT16).forEach(backend -> {
+      all.add(new Case(backend, new ResNet20(), ADABIN, 8, 18));
+      all.add(new Case(backend, new SmallPreNorm(12), CLIPPED, 8, SmallPreNorm.UNITS));
+    });
     return all;
   }
 

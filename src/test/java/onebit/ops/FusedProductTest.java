@@ -202,6 +202,56 @@ class FusedProductTest {
     }
   }
 
+  @OnEveryPrecision
+  void theSumOfAProductAndAShortcutComesWithItsStatistics(Backend backend) {
+    for (Case test : CASES) {
+      Fresh fresh = new Fresh(backend, 11);
+      Bench b = new Bench(backend, test, 900 + test.g.c());
+      Product p = b.product;
+      Tensor y = b.empty(), z = b.empty(), alone = b.empty();
+      backend.bits().xnorConv2d(y, p.x(), p.w(), p.xSet(), p.wSet(), p.g(), p.padding(), p.offset());
+      float[] ys = backend.read(y), xs = backend.read(b.x), sums = new float[ys.length], oldMean = backend.read(b.runningMean), oldVar = backend.read(b.runningVar);
+      for (int i = 0; i < sums.length; i++) sums[i] = fresh.rounded(ys[i] + xs[i]);
+      backend.fused().sumOf(z, p, b.x, new Norm(b.gamma, b.beta, b.mean, b.inverse), b.running());
+      backend.fused().sumOf(alone, p, b.x, null, null);
+      fresh.assertExactly("sum", sums, z);
+      fresh.assertExactly("sum without statistics", sums, alone);
+      int c = test.g.o(), rows = sums.length / c;
+      double[] mean = new double[c], inverse = new double[c], movedMean = new double[c], movedVar = new double[c];
+      for (int i = 0; i < sums.length; i++) mean[i % c] += (double) sums[i] / rows;
+      for (int i = 0; i < sums.length; i++) inverse[i % c] += Math.pow(sums[i] - mean[i % c], 2) / rows;
+      Running running = b.running();
+      for (int j = 0; j < c; j++) {
+        double var = running.unbiased() && rows > 1 ? inverse[j] * rows / (rows - 1) : inverse[j];
+        inverse[j] = 1 / Math.sqrt(inverse[j] + running.epsilon());
+        movedMean[j] = oldMean[j] + running.momentum() * (mean[j] - oldMean[j]);
+        movedVar[j] = oldVar[j] + running.momentum() * (var - oldVar[j]);
+      }
+      fresh.assertClose("mean", mean, b.mean, 1e-6);
+      fresh.assertClose("inverse", inverse, b.inverse, 1e-5);
+      fresh.assertClose("running mean", movedMean, b.runningMean, 1e-6);
+      fresh.assertClose("running var", movedVar, b.runningVar, 1e-6);
+      // other filters in the same memory, as after a step
+      backend.bits().pack(p.w(), fresh.tensor(test.g.filters(), fresh.normal(test.g.filters().size())), 0);
+      backend.bits().xnorConv2d(y, p.x(), p.w(), p.xSet(), p.wSet(), p.g(), p.padding(), p.offset());
+      ys = backend.read(y);
+      for (int i = 0; i < sums.length; i++) sums[i] = fresh.rounded(ys[i] + xs[i]);
+      backend.fused().sumOf(alone, p, b.x, null, null);
+      fresh.assertExactly("sum of other filters", sums, alone);
+    }
+  }
+
+  @OnEveryBackend
+  void aSumThatDoesNotFitIsRefusedInWords(Backend backend) {
+    Bench b = new Bench(backend, CASES.get(1), 7);
+    Tensor small = new Fresh(backend, 8).garbage(Shape.image(1, 1, 1, 8)), three = new Fresh(backend, 8).garbage(3);
+    Norm norm = new Norm(b.gamma, b.beta, b.mean, b.inverse);
+    assertRefused("sumOf: added [1, 1, 1, 8] has 8 values, z [3, 1, 1, 8] has 24; they must be equal", () -> backend.fused().sumOf(b.z, b.product, small, null, null));
+    assertRefused("sumOf: next and running must be given together", () -> backend.fused().sumOf(b.z, b.product, b.x, norm, null));
+    assertRefused("sumOf: mean has 3 values, rows of [3, 1, 1, 8] have 8 channels; they must be equal",
+        () -> backend.fused().sumOf(b.z, b.product, b.x, new Norm(b.gamma, b.beta, three, b.inverse), b.running()));
+  }
+
   /** The plan's bytes of an op are those its launches declare, but for values per channel that two launches read. */
   @Test
   void thePlanCountsTheBytesThatLaunchesDeclare() throws Exception {

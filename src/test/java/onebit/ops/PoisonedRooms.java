@@ -7,6 +7,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Set;
+import java.util.stream.IntStream;
 import onebit.tensor.Arena;
 import onebit.tensor.BitTensor;
 import onebit.tensor.ElementType;
@@ -58,6 +59,11 @@ public final class PoisonedRooms {
   /** A bug: the plan gives room i up one op too early from now on; -1 for none. */
   public void cutShort(int i) {
     cutShort = i;
+  }
+
+  /** Whether room i carries anything from one op of the last step to another; the others are of one op alone. */
+  public boolean carries(int i) {
+    return IntStream.range(built, op).anyMatch(use -> plan.get(i).livesAt(use) && plan.get(i).livesAt(use + 1));
   }
 
   /** A forward or step begins; no room holds anything. */

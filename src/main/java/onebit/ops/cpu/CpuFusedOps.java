@@ -48,8 +48,11 @@ final class CpuFusedOps implements FusedOps {
   }
 
   private void moments(Unit unit, Running r) {
-    Norm n = unit.norm();
-    norm.batchNorm(room(0, unit.y().shape()), unit.y(), n.gamma(), n.beta(), r.mean(), r.var(), n.mean(), n.inverse(), r.momentum(), r.epsilon(), r.unbiased());
+    moments(unit.y(), unit.norm(), r);
+  }
+
+  private void moments(Tensor y, Norm n, Running r) {
+    norm.batchNorm(room(0, y.shape()), y, n.gamma(), n.beta(), r.mean(), r.var(), n.mean(), n.inverse(), r.momentum(), r.epsilon(), r.unbiased());
   }
 
   @Override
@@ -93,9 +96,21 @@ final class CpuFusedOps implements FusedOps {
 
   /** The unit with its product computed into y. */
   private Unit stored(Unit unit, Tensor y) {
-    Product p = unit.product();
-    bits.xnorConv2d(y, p.x(), p.w(), p.xSet(), p.wSet(), p.g(), p.padding(), p.offset());
+    multiply(y, unit.product());
     return new Unit(y, unit.norm(), unit.shortcut(), unit.f());
+  }
+
+  private void multiply(Tensor y, Product p) {
+    bits.xnorConv2d(y, p.x(), p.w(), p.xSet(), p.wSet(), p.g(), p.padding(), p.offset());
+  }
+
+  @Override
+  public void sumOf(Tensor z, Product product, Tensor added, Norm next, Running running) {
+    FusedRules.requireSumOf("sumOf", z, product, added, next, running);
+    Tensor y = room(3, z.shape());
+    multiply(y, product);
+    point.add(z, y, added);
+    if (next != null) moments(z, next, running);
   }
 
   private void pass(BitTensor to, Tensor z, Unit unit, Binarization next) {

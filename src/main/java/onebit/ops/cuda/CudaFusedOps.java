@@ -82,12 +82,12 @@ final class CudaFusedOps implements FusedOps {
     Tensor y = unit.y();
     int channels = y.shape().channels(), rows = rows(y);
     DeviceMemory partial = sums.plan(rows, channels, 2);
-    sums.launch(statistics(device.kernel("unit_statistics", y), partial, unit, running, rows, channels));
+    sums.launch(statistics(device.kernel("unit_statistics", y), partial, y, null, unit.norm(), running, rows, channels));
   }
 
   /** struct UnitStatistics. */
-  private Kernel statistics(Kernel kernel, DeviceMemory partial, Unit unit, Running to, int rows, int channels) {
-    elementOrNull(kernel.memory(partial).memory(sums.counters()), unit.y()).address(0).tensor(unit.norm().mean()).tensor(unit.norm().inverse());
+  private Kernel statistics(Kernel kernel, DeviceMemory partial, Tensor y, Tensor added, Norm norm, Running to, int rows, int channels) {
+    elementOrNull(elementOrNull(kernel.memory(partial).memory(sums.counters()), y), added).tensor(norm.mean()).tensor(norm.inverse());
     kernel.tensor(to.mean()).tensor(to.var()).real(to.momentum()).real(to.epsilon()).integer(to.unbiased() ? 1 : 0);
     return kernel.integer(rows).integer(channels).integer(channels);
   }
@@ -122,10 +122,22 @@ final class CudaFusedOps implements FusedOps {
     if (running != null) {
       int splits = sums.tileSplits(rows, channels);
       DeviceMemory partial = sums.tiles(splits, channels, 2);
-      bits.launch(statistics(device.kernel(product.pass("unit_product_statistics"), z), partial, unit, running, rows, channels), unit.product(), splits);
+      bits.launch(statistics(device.kernel(product.pass("unit_product_statistics"), z), partial, unit.y(), null, unit.norm(), running, rows, channels), unit.product(),
+          splits);
     }
     if (running != null && unit.y() != null) forward(to, z, unit, next);
     else bits.launch(forward(device.kernel(product.pass("unit_product_forward"), z), to, z, unit, next), unit.product(), CudaBitOps.tiles(rows));
+  }
+
+  @Override
+  public void sumOf(Tensor z, Product of, Tensor added, Norm next, Running running) {
+    FusedRules.requireSumOf("sumOf", z, of, added, next, running);
+    int channels = z.shape().channels(), rows = rows(z), splits = next == null ? CudaBitOps.tiles(rows) : sums.tileSplits(rows, channels);
+    BitProduct product = bits.prepare(of);
+    Kernel kernel = device.kernel(product.pass("unit_product_statistics"), z);
+    if (next != null) statistics(kernel, sums.tiles(splits, channels, 2), z, added, next, running, rows, channels);
+    else kernel.address(0).address(0).element(z).element(added).address(0).address(0).address(0).address(0).real(0).real(0).integer(0).integer(rows).integer(channels).integer(channels);
+    bits.launch(kernel, of, splits);
   }
 
   @Override
