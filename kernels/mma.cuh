@@ -4,6 +4,9 @@
 //   mma_m16n8k128_and_popc   the same with 128-bit rows
 //   mma_m8n8k128_xor_popc    d[m][n] = c[m][n] + popc(a[m] ^ b[n])          128-bit rows, sm_75 to sm_89
 //   mma_m16n8k16_bf16        d[m][n] = c[m][n] + sum a[m][k] b[k][n]        bfloat16 inputs, float32 sums
+//   mma_m16n8k32_e4m3        the same with 32 k of float8 inputs            native on sm_89; from sm_90 on two of float16
+//   mma_m16n8k16_f16         d[m][n] = c[m][n] + sum a[m][k] b[k][n]        float16 inputs, float32 sums; for what was float8
+//   e4m3_to_f16              four float8 as four float16
 //   ldmatrix_x4, _x2, _x4_trans, _x2_trans   8x8 matrices of 16-bit elements from shared memory
 //   cp_async<BYTES>, cp_async_16, cp_async_4, cp_async_commit, cp_async_wait<N>   global to shared memory behind the thread's back; 4, 8 or 16 bytes
 //
@@ -12,14 +15,17 @@
 //            k128  a {row g word t, row g+8 word t}                                     b {column g word t}
 //            8x8   a {row g word t}   b {column g word t}   c, d {row g column 2t, 2t+1}
 //            bf16  a {row g k 2t..2t+1, row g+8 k 2t.., row g k 2t+8.., row g+8 k 2t+8..}   b {k 2t..2t+1 column g, k 2t+8.. column g}
+//            f16   as bf16
+//            e4m3  a {row g k 4t..4t+3, row g+8 k 4t.., row g k 4t+16.., row g+8 k 4t+16..}   b {k 4t..4t+3 column g, k 4t+16.. column g}
 //            c, d  {row g column 2t, row g column 2t+1, row g+8 column 2t, row g+8 column 2t+1}
-// Encoding   words hold 32 channels, bit k % 32 of word k / 32; two bfloat16 per 32-bit register, the lower k in the lower half
+// Encoding   words hold 32 channels, bit k % 32 of word k / 32; two bfloat16 or four float8 per 32-bit register, the lower k in the lower bits
 // Limits     all 32 lanes must call; AND needs sm_80, XOR is emulated by several instructions from sm_90 on
 // Exactness  bit products are whole numbers; the bf16 twin sums in k order in float32, a device in an order of its own
 // Source     PTX ISA, "Matrix multiply-accumulate operation using mma instruction"; anchors/performance.md section 1
 // Tests      native-tests/hostcuda/test/mma_test.cpp
 #pragma once
 #include <stdint.h>
+#include "float8.cuh"
 
 #if defined(__HOSTCUDA__)
 
@@ -54,6 +60,51 @@ struct Bf16 {
         float sum = in[lane].c[reg];
         for (int k = 0; k < 16; k++)
           sum += half(in[m % 8 * 4 + k % 8 / 2].a[k / 8 * 2 + m / 8], k) * half(in[n * 4 + k % 8 / 2].b[k / 8], k);
+        out[lane].d[reg] = sum;
+      }
+  }
+};
+
+struct F16 {
+  struct In { uint32_t a[4], b[2]; float c[4]; };
+  struct Out { float d[4]; };
+  static float half(uint32_t pair, int k) {   // no subnormals: a float8 is none as a float16
+    uint32_t bits = pair >> (k & 1 ? 16 : 0) & 0xffff;
+    return __uint_as_float((bits & 0x8000) << 16 | (bits & 0x7fff) << 13) * 0x1p112f;
+  }
+  void operator()(unsigned, const In* in, Out* out) const {
+    for (int m = 0; m < 16; m++)
+      for (int n = 0; n < 8; n++) {
+        int lane = m % 8 * 4 + n / 2, reg = m / 8 * 2 + n % 2;
+        float sum = in[lane].c[reg];
+        for (int k = 0; k < 16; k++)
+          sum += half(in[m % 8 * 4 + k % 8 / 2].a[k / 8 * 2 + m / 8], k) * half(in[n * 4 + k % 8 / 2].b[k / 8], k);
+        out[lane].d[reg] = sum;
+      }
+  }
+  /** The float16 of a code. */
+  static uint32_t of(uint32_t code) {
+    float v = std::fabs(e4m3_value(code));
+    uint32_t bits = __float_as_uint(v * 0x1p-112f) >> 13;
+    return (code & 0x80) << 8 | (v != v ? 0x7fff : bits);
+  }
+};
+
+struct E4m3 {
+  struct In { uint32_t a[4], b[2]; float c[4]; };
+  struct Out { float d[4]; };
+  static float quarter(uint32_t four, int k) { return e4m3_value(four >> 8 * (k % 4) & 0xff); }
+  void operator()(unsigned, const In* in, Out* out) const {
+    float a[16][32], b[8][32];
+    for (int k = 0; k < 32; k++) {
+      for (int m = 0; m < 16; m++) a[m][k] = quarter(in[m % 8 * 4 + k % 16 / 4].a[k / 16 * 2 + m / 8], k);
+      for (int n = 0; n < 8; n++) b[n][k] = quarter(in[n * 4 + k % 16 / 4].b[k / 16], k);
+    }
+    for (int m = 0; m < 16; m++)
+      for (int n = 0; n < 8; n++) {
+        int lane = m % 8 * 4 + n / 2, reg = m / 8 * 2 + n % 2;
+        float sum = in[lane].c[reg];
+        for (int k = 0; k < 32; k++) sum += a[m][k] * b[n][k];
         out[lane].d[reg] = sum;
       }
   }
@@ -112,6 +163,26 @@ inline void mma_m16n8k16_bf16(float (&d)[4], const uint32_t (&a)[4], const uint3
   auto out = hostcuda::collective<mma_twin::Bf16::In, mma_twin::Bf16::Out>(0xffffffffu, "mma_m16n8k16_bf16", in, mma_twin::Bf16{}, file, line);
   for (int i = 0; i < 4; i++) d[i] = out.d[i];
 }
+inline void mma_m16n8k16_f16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2], const float (&c)[4], HOSTCUDA_SITE) {
+  mma_twin::F16::In in;
+  for (int i = 0; i < 4; i++) in.a[i] = a[i];
+  for (int i = 0; i < 2; i++) in.b[i] = b[i];
+  for (int i = 0; i < 4; i++) in.c[i] = c[i];
+  auto out = hostcuda::collective<mma_twin::F16::In, mma_twin::F16::Out>(0xffffffffu, "mma_m16n8k16_f16", in, mma_twin::F16{}, file, line);
+  for (int i = 0; i < 4; i++) d[i] = out.d[i];
+}
+inline void e4m3_to_f16(uint32_t four, uint32_t& lower, uint32_t& upper) {
+  lower = mma_twin::F16::of(four & 0xff) | mma_twin::F16::of(four >> 8 & 0xff) << 16;
+  upper = mma_twin::F16::of(four >> 16 & 0xff) | mma_twin::F16::of(four >> 24) << 16;
+}
+inline void mma_m16n8k32_e4m3(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2], const float (&c)[4], HOSTCUDA_SITE) {
+  mma_twin::E4m3::In in;
+  for (int i = 0; i < 4; i++) in.a[i] = a[i];
+  for (int i = 0; i < 2; i++) in.b[i] = b[i];
+  for (int i = 0; i < 4; i++) in.c[i] = c[i];
+  auto out = hostcuda::collective<mma_twin::E4m3::In, mma_twin::E4m3::Out>(0xffffffffu, "mma_m16n8k32_e4m3", in, mma_twin::E4m3{}, file, line);
+  for (int i = 0; i < 4; i++) d[i] = out.d[i];
+}
 
 inline void ldmatrix_x4(uint32_t (&r)[4], const void* row, HOSTCUDA_SITE) { mma_twin::load<4, false>(r, row, "ldmatrix_x4", file, line); }
 inline void ldmatrix_x2(uint32_t (&r)[2], const void* row, HOSTCUDA_SITE) {
@@ -138,6 +209,9 @@ template <int PENDING> inline void cp_async_wait() { hostcuda_async_wait(PENDING
 #endif
 #if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ < 900
 #define ONEBIT_B1_XOR 1
+#endif
+#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 890
+#define ONEBIT_SM89 1
 #endif
 
 // where an instruction is missing the wrapper traps: a kernel for that architecture must not call it
@@ -170,6 +244,31 @@ __device__ __forceinline__ void mma_m8n8k128_xor_popc(int32_t (&d)[2], const uin
 __device__ __forceinline__ void mma_m16n8k16_bf16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2], const float (&c)[4]) {
 #ifdef ONEBIT_SM80
   asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%10,%11,%12,%13};"
+               : "=f"(d[0]), "=f"(d[1]), "=f"(d[2]), "=f"(d[3])
+               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]), "f"(c[0]), "f"(c[1]), "f"(c[2]), "f"(c[3]));
+#else
+  __trap();
+#endif
+}
+__device__ __forceinline__ void mma_m16n8k16_f16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2], const float (&c)[4]) {
+#ifdef ONEBIT_SM80
+  asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%10,%11,%12,%13};"
+               : "=f"(d[0]), "=f"(d[1]), "=f"(d[2]), "=f"(d[3])
+               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]), "f"(c[0]), "f"(c[1]), "f"(c[2]), "f"(c[3]));
+#else
+  __trap();
+#endif
+}
+__device__ __forceinline__ void e4m3_to_f16(uint32_t four, uint32_t& lower, uint32_t& upper) {
+#ifdef ONEBIT_SM89
+  asm("{ .reg .b16 low, high; mov.b32 {low, high}, %2; cvt.rn.f16x2.e4m3x2 %0, low; cvt.rn.f16x2.e4m3x2 %1, high; }" : "=r"(lower), "=r"(upper) : "r"(four));
+#else
+  __trap();
+#endif
+}
+__device__ __forceinline__ void mma_m16n8k32_e4m3(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2], const float (&c)[4]) {
+#ifdef ONEBIT_SM89
+  asm volatile("mma.sync.aligned.m16n8k32.row.col.f32.e4m3.e4m3.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%10,%11,%12,%13};"
                : "=f"(d[0]), "=f"(d[1]), "=f"(d[2]), "=f"(d[3])
                : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]), "f"(c[0]), "f"(c[1]), "f"(c[2]), "f"(c[3]));
 #else

@@ -206,8 +206,12 @@ if wanted bench; then
       if bench "bench step ResNet-18 224, batch 256" 120 "${step[@]}"; then profile_rows "bench step ResNet-18 224, batch 256"; fi
       bench "the same, compact" 120 "${step[@]}" --set train.memory=compact
       bench "the same, tuned" 150 "${step[@]}" --set train.deterministic=false --tuning "$logs/tuning.jsonl"
+      if [[ ${gpu##*, } =~ ^(8\.9|9\.[0-9]|[1-9][0-9]+\.[0-9])$ ]]; then bench "the same, float8 gradients" 120 "${step[@]}" --set train.gradients=float8
+      else left_out "the same, float8 gradients" "float8 needs compute capability 8.9, this GPU has ${gpu##*, }"; fi
       bench "bench gemm 4096 and 8192" 90 bench gemm
-      bench "bench conv, seven shapes, batch 256" 90 bench conv
+      if bench "bench conv, seven shapes, batch 256" 90 bench conv; then
+        while IFS= read -r line; do row "${line%%:*}" "${line#*: }" - pass; done < <(grep '^all seven' "$logs/bench_conv__seven_shapes__batch_256.log")
+      fi
     fi
   fi
 fi

@@ -1,4 +1,4 @@
-// mma_test.cpp -- kernels/mma.cuh against plain loops
+// mma_test.cpp -- kernels/mma.cuh, bit_values.cuh and float8.cuh against plain loops and the format's definition
 //
 //   mma_test MODULE VARIANT
 #include <cuda.h>
@@ -36,7 +36,7 @@ template <class T> static CUdeviceptr upload(const std::vector<T>& v) {
   return p;
 }
 
-template <class D, class T> static std::vector<D> product(const char* name, const std::vector<T>& a, const std::vector<T>& b, size_t n) {
+template <class D, class T, class U> static std::vector<D> product(const char* name, const std::vector<T>& a, const std::vector<U>& b, size_t n) {
   CUdeviceptr da = upload(a), db = upload(b), dd = upload(std::vector<D>(n));
   CUfunction f;
   std::vector<D> d(n);
@@ -92,6 +92,72 @@ static void floats(const char* name, bool transposed) {
   EXPECT(ok);
 }
 
+/** What a code of float8 holds, from the format's definition. */
+static double held(uint32_t code) {
+  int e = int(code >> 3 & 15), m = int(code & 7);
+  if ((code & 0x7f) == 0x7f) return NAN;
+  return (code & 0x80 ? -1 : 1) * (e == 0 ? std::ldexp(m, -9) : std::ldexp(8 + m, e - 10));
+}
+
+static void float8Products(const char* name) {
+  std::vector<uint32_t> a = words(128), b = words(64);
+  for (auto* v : {&a, &b}) for (auto& w : *v) w = (w & 0x8f8f8f8fu) | 0x30303030u;   // sizes from 0.5 to 1.875: sums are exact
+  auto d = product<float>(name, a, b, 128);
+  bool ok = true;
+  for (int m = 0; m < 16; m++)
+    for (int n = 0; n < 8; n++) {
+      double sum = 0.5;
+      for (int k = 0; k < 32; k++) sum += held(a[size_t(m * 8 + k / 4)] >> k % 4 * 8 & 0xff) * held(b[size_t(n * 8 + k / 4)] >> k % 4 * 8 & 0xff);
+      ok &= d[size_t(m * 8 + n)] == float(sum);
+    }
+  EXPECT(ok);
+}
+
+static void quads(const char* name) {
+  std::vector<uint32_t> a = words(512), b = words(32);
+  for (auto& w : a) w = (w & 0x8f8f8f8fu) | 0x30303030u;
+  auto d = product<float>(name, a, b, 64 * 32);
+  bool ok = true;
+  for (int m = 0; m < 64; m++)
+    for (int n = 0; n < 32; n++) {
+      double sum = 0;
+      for (int k = 0; k < 32; k++) sum += k == 3 ? 0 : held(a[size_t(m * 8 + k / 4)] >> k % 4 * 8 & 0xff) * (b[size_t(k)] >> n & 1 ? 1 : -1);
+      ok &= d[size_t(m * 32 + n)] == float(sum);
+    }
+  EXPECT(ok);
+}
+
+static void float8Conversions() {
+  std::vector<uint32_t> all(256), n = {256};
+  for (uint32_t i = 0; i < 256; i++) all[i] = i;
+  auto values = product<float>("e4m3_values", all, n, 256);
+  std::vector<float> in;
+  std::vector<uint32_t> want;
+  auto expects = [&](float v, uint32_t code) { in.push_back(v), want.push_back(code), in.push_back(-v), want.push_back(code == 0x7f ? code : code | 0x80); };
+  bool ok = true;
+  for (uint32_t c = 0; c < 256; c++) {
+    double h = held(c);
+    ok &= std::isnan(h) ? std::isnan(values[c]) : values[c] == h && std::signbit(values[c]) == (c >= 128);
+    if (c >= 0x7f) continue;
+    expects(float(h), c);
+    float middle = float(c == 0x7e ? 464 : (h + held(c + 1)) / 2);   // past the largest everything is the largest
+    uint32_t up = c == 0x7e ? c : c + 1;
+    expects(middle, c % 2 == 0 ? c : up);
+    expects(std::nextafter(middle, 0.0f), c);
+    expects(std::nextafter(middle, 1e9f), up);
+  }
+  EXPECT(ok);
+  for (float v : {1e-45f, 1e-39f, 9.7e-4f}) expects(v, 0);
+  for (float v : {479.9f, 480.0f, 1e10f, 3.4e38f}) expects(v, 0x7e);
+  for (float v : {INFINITY, NAN}) expects(v, 0x7f);
+  n[0] = uint32_t(in.size());
+  EXPECT((product<uint32_t>("e4m3_codes", in, n, in.size()) == want));
+  std::vector<float> peaks = {0, 1e-45f, 1.1754944e-38f, 2e-38f, 1, 1.75f, 1.7500001f, 448, 449, 3.4e38f, INFINITY, NAN};
+  std::vector<int> exponents = {0, 126, 126, 126, 8, 8, 7, 0, -1, -120, 0, 0};
+  n[0] = uint32_t(peaks.size());
+  EXPECT((product<int>("float8_exponents", peaks, n, peaks.size()) == exponents));
+}
+
 int main(int argc, char** argv) {
   if (argc != 3) { fprintf(stderr, "mma_test MODULE VARIANT\n"); return 2; }
   setenv("HOSTCUDA_QUIET", "1", 1);
@@ -104,6 +170,9 @@ int main(int argc, char** argv) {
   bits("mma_xor_k128", 8, 4, true, 0);
   floats("mma_bf16", false);
   floats("mma_bf16_trans", true);
+  for (const char* name : {"mma_e4m3", "mma_e4m3_by_f16"}) float8Products(name);
+  for (const char* name : {"bit_quads", "bit_quads_by_f16"}) quads(name);
+  float8Conversions();
 #if defined(HOSTCUDA)
   std::string variant = argv[2];
   CUdeviceptr in = upload(std::vector<float>(128, 1.0f)), out = upload(std::vector<float>(128));

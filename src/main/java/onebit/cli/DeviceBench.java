@@ -124,7 +124,10 @@ final class DeviceBench {
     return results;
   }
 
-  /** Both gradients of those convolutions from bits, beside the fastest algorithm of cuDNN from values unpacked before, and their sums over the shapes. */
+  /**
+   * Both gradients of those convolutions from bits, beside the fastest algorithm of cuDNN from values unpacked before, and their sums over the shapes; where
+   * there is float8, both from it beside both from bfloat16 by the own kernels.
+   */
   Map<String, Object> gradients(int batch) {
     Map<String, Object> results = begin("gradients from bits, gradW float32 and gradX bfloat16, batch " + (backend.isEmulated() ? 1 : batch)
         + ", beside the fastest of cuDNN's algorithms, bfloat16, from values unpacked before");
@@ -133,7 +136,7 @@ final class DeviceBench {
       for (int[] s : BenchConv.RESNET18) own.addAll(Tuning.ownGradients(geometry(s, batch)));
       backend.useTuning(new Tuning(own, choice -> { }, line -> { }));
     }
-    double[][] sums = new double[2][2];
+    double[][] sums = new double[3][2];
     for (int[] s : BenchConv.RESNET18) {
       ConvGeometry g = geometry(s, batch);
       int rows = g.n() * g.h() * g.w(), outputs = g.n() * g.p() * g.q();
@@ -147,12 +150,21 @@ final class DeviceBench {
       add(sums[0], results, "gradW " + g.words(), times, g);
       times = measure(i -> backend.bits().xnorConv2dGradX(x[i % 2], gradY[i % 2], wBits, wSet, w, g), i -> backend.conv().conv2dGradX(x[i % 2], gradY[i % 2], w, g));
       add(sums[1], results, "gradX " + g.words(), times, g);
+      if (backend.float8Refusal() != null) continue;
+      Tensor codes = backend.create(g.y(), ElementType.UINT8);
+      times = measure(i -> backend.bits().xnorConv2dGradFloat8(x[i % 2], gradW, gradY[i % 2], codes, xBits[i % 2], xSet, wBits, wSet, g, 0), i -> {
+        backend.bits().xnorConv2dGradX(x[i % 2], gradY[i % 2], wBits, wSet, w, g);
+        backend.bits().xnorConv2dGradW(gradW, gradY[i % 2], xBits[i % 2], xSet, g, 0, null);
+      });
+      add(sums[2], results, "float8, both " + g.words(), times, g);
     }
-    for (int i = 0; i < 2; i++) {
+    if (backend.float8Refusal() != null) System.out.println("float8: " + backend.float8Refusal());
+    for (int i = 0; i < 3; i++) {
       if (sums[i][0] == 0) continue;
-      String name = i == 0 ? "gradW" : "gradX";
+      String name = i == 0 ? "gradW" : i == 1 ? "gradX" : "float8";
       results.put(name + "TimeWeightedRatio", sums[i][1] / sums[i][0]);
-      System.out.printf(Locale.ROOT, "all seven %s: from bits %.3f ms, cuDNN bfloat16 %.3f ms, %.2f times%n", name, sums[i][0], sums[i][1], sums[i][1] / sums[i][0]);
+      System.out.printf(Locale.ROOT, "all seven %s: %s %.3f ms, %s %.3f ms, %.2f times%n", name, i == 2 ? "both gradients" : "from bits", sums[i][0],
+          i == 2 ? "both from bfloat16 by the own kernels" : "cuDNN bfloat16", sums[i][1], sums[i][1] / sums[i][0]);
     }
     return results;
   }

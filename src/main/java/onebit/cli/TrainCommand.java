@@ -22,6 +22,7 @@ import onebit.dist.Launch;
 import onebit.dist.RankStatus;
 import onebit.dist.SingleProcess;
 import onebit.dist.Watchdog;
+import onebit.models.Execution;
 import onebit.ops.Backend;
 import onebit.recipe.DataRecipe;
 import onebit.recipe.Recipe;
@@ -275,6 +276,10 @@ final class TrainCommand implements Callable<Integer> {
     log.line("Onebit " + Environment.version() + ", recipe " + title() + ", run folder " + run.path());
     if (choice != null) log.line(choice.words());
     log.line("Device " + backend.name() + ": " + String.join("; ", backend.describe()));
+    if (recipe.train().gradients() == Execution.Gradients.FLOAT8) {
+      log.line("Gradients at binary convolutions: float8 (e4m3), each tensor scaled by its own largest value; refused where a layer is off by more than "
+          + recipe.train().float8Limit() + " of its norm.");
+    }
     if (communicator.size() > 1) log.line("Processes: this is rank " + communicator.rank() + " of " + communicator.size() + "; " + communicator.describe());
     if (recipe.data().name() == DataRecipe.Source.FOLDER || recipe.data().name() == DataRecipe.Source.IMAGENET) {
       log.line("Photos: " + String.join("; ", Datasets.findings()));

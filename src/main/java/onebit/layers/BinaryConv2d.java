@@ -2,6 +2,7 @@ package onebit.layers;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.Consumer;
 import onebit.binarize.BinaryActivations;
 import onebit.binarize.BinaryWeights;
 import onebit.binarize.Binarizer;
@@ -57,6 +58,8 @@ public final class BinaryConv2d implements Layer {
   private float border;
   private Tensor effective;
   private Tensor gradEffective;
+  private boolean float8;
+  private Consumer<GradientError> errors;
 
   /** Square filters of taps x taps. */
   public BinaryConv2d(String name, Method method, int filters, int taps, int stride, int pad, int dilation, Init init) {
@@ -89,6 +92,12 @@ public final class BinaryConv2d implements Layer {
     offset = method.offset(geometry.taps());
     border = method.padding() == Padding.MINUS_ONE ? -1 : 0;
     if (!multipliesBits() || !gradientReadsBits()) scratch.reserve(Scratch.Use.ACTIVATIONS, input.size());
+    float8 = context.float8();
+    if (float8 && !multipliesBits()) {
+      throw new IllegalArgumentException("train.gradients float8: layer " + name + " multiplies real values, and float8 gradients are products with bits; "
+          + "take a method whose weights and activations are bits, or leave train.gradients at bfloat16");
+    }
+    if (float8) scratch.reserve(Scratch.Use.FLOAT8, geometry.y().size());
     scratch.reserve(Scratch.Use.GRADIENT, input.size());
     scratch.reserve(Scratch.Use.WEIGHTS, latent.size());
     scratch.reserve(Scratch.Use.WEIGHT_GRADIENT, latent.size());
@@ -220,20 +229,56 @@ public final class BinaryConv2d implements Layer {
 
   /** The gradients of the latent weights and of the binarized x. */
   void convolveBackward(Tensor gradQ, Tensor gradY) {
-    ConvGeometry g = geometry;
     boolean together = effective != null;
-    Tensor filterValues = filterValues();
     Tensor gradFilters = together ? gradEffective : scratch.take(Scratch.Use.WEIGHT_GRADIENT, latent.value().shape());
+    if (errors != null && float8) {
+      measured(gradQ, gradFilters, gradY);
+    } else if (float8) {
+      float8Gradients(gradQ, gradFilters, gradY);
+    } else {
+      gradientOfImages(gradQ, gradY);
+      gradientOfFilters(gradFilters, gradY);
+    }
+    if (!together) weights.backward(gradFilters);
+  }
+
+  private void gradientOfImages(Tensor gradQ, Tensor gradY) {
+    Tensor filterValues = filterValues();
+    if (weights.real()) backend.conv().conv2dGradX(gradQ, gradY, filterValues, geometry);
+    else backend.bits().xnorConv2dGradX(gradQ, gradY, weights.bits(), weights.set(), filterValues, geometry);
+  }
+
+  /** Comes after the gradient of the images: its result may take the place of the filters' values. */
+  private void gradientOfFilters(Tensor gradFilters, Tensor gradY) {
+    ConvGeometry g = geometry;
     Tensor values = gradientReadsBits() ? null : scratch.take(Scratch.Use.ACTIVATIONS, shapeOfInput());
-    if (weights.real()) backend.conv().conv2dGradX(gradQ, gradY, filterValues, g);
-    else backend.bits().xnorConv2dGradX(gradQ, gradY, weights.bits(), weights.set(), filterValues, g);
     if (activations.real()) {
       activations.effective(values, bits(g.n()));
       backend.conv().conv2dGradW(gradFilters, gradY, values, g, border);
     } else {
       backend.bits().xnorConv2dGradW(gradFilters, gradY, bits(g.n()), activations.set(), g, border, values);
     }
-    if (!together) weights.backward(gradFilters);
+  }
+
+  private void float8Gradients(Tensor gradQ, Tensor gradFilters, Tensor gradY) {
+    ConvGeometry g = geometry;
+    backend.bits().xnorConv2dGradFloat8(gradQ, gradFilters, gradY, scratch.take(Scratch.Use.FLOAT8, gradY.shape()), bits(g.n()), activations.set(), weights.bits(),
+        weights.set(), g, border);
+  }
+
+  /** Both ways, compared on the host; what goes on is the images' gradient of float8. */
+  private void measured(Tensor gradQ, Tensor gradFilters, Tensor gradY) {
+    gradientOfImages(gradQ, gradY);
+    float[] images = backend.read(gradQ);
+    float8Gradients(gradQ, gradFilters, gradY);
+    float[] roundedImages = backend.read(gradQ), roundedFilters = backend.read(gradFilters);
+    gradientOfFilters(gradFilters, gradY);
+    errors.accept(new GradientError(name, GradientError.relative(roundedFilters, backend.read(gradFilters)), GradientError.relative(roundedImages, images)));
+  }
+
+  /** Every backward from now on tells how far float8 gradients are from those that are not rounded; null ends that. */
+  public void measure(Consumer<GradientError> to) {
+    errors = to;
   }
 
   /** The bits of n images. */

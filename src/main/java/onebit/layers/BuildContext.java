@@ -14,19 +14,21 @@ import onebit.tensor.Tensor;
  *
  * @param recomputes whether fused units compute the results of their convolutions again in backward instead of keeping them
  * @param rebuilds whether they also compute most of the values between them again
+ * @param float8 whether gradients at the results of binary convolutions are rounded to float8
  * @param withheld whether activations get no tensors, because fused units run the layers being built and have tensors of their own
  */
-public record BuildContext(Backend backend, Scratch scratch, RoundedWeights rounded, long seed, boolean recomputes, boolean rebuilds, boolean withheld) {
+public record BuildContext(Backend backend, Scratch scratch, RoundedWeights rounded, long seed, boolean recomputes, boolean rebuilds, boolean float8,
+    boolean withheld) {
   public BuildContext(Backend backend, long seed) {
-    this(backend, seed, false, false);
+    this(backend, seed, false, false, false);
   }
 
-  public BuildContext(Backend backend, long seed, boolean recomputes, boolean rebuilds) {
-    this(backend, new Scratch(backend), new RoundedWeights(backend), seed, recomputes, rebuilds, false);
+  public BuildContext(Backend backend, long seed, boolean recomputes, boolean rebuilds, boolean float8) {
+    this(backend, new Scratch(backend), new RoundedWeights(backend), seed, recomputes, rebuilds, float8, false);
   }
 
   BuildContext withheld(boolean now) {
-    return new BuildContext(backend, scratch, rounded, seed, recomputes, rebuilds, now);
+    return new BuildContext(backend, scratch, rounded, seed, recomputes, rebuilds, float8, now);
   }
 
   /** Random numbers of their own for each name, whatever the order of building. */

@@ -11,7 +11,7 @@ import onebit.tensor.Tensor;
 /** Tensors that live only within one layer's forward or backward, shared by all layers and sized by the hungriest. */
 public final class Scratch {
   /** What a piece of scratch is for; pieces of different use never overlap. */
-  public enum Use { ACTIVATIONS, GRADIENT, WEIGHTS, WEIGHT_GRADIENT }
+  public enum Use { ACTIVATIONS, GRADIENT, WEIGHTS, WEIGHT_GRADIENT, FLOAT8 }
 
   private final Backend backend;
   private final Map<Use, Integer> sizes = new EnumMap<>(Use.class);
@@ -28,9 +28,13 @@ public final class Scratch {
     sizes.merge(use, size, Math::max);
   }
 
-  /** Gradients of weights are float32; what stands beside activations in a convolution is of their type. */
+  /** Gradients of weights are float32, codes of float8 bytes; what stands beside activations in a convolution is of their type. */
   private ElementType type(Use use) {
-    return use == Use.WEIGHT_GRADIENT ? ElementType.FLOAT32 : backend.activations();
+    return switch (use) {
+      case WEIGHT_GRADIENT -> ElementType.FLOAT32;
+      case FLOAT8 -> ElementType.UINT8;
+      case ACTIVATIONS, GRADIENT, WEIGHTS -> backend.activations();
+    };
   }
 
   /** The scratch of this use seen in the given shape; its old content is undefined. */

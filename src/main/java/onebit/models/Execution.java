@@ -2,8 +2,8 @@ package onebit.models;
 
 import onebit.ops.Backend;
 
-/** How a network runs, which decides time and memory and not what is computed. */
-public record Execution(Passes passes, Memory memory) {
+/** How a network runs, which decides time, memory and rounding, and not what is computed. */
+public record Execution(Passes passes, Memory memory, Gradients gradients) {
   /** Which launches a step is made of. */
   public enum Passes {
     /** Fused where the device gains by it: on CUDA. */
@@ -24,7 +24,19 @@ public record Execution(Passes passes, Memory memory) {
     TINY
   }
 
+  /** What the gradients at the results of binary convolutions are rounded to before they are multiplied with bits. */
+  public enum Gradients {
+    /** Nothing beside what they are stored as: bfloat16 on a GPU, float32 with precision fp32. */
+    BFLOAT16,
+    /** Float8 of the form e4m3, scaled by each tensor's own largest value. */
+    FLOAT8
+  }
+
   public static final Execution DEFAULT = new Execution(Passes.AUTO, Memory.FAST);
+
+  public Execution(Passes passes, Memory memory) {
+    this(passes, memory, Gradients.BFLOAT16);
+  }
 
   /** @throws IllegalArgumentException if memory is to be saved by what only fused passes do */
   public Execution {
@@ -42,11 +54,20 @@ public record Execution(Passes passes, Memory memory) {
     if (passes == Passes.FUSED || memory != Memory.FAST) {
       throw new IllegalArgumentException("dist.syncBatchNorm: fused passes take each process's own statistics; it needs train.passes simple and train.memory fast");
     }
-    return new Execution(Passes.SIMPLE, memory);
+    return new Execution(Passes.SIMPLE, memory, gradients);
   }
 
   boolean fuses(Backend backend) {
     return passes == Passes.FUSED || memory != Memory.FAST || passes == Passes.AUTO && backend.gainsByFusing();
+  }
+
+  /** @throws IllegalArgumentException if the backend does not have what is asked for */
+  void requireGradients(Backend backend) {
+    if (roundsToFloat8() && backend.float8Refusal() != null) throw new IllegalArgumentException("train.gradients float8: " + backend.float8Refusal());
+  }
+
+  boolean roundsToFloat8() {
+    return gradients == Gradients.FLOAT8;
   }
 
   boolean recomputes() {

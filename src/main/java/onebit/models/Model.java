@@ -5,6 +5,7 @@ import java.util.Collection;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
+import java.util.function.Consumer;
 import java.util.function.IntConsumer;
 import onebit.binarize.Method;
 import onebit.binarize.Surrogates;
@@ -16,6 +17,7 @@ import onebit.layers.BinaryConv2d;
 import onebit.layers.BuildContext;
 import onebit.layers.DenseBlock;
 import onebit.layers.Fusion;
+import onebit.layers.GradientError;
 import onebit.layers.Layer;
 import onebit.layers.PreNormChain;
 import onebit.layers.RoundedWeights;
@@ -59,11 +61,12 @@ public final class Model {
     this.backend = backend;
     this.input = input;
     this.classes = classes;
+    execution.requireGradients(backend);
     Layer described = network.layers(method, input, classes);
     fused = execution.fuses(backend);
     layers = !(described instanceof Sequential sequence) ? Sequential.of(described) : fused ? new Sequential(Fusion.fuse(sequence.children())) : sequence;
     if (backend.plansRooms()) backend.usePlan(plan(network, method, input, classes, backend, execution).arena());
-    BuildContext context = new BuildContext(backend, seed, execution.recomputes(), execution.rebuilds());
+    BuildContext context = new BuildContext(backend, seed, execution.recomputes(), execution.rebuilds(), execution.roundsToFloat8());
     rounded = context.rounded();
     Shape output;
     try {
@@ -224,6 +227,11 @@ public final class Model {
   /** What was last used of all binary layers; null before the first time. */
   public Surrogates surrogates() {
     return surrogates;
+  }
+
+  /** Every backward from now on tells how far float8 gradients are from those that are not rounded; null ends that. */
+  public void measure(Consumer<GradientError> to) {
+    binaryLayers.forEach(layer -> layer.measure(to));
   }
 
   /** The passes from now on see such a part of a step's images. */

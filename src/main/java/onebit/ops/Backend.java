@@ -94,6 +94,11 @@ public interface Backend extends AutoCloseable {
   /** A way in for bytes, shaped as the largest batch. */
   Inlet inlet(Shape shape);
 
+  /** Why gradients cannot be rounded to float8 here, in words; null where they can. */
+  default String float8Refusal() {
+    return null;
+  }
+
   /** Returns when everything asked so far is done. */
   void synchronize();
 

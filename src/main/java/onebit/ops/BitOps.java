@@ -71,4 +71,22 @@ public interface BitOps {
    * </pre>
    */
   void xnorConv2dGradX(Tensor gradX, Tensor gradY, BitTensor w, BinarySet wSet, Tensor values, ConvGeometry g);
+
+  /**
+   * Both gradients of that convolution, gradX first, with gradY rounded to float8: the nearest codes of gradY times its filter's distance times the
+   * power of two that brings the largest of all just below 448. Sets are exact, for bits are +-1 in float8 and the rest is done in float32.
+   *
+   * <pre>
+   * Shapes   as in the two ops above; codes N,P,Q,O UINT8: room for the codes
+   * Units    what is not finite in gradY makes NaN of what it reaches; a distance of 0 is not multiplied
+   * Cost     two launches more than the two ops, gradY read twice and its codes written once and read twice. With the largest value of the step before
+   *          the pass that makes gradY could write codes at once, but then a run would not depend on its weights alone: what a checkpoint holds
+   *          and parts of a batch see would have to grow
+   * Differs  on a device from 8.9 on the products are native; before there are none, and from 9.0 on mma.sync widens float8 to float16
+   * Source   Micikevicius et al. 2022 (arXiv 2209.05433); performance.md section 0: binary operands are exact in float8
+   * @throws IllegalArgumentException on a device, if gradY is not BFLOAT16
+   * </pre>
+   */
+  void xnorConv2dGradFloat8(Tensor gradX, Tensor gradW, Tensor gradY, Tensor codes, BitTensor x, BinarySet xSet, BitTensor w, BinarySet wSet, ConvGeometry g,
+      float border);
 }

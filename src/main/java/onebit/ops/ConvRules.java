@@ -87,6 +87,23 @@ public final class ConvRules {
     requireSameType(op, "gradX", gradX, "gradY", gradY);
   }
 
+  /** rounds: whether gradients must be bfloat16, as those of a device that multiplies float8. */
+  public static void requireXnorConv2dGradFloat8(Tensor gradX, Tensor gradW, Tensor gradY, Tensor codes, BitTensor x, BinarySet xSet, BitTensor w, BinarySet wSet,
+      ConvGeometry g, boolean rounds) {
+    String op = "xnorConv2dGradFloat8";
+    requireOneGroup(op, g);
+    requireBits(op, "x", x, (long) g.n() * g.h() * g.w(), g.c());
+    requireBits(op, "w", w, g.o(), g.taps());
+    if (xSet.count() != 1) throw new IllegalArgumentException(op + ": xSet has " + xSet.count() + " sets; 1 wanted");
+    requireSet(op, "wSet", wSet, g.o());
+    requireConv2d(op, gradX, gradW, gradY, g);
+    if (rounds) Shapes.requireType(op, "gradY", gradY, ElementType.BFLOAT16);
+    requireSameType(op, "gradX", gradX, "gradY", gradY);
+    if (gradW.type() != gradY.type()) Shapes.requireType(op, "gradW", gradW, ElementType.FLOAT32);
+    Shapes.requireType(op, "codes", codes, ElementType.UINT8);
+    if (codes.size() != gradY.size()) requireSize(op, "codes", codes, g.y());
+  }
+
   private static void requireOneGroup(String op, ConvGeometry g) {
     if (g.groups() != 1) throw new IllegalArgumentException(op + ": groups must be 1, got " + g.groups());
   }

@@ -24,13 +24,16 @@ import onebit.tensor.Tensor;
  */
 public final class PlanBackend implements Backend {
   /** Which arguments, by number, an op on the device reads or writes once more: in a second launch, or in the place of what it read. */
-  private static final Map<String, int[]> AGAIN = Map.of("batchNorm", new int[] {1}, "batchNormBackward", new int[] {3, 4},
-      "sampleStandard", new int[] {2}, "sampleStandardBackward", new int[] {1, 2}, "sampleScaleBackward", new int[] {1, 2},
-      "centreDistance", new int[] {2, 2}, "centreDistanceBackward", new int[] {1, 2}, "accumulate", new int[] {0},
-      "poolBackward", new int[] {0, 0, 3, 4}, "normSignBackward", new int[] {0, 3, 4});
+  private static final Map<String, int[]> AGAIN = Map.ofEntries(entry("batchNorm", 1), entry("batchNormBackward", 3, 4), entry("sampleStandard", 2),
+      entry("sampleStandardBackward", 1, 2), entry("sampleScaleBackward", 1, 2), entry("centreDistance", 2, 2), entry("centreDistanceBackward", 1, 2),
+      entry("accumulate", 0), entry("poolBackward", 0, 0, 3, 4), entry("normSignBackward", 0, 3, 4), entry("xnorConv2dGradFloat8", 2, 3, 3));
 
   /** The op that each part of a batch begins with, which finds nothing of the part before in its rooms. */
   private static final String PART = "rows";
+
+  private static Map.Entry<String, int[]> entry(String op, int... arguments) {
+    return Map.entry(op, arguments);
+  }
 
   /** A tensor that stays from step to step. */
   private record Resident(String owner, long bytes) {}

@@ -20,6 +20,10 @@ import onebit.recipe.keys.Range;
  *     values between them
  * @param gradientAccumulation in how many parts, one after the other, a process computes the gradient of its batch; batch norm takes its statistics
  *     over each part. data.batch and the schedules count whole batches
+ * @param gradients bfloat16: gradients at the results of binary convolutions are multiplied as they are stored; float8: rounded to float8 (e4m3)
+ *     before, on the CPU and on GPUs of compute capability 8.9 or newer with precision bf16, for methods whose weights and activations are bits
+ * @param float8Limit the largest relative error of a layer's float8 gradients, measured on the first batch of every epoch, with which a run goes on;
+ *     rounding alone makes about 0.03
  * @param realProducts library: real-valued convolutions and products of a GPU by cuDNN and cuBLAS; own: by the own kernels, slow, for hosts without
  *     these libraries
  */
@@ -33,6 +37,8 @@ public record TrainRecipe(
     @Default("auto") Execution.Passes passes,
     @Default("fast") Execution.Memory memory,
     @Default("1") @Range(min = 1, max = 100_000) int gradientAccumulation,
+    @Default("bfloat16") Execution.Gradients gradients,
+    @Default("0.1") @Range(min = 0, max = 1) double float8Limit,
     @Default("library") RealProducts realProducts,
     Optional<String> initFrom,
     @Range(min = 1, max = 100_000) Optional<Integer> stopAfter,
@@ -47,12 +53,12 @@ public record TrainRecipe(
   /** @throws IllegalArgumentException if no epoch is left */
   public TrainRecipe {
     if (firstEpoch >= epochs) throw new IllegalArgumentException("firstEpoch is " + firstEpoch + "; it must be less than epochs, " + epochs);
-    new Execution(passes, memory);
+    new Execution(passes, memory, gradients);
   }
 
   /** How the network runs. */
   public Execution execution() {
-    return new Execution(passes, memory);
+    return new Execution(passes, memory, gradients);
   }
 
   /** The largest part that so many images are computed in. */

@@ -19,7 +19,7 @@ import onebit.tensor.Shape;
  * <pre>
  * Units    bytes; traffic: what the step's ops read and write
  * Differs  the workspaces cuDNN asks for are not known before it runs, and are not in here; nor is what ops of a device keep between their launches:
- *          partial sums, of gradients of binary filters at most 64 MB; nor is the driver's own memory
+ *          partial sums, of gradients of binary filters at most 64 MB, and of float8 gradients one float a position; nor is the driver's own memory
  * </pre>
  *
  * @param parts what lives within the step, by what it belongs to

@@ -1,5 +1,6 @@
 package onebit.train;
 
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.IdentityHashMap;
 import java.util.List;
@@ -7,6 +8,7 @@ import java.util.Map;
 import java.util.Objects;
 import onebit.binarize.Surrogates;
 import onebit.layers.BinaryConv2d;
+import onebit.layers.GradientError;
 import onebit.models.Model;
 import onebit.ops.Backend;
 import onebit.ops.OptimOps;
@@ -158,6 +160,25 @@ public final class TrainStep {
     logits = forwardBackward(x, x.shape().d0());
     backend.optim().judge(verdict, result, penalty, gradients);
     return running().outcome();
+  }
+
+  /**
+   * How far float8 gradients of each binary layer are from those that are not rounded, on the first of these images; changes nothing that a step reads.
+   *
+   * @param most so many images at most
+   */
+  List<GradientError> gradientErrors(Tensor x, int[] wanted, int most) {
+    int images = Math.min(Math.min(most, capacity), x.shape().d0());
+    List<GradientError> all = new ArrayList<>();
+    write(Arrays.copyOf(wanted, images), images, 1);
+    backend.optim().copyAll(kept, state, null);
+    model.measure(all::add);
+    Tensor gradNow = gradLogits.first(images);
+    backend.loss().softmaxCrossEntropy(result, gradNow, model.forward(x.first(images), true), labels[0].first(images), smoothing);
+    model.backward(gradNow);
+    model.measure(null);
+    backend.optim().copyAll(state, kept, null);
+    return all;
   }
 
   /** The update by the gradients of the last step, if they were finite. */

@@ -19,6 +19,7 @@ import onebit.data.ImageBatch;
 import onebit.data.Loader;
 import onebit.data.Split;
 import onebit.dist.Communicator;
+import onebit.models.Execution;
 import onebit.models.Model;
 import onebit.ops.Backend;
 import onebit.ops.Inlet;
@@ -33,6 +34,7 @@ import onebit.report.Screen;
 import onebit.report.TensorBoardEvents;
 import onebit.tensor.Shape;
 import onebit.tensor.StateTensor;
+import onebit.tensor.Tensor;
 
 /**
  * Trains a recipe in a run folder, from its newest checkpoint where there is one.
@@ -53,6 +55,7 @@ public final class Trainer {
   private final Communicator communicator;
   private final RankAgreement ranks;
   private final SpikeGuard spikes;
+  private final Float8Gate float8;
   private final Model model;
   private final Optimizer optimizer;
   private final Inlet input;
@@ -111,6 +114,8 @@ public final class Trainer {
     snapshot = communicator.rank() == 0 ? new Snapshot(backend, model, optimizer, flips) : null;
     ranks = new RankAgreement(communicator, backend, model, optimizer);
     spikes = new SpikeGuard(recipe.train().spikeGuard());
+    boolean rounds = recipe.train().gradients() == Execution.Gradients.FLOAT8;
+    float8 = rounds ? new Float8Gate(step, communicator, recipe.train().float8Limit(), log::line) : null;
     if (size > 1) {
       if (recipe.dist().syncBatchNorm()) model.synchronise(communicator);
       step.together(new StepReduction(communicator, model, recipe.dist()));
@@ -266,7 +271,9 @@ public final class Trainer {
       int global = Math.min(recipe.data().batch(), trainImages - state.batch * recipe.data().batch());
       double rate = schedule.learningRate(state.epoch, state.batch, batches);
       communicator.activity().step(state.step + 1);
-      TrainStep.Running running = step.start(input.next(batch.pixels(), batch.count()), batch.labels(), rate, global);
+      Tensor x = input.next(batch.pixels(), batch.count());
+      if (float8 != null) float8.pass(state.epoch, x, batch.labels());
+      TrainStep.Running running = step.start(x, batch.labels(), rate, global);
       state.batch++;
       state.step++;
       UnderWay before = underWay;
@@ -373,6 +380,7 @@ public final class Trainer {
     record.put("loaderStallShare", train.stallShare());
     record.put("skippedSteps", state.skipped);
     record.put("longestSnapshotMillis", snapshotMillis);
+    if (float8 != null) record.put("float8WorstError", float8.worst());
     record.putAll(surrogates().values());
     flips.measure(record);
     boolean best = result.top1() > state.bestTop1;

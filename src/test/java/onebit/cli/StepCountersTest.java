@@ -25,9 +25,10 @@ class StepCountersTest {
   private static final String RECIPE = "adabin-resnet18-imagenet";
 
   /** Launches do not depend on the size of the images; 50 pixels are the fewest of which AdaBin's ImageNet network is built. */
-  private static long[] launches(String name, Precision precision, String memory) {
+  private static long[] launches(String name, Precision precision, String memory, String gradients) {
     int side = name.endsWith("imagenet") ? 50 : 8;
-    Recipe recipe = Workplace.RECIPES.load(name, List.of("data.height=" + side, "data.width=" + side, "data.evalResize=0", "data.evalCrop=0", "data.classes=10", "train.passes=fused", "train.memory=" + memory));
+    Recipe recipe = Workplace.RECIPES.load(name, List.of("data.height=" + side, "data.width=" + side, "data.evalResize=0", "data.evalCrop=0", "data.classes=10", "train.passes=fused", "train.memory=" + memory,
+        "train.gradients=" + gradients));
     try (Backend backend = Workplace.open("cuda-emulated", precision, true)) {
       TrainStep step = TrainStep.of(recipe, backend, 1);
       Tensor x = backend.create(Shape.image(1, side, side, 3), ElementType.UINT8);
@@ -45,9 +46,29 @@ class StepCountersTest {
   void aFusedStepHasFewLaunches(String name, Precision precision, String memory, int most) {
     String refusal = EmulatedDriver.refusal();
     assumeTrue(refusal == null, refusal);
-    long[] fused = launches(name, precision, memory);
+    long[] fused = launches(name, precision, memory, "bfloat16");
     System.out.println(name + ", launches of a step in " + precision + ": " + memory + " " + fused[0] + " and " + fused[1] + " library calls");
     assertTrue(fused[0] <= most, precision + ", " + memory + ": " + fused[0] + " launches");
+  }
+
+  /** Instead of a call of cuDNN for the images: the largest value, the codes, the filters laid out, and the product. */
+  @Test
+  void float8GradientsTakeFourLaunchesForACallOfTheLibrary() {
+    String refusal = EmulatedDriver.refusal();
+    assumeTrue(refusal == null, refusal);
+    long[] plain = launches("adabin-resnet20-cifar10", Precision.BF16, "fast", "bfloat16"), float8 = launches("adabin-resnet20-cifar10", Precision.BF16, "fast", "float8");
+    System.out.println("adabin-resnet20-cifar10, launches of a step with float8 gradients: " + float8[0] + " instead of " + plain[0] + ", library calls " + float8[1]
+        + " instead of " + plain[1]);
+    assertEquals(18, plain[1] - float8[1], "binary convolutions");
+    assertEquals(4 * 18, float8[0] - plain[0]);
+  }
+
+  @Test
+  void codesOfFloat8NeedAByteForEachGradientOfTheLargestLayer() {
+    MemoryPlan plain = plan("compact", 256), float8 = MemoryPlan.of(Workplace.RECIPES.load(RECIPE, List.of("train.memory=compact", "train.gradients=float8")), 256,
+        ElementType.BFLOAT16);
+    assertEquals(256 * 56 * 56 * 64, float8.bytes() - plain.bytes());
+    assertTrue(float8.trafficBytes() > plain.trafficBytes(), float8.trafficBytes() + " bytes of traffic instead of " + plain.trafficBytes());
   }
 
   @ParameterizedTest

@@ -127,4 +127,14 @@ final class DeviceBitOps implements BitOps {
     device.bits().xnorConv2dGradX(to, activations(gradY), sent(w), sent(wSet), activations(values), g);
     fetch(device, gradX, to);
   }
+
+  @Override
+  public void xnorConv2dGradFloat8(Tensor gradX, Tensor gradW, Tensor gradY, Tensor codes, BitTensor x, BinarySet xSet, BitTensor w, BinarySet wSet, ConvGeometry g,
+      float border) {
+    begin();
+    Tensor images = activations(gradX), filters = sent(gradW), room = device.create(codes.shape(), codes.type());
+    device.bits().xnorConv2dGradFloat8(images, filters, activations(gradY), room, sent(x), sent(xSet), sent(w), sent(wSet), g, border);
+    fetch(device, gradX, images);
+    fetch(device, gradW, filters);
+  }
 }

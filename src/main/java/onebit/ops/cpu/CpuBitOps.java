@@ -6,6 +6,7 @@ import onebit.ops.ConvRules;
 import onebit.ops.Padding;
 import onebit.tensor.BinarySet;
 import onebit.tensor.BitTensor;
+import onebit.tensor.ElementType;
 import onebit.tensor.Tensor;
 
 /**
@@ -22,7 +23,9 @@ public final class CpuBitOps implements BitOps {
   private final ThreadLocal<BitTile> tiles = ThreadLocal.withInitial(BitTile::new);
   private final FilterTables tables = new FilterTables();
   private final CpuConvOps real = new CpuConvOps();
+  private final Float8Gradients float8 = new Float8Gradients();
   private long[] panels = new long[0], aligned = new long[0];
+  private float[] values = new float[0];
   private long[] words;
   private float[] xs, centre, distance;
   private int rowBits, rowWords, padded, each, n, rows, blocks;
@@ -153,6 +156,20 @@ public final class CpuBitOps implements BitOps {
   public void xnorConv2dGradX(Tensor gradX, Tensor gradY, BitTensor w, BinarySet wSet, Tensor values, ConvGeometry g) {
     ConvRules.requireXnorConv2dGradX(gradX, gradY, w, wSet, values, g);
     real.conv2dGradX(gradX, gradY, values, g);
+  }
+
+  @Override
+  public void xnorConv2dGradFloat8(Tensor gradX, Tensor gradW, Tensor gradY, Tensor codes, BitTensor x, BinarySet xSet, BitTensor w, BinarySet wSet, ConvGeometry g,
+      float border) {
+    ConvRules.requireXnorConv2dGradFloat8(gradX, gradW, gradY, codes, x, xSet, w, wSet, g, false);
+    Tensor rounded = float8.rounded(codes, gradY, wSet, g.o());
+    int most = Math.max(g.o() * g.taps(), gradX.size());
+    if (values.length < most) values = new float[most];
+    Tensor filters = new Tensor(g.filters(), ElementType.FLOAT32, values), images = new Tensor(g.x(), ElementType.FLOAT32, values);
+    unpack(filters, w, wSet);
+    real.conv2dGradX(gradX, rounded, filters, g);
+    unpack(images, x, xSet);
+    real.conv2dGradW(gradW, rounded, images, g, border);
   }
 
   /** The output rows of an image from p0, as many as a piece has. */

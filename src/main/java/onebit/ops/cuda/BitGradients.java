@@ -12,10 +12,10 @@ import onebit.tensor.Tensor;
 
 /**
  * The gradients of binary convolutions. In bfloat16 that of the filters by the own kernel from the bits of the images, and that of the images by
- * cuDNN from the filters' values; where {@link Tuning} measures, each by the faster of both. In float32 both by cuDNN.
+ * cuDNN from the filters' values; where {@link Tuning} measures, each by the faster of both. In float32 both by cuDNN, in float8 both by the own kernels.
  *
  * <pre>
- * Twin  kernels/xnor_conv2d_grad_w.cu, xnor_conv2d_grad_x.cu
+ * Twin  kernels/xnor_conv2d_grad_w.cu, xnor_conv2d_grad_x.cu, float8_round.cu
  * </pre>
  */
 final class BitGradients {
@@ -26,6 +26,8 @@ final class BitGradients {
   /** What a block spends beside its stages, and what a value of a partial sum costs, in times of a stage. */
   private static final double START = 8, VALUE = 2e-6;
   private static final int MOST_PARTIAL_VALUES = 16 << 20;
+  /** Most blocks that look for the largest gradient. */
+  private static final int MOST_PEAKS = 1024;
   static final String OWN = "own kernel from bits";
   /** Bytes of shared memory that a block of a device below may not have: sm_86 and sm_89 allow less than sm_80 and sm_90. */
   private static final int MOST_ROOM = 96 << 10;
@@ -42,9 +44,9 @@ final class BitGradients {
       return ceil(g.r() * g.s() * CudaBitOps.words(g.c()), words) * ceil(g.o(), filters);
     }
 
-    /** Bytes of shared memory: stages of gradients, words and levels; what each word of columns is. */
-    int room() {
-      return STAGES * STEP * (2 * filters + 6 * words) + 16 * words;
+    /** Bytes of shared memory: stages of gradients of so many bytes, words and levels; what each word of columns is. */
+    int room(int bytes) {
+      return STAGES * STEP * (bytes * filters + 6 * words) + 16 * words;
     }
   }
 
@@ -123,17 +125,52 @@ final class BitGradients {
 
   /** gradX by the own kernel, in bfloat16. */
   void ownGradX(Tensor gradX, Tensor gradY, BitTensor w, BinarySet wSet, ConvGeometry g) {
-    boolean narrow = g.c() <= 64 && room(256, 2, g) <= MOST_ROOM + (device.capability() == 80 || device.capability() == 90 ? MOST_ROOM : 0);
-    int rows = narrow ? 256 : 128, words = narrow ? 2 : 4, pixels = g.n() * ceil(g.h(), g.stride()) * ceil(g.w(), g.stride());
+    boolean narrow = narrow(g, 2);
     Kernel kernel = narrow ? rounded("xnor_conv2d_grad_x_narrow") : rounded("xnor_conv2d_grad_x");
     DeviceMemory taps = bits.taps(w, g);
     kernel.element(gradX).element(gradY).memory(taps).tensor(wSet.centre()).tensor(wSet.distance()).integer(wSet.count() == 1 ? 0 : 1);
-    shape(kernel, g).launch(ceil(CudaBitOps.words(g.c()), words) * ceil(pixels, rows), g.stride() * g.stride(), 128, 1, room(rows, words, g));
+    launchGradX(shape(kernel, g), g, narrow, 2);
   }
 
-  /** Bytes of shared memory: stages of gradients and words; what each pixel and tap is; each filter's values. */
-  private static int room(int rows, int words, ConvGeometry g) {
-    return STAGES * STEP * (2 * rows + 4 * words) + 16 * (rows + g.r() * g.s() + 1) + 4 * STEP * ceil(g.o(), STEP);
+  /** Whether a block takes 256 pixels by 2 words instead of 128 by 4, of gradients of so many bytes. */
+  private boolean narrow(ConvGeometry g, int bytes) {
+    return g.c() <= 64 && room(256, 2, g, bytes) <= MOST_ROOM + (device.capability() == 80 || device.capability() == 90 ? MOST_ROOM : 0);
+  }
+
+  private static void launchGradX(Kernel kernel, ConvGeometry g, boolean narrow, int bytes) {
+    int rows = narrow ? 256 : 128, words = narrow ? 2 : 4, pixels = g.n() * ceil(g.h(), g.stride()) * ceil(g.w(), g.stride());
+    kernel.launch(ceil(CudaBitOps.words(g.c()), words) * ceil(pixels, rows), g.stride() * g.stride(), 128, 1, room(rows, words, g, bytes));
+  }
+
+  /** Bytes of shared memory: stages of gradients and words, or results; what each pixel and tap is; each filter's values; of float8 each pixel's centres. */
+  private static int room(int rows, int words, ConvGeometry g, int bytes) {
+    return Math.max(STAGES * STEP * (bytes * rows + 4 * words), rows * (64 * words + 16)) + 16 * (rows + g.r() * g.s() + 1) + 2 * bytes * STEP * ceil(g.o(), STEP)
+        + (bytes == 1 ? 4 * rows : 0);
+  }
+
+  /** Both gradients from the codes of gradY; nothing of it goes through the host. */
+  void float8(Tensor gradX, Tensor gradW, Tensor gradY, Tensor codes, BitTensor x, BinarySet xSet, BitTensor w, BinarySet wSet, ConvGeometry g, float border) {
+    ConvRules.requireXnorConv2dGradFloat8(gradX, gradW, gradY, codes, x, xSet, w, wSet, g, true);
+    int rows = g.n() * g.p() * g.q(), each = wSet.count() == 1 ? 0 : 1, blocks = Math.min(MOST_PEAKS, device.blocks(ceil(gradY.size(), 8)));
+    DeviceMemory peaks = device.scratch(CudaDevice.Scratch.PEAKS, 4L * (MOST_PEAKS + 1)), centred = device.scratch(CudaDevice.Scratch.CENTRED, 4L * rows);
+    long unscale = peaks.address() + 4L * MOST_PEAKS;
+    rounded("float8_peak").memory(peaks).element(gradY).tensor(wSet.distance()).integer(each).integer(gradY.size()).integer(g.o()).blocks(blocks, 256);
+    rounded("float8_round").tensor(codes).memory(centred).address(unscale).element(gradY).memory(peaks).integer(blocks).tensor(wSet.centre()).tensor(wSet.distance())
+        .integer(each).integer(rows).integer(g.o()).blocks(device.blocks(ceil(gradY.size(), 8)), 256);
+    boolean narrow = narrow(g, 1);
+    DeviceMemory taps = bits.taps(w, g);
+    Kernel images = (narrow ? rounded("xnor_conv2d_grad_x_narrow_e4m3") : rounded("xnor_conv2d_grad_x_e4m3")).element(gradX).tensor(codes).address(unscale).memory(centred).memory(taps)
+        .tensor(wSet.distance()).integer(each);
+    launchGradX(shape(images, g), g, narrow, 1);
+    Block block = Block.of(g);
+    int positions = positions(g, block), splits = ceil(rows, positions);
+    DeviceMemory partial = device.scratch(CudaDevice.Scratch.SUMS, 4L * splits * gradW.size());
+    if (splits > 0) {
+      Kernel kernel = (block == Block.NARROW ? device.kernel("xnor_conv2d_grad_w_narrow_e4m3") : device.kernel("xnor_conv2d_grad_w_e4m3")).memory(partial).tensor(codes).address(unscale).tensor(wSet.distance())
+          .integer(each).bits(x).tensor(xSet.centre()).tensor(xSet.distance()).real(border);
+      shape(kernel, g).integer(positions).launch(block.count(g), splits, block.threads, 1, block.room(1));
+    }
+    finish(gradW, partial, splits);
   }
 
   private static Kernel shape(Kernel kernel, ConvGeometry g) {
@@ -148,9 +185,13 @@ final class BitGradients {
     if (splits > 0) {
       Kernel kernel = block == Block.NARROW ? rounded("xnor_conv2d_grad_w_narrow") : rounded("xnor_conv2d_grad_w");
       kernel.memory(partial).element(gradY).bits(x).tensor(xSet.centre()).tensor(xSet.distance()).real(border);
-      shape(kernel, g).integer(positions).launch(block.count(g), splits, block.threads, 1, block.room());
+      shape(kernel, g).integer(positions).launch(block.count(g), splits, block.threads, 1, block.room(2));
     }
-    device.kernel("xnor_conv2d_grad_w_finish", gradW).element(gradW).memory(partial).integer(splits).integer(size).each(size);
+    finish(gradW, partial, splits);
+  }
+
+  private void finish(Tensor gradW, DeviceMemory partial, int splits) {
+    device.kernel("xnor_conv2d_grad_w_finish", gradW).element(gradW).memory(partial).integer(splits).integer(gradW.size()).each(gradW.size());
   }
 
   /** An entry that there is on bfloat16 only. */

@@ -25,6 +25,8 @@ import onebit.tensor.Tensor;
 
 /** One CUDA device: activations bfloat16 or float32 in its memory, other values float32, bits in 32-bit words, every op a launch on one stream. */
 public final class CudaBackend implements Backend, DeviceStreams {
+  private static final int FLOAT8_CAPABILITY = 89;
+
   private static final int FIRST_BFLOAT16 = 80;
 
   private final String name;
@@ -169,6 +171,18 @@ public final class CudaBackend implements Backend, DeviceStreams {
     }
     lines.addAll(device.libraries().notes());
     return lines;
+  }
+
+  @Override
+  public String float8Refusal() {
+    return float8Refusal(device.isEmulated() ? FLOAT8_CAPABILITY : device.capability(), activations());
+  }
+
+  /** The same of any device; the emulated one multiplies float8 whatever capability it is asked to have. */
+  static String float8Refusal(int capability, ElementType activations) {
+    if (activations != ElementType.BFLOAT16) return "gradients of a device are rounded from bfloat16, and precision fp32 keeps them in float32; give --precision bf16";
+    if (capability >= FLOAT8_CAPABILITY) return null;
+    return "this GPU has compute capability " + capability / 10 + "." + capability % 10 + ", products of float8 need 8.9 or newer; leave train.gradients at bfloat16";
   }
 
   @Override

@@ -125,6 +125,12 @@ final class CudaBitOps implements BitOps {
     gradients.gradX(gradX, gradY, w, wSet, values, g);
   }
 
+  @Override
+  public void xnorConv2dGradFloat8(Tensor gradX, Tensor gradW, Tensor gradY, Tensor codes, BitTensor x, BinarySet xSet, BitTensor w, BinarySet wSet, ConvGeometry g,
+      float border) {
+    gradients.float8(gradX, gradW, gradY, codes, x, xSet, w, wSet, g, border);
+  }
+
   /** The convolution; with an address, the sum(bx) of each position as int16 there. */
   void xnorConv2d(Tensor y, long sumsX, BitTensor x, BitTensor w, BinarySet xSet, BinarySet wSet, ConvGeometry g, Padding padding, float offset) {
     Filters filters = laidOut(w, g);

@@ -2,6 +2,7 @@ package onebit.ops.cuda;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
@@ -165,5 +166,14 @@ class CudaBackendTest {
     backend.close();
     assertThrows(IllegalStateException.class, () -> backend.read(x));
     assertThrows(IllegalStateException.class, () -> backend.point().add(x, x, x));
+  }
+
+  @Test
+  void float8GradientsNeedTheirInstructionsAndBfloat16() {
+    assertNull(CudaBackend.float8Refusal(89, ElementType.BFLOAT16));
+    assertNull(CudaBackend.float8Refusal(90, ElementType.BFLOAT16));
+    assertEquals("this GPU has compute capability 8.6, products of float8 need 8.9 or newer; leave train.gradients at bfloat16",
+        CudaBackend.float8Refusal(86, ElementType.BFLOAT16));
+    assertTrue(CudaBackend.float8Refusal(90, ElementType.FLOAT32).contains("give --precision bf16"));
   }
 }
