@@ -31,10 +31,20 @@ template <unsigned W> struct NormOf {
     load_live(norm.beta + c, shift, live);
   }
 
+  NormOf() = default;
+
   __device__ __forceinline__ float apply(float v, unsigned k) const { return norm_value(v, mean[k], scale[k] * inverse[k], shift[k]); }
   __device__ __forceinline__ float hat(float v, unsigned k) const { return norm_hat(v, mean[k], inverse[k]); }
   __device__ __forceinline__ float back(float g, float meanG, float meanGx, float v, unsigned k) const {
     return norm_back(g, meanG, meanGx, v, mean[k], scale[k] * inverse[k]);
+  }
+
+  /** That of N of them, from `at` on. */
+  template <unsigned N> __device__ __forceinline__ NormOf<N> part(unsigned at) const {
+    NormOf<N> some;
+#pragma unroll
+    for (unsigned k = 0; k < N; k++) some.mean[k] = mean[at + k], some.inverse[k] = inverse[at + k], some.scale[k] = scale[at + k], some.shift[k] = shift[at + k];
+    return some;
   }
 };
 

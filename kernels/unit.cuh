@@ -49,6 +49,15 @@ template <class E, unsigned W, bool EARLY = true> struct Ahead {
   }
 };
 
+/**
+ * What is known of a unit when a pass is compiled. A loop over many rows that holds all cases does not fit the instruction caches, so the usual ones have
+ * loops of their own: without tanh, sine and their slopes; with Maxout, a learned set and the polynomial slope, AdaBin's; and on a straight way, where every
+ * vector of channels is whole and shortcuts are read as they are.
+ */
+enum Known { kAnything = 0, kPlain = 1, kAdaBin = 2 | kPlain, kStraight = 4 };
+
+__host__ __device__ constexpr bool knows(int known, int what) { return (known & what) == what; }
+
 /** kind 0 none, 1 x itself, 2 means of window x window pixels in the middle channels, 0 around them. */
 template <class E> struct Shortcut {
   const E* x;
@@ -65,14 +74,14 @@ template <class E> struct Shortcut {
   }
 
   /** t += the shortcut, at row and channels c on; ahead is what was asked, from `at` on for these. */
-  template <unsigned W, class A>
+  template <int KNOWN, unsigned W, class A>
   __device__ __forceinline__ void add(float (&t)[W], const A& ahead, unsigned at, unsigned row, unsigned c, unsigned channels, int p, int q, Live live) const {
     if (kind == 1) {
       float v[W];
       ahead.take(v, at, live);
 #pragma unroll
       for (unsigned k = 0; k < W; k++) t[k] += v[k];
-    } else if (kind == 2) {
+    } else if (!knows(KNOWN, kStraight) && kind == 2) {
       int n = int(row) / q / p, h0 = int(row) / q % p * stride, w0 = int(row) % q * stride, from = int(c) - (int(channels) - d) / 2;
       float factor = 1.0f / (window * window);
 #pragma unroll
@@ -88,12 +97,6 @@ template <class E> struct Shortcut {
     }
   }
 };
-
-/**
- * What is known of nonlinearity, slope and set when a pass is compiled: everything is asked at run time; the same without tanh, sine and their slopes, whose
- * many instructions would push a loop out of the instruction cache; Maxout, a learned set and the polynomial slope, AdaBin's.
- */
-enum Known { kAnything = 0, kPlain = 1, kAdaBin = 2 };
 
 /** f(known) with what is known as a constant, its value. */
 template <class F> __device__ __forceinline__ void with_known(bool plain, F f) {
@@ -111,17 +114,28 @@ struct Nonlinearity {
 
 /** A nonlinearity at W channels from c on. Where anything may come the slopes of Maxout are read where they are needed, else held in registers. */
 template <unsigned W, int KNOWN> struct NonlinearityOf {
-  static constexpr bool PLAIN = KNOWN != kAnything;
+  static constexpr bool PLAIN = knows(KNOWN, kPlain);
   const float *above, *below;
   int kind;
   float positive[PLAIN ? W : 1] = {}, negative[PLAIN ? W : 1] = {};
 
-  __device__ __forceinline__ NonlinearityOf(const Nonlinearity& f, unsigned c, Live live = kAll) : above(f.positive + c), below(f.negative + c), kind(KNOWN == kAdaBin ? 1 : f.kind) {
+  __device__ __forceinline__ NonlinearityOf(const Nonlinearity& f, unsigned c, Live live = kAll) : above(f.positive + c), below(f.negative + c), kind(knows(KNOWN, kAdaBin) ? 1 : f.kind) {
     if constexpr (PLAIN) {
       if (kind != 1) return;
       load_live(above, positive, live);
       load_live(below, negative, live);
     }
+  }
+
+  NonlinearityOf() = default;
+
+  /** That of N of them, from `at` on. */
+  template <unsigned N> __device__ __forceinline__ NonlinearityOf<N, KNOWN> part(unsigned at) const {
+    NonlinearityOf<N, KNOWN> some;
+    some.above = above + at, some.below = below + at, some.kind = kind;
+#pragma unroll
+    for (unsigned k = 0; PLAIN && k < N; k++) some.positive[k] = positive[at + k], some.negative[k] = negative[at + k];
+    return some;
   }
 
   __device__ __forceinline__ float upper(unsigned k) const { return PLAIN ? positive[PLAIN ? k : 0] : above[k]; }
@@ -131,7 +145,7 @@ template <unsigned W, int KNOWN> struct NonlinearityOf {
   __device__ __forceinline__ float maxout(float t, unsigned k) const { return upper(k) * (t <= 0 ? 0.0f : t) + lower(k) * (t >= 0 ? 0.0f : t); }
 
   __device__ __forceinline__ float value(float t, unsigned k) const {
-    if constexpr (KNOWN == kAdaBin) return maxout(t, k);
+    if constexpr (knows(KNOWN, kAdaBin)) return maxout(t, k);
     switch (kind) {
       case 0: return t;
       case 1: return maxout(t, k);
@@ -143,7 +157,7 @@ template <unsigned W, int KNOWN> struct NonlinearityOf {
 
   /** g f'(t). */
   __device__ __forceinline__ float back(float g, float t, unsigned k) const {
-    if constexpr (KNOWN == kAdaBin) return g * (t > 0 ? upper(k) : t < 0 ? lower(k) : 0.0f);
+    if constexpr (knows(KNOWN, kAdaBin)) return g * (t > 0 ? upper(k) : t < 0 ? lower(k) : 0.0f);
     switch (kind) {
       case 0: return g;
       case 1: return g * (t > 0 ? upper(k) : t < 0 ? lower(k) : 0.0f);

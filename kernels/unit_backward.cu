@@ -23,21 +23,49 @@
 #ifndef ELEMENT
 #include "unit_passes.cuh"
 
-/** Blocks that a multiprocessor shall hold at once: as many as leave each the registers it needs. */
-template <class E> constexpr unsigned kBackwardBlocks = sizeof(E) == 2 ? 3 : 2;
-
+/** All rows of this block's tiles. */
 template <int KNOWN, class E> __device__ __forceinline__ void rows_backward(const UnitBackward<E>& a, BackwardSums<E>& sums) {
   unsigned c = tile_channel();
   Live live = tile_live(c, a.channels);
+  typename Incoming<E>::Set set = a.g.template the_set<KNOWN>();
+  UnitRead<KNOWN, E> of{a.unit};
   for (unsigned tile = blockIdx.x; c < a.channels && tile * kTileRows < a.rows; tile += gridDim.x) {
 #pragma unroll 1
     for (unsigned row = tile * kTileRows + threadIdx.x / 8; row < min(a.rows, (tile + 1) * kTileRows); row += 16) {
       float y[8];
-      Ahead<E, 8, KNOWN != kAnything> ofY;
+      Ahead<E, 8, knows(KNOWN, kPlain)> ofY;
       ofY.ask(a.unit.y + row * a.channels + c, live.together);
       auto asked = a.template ask<KNOWN>(row, c, live);
       ofY.take(y, 0, live);
-      a.template at<KNOWN>(y, asked, row, c, live, sums);
+      a.template at<KNOWN>(y, asked, of, set, row, c, live, sums);
+    }
+    sums.keep();
+  }
+}
+
+/** The same on the straight way, with the unit held in registers and the next row asked for before this one is computed. */
+template <int KNOWN, class E> __device__ __forceinline__ void straight_rows_backward(const UnitBackward<E>& a, BackwardSums<E>& sums) {
+  unsigned c = tile_channel(), first = blockIdx.x * kTileRows + threadIdx.x / 8;
+  if (c >= a.channels) return;
+  typename Incoming<E>::Set set = a.g.template the_set<KNOWN>();
+  UnitHeld<KNOWN> of(a.unit, c, kAll);
+  Ahead<E, 8> ofY, nextY;
+  typename UnitBackward<E>::template Asked<KNOWN> asked, next;
+  auto ask = [&](unsigned row) {
+    nextY.ask(a.unit.y + row * a.channels + c, true);
+    next = a.template ask<KNOWN>(row, c, kAll);
+  };
+  if (first < a.rows) ask(first);
+  for (unsigned tile = blockIdx.x; tile * kTileRows < a.rows; tile += gridDim.x) {
+    unsigned end = min(a.rows, (tile + 1) * kTileRows);
+#pragma unroll 1
+    for (unsigned row = tile * kTileRows + threadIdx.x / 8; row < end; row += 16) {
+      ofY = nextY, asked = next;
+      unsigned behind = row + 16 < end ? row + 16 : row % kTileRows % 16 + (tile + gridDim.x) * kTileRows;
+      if (behind < a.rows) ask(behind);
+      float y[8];
+      ofY.take(y, 0, kAll);
+      a.template at<KNOWN>(y, asked, of, set, row, c, kAll, sums);
     }
     sums.keep();
   }
@@ -50,15 +78,17 @@ template <int KNOWN, class E> __device__ __forceinline__ void rows_backward(cons
 ONEBIT_KERNEL(128, kBackwardBlocks<ELEMENT>) ENTRY(unit_backward)(const UnitBackward<ELEMENT> a) {
   __shared__ double room[kTileSums<4>], kept[kOwnSums];
   BackwardSums<ELEMENT> sums(kept);
-  if (a.plain()) rows_backward<kPlain>(a, sums);
-  else rows_backward<kAnything>(a, sums);
+  if (!a.plain()) rows_backward<kAnything>(a, sums);
+  else if (a.straight()) straight_rows_backward<kPlain | kStraight>(a, sums);
+  else rows_backward<kPlain>(a, sums);
   a.finish(sums, room);
 }
 
 ONEBIT_KERNEL(128, kBackwardBlocks<ELEMENT>) ENTRY(unit_backward_adabin)(const UnitBackward<ELEMENT> a) {
   __shared__ double room[kTileSums<4>], kept[kOwnSums];
   BackwardSums<ELEMENT> sums(kept);
-  rows_backward<kAdaBin>(a, sums);
+  if (a.straight()) straight_rows_backward<kAdaBin | kStraight>(a, sums);
+  else rows_backward<kAdaBin>(a, sums);
   a.finish(sums, room);
 }
 
@@ -66,16 +96,17 @@ ONEBIT_KERNEL(256, 2) ENTRY(unit_join)(const UnitBackward<ELEMENT> a) {
   __shared__ double tile[256];
   double ofSet[2] = {};
   bool plain = a.g.plain();
+  auto set = a.g.template the_set<kAnything>();
   unsigned wide = a.channels % kSumChannels == 0 ? kSumChannels : 1, c = (blockIdx.x * blockDim.x + threadIdx.x) * wide;
   for (unsigned row = blockIdx.y * blockDim.y + threadIdx.y; c < a.channels && row < a.rows; row += gridDim.y * blockDim.y) {
     if (wide == 1) {
       float g[1];
-      a.g.template of_stored<kAnything>(g, row, c, a.channels, a.p, a.q, ofSet);
+      a.g.template of_stored<kAnything>(g, set, row, c, a.channels, a.p, a.q, ofSet);
       store_vector(a.gradT + row * a.channels + c, g);
     } else {
       float g[kSumChannels];
-      if (plain) a.g.template of_stored<kPlain>(g, row, c, a.channels, a.p, a.q, ofSet);
-      else a.g.template of_stored<kAnything>(g, row, c, a.channels, a.p, a.q, ofSet);
+      if (plain) a.g.template of_stored<kPlain>(g, set, row, c, a.channels, a.p, a.q, ofSet);
+      else a.g.template of_stored<kAnything>(g, set, row, c, a.channels, a.p, a.q, ofSet);
       store_vector(a.gradT + row * a.channels + c, g);
     }
   }

@@ -16,6 +16,22 @@
 #ifndef ELEMENT
 #include "unit_passes.cuh"
 
+/** z and bits where rows are whole words: a thread has the 16 bytes of a vector, neighbours join their bits. */
+template <int KNOWN, class E> __device__ __forceinline__ void words_forward(const UnitForward<E>& a) {
+  constexpr unsigned W = kWide<E>, group = 32 / W;   // threads that make a word
+  Divisor perRow(a.channels / W);
+  unsigned vectors = a.rows * perRow.by, lane = threadIdx.x % 32;
+  for (unsigned base = blockIdx.x * blockDim.x; base < vectors; base += gridDim.x * blockDim.x) {
+    unsigned i = base + threadIdx.x, packed = 0;
+    if (i < vectors) {
+      unsigned vector, row = perRow.divide(i, vector);
+      packed = a.template run<KNOWN, W>(row, vector * W) << lane % group * W;
+    }
+    for (unsigned d = 1; d < group; d *= 2) packed |= __shfl_xor_sync(kFullWarp, packed, int(d));
+    if (lane % group == 0 && i < vectors && a.next.kind) a.bits[i / group] = packed;
+  }
+}
+
 #define ELEMENT_FILE "unit_forward.cu"
 #include "each_element.cuh"
 #else
@@ -40,23 +56,13 @@ ONEBIT_KERNEL(256) ENTRY(unit_statistics)(const UnitStatistics<ELEMENT> a) {
 
 ONEBIT_KERNEL(256) ENTRY(unit_forward)(const UnitForward<ELEMENT> a) {
   if (blockIdx.x == 0 && threadIdx.x == 0) a.give_set();
-  bool plain = a.unit.f.plain();
-  unsigned first = blockIdx.x * blockDim.x, step = gridDim.x * blockDim.x, lane = threadIdx.x % 32;
   if (a.channels % 32 == 0) {
-    constexpr unsigned W = kWide<ELEMENT>, group = 32 / W;   // threads that make a word
-    unsigned vectors = a.rows * (a.channels / W);
-    for (unsigned base = first; base < vectors; base += step) {
-      unsigned i = base + threadIdx.x, packed = 0;
-      if (i < vectors) {
-        unsigned row = i * W / a.channels, c = i * W % a.channels;
-        packed = (plain ? a.template run<kPlain, W>(row, c) : a.template run<kAnything, W>(row, c)) << lane % group * W;
-      }
-      for (unsigned d = 1; d < group; d *= 2) packed |= __shfl_xor_sync(kFullWarp, packed, int(d));
-      if (lane % group == 0 && i < vectors && a.next.kind) a.bits[i / group] = packed;
-    }
+    if (!a.unit.f.plain()) words_forward<kAnything>(a);
+    else if (a.unit.shortcut.kind != 2) words_forward<kPlain | kStraight>(a);
+    else words_forward<kPlain>(a);
   } else {
-    unsigned perRow = (a.channels + 31) / 32;
-    for (unsigned word = (first + threadIdx.x) / 32; word < a.rows * perRow; word += step / 32) {
+    unsigned perRow = (a.channels + 31) / 32, lane = threadIdx.x % 32;
+    for (unsigned word = (blockIdx.x * blockDim.x + threadIdx.x) / 32; word < a.rows * perRow; word += gridDim.x * blockDim.x / 32) {
       unsigned row = word / perRow, c = word % perRow * 32 + lane;
       unsigned packed = __ballot_sync(kFullWarp, c < a.channels && a.template run<kAnything, 1>(row, c));
       if (lane == 0 && a.next.kind) a.bits[word] = packed;

@@ -103,7 +103,7 @@ template <class E> struct UnitForward {
     NonlinearityOf<W, KNOWN> f(unit.f, c, live);
 #pragma unroll
     for (unsigned k = 0; k < W; k++) t[k] = norm.apply(t[k], k);
-    unit.shortcut.add(t, x, 0, row, c, channels, p, q, live);
+    unit.shortcut.template add<KNOWN>(t, x, 0, row, c, channels, p, q, live);
     unsigned packed = 0;
 #pragma unroll
     for (unsigned k = 0; k < W; k++) {
@@ -124,6 +124,9 @@ template <class E> struct UnitForward {
     return at<KNOWN>(t, x, row, c, kAll);
   }
 };
+
+/** Blocks of a backward pass that a multiprocessor shall hold at once: as many as leave each the registers it needs. */
+template <class E> constexpr unsigned kBackwardBlocks = sizeof(E) == 2 ? 3 : 2;
 
 /** Doubles of shared memory in which a block of tiles keeps the sums of its threads in backward. */
 constexpr unsigned kOwnSums = 32 * 128;
@@ -172,39 +175,48 @@ template <class E> struct Incoming {
   __device__ __forceinline__ bool plain() const { return !gradQ || Slope{slopeKind, slopeA, slopeB}.plain(); }
 
   template <int KNOWN> static __device__ __forceinline__ float slope(const Slope& f, float u) {
-    if constexpr (KNOWN == kAdaBin) return fmaxf(0.0f, 2 - 2 * fabsf(u));
-    else return f.slope<KNOWN != kAnything>(u);
+    if constexpr (knows(KNOWN, kAdaBin)) return fmaxf(0.0f, 2 - 2 * fabsf(u));
+    else return f.slope<knows(KNOWN, kPlain)>(u);
+  }
+
+  /** The set's two values and what follows from them, read once. */
+  struct Set {
+    float alpha = 1, beta = 0, inverse, weight, added;
+  };
+
+  template <int KNOWN> __device__ __forceinline__ Set the_set() const {
+    Set of;
+    if (knows(KNOWN, kAdaBin) || set.kind == 2) of.alpha = set.alpha[0], of.beta = set.beta[0];
+    of.inverse = 1 / of.alpha, of.weight = set.codeForm ? of.alpha : 1.0f, of.added = set.codeForm ? of.beta : 0.0f;
+    return of;
   }
 
   /** Both gradients at W channels, as far as they are read as they are. */
   template <int KNOWN, unsigned W> struct Asked {
-    Ahead<E, W, KNOWN != kAnything> gradQ, over;
+    Ahead<E, W, knows(KNOWN, kPlain)> gradQ, over;
   };
 
   template <int KNOWN, unsigned W> __device__ __forceinline__ Asked<KNOWN, W> ask(unsigned i, Live live) const {
     Asked<KNOWN, W> asked;
-    if (KNOWN == kAdaBin || gradQ) asked.gradQ.ask(gradQ + i, live.together);
+    if (knows(KNOWN, kAdaBin) || gradQ) asked.gradQ.ask(gradQ + i, live.together);
     if (over.kind == 1) asked.over.ask(over.x + i, live.together);
     return asked;
   }
 
   /** g, at W channels of a row whose z are x; asked: what was asked, from `from` on for these. */
   template <int KNOWN, unsigned W, class A>
-  __device__ __forceinline__ void at(float (&g)[W], const float (&x)[W], const A& asked, unsigned from, unsigned row, unsigned c, unsigned channels, int height,
-                                     int width, double (&ofSet)[2], Live live) const {
-    if (KNOWN == kAdaBin || gradQ) {
+  __device__ __forceinline__ void at(float (&g)[W], const float (&x)[W], const A& asked, const Set& of, unsigned from, unsigned row, unsigned c, unsigned channels,
+                                     int height, int width, double (&ofSet)[2], Live live) const {
+    if (knows(KNOWN, kAdaBin) || gradQ) {
       Slope f{slopeKind, slopeA, slopeB};
       asked.gradQ.take(g, from, live);
-      float a = 1, b = 0;
-      if (KNOWN == kAdaBin || set.kind == 2) a = set.alpha[0], b = set.beta[0];
-      float inverse = 1 / a, weight = set.codeForm ? a : 1.0f, added = set.codeForm ? b : 0.0f;
       typename TileSum<E>::type ofAlpha = 0, ofBeta = 0;
 #pragma unroll
       for (unsigned k = 0; k < W; k++) {
-        if (KNOWN == kAdaBin || set.kind == 2) {
-          float u = (x[k] - b) * inverse, p = slope<KNOWN>(f, u);
-          ofAlpha += g[k] * (copysignf(1.0f, u + 0.0f) + added - u * p);
-          ofBeta += g[k] * (weight - p);
+        if (knows(KNOWN, kAdaBin) || set.kind == 2) {
+          float u = (x[k] - of.beta) * of.inverse, p = slope<KNOWN>(f, u);
+          ofAlpha += g[k] * (copysignf(1.0f, u + 0.0f) + of.added - u * p);
+          ofBeta += g[k] * (of.weight - p);
           g[k] *= p;
         } else {
           g[k] *= slope<KNOWN>(f, x[k]);
@@ -218,18 +230,18 @@ template <class E> struct Incoming {
       asked.over.take(v, from, live);
 #pragma unroll
       for (unsigned k = 0; k < W; k++) g[k] = gradQ ? g[k] + v[k] : v[k];
-    } else if (over.kind == 2) {
+    } else if (!knows(KNOWN, kStraight) && over.kind == 2) {
       spread(g, row, c, channels, height, width, live);
     }
   }
 
   /** The same from the stored z. */
-  template <int KNOWN, unsigned W> __device__ __forceinline__ void of_stored(float (&g)[W], unsigned row, unsigned c, unsigned channels, int p, int q, double (&ofSet)[2]) const {
+  template <int KNOWN, unsigned W> __device__ __forceinline__ void of_stored(float (&g)[W], const Set& of, unsigned row, unsigned c, unsigned channels, int p, int q, double (&ofSet)[2]) const {
     unsigned i = row * channels + c;
     float x[W] = {};
     Asked<KNOWN, W> asked = ask<KNOWN, W>(i, kAll);
     if (gradQ) load_vector(z + i, x);
-    at<KNOWN>(g, x, asked, 0, row, c, channels, p, q, ofSet, kAll);
+    at<KNOWN>(g, x, asked, of, 0, row, c, channels, p, q, ofSet, kAll);
   }
 
   /** g += what the windows over this pixel give back to it. */
@@ -287,6 +299,29 @@ template <unsigned THREADS, class A> __device__ __forceinline__ void finish_set(
   }
 }
 
+/** Norm and nonlinearity of 8 channels: read where they are needed, 4 at a time, or held in registers over the rows. */
+template <int KNOWN> struct PartOfUnit {
+  NormOf<4> norm;
+  NonlinearityOf<4, KNOWN> f;
+};
+
+template <int KNOWN, class E> struct UnitRead {
+  const Unit<E>& unit;
+
+  __device__ __forceinline__ PartOfUnit<KNOWN> part(unsigned from, unsigned c, Live live) const {
+    return {NormOf<4>(unit.norm, c + from, live), NonlinearityOf<4, KNOWN>(unit.f, c + from, live)};
+  }
+};
+
+template <int KNOWN> struct UnitHeld {
+  NormOf<8> norm;
+  NonlinearityOf<8, KNOWN> f;
+
+  template <class E> __device__ __forceinline__ UnitHeld(const Unit<E>& unit, unsigned c, Live live) : norm(unit.norm, c, live), f(unit.f, c, live) {}
+
+  __device__ __forceinline__ PartOfUnit<KNOWN> part(unsigned from, unsigned, Live) const { return {norm.template part<4>(from), f.template part<4>(from)}; }
+};
+
 template <class E> struct UnitBackward {
   E* gradT;
   double *partial, *ofSet;
@@ -302,11 +337,12 @@ template <class E> struct UnitBackward {
 
   /** What 8 channels of a row take beside y. */
   template <int KNOWN> struct Asked {
-    Ahead<E, 8, KNOWN != kAnything> x;
+    Ahead<E, 8, knows(KNOWN, kPlain)> x;
     typename Incoming<E>::template Asked<KNOWN, 8> g;
   };
 
   __device__ __forceinline__ bool plain() const { return unit.f.plain() && g.plain(); }
+  __device__ __forceinline__ bool straight() const { return channels % 8 == 0 && unit.shortcut.kind != 2 && g.over.kind != 2; }
 
   template <int KNOWN> __device__ __forceinline__ Asked<KNOWN> ask(unsigned row, unsigned c, Live live) const {
     Asked<KNOWN> asked;
@@ -316,34 +352,36 @@ template <class E> struct UnitBackward {
   }
 
   /** From y of 8 channels of a row, which gives z once more, and what was asked: gradT, and what the row adds to the sums. */
-  template <int KNOWN>
-  __device__ __forceinline__ void at(const float (&y)[8], const Asked<KNOWN>& asked, unsigned row, unsigned c, Live live, BackwardSums<E>& sums) const {
+  template <int KNOWN, class P>
+  __device__ __forceinline__ void at(const float (&y)[8], const Asked<KNOWN>& asked, const P& of, const typename Incoming<E>::Set& set, unsigned row, unsigned c, Live live,
+                                     BackwardSums<E>& sums) const {
     float back[8];
 #pragma unroll
     for (unsigned from = 0; from < 8; from += 4) {   // 4 at a time, for want of registers
       Live some = live.behind(from);
       float g4[4], t[4], z[4];
-      NormOf<4> norm(unit.norm, c + from, some);
-      NonlinearityOf<4, KNOWN> f(unit.f, c + from, some);
+      PartOfUnit<KNOWN> part = of.part(from, c, some);
+      const NormOf<4>& norm = part.norm;
+      const NonlinearityOf<4, KNOWN>& f = part.f;
 #pragma unroll
       for (unsigned k = 0; k < 4; k++) t[k] = norm.apply(y[from + k], k);
-      unit.shortcut.add(t, asked.x, from, row, c + from, channels, p, q, some);
+      unit.shortcut.template add<KNOWN>(t, asked.x, from, row, c + from, channels, p, q, some);
 #pragma unroll
       for (unsigned k = 0; k < 4; k++) z[k] = k < some.count ? rounded<E>(f.value(t[k], k)) : 0.0f;
-      g.template at<KNOWN>(g4, z, asked.g, from, row, c + from, channels, p, q, sums.ofSet, some);
+      g.template at<KNOWN>(g4, z, asked.g, set, from, row, c + from, channels, p, q, sums.ofSet, some);
 #pragma unroll
       for (unsigned k = 0; k < 4; k++) {
         if (k >= some.count) break;
         sums.of[2][from + k] += g4[k] * (t[k] > 0 ? t[k] : 0.0f);
         sums.of[3][from + k] += g4[k] * (t[k] < 0 ? t[k] : 0.0f);
         g4[k] = rounded<E>(f.back(g4[k], t[k], k));
-        if (KNOWN != kAnything) back[from + k] = g4[k];
+        if (knows(KNOWN, kPlain)) back[from + k] = g4[k];
         sums.of[0][from + k] += g4[k];
         sums.of[1][from + k] += g4[k] * norm.hat(y[from + k], k);
       }
-      if constexpr (KNOWN == kAnything) store_live(gradT + row * channels + c + from, g4, some);
+      if constexpr (!knows(KNOWN, kPlain)) store_live(gradT + row * channels + c + from, g4, some);
     }
-    if constexpr (KNOWN != kAnything) store_live(gradT + row * channels + c, back, live);
+    if constexpr (knows(KNOWN, kPlain)) store_live(gradT + row * channels + c, back, live);
   }
 
   /** The gradients from all blocks' sums; room holds kTileSums<4> doubles. */

@@ -121,9 +121,12 @@ template <class PRODUCT, class E> __device__ __forceinline__ void product_backwa
   if constexpr (xnor_has<PRODUCT>()) {
     BackwardSums<E> sums(kept);
     bool plain = a.pass.plain();
+    auto set = a.pass.g.template the_set<kAnything>();
+    UnitRead<kPlain, E> ofPlain{a.pass.unit};
+    UnitRead<kAnything, E> of{a.pass.unit};
     a.product.template tiles<PRODUCT, E>(room, [&](const float(&y)[8], unsigned row, unsigned c, Live live) {
-      if (plain) a.pass.template at<kPlain>(y, a.pass.template ask<kPlain>(row, c, live), row, c, live, sums);
-      else a.pass.template at<kAnything>(y, a.pass.template ask<kAnything>(row, c, live), row, c, live, sums);
+      if (plain) a.pass.template at<kPlain>(y, a.pass.template ask<kPlain>(row, c, live), ofPlain, set, row, c, live, sums);
+      else a.pass.template at<kAnything>(y, a.pass.template ask<kAnything>(row, c, live), of, set, row, c, live, sums);
     }, [&] { sums.keep(); });
     a.pass.finish(sums, reinterpret_cast<double*>(room));
   }

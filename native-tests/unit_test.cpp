@@ -13,8 +13,9 @@ TEST(unit_gives_bits_and_gradients_of_batch_norm_shortcut_and_maxout) {
     using E = decltype(zero);
     for (unsigned at = 0; at < 8; at++) {
       const bool adabin = at % 2 == 1;   // the slope that has an entry of its own, or another
-      const unsigned channels = std::vector<unsigned>{3, 16, 32, 100}[at / 2], splits = channels == 3 ? 53 : 2;   // 53: three groups of splits, all with rows of their own
-      const unsigned n = splits == 53 ? 450 : 2, p = 5, q = 3, rows = n * p * q, size = rows * channels, words = (channels + 31) / 32;
+      const unsigned channels = std::vector<unsigned>{3, 16, 32, 100}[at / 2];
+      const unsigned splits = channels == 3 ? 53 : channels == 16 ? 20 : 2;   // 53: three groups of splits, all with rows of their own; 20: blocks of several tiles
+      const unsigned n = splits > 2 ? 450 : 2, p = 5, q = 3, rows = n * p * q, size = rows * channels, words = (channels + 31) / 32;
       Random random(channels);
       std::vector<float> y = rounded<E>(random.normal(size, 5, 2)), x = rounded<E>(random.normal(size)), gq = rounded<E>(random.normal(size));
       std::vector<float> over = rounded<E>(random.normal(size)), gamma = random.normal(channels), beta = random.normal(channels);
@@ -97,8 +98,9 @@ TEST(unit_gives_bits_and_gradients_of_batch_norm_shortcut_and_maxout) {
 TEST(unit_pool_gives_the_largest_of_each_window_and_its_gradients) {
   each_element([](auto zero) {
     using E = decltype(zero);
-    for (unsigned channels : {3u, 32u}) {
-      const int n = 2, h = 7, w = 6, size = 3, stride = 2, pad = 1, p = (h + 2 * pad - size) / stride + 1, q = (w + 2 * pad - size) / stride + 1;
+    for (unsigned at = 0; at < 4; at++) {
+      const unsigned channels = at % 2 ? 72 : 3;
+      const int n = 2, h = at < 2 ? 7 : 14, w = 6, size = 3, stride = 2, pad = 1, p = (h + 2 * pad - size) / stride + 1, q = (w + 2 * pad - size) / stride + 1;
       const unsigned rows = n * h * w, all = rows * channels, out = n * p * q * channels, splits = 2;
       Random random(channels);
       std::vector<float> y = rounded<E>(random.normal(all)), gz = rounded<E>(random.normal(out)), gamma = random.normal(channels), beta = random.normal(channels);
@@ -113,8 +115,8 @@ TEST(unit_pool_gives_the_largest_of_each_window_and_its_gradients) {
       run(entry<E>("unit_pool_forward"), blocks(2), windows(forward)(out)(channels));
       Fields backward = Fields()(gradY)(partial)(counters)(gGamma)(gBeta).none(2)(meanG)(meanGx)(dgz)(chosen);
       windows(backward)(rows)(channels);
-      run(entry<E>("unit_pool_backward"), unit_sums(channels, splits), backward);
-      run(entry<E>("unit_pool_backward_apply"), blocks(2), backward);
+      run(entry<E>("unit_pool_backward"), {splits, (channels + 63) / 64, 128, 1, 0}, backward);
+      run(entry<E>("unit_pool_backward_apply"), {2, 1, 128, 1, 0}, backward);
 
       std::vector<double> wantZ(out), g(all), wantY(all), g0(channels), g1(channels);
       auto relu = [&](unsigned i, unsigned c) { return std::max(0.0, (double(y[i]) - mean[c]) * inverse[c] * gamma[c] + beta[c]); };
@@ -139,8 +141,9 @@ TEST(unit_pool_gives_the_largest_of_each_window_and_its_gradients) {
         wantY[i] = gamma[c] * inverse[c] * (g[i] - g0[c] / rows - (y[i] - mean[c]) * inverse[c] * g1[c] / rows);
       }
       double near = sizeof(E) == 4 ? 1e-5 : 1e-2;
-      std::string what = " of " + std::to_string(channels) + " channels, " + std::to_string(sizeof(E)) + " bytes";
+      std::string what = " of " + std::to_string(channels) + " channels, " + std::to_string(h) + " rows, " + std::to_string(sizeof(E)) + " bytes";
       expect_near("z" + what, values(z.read()), wantZ, near);
+      expect_equal("counters" + what, counters.read(), std::vector<unsigned>(64, 0));
       expect_near("gradBeta" + what, gBeta.read(), g0, near);
       expect_near("gradGamma" + what, gGamma.read(), g1, near);
       expect_near("gradY" + what, values(gradY.read()), wantY, near);

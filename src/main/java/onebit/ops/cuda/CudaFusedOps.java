@@ -203,10 +203,10 @@ final class CudaFusedOps implements FusedOps {
   public void poolBackward(Tensor gradY, UnitGradients to, Unit unit, Tensor gradZ, Tensor chosen, Window window) {
     FusedRules.requirePool("poolBackward", gradZ, chosen, unit, window);
     Shapes.requireEqual("poolBackward", "gradY", gradY, "y", unit.y());
-    int channels = gradY.shape().channels(), rows = rows(gradY);
-    DeviceMemory partial = sums.plan(rows, channels, SUMS);
-    sums.launch(poolBackward(device.kernel("unit_pool_backward", gradY), gradY, partial, to, unit, gradZ, chosen, window));
-    poolBackward(device.kernel("unit_pool_backward_apply", gradY), gradY, partial, to, unit, gradZ, chosen, window).each(gradY.size());
+    int channels = gradY.shape().channels(), splits = sums.tileSplits(rows(gradY), channels);
+    DeviceMemory partial = sums.tiles(splits, channels, SUMS);
+    poolBackward(device.kernel("unit_pool_backward", gradY), gradY, partial, to, unit, gradZ, chosen, window).launch(splits, (channels + 63) / 64, 128, 1, 0);
+    poolBackward(device.kernel("unit_pool_backward_apply", gradY), gradY, partial, to, unit, gradZ, chosen, window).blocks(device.blocks(gradY.size() / 4), 128);
   }
 
   /** struct UnitPoolBackward. */
