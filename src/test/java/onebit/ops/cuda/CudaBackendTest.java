@@ -170,10 +170,9 @@ class CudaBackendTest {
 
   @Test
   void float8GradientsNeedTheirInstructionsAndBfloat16() {
-    assertNull(CudaBackend.float8Refusal(89, ElementType.BFLOAT16));
-    assertNull(CudaBackend.float8Refusal(90, ElementType.BFLOAT16));
+    assertNull(CudaBackend.float8Refusal(true, 90, ElementType.BFLOAT16));
     assertEquals("this GPU has compute capability 8.6, products of float8 need 8.9 or newer; leave train.gradients at bfloat16",
-        CudaBackend.float8Refusal(86, ElementType.BFLOAT16));
-    assertTrue(CudaBackend.float8Refusal(90, ElementType.FLOAT32).contains("give --precision bf16"));
+        CudaBackend.float8Refusal(false, 86, ElementType.BFLOAT16));
+    assertTrue(CudaBackend.float8Refusal(true, 90, ElementType.FLOAT32).contains("give --precision bf16"));
   }
 }
