@@ -2,6 +2,7 @@
 //
 //   dense_append          x[row][from + c] = y[row][c], and partial sums of y for dense_moments
 //   dense_moments         mean, inverse = 1 / sqrt(var + epsilon) and the variance that running ones move to, of the channels just appended
+//   dense_running         running statistics of the first C channels moved by momentum to the mean and variance of dense_moments
 //   dense_put, dense_take x[row][from + c] = y[row][c], and y[row][c] = x[row][from + c]
 //   dense_sign            bit = [t >= 0], t = (x - mean) gamma inverse + beta of the first C channels; running statistics moved by momentum
 //   dense_sign_sums       per channel sums of h and h xhat, h = gradQ slope(t), xhat = (x - mean) inverse
@@ -10,17 +11,22 @@
 // Shapes     x, gradX rows of `pitch` values; y, gradQ rows of C values; words [rows][ceil(C / 32)]; partial [splits][2][C]; the rest C values
 //            x, gradX, y, gradQ are float, or bfloat16 in the entries named _bf16; the rest is float
 // Encoding   bit 1 = t >= 0; bit k of a row is bit k % 32 of its word k / 32; tail bits are 0
-// Launch     block 256, any grid; _append and _sums as channel_sums in common.cuh; _moments grid ceil(C / 256). Between _sums and _backward runs
+// Launch     block 256, any grid; _append and _sums as channel_sums in common.cuh; _moments and _running grid ceil(C / 256). Between _sums and _backward runs
 //            batch_norm_backward_finish of batch_norm.cu
 // Limits     rows * pitch < 2^31
 // Exactness  the arithmetic of batch_norm.cu; t and h are not rounded to the elements' type; sums are double
-// Twin       src/main/java/onebit/ops/cpu/CpuDenseOps.java, append, take, normSign, normSignBackward
+// Twin       src/main/java/onebit/ops/cpu/CpuDenseOps.java, append, moveRunning, take, normSign, normSignBackward
 // Tests      native-tests/dense_test.cpp, src/test/java/onebit/ops/DenseOpsTest.java
 // Source     Huang et al. 2017, DenseNet, arXiv 1608.06993; Bethge et al. 2019, arXiv 1906.08637
 // Rungs      1 values once in one buffer, norm and bits in one pass over them
 #ifndef ELEMENT
 #include "norm.cuh"
 #include "slope.cuh"
+
+ONEBIT_KERNEL(256) dense_running(float* runningMean, float* runningVar, const float* mean, const float* var, float momentum, unsigned channels) {
+  unsigned c = blockIdx.x * 256 + threadIdx.x;
+  if (c < channels) move_running(runningMean, runningVar, c, mean[c], var[c], momentum);
+}
 
 #define ELEMENT_FILE "dense.cu"
 #include "each_element.cuh"

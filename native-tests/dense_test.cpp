@@ -14,6 +14,13 @@ TEST(dense_puts_takes_and_appends_channels_with_their_moments) {
       Array<float> mean(before), inverse(before), var(before);
       run(entry<E>("dense_append"), {(lanes + width - 1) / width, splits, width, 256 / width, 0}, partial, x, piece, rows, channels, pitch, from);
       run(entry<E>("dense_moments"), blocks((channels + 255) / 256), mean, inverse, var, piece, partial, splits, rows, channels, from, 1e-3f, unbiased);
+      Array<float> runningMean(std::vector<float>(pitch, 2)), runningVar(std::vector<float>(pitch, 3));
+      run("dense_running", blocks((pitch + 255) / 256), runningMean, runningVar, mean, var, 0.1f, from + channels);
+      std::vector<float> m = mean.read(), v = var.read();
+      std::vector<double> movedMean(pitch, 2), movedVar(pitch, 3);
+      for (unsigned c = 0; c < from + channels; c++) movedMean[c] += 0.1 * (m[c] - 2), movedVar[c] += 0.1 * (v[c] - 3);
+      expect_near("running mean", runningMean.read(), movedMean, 1e-6);
+      expect_near("running var", runningVar.read(), movedVar, 1e-6);
       run(entry<E>("dense_put"), blocks(2), put, piece, n, channels, pitch, from);
       run(entry<E>("dense_take"), blocks(2), taken, x, n, channels, pitch, from);
       std::vector<double> wantedMean, wantedInverse, wantedVar;

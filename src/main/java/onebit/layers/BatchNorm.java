@@ -2,6 +2,7 @@ package onebit.layers;
 
 import java.util.List;
 import onebit.ops.Backend;
+import onebit.ops.DenseOps.Moments;
 import onebit.ops.FusedOps.Norm;
 import onebit.ops.FusedOps.Running;
 import onebit.ops.FusedOps.Unit;
@@ -103,6 +104,11 @@ public final class BatchNorm implements Layer {
   Norm norm(boolean training) {
     if (!training) backend.fused().inverseDeviation(inverse, runningVar.value(), rule.epsilon());
     return new Norm(gamma.value(), beta.value(), training ? mean : runningMean.value(), inverse);
+  }
+
+  /** The same with statistics that were taken elsewhere. */
+  Norm norm(Moments moments) {
+    return new Norm(gamma.value(), beta.value(), moments.mean(), moments.inverse());
   }
 
   /** Takes the statistics of what a fused unit's convolution gave. */

@@ -15,12 +15,12 @@ import onebit.tensor.Tensor;
 /**
  * Binary convolutions in a row, each of the normalised signs of all channels so far and added to them, in one buffer that grows in place.
  *
- * <p>The layers themselves stay, with their parameters and names. A channel's statistics are taken once, when it is added; a batch norm's result is not
- * stored anywhere, only its signs are.
+ * <p>The layers themselves stay, with their parameters and names. A channel's statistics are taken once, when it is added; also the norm behind the block
+ * takes them from there. A batch norm's result is not stored anywhere, only its signs are.
  *
  * <pre>
  * Shapes  x N,H,W,C; buffer N,H,W,C + G a convolution
- * Keeps   the buffer, which is the result, and the bits of each convolution
+ * Keeps   the buffer, which is the result where no norm ends the block, and the bits of each convolution
  * Cost    a convolution: its filters, itself with the moments of what it adds and the signs forward; four backward beside its own
  * </pre>
  */
@@ -30,6 +30,7 @@ public final class DenseBlock implements Layer {
 
   private final Sequential body;
   private final List<Part> parts = new ArrayList<>();
+  private final NormUnit end;
   private Backend backend;
   private int channels;
   private Tensor buffer;
@@ -42,16 +43,25 @@ public final class DenseBlock implements Layer {
   private Tensor gradX;
   private BinaryWeights.Together together;
 
-  DenseBlock(Sequential body) {
-    this.body = body;
+  /** The layers that {@link #length} counts. */
+  DenseBlock(List<? extends Layer> layers) {
+    int count = convolutions(layers, 0);
+    body = new Sequential(layers.subList(0, count));
     for (Layer layer : body.children()) {
       List<Layer> inner = ((Concat) layer).body().children();
       parts.add(new Part((BatchNorm) inner.get(0), (BinaryConv2d) inner.get(1)));
     }
+    end = count == layers.size() ? null : new NormUnit(new Sequential(layers.subList(count, layers.size())));
   }
 
-  /** How many layers from index i on make such a block; 0 if none. */
+  /** How many layers from index i on make such a block, with a norm of the same rule behind it and what that takes along; 0 if none. */
   static int length(List<? extends Layer> layers, int i) {
+    int count = convolutions(layers, i), last = i + count;
+    boolean ends = count > 0 && last < layers.size() && layers.get(last) instanceof BatchNorm norm && norm.rule().equals(norm(layers.get(i)).rule());
+    return ends ? count + NormUnit.length(layers, last) : count;
+  }
+
+  private static int convolutions(List<? extends Layer> layers, int i) {
     int end = i;
     while (end < layers.size() && norm(layers.get(end)) != null && norm(layers.get(end)).rule().equals(norm(layers.get(i)).rule())) end++;
     return end - i;
@@ -92,7 +102,9 @@ public final class DenseBlock implements Layer {
     moments = new Moments(backend.create(each), backend.create(each), backend.create(each), rule.epsilon(), rule.unbiased());
     together = parts.getFirst().convolution().weightsTogether();
     if (together != null) parts.forEach(part -> part.convolution().join(together));
-    return out;
+    if (end == null) return out;
+    end.use(moments);
+    return end.build(context, out);
   }
 
   /** Channels that are there before a convolution. */
@@ -102,7 +114,7 @@ public final class DenseBlock implements Layer {
 
   private Norm norm(int part, boolean training) {
     BatchNorm own = parts.get(part).norm();
-    return training ? new Norm(own.gamma().value(), own.beta().value(), moments.mean(), moments.inverse()) : own.norm(false);
+    return training ? own.norm(moments) : own.norm(false);
   }
 
   @Override
@@ -115,9 +127,9 @@ public final class DenseBlock implements Layer {
       BinaryConv2d convolution = parts.get(i).convolution();
       backend.dense().normSign(convolution.bits(n), Channels.first(before(i), x), norm(i, training), training ? moments.var() : null,
           training ? parts.get(i).norm().running() : null);
-      add(convolution, new Channels(x, before(i), growth), training && i + 1 < parts.size() ? moments : null);
+      add(convolution, new Channels(x, before(i), growth), training && (end != null || i + 1 < parts.size()) ? moments : null);
     }
-    return x;
+    return end == null ? x : end.forwardOfKnown(x, training);
   }
 
   /** These channels = the convolution of its bits, with their moments as its tiles come up. */
@@ -132,16 +144,17 @@ public final class DenseBlock implements Layer {
   }
 
   @Override
-  public Tensor backward(Tensor gradOut) {
+  public Tensor backward(Tensor gradY) {
+    Tensor gradOut = end == null ? gradY : end.backward(gradY);
     int n = gradOut.shape().d0(), last = parts.size() - 1;
-    Tensor x = buffer.first(n), sums = gradBuffer.first(n), gradY = gradAdded.first(n), gradInput = gradX.first(n);
+    Tensor x = buffer.first(n), sums = gradBuffer.first(n), gradPiece = gradAdded.first(n), gradInput = gradX.first(n);
     backend.dense().take(sums, Channels.first(before(last), gradOut));
     for (int i = last; i >= 0; i--) {
       Part part = parts.get(i);
       Tensor gradSigns = gradQ[i].first(n);
       Parameter gamma = part.norm().gamma(), beta = part.norm().beta();
-      backend.dense().take(gradY, new Channels(i == last ? gradOut : sums, before(i), growth));
-      part.convolution().convolveBackward(gradSigns, gradY);
+      backend.dense().take(gradPiece, new Channels(i == last ? gradOut : sums, before(i), growth));
+      part.convolution().convolveBackward(gradSigns, gradPiece);
       backend.dense().normSignBackward(Channels.first(before(i), sums), gamma.gradient(), beta.gradient(), gradSigns, Channels.first(before(i), x),
           norm(i, true), part.convolution().signSlope());
       part.norm().keepFixed();
@@ -153,6 +166,6 @@ public final class DenseBlock implements Layer {
 
   @Override
   public List<Layer> children() {
-    return List.of(body);
+    return end == null ? List.of(body) : List.of(body, end);
   }
 }

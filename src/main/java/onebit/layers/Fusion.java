@@ -25,7 +25,7 @@ public final class Fusion {
       int dense = DenseBlock.length(layers, i), chain = PreNormChain.length(layers, i), norm = NormUnit.length(layers, i);
       int taken = Math.max(1, Math.max(chain, Math.max(dense, norm)));
       List<? extends Layer> together = layers.subList(i, i + taken);
-      all.add(dense > 0 ? new DenseBlock(new Sequential(together)) : chain > 0 ? new PreNormChain(together) : norm > 0 ? new NormUnit(new Sequential(together)) : layers.get(i));
+      all.add(dense > 0 ? new DenseBlock(together) : chain > 0 ? new PreNormChain(together) : norm > 0 ? new NormUnit(new Sequential(together)) : layers.get(i));
       i += taken;
     }
     end(run, all);

@@ -2,6 +2,7 @@ package onebit.layers;
 
 import java.util.List;
 import onebit.ops.Backend;
+import onebit.ops.DenseOps.Moments;
 import onebit.ops.FusedOps.Shortcut;
 import onebit.ops.FusedOps.Unit;
 import onebit.ops.FusedOps.Window;
@@ -36,6 +37,7 @@ final class NormUnit implements Layer {
   private Tensor chosen;
   private Tensor gradX;
   private Tensor x;
+  private Moments known;
 
   NormUnit(Sequential body) {
     this.body = body;
@@ -90,6 +92,11 @@ final class NormUnit implements Layer {
     return out;
   }
 
+  /** The statistics of the input, which is what the norm is of, are those from now on: {@link #forwardOfKnown} takes none. */
+  void use(Moments ofInput) {
+    known = ofInput;
+  }
+
   @Override
   public boolean takePixels(PixelScale scale) {
     return convolution != null && convolution.takePixels(scale);
@@ -100,7 +107,7 @@ final class NormUnit implements Layer {
   }
 
   private Unit unit(Tensor product, boolean training) {
-    return new Unit(product, norm.norm(training), Shortcut.NONE, BinaryUnit.nonlinearity(f));
+    return new Unit(product, training && known != null ? norm.norm(known) : norm.norm(training), Shortcut.NONE, BinaryUnit.nonlinearity(f));
   }
 
   @Override
@@ -114,9 +121,10 @@ final class NormUnit implements Layer {
     return apply(unit(product, training), training);
   }
 
-  /** The same where the statistics of the input are taken already, which is what the norm is of. */
+  /** The same where the statistics of the input are taken already: in the norm, or in what {@link #use} was given. */
   Tensor forwardOfKnown(Tensor input, boolean training) {
     x = input;
+    if (training && known != null) backend.dense().moveRunning(norm.running(), known);
     return apply(unit(input, training), false);
   }
 

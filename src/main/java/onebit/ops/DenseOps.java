@@ -37,6 +37,9 @@ public interface DenseOps {
   /** These channels = the product, and their moments; moments is null where nobody asks for them. */
   void appendOf(Channels to, Product product, Moments moments);
 
+  /** Running statistics move to the mean and the variance of as many channels, the first. */
+  void moveRunning(Running running, Moments moments);
+
   /** y = these channels. */
   void take(Tensor y, Channels from);
 

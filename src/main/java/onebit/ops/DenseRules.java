@@ -51,6 +51,12 @@ public final class DenseRules {
     Shapes.requirePerChannel(op, "var", moments.var(), to.of());
   }
 
+  public static void requireMoveRunning(String op, Running running, Moments moments) {
+    Shapes.requireEqual(op, "runningVar", running.var(), "runningMean", running.mean());
+    requireAtLeast(op, "mean", moments.mean(), running.mean().size());
+    requireAtLeast(op, "var", moments.var(), running.mean().size());
+  }
+
   private static void requireFirst(String op, Channels x, Norm norm) {
     requireInside(op, x);
     if (x.from() != 0) throw new IllegalArgumentException(op + ": channels from " + x.from() + " on; they must be the first");

@@ -79,6 +79,11 @@ class DenseOpsTest {
         fresh.assertClose("mean", buffer.each(buffer::mean), moments.mean());
         fresh.assertClose("inverse", buffer.each(c -> 1 / Math.sqrt(buffer.var(c) + EPSILON)), moments.inverse());
         fresh.assertClose("var", buffer.each(c -> unbiased && buffer.rows > 1 ? buffer.var(c) * buffer.rows / (buffer.rows - 1) : buffer.var(c)), moments.var());
+        float[] oldMean = fresh.normal(buffer.first), oldVar = fresh.uniform(buffer.first, 0.5, 2), means = backend.read(moments.mean()), vars = backend.read(moments.var());
+        Running moved = new Running(fresh.vector(oldMean), fresh.vector(oldVar), MOMENTUM, EPSILON, unbiased);
+        backend.dense().moveRunning(moved, moments);
+        fresh.assertClose("running mean", channels(buffer.first, j -> oldMean[j] + MOMENTUM * (means[j] - oldMean[j])), moved.mean(), 1e-6);
+        fresh.assertClose("running var", channels(buffer.first, j -> oldVar[j] + MOMENTUM * (vars[j] - oldVar[j])), moved.var(), 1e-6);
         Tensor taken = fresh.garbage(buffer.right);
         backend.dense().take(taken, new Channels(buffer.x, buffer.first, k[4]));
         fresh.assertExactly("taken", buffer.b, taken);
@@ -227,6 +232,7 @@ class DenseOpsTest {
         () -> ops.appendOf(new Channels(x, 0, 2), product, new Moments(four, six, six, 1, true)));
     assertRefused("xnorConv2d: x has 4 rows of 5 bits; 4 of 4 wanted",
         () -> ops.appendOf(new Channels(x, 0, 2), new Product(backend.createBits(4, 5), product.w(), set, set, g, Padding.ZERO, 0), null));
+    assertRefused("moveRunning: mean has 4 values for 6 channels", () -> ops.moveRunning(new Running(six, six, 1, 1, true), new Moments(four, six, six, 1, true)));
     assertRefused("normSign: 4 rows of 5 bits for 4 pixels of 4 channels; they must be equal",
         () -> ops.normSign(backend.createBits(4, 5), Channels.first(4, x), norm, null, null));
     assertRefused("normSign: var and running must be given together", () -> ops.normSign(backend.createBits(4, 4), Channels.first(4, x), norm, six, null));

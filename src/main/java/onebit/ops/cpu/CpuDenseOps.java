@@ -71,6 +71,20 @@ final class CpuDenseOps implements DenseOps {
   }
 
   @Override
+  public void moveRunning(Running running, Moments moments) {
+    DenseRules.requireMoveRunning("moveRunning", running, moments);
+    move(running, moments.mean(), moments.var());
+  }
+
+  private static void move(Running running, Tensor mean, Tensor var) {
+    float[] means = running.mean().floats(), vars = running.var().floats();
+    for (int c = 0; c < running.mean().size(); c++) {
+      means[c] += running.momentum() * (mean.floats()[c] - means[c]);
+      vars[c] += running.momentum() * (var.floats()[c] - vars[c]);
+    }
+  }
+
+  @Override
   public void take(Tensor y, Channels from) {
     DenseRules.requirePiece("take", from, y);
     copy(from, y, false);
@@ -101,12 +115,7 @@ final class CpuDenseOps implements DenseOps {
     Tensor values = taken(0, x), t = room(1, values.shape());
     normalize(t, values, n);
     bits.pack(to, t, 0);
-    if (running == null) return;
-    float[] means = running.mean().floats(), vars = running.var().floats();
-    for (int c = 0; c < x.count(); c++) {
-      means[c] += running.momentum() * (n.mean().floats()[c] - means[c]);
-      vars[c] += running.momentum() * (var.floats()[c] - vars[c]);
-    }
+    if (running != null) move(running, n.mean(), var);
   }
 
   @Override

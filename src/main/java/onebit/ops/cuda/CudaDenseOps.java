@@ -14,7 +14,7 @@ import onebit.tensor.Tensor;
  *
  * <pre>
  * Twin  kernels/dense.cu, unit_product.cu
- * Cost  append: two launches with moments, else one; appendOf one for its filters and one; normSign one; normSignBackward three
+ * Cost  append: two launches with moments, else one; appendOf one for its filters and one; moveRunning and normSign one; normSignBackward three
  * </pre>
  */
 final class CudaDenseOps implements DenseOps {
@@ -65,6 +65,14 @@ final class CudaDenseOps implements DenseOps {
   /** Where the values of these channels lie in a vector of all. */
   private long at(Tensor ofAll, Channels x) {
     return device.memory(ofAll).address() + 4L * x.from();
+  }
+
+  @Override
+  public void moveRunning(Running running, Moments moments) {
+    DenseRules.requireMoveRunning("moveRunning", running, moments);
+    int channels = running.mean().size();
+    device.kernel("dense_running").tensor(running.mean()).tensor(running.var()).tensor(moments.mean()).tensor(moments.var()).real(running.momentum()).integer(channels)
+        .blocks((channels + 255) / 256, 256);
   }
 
   @Override
