@@ -1,10 +1,13 @@
 package onebit.ops.cuda;
 
 import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.EnumMap;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Consumer;
+import java.util.function.Supplier;
 import java.util.function.ToDoubleFunction;
 import jcuda.Pointer;
 import jcuda.jcudnn.JCudnn;
@@ -42,15 +45,31 @@ final class CudaDnn implements AutoCloseable {
     }
   }
 
-  /** Descriptors of one geometry, and the algorithm of each direction once it was asked for; null before. */
+  /** What cuDNN says of an algorithm for a direction. */
+  private record Found(int number, int status, int determinism, int mathType) {}
+
+  /** What is computed: y from x and w, or one of their gradients. */
+  private enum Direction {
+    FORWARD("forward", "forward"),
+    GRAD_X("gradient of x", "gradX"),
+    GRAD_W("gradient of w", "gradW");
+
+    private final String words;
+    private final String called;
+
+    Direction(String words, String called) {
+      this.words = words;
+      this.called = called;
+    }
+  }
+
+  /** Descriptors of one geometry, and the algorithm of each direction once it was asked for. */
   private static final class Plan {
     final cudnnTensorDescriptor x = new cudnnTensorDescriptor();
     final cudnnTensorDescriptor y = new cudnnTensorDescriptor();
     final cudnnFilterDescriptor w = new cudnnFilterDescriptor();
     final cudnnConvolutionDescriptor convolution = new cudnnConvolutionDescriptor();
-    Algorithm forward;
-    Algorithm gradX;
-    Algorithm gradW;
+    final Map<Direction, Algorithm> chosen = new EnumMap<>(Direction.class);
   }
 
   private final CudaDevice device;
@@ -85,94 +104,95 @@ final class CudaDnn implements AutoCloseable {
   }
 
   void forward(DeviceMemory y, DeviceMemory x, DeviceMemory w, ConvGeometry g, ElementType type) {
-    Plan plan = plan(g, type);
-    if (plan.forward == null) {
-      cudnnConvolutionFwdAlgoPerf[] found = new cudnnConvolutionFwdAlgoPerf[MOST_ALGORITHMS];
-      for (int i = 0; i < found.length; i++) found[i] = new cudnnConvolutionFwdAlgoPerf();
-      int[] count = new int[1];
-      check("cudnnGetConvolutionForwardAlgorithm", JCudnn.cudnnGetConvolutionForwardAlgorithm_v7(handle, plan.x, plan.w, plan.convolution, plan.y,
-          MOST_ALGORITHMS, count, found), g);
-      List<Algorithm> usable = new ArrayList<>();
-      long[] bytes = new long[1];
-      for (int i = 0; i < count[0]; i++) {
-        if (usable(found[i].status, found[i].determinism, found[i].mathType) && JCudnn.cudnnGetConvolutionForwardWorkspaceSize(handle, plan.x, plan.w, plan.convolution, plan.y,
-            found[i].algo, bytes) == 0) usable.add(new Algorithm(found[i].algo, bytes[0]));
-      }
-      plan.forward = choose("forward", g, type, usable, algorithm -> forward(plan, algorithm, y, x, w, g));
-    }
-    device.timed(() -> called("forward", g), () -> forward(plan, plan.forward, y, x, w, g));
-  }
-
-  private void forward(Plan plan, Algorithm algorithm, DeviceMemory y, DeviceMemory x, DeviceMemory w, ConvGeometry g) {
-    DeviceMemory room = room(algorithm);
-    check("cudnnConvolutionForward", JCudnn.cudnnConvolutionForward(handle, one, plan.x, x.pointer(), plan.w, w.pointer(), plan.convolution,
-        algorithm.number, room.pointer(), algorithm.bytes, zero, plan.y, y.pointer()), g);
+    run(Direction.FORWARD, y, x, w, g, type);
   }
 
   void gradX(DeviceMemory gradX, DeviceMemory gradY, DeviceMemory w, ConvGeometry g, ElementType type) {
-    Plan plan = plan(g, type);
-    if (plan.gradX == null) {
-      cudnnConvolutionBwdDataAlgoPerf[] found = new cudnnConvolutionBwdDataAlgoPerf[MOST_ALGORITHMS];
-      for (int i = 0; i < found.length; i++) found[i] = new cudnnConvolutionBwdDataAlgoPerf();
-      int[] count = new int[1];
-      check("cudnnGetConvolutionBackwardDataAlgorithm", JCudnn.cudnnGetConvolutionBackwardDataAlgorithm_v7(handle, plan.w, plan.y, plan.convolution, plan.x,
-          MOST_ALGORITHMS, count, found), g);
-      List<Algorithm> usable = new ArrayList<>();
-      long[] bytes = new long[1];
-      for (int i = 0; i < count[0]; i++) {
-        if (usable(found[i].status, found[i].determinism, found[i].mathType) && JCudnn.cudnnGetConvolutionBackwardDataWorkspaceSize(handle, plan.w, plan.y, plan.convolution, plan.x,
-            found[i].algo, bytes) == 0) usable.add(new Algorithm(found[i].algo, bytes[0]));
-      }
-      plan.gradX = choose("gradient of x", g, type, usable, algorithm -> gradX(plan, algorithm, gradX, gradY, w, g));
-    }
-    device.timed(() -> called("gradX", g), () -> gradX(plan, plan.gradX, gradX, gradY, w, g));
-  }
-
-  private void gradX(Plan plan, Algorithm algorithm, DeviceMemory gradX, DeviceMemory gradY, DeviceMemory w, ConvGeometry g) {
-    DeviceMemory room = room(algorithm);
-    check("cudnnConvolutionBackwardData", JCudnn.cudnnConvolutionBackwardData(handle, one, plan.w, w.pointer(), plan.y, gradY.pointer(),
-        plan.convolution, algorithm.number, room.pointer(), algorithm.bytes, zero, plan.x, gradX.pointer()), g);
+    run(Direction.GRAD_X, gradX, gradY, w, g, type);
   }
 
   void gradW(DeviceMemory gradW, DeviceMemory gradY, DeviceMemory x, ConvGeometry g, ElementType type) {
+    run(Direction.GRAD_W, gradW, gradY, x, g, type);
+  }
+
+  /** to = what the direction makes of image, x or gradY, and of other: the filters, or x where theirs is the gradient. */
+  private void run(Direction direction, DeviceMemory to, DeviceMemory image, DeviceMemory other, ConvGeometry g, ElementType type) {
     Plan plan = plan(g, type);
-    if (plan.gradW == null) {
-      cudnnConvolutionBwdFilterAlgoPerf[] found = new cudnnConvolutionBwdFilterAlgoPerf[MOST_ALGORITHMS];
-      for (int i = 0; i < found.length; i++) found[i] = new cudnnConvolutionBwdFilterAlgoPerf();
-      int[] count = new int[1];
-      check("cudnnGetConvolutionBackwardFilterAlgorithm", JCudnn.cudnnGetConvolutionBackwardFilterAlgorithm_v7(handle, plan.x, plan.y, plan.convolution, plan.w,
-          MOST_ALGORITHMS, count, found), g);
-      List<Algorithm> usable = new ArrayList<>();
-      long[] bytes = new long[1];
-      for (int i = 0; i < count[0]; i++) {
-        if (usable(found[i].status, found[i].determinism, found[i].mathType) && JCudnn.cudnnGetConvolutionBackwardFilterWorkspaceSize(handle, plan.x, plan.y, plan.convolution, plan.w,
-            found[i].algo, bytes) == 0) usable.add(new Algorithm(found[i].algo, bytes[0]));
-      }
-      plan.gradW = choose("gradient of w", g, type, usable, algorithm -> gradW(plan, algorithm, gradW, gradY, x, g));
+    Algorithm known = plan.chosen.get(direction);
+    if (known == null) {
+      known = choose(direction, g, type, usable(direction, plan, g), algorithm -> run(direction, plan, algorithm, to, image, other, g));
+      plan.chosen.put(direction, known);
     }
-    device.timed(() -> called("gradW", g), () -> gradW(plan, plan.gradW, gradW, gradY, x, g));
+    Algorithm algorithm = known;
+    device.timed(() -> "cuDNN " + direction.called + " " + g.r() + "x" + g.s() + " " + g.words(), () -> run(direction, plan, algorithm, to, image, other, g));
   }
 
-  private void gradW(Plan plan, Algorithm algorithm, DeviceMemory gradW, DeviceMemory gradY, DeviceMemory x, ConvGeometry g) {
-    DeviceMemory room = room(algorithm);
-    check("cudnnConvolutionBackwardFilter", JCudnn.cudnnConvolutionBackwardFilter(handle, one, plan.x, x.pointer(), plan.y, gradY.pointer(),
-        plan.convolution, algorithm.number, room.pointer(), algorithm.bytes, zero, plan.w, gradW.pointer()), g);
+  private void run(Direction direction, Plan plan, Algorithm algorithm, DeviceMemory to, DeviceMemory image, DeviceMemory other, ConvGeometry g) {
+    Pointer room = device.scratch(CudaDevice.Scratch.LIBRARY, algorithm.bytes).pointer();
+    switch (direction) {
+      case FORWARD -> check("cudnnConvolutionForward", JCudnn.cudnnConvolutionForward(handle, one, plan.x, image.pointer(), plan.w, other.pointer(),
+          plan.convolution, algorithm.number, room, algorithm.bytes, zero, plan.y, to.pointer()), g);
+      case GRAD_X -> check("cudnnConvolutionBackwardData", JCudnn.cudnnConvolutionBackwardData(handle, one, plan.w, other.pointer(), plan.y, image.pointer(),
+          plan.convolution, algorithm.number, room, algorithm.bytes, zero, plan.x, to.pointer()), g);
+      case GRAD_W -> check("cudnnConvolutionBackwardFilter", JCudnn.cudnnConvolutionBackwardFilter(handle, one, plan.x, other.pointer(), plan.y,
+          image.pointer(), plan.convolution, algorithm.number, room, algorithm.bytes, zero, plan.w, to.pointer()), g);
+    }
   }
 
-  private static String called(String direction, ConvGeometry g) {
-    return "cuDNN " + direction + " " + g.r() + "x" + g.s() + " " + g.words();
+  /** The algorithms that may be taken, in the order cuDNN recommends them. */
+  private List<Algorithm> usable(Direction direction, Plan plan, ConvGeometry g) {
+    List<Algorithm> usable = new ArrayList<>();
+    long[] bytes = new long[1];
+    for (Found found : found(direction, plan, g)) {
+      boolean exact = !deterministic || found.determinism == cudnnDeterminism.CUDNN_DETERMINISTIC;
+      if (found.status != 0 || !exact || found.mathType == cudnnMathType.CUDNN_TENSOR_OP_MATH_ALLOW_CONVERSION) continue;
+      int refused = switch (direction) {
+        case FORWARD -> JCudnn.cudnnGetConvolutionForwardWorkspaceSize(handle, plan.x, plan.w, plan.convolution, plan.y, found.number, bytes);
+        case GRAD_X -> JCudnn.cudnnGetConvolutionBackwardDataWorkspaceSize(handle, plan.w, plan.y, plan.convolution, plan.x, found.number, bytes);
+        case GRAD_W -> JCudnn.cudnnGetConvolutionBackwardFilterWorkspaceSize(handle, plan.x, plan.y, plan.convolution, plan.w, found.number, bytes);
+      };
+      if (refused == 0) usable.add(new Algorithm(found.number, bytes[0]));
+    }
+    return usable;
   }
 
-  private boolean usable(int status, int determinism, int mathType) {
-    return status == 0 && (!deterministic || determinism == cudnnDeterminism.CUDNN_DETERMINISTIC) && mathType != cudnnMathType.CUDNN_TENSOR_OP_MATH_ALLOW_CONVERSION;
+  private List<Found> found(Direction direction, Plan plan, ConvGeometry g) {
+    int most = MOST_ALGORITHMS;
+    int[] count = new int[1];
+    List<Found> all = switch (direction) {
+      case FORWARD -> {
+        cudnnConvolutionFwdAlgoPerf[] each = filled(new cudnnConvolutionFwdAlgoPerf[most], cudnnConvolutionFwdAlgoPerf::new);
+        check("cudnnGetConvolutionForwardAlgorithm",
+            JCudnn.cudnnGetConvolutionForwardAlgorithm_v7(handle, plan.x, plan.w, plan.convolution, plan.y, most, count, each), g);
+        yield Arrays.stream(each).map(a -> new Found(a.algo, a.status, a.determinism, a.mathType)).toList();
+      }
+      case GRAD_X -> {
+        cudnnConvolutionBwdDataAlgoPerf[] each = filled(new cudnnConvolutionBwdDataAlgoPerf[most], cudnnConvolutionBwdDataAlgoPerf::new);
+        check("cudnnGetConvolutionBackwardDataAlgorithm",
+            JCudnn.cudnnGetConvolutionBackwardDataAlgorithm_v7(handle, plan.w, plan.y, plan.convolution, plan.x, most, count, each), g);
+        yield Arrays.stream(each).map(a -> new Found(a.algo, a.status, a.determinism, a.mathType)).toList();
+      }
+      case GRAD_W -> {
+        cudnnConvolutionBwdFilterAlgoPerf[] each = filled(new cudnnConvolutionBwdFilterAlgoPerf[most], cudnnConvolutionBwdFilterAlgoPerf::new);
+        check("cudnnGetConvolutionBackwardFilterAlgorithm",
+            JCudnn.cudnnGetConvolutionBackwardFilterAlgorithm_v7(handle, plan.x, plan.y, plan.convolution, plan.w, most, count, each), g);
+        yield Arrays.stream(each).map(a -> new Found(a.algo, a.status, a.determinism, a.mathType)).toList();
+      }
+    };
+    return all.subList(0, count[0]);
+  }
+
+  private static <T> T[] filled(T[] all, Supplier<T> each) {
+    Arrays.setAll(all, i -> each.get());
+    return all;
   }
 
   /** The first algorithm that cuDNN names, or the one that was fastest here. */
-  private Algorithm choose(String direction, ConvGeometry g, ElementType type, List<Algorithm> usable, Consumer<Algorithm> run) {
-    if (usable.isEmpty()) throw new CudaException("cuDNN: no " + (deterministic ? "deterministic " : "") + type + " algorithm for the " + direction + " of " + g, 0);
+  private Algorithm choose(Direction direction, ConvGeometry g, ElementType type, List<Algorithm> usable, Consumer<Algorithm> run) {
+    if (usable.isEmpty()) throw new CudaException("cuDNN: no " + (deterministic ? "deterministic " : "") + type + " algorithm for the " + direction.words + " of " + g, 0);
     if (tuning == null) return usable.getFirst();
     List<Algorithm> tried = usable.stream().filter(a -> a.bytes <= Math.max(MOST_WORKSPACE_BYTES, usable.getFirst().bytes)).toList();
-    return tried.get(tuning.choose("conv2d " + direction + " " + g + " in " + type, tried.stream().map(Algorithm::toString).toList(),
+    return tried.get(tuning.choose("conv2d " + direction.words + " " + g + " in " + type, tried.stream().map(Algorithm::toString).toList(),
         i -> millis(() -> run.accept(tried.get(i)))));
   }
 
@@ -189,10 +209,6 @@ final class CudaDnn implements AutoCloseable {
   void use(Tuning tuning, ToDoubleFunction<Runnable> clock) {
     this.tuning = tuning;
     this.clock = clock;
-  }
-
-  private DeviceMemory room(Algorithm algorithm) {
-    return device.scratch(CudaDevice.Scratch.LIBRARY, algorithm.bytes);
   }
 
   private Plan plan(ConvGeometry g, ElementType type) {
