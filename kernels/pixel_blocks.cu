@@ -45,12 +45,12 @@ ONEBIT_KERNEL(256) pixel_blocks(__nv_bfloat16* to, const __nv_bfloat16* x, unsig
 /** A byte has 256 values: each block makes them all once, so that a pixel costs a look-up instead of two divisions. */
 ONEBIT_KERNEL(256) pixel_blocks_of_bytes(__nv_bfloat16* to, const unsigned char* pixels, const float* statistics, unsigned count, int h, int w, int c, int u,
                                          int v, int channels, int even) {
-  __shared__ __nv_bfloat16 values[kMostChannels * 256];
+  __shared__ float values[kMostChannels * 256];
   for (unsigned i = threadIdx.x; i < unsigned(c) * 256; i += blockDim.x) {
-    store(values + i, (float(i % 256) / 255.0f - statistics[i / 256]) / statistics[unsigned(c) + i / 256]);
+    values[i] = (float(i % 256) / 255.0f - statistics[i / 256]) / statistics[unsigned(c) + i / 256];
   }
   __syncthreads();
-  gather_blocks(to, count, h, w, c, u, v, channels, even, [&](unsigned at, int k) { return load(values + k * 256 + pixels[at]); });
+  gather_blocks(to, count, h, w, c, u, v, channels, even, [&](unsigned at, int k) { return values[k * 256 + pixels[at]]; });
 }
 
 /** The tap and channel of the filters that lie at index i of the blocked ones; -1 where none does. */
