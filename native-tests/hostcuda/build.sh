@@ -104,7 +104,7 @@ if [ ${#kernels[@]} -gt 0 ]; then
   compile() { # source, object base
     "$cxx" "${common[@]}" "${device[@]}" -fno-extern-tls-init -fno-gnu-unique -x c++ -E -I "$here/include" -include "$here/cuda_runtime_emulation.h" -MD -MF "$2.d" -MT x "$1" -o "$2.pre.ii"
     "$scan" "$2.pre.ii" "$2.ii" "$2.dyn.tmp"
-    "$cxx" "${common[@]}" "${device[@]}" -Wno-unknown-pragmas -Wno-unused-function -Wno-sign-compare -fno-extern-tls-init -fno-gnu-unique -c "$2.ii" -o "$2.tmp.o"
+    "$cxx" "${common[@]}" "${device[@]}" -ffunction-sections -Wno-unknown-pragmas -Wno-unused-function -Wno-sign-compare -fno-extern-tls-init -fno-gnu-unique -c "$2.ii" -o "$2.tmp.o"
     mv "$2.dyn.tmp" "$2.dyn"
     mv "$2.tmp.o" "$2.o"
   }
@@ -128,7 +128,7 @@ if [ ${#kernels[@]} -gt 0 ]; then
       for n in $names; do echo "__attribute__((aligned(1024))) __thread char $n[hostcuda::kDynamicRoom];"; done
       echo "extern \"C\" const char* hostcuda_module_dynamic() { return \" $(echo $names) \"; }"; } >"$out/obj/$name.entry.cpp"
     "$cxx" "${common[@]}" "${emulator[@]}" -I "$here" -c "$out/obj/$name.entry.cpp" -o "$out/obj/$name.entry.o"
-    "$cxx" -shared "${emulator[@]}" -Wl,-Bsymbolic -Wl,-z,defs -o "$module.tmp" "${kernelObjects[@]}" "$out/obj/$name.entry.o" "$cuda" -lm
+    "$cxx" -shared "${emulator[@]}" -Wl,-Bsymbolic -Wl,--emit-relocs -Wl,-z,defs -o "$module.tmp" "${kernelObjects[@]}" "$out/obj/$name.entry.o" "$cuda" -lm
     mv "$module.tmp" "$module"
   fi
   # another process may read the image at this moment: it is left alone or replaced whole

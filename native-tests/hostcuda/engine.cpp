@@ -273,13 +273,14 @@ void Runner::runBlock(size_t number) {
       }
   tls = launch->shared->empty() ? nullptr : launch->tls();
   if (hostcuda_checked && tls) {
-    size_t low = ~size_t(0), high = 0;
+    char *low = nullptr, *high = nullptr;   // as addresses: an offset may lie on either side of 0
     for (const SharedVariable& v : *launch->shared) {
-      low = std::min(low, v.offset);
-      high = std::max(high, v.offset + v.bytes);
+      char* at = tls + v.offset;
+      low = low ? std::min(low, at) : at;
+      high = std::max(high, at + v.bytes);
     }
-    shadow.low = tls + low;
-    if (shadow.bytes.size() < high - low) shadow.bytes.resize(high - low);
+    shadow.low = low;
+    if (shadow.bytes.size() < size_t(high - low)) shadow.bytes.resize(size_t(high - low));
     shadow.block++;
     shadow.epoch++;
     shadow.warpEpoch.resize(32);

@@ -9,6 +9,8 @@
 #include <cstring>
 #include <fstream>
 #include <iterator>
+#include <map>
+#include <set>
 #include "driver.h"
 
 using namespace hostcuda;
@@ -19,22 +21,82 @@ constexpr char kMagic[] = "hostcuda module\n";
 
 struct TlsSymbol { std::string name; size_t offset, bytes; };
 
-std::vector<TlsSymbol> tlsSymbols(const std::string& file) {
-  std::vector<TlsSymbol> result;
-  if (file.size() < sizeof(Elf64_Ehdr)) return result;
-  const char* p = file.data();
-  const auto* header = reinterpret_cast<const Elf64_Ehdr*>(p);
-  const auto* sections = reinterpret_cast<const Elf64_Shdr*>(p + header->e_shoff);
-  for (int i = 0; i < header->e_shnum; i++) {
-    if (sections[i].sh_type != SHT_SYMTAB) continue;
-    const auto* symbols = reinterpret_cast<const Elf64_Sym*>(p + sections[i].sh_offset);
-    const char* names = p + sections[sections[i].sh_link].sh_offset;
-    for (size_t k = 0; k < sections[i].sh_size / sizeof(Elf64_Sym); k++)
-      if (ELF64_ST_TYPE(symbols[k].st_info) == STT_TLS && symbols[k].st_shndx != SHN_UNDEF)
-        result.push_back({names + symbols[k].st_name, symbols[k].st_value, symbols[k].st_size});
+/**
+ * The shared variables of a module, and which of them each function may come to use: by the relocations that the linker leaves in it (--emit-relocs),
+ * which tell the variables and the functions that a function names. build.sh gives each function a section of its own, so that no call goes without one.
+ */
+class SharedUses {
+ public:
+  std::vector<TlsSymbol> variables;
+
+  explicit SharedUses(const std::string& file) {
+    if (file.size() < sizeof(Elf64_Ehdr)) return;
+    const char* p = file.data();
+    const auto* header = reinterpret_cast<const Elf64_Ehdr*>(p);
+    const auto* sections = reinterpret_cast<const Elf64_Shdr*>(p + header->e_shoff);
+    for (unsigned i = 0; i < header->e_shnum; i++) {
+      if (sections[i].sh_type != SHT_SYMTAB) continue;
+      const auto* symbols = reinterpret_cast<const Elf64_Sym*>(p + sections[i].sh_offset);
+      const char* names = p + sections[sections[i].sh_link].sh_offset;
+      std::map<size_t, size_t> variableOf;   // by the number of the symbol
+      for (size_t k = 0; k < sections[i].sh_size / sizeof(Elf64_Sym); k++) {
+        if (symbols[k].st_shndx == SHN_UNDEF) continue;
+        if (ELF64_ST_TYPE(symbols[k].st_info) == STT_TLS) {
+          variableOf[k] = variables.size();
+          variables.push_back({names + symbols[k].st_name, symbols[k].st_value, symbols[k].st_size});
+        } else if (ELF64_ST_TYPE(symbols[k].st_info) == STT_FUNC && symbols[k].st_size) {
+          functions[symbols[k].st_value].end = symbols[k].st_value + symbols[k].st_size;
+          if (ELF64_ST_BIND(symbols[k].st_info) != STB_LOCAL) byName[names + symbols[k].st_name] = symbols[k].st_value;
+        }
+      }
+      for (unsigned r = 0; r < header->e_shnum; r++) {
+        if (sections[r].sh_type != SHT_RELA || sections[r].sh_link != i || !(sections[sections[r].sh_info].sh_flags & SHF_EXECINSTR)) continue;
+        const auto* relocations = reinterpret_cast<const Elf64_Rela*>(p + sections[r].sh_offset);
+        for (size_t k = 0; k < sections[r].sh_size / sizeof(Elf64_Rela); k++) {
+          Function* from = at(relocations[k].r_offset);
+          if (!from) continue;
+          size_t number = ELF64_R_SYM(relocations[k].r_info);
+          const Elf64_Sym& to = symbols[number];
+          relocated = true;
+          if (variableOf.count(number)) from->variables.insert(variableOf[number]);
+          else if (ELF64_ST_TYPE(to.st_info) == STT_FUNC) from->named.insert(to.st_value);
+          else if (ELF64_ST_TYPE(to.st_info) == STT_SECTION) from->named.insert(to.st_value + size_t(relocations[k].r_addend) + 4);   // from the end of the field
+        }
+      }
+    }
   }
-  return result;
-}
+
+  /** Whether the linker left relocations. */
+  bool known() const { return relocated; }
+
+  /** The numbers of the variables that the function, those it names, those they name, and so on, name. */
+  std::set<size_t> of(const std::string& function) {
+    std::set<size_t> result;
+    std::set<const Function*> seen;
+    std::vector<size_t> next = {byName[function]};
+    while (!next.empty()) {
+      Function* f = at(next.back());
+      next.pop_back();
+      if (!f || !seen.insert(f).second) continue;
+      result.insert(f->variables.begin(), f->variables.end());
+      next.insert(next.end(), f->named.begin(), f->named.end());
+    }
+    return result;
+  }
+
+ private:
+  struct Function { size_t end; std::set<size_t> variables, named; };
+
+  /** The function whose code holds that address. */
+  Function* at(size_t address) {
+    auto f = functions.upper_bound(address);
+    return f == functions.begin() || address >= (--f)->second.end ? nullptr : &f->second;
+  }
+
+  std::map<size_t, Function> functions;   // by where they begin
+  std::map<std::string, size_t> byName;
+  bool relocated = false;
+};
 
 CUresult open(CUmodule* module, const std::string& path, const std::string& shownAs) {
   void* handle = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
@@ -48,9 +110,13 @@ CUresult open(CUmodule* module, const std::string& path, const std::string& show
   }
   std::ifstream in(path, std::ios::binary);
   std::string file((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
-  std::vector<TlsSymbol> symbols = tlsSymbols(file);
+  SharedUses uses(file);
+  if (!uses.known()) {
+    dlclose(handle);
+    return complain(CUDA_ERROR_INVALID_IMAGE, "cuModuleLoad: " + shownAs + " has no relocations left in it; hostcuda/build.sh links it with --emit-relocs");
+  }
   size_t anchor = 0;
-  for (auto& s : symbols) if (s.name == "hostcuda_tls_anchor") anchor = s.offset;
+  for (auto& s : uses.variables) if (s.name == "hostcuda_tls_anchor") anchor = s.offset;
   std::string dynamic = dynamicNames();
 
   // where the module's segments are, for the checked build
@@ -74,22 +140,17 @@ CUresult open(CUmodule* module, const std::string& path, const std::string& show
   const KernelEntry* const* first;
   const KernelEntry* const* last;
   kernels(&first, &last);
-  std::vector<std::string> owners;
-  for (auto k = first; k != last; ++k) owners.push_back("_ZZ" + std::to_string(strlen((*k)->name)) + (*k)->name + "E");
   for (auto k = first; k != last; ++k) {
     auto f = std::make_unique<CUfunc_st>();
     f->entry = *k;
     f->module = m;
-    for (auto& s : symbols) {
-      if (s.name == "hostcuda_tls_anchor" || s.bytes == 0) continue;
-      bool isDynamic = dynamic.find(" " + s.name + " ") != std::string::npos, other = false;
-      for (size_t o = 0; o < owners.size(); o++)
-        if (s.name.compare(0, owners[o].size(), owners[o]) == 0 && first[o] != *k) other = true;
-      if (other) continue;
+    for (size_t number : uses.of((*k)->name)) {
+      const TlsSymbol& s = uses.variables[number];
+      bool isDynamic = dynamic.find(" " + s.name + " ") != std::string::npos;
       f->shared.push_back({s.name, s.offset - anchor, s.bytes, isDynamic});
-      bool own = s.name.compare(0, owners[size_t(k - first)].size(), owners[size_t(k - first)]) == 0;
-      if (own) f->staticBytes += s.bytes;
+      if (!isDynamic) f->staticBytes += s.bytes;
     }
+    f->staticBytes = (f->staticBytes + 15) / 16 * 16;   // as ptxas does
     m->functions[(*k)->name] = std::move(f);
   }
   *module = m;

@@ -173,6 +173,12 @@ static void graphsStreamsPeers() {
   int bytes = 0;
   cuModuleGetFunction(&f, module, "block_sum");
   EXPECT(!cuFuncGetAttribute(&bytes, CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES, f) && bytes == 1024);
+  cuModuleGetFunction(&f, module, "shared_of_functions");
+  EXPECT(!cuFuncGetAttribute(&bytes, CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES, f) && bytes == 4 * (48 + 16));
+  std::vector<float> counted(32), turned(32);
+  for (int i = 0; i < 32; i++) counted[size_t(i)] = float(i);
+  EXPECT(!cuMemcpyHtoD(a.p, counted.data(), 128) && !launch("shared_of_functions", 1, 32, 0, nullptr, b.p, a.p) && !cuMemcpyDtoH(turned.data(), b.p, 128));
+  for (int i = 0; i < 32; i++) EXPECT(turned[size_t(i)] == float(31 - i + i % 16));
   cuModuleGetFunction(&f, module, "reverse_blocks");
   EXPECT(!cuFuncSetAttribute(f, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, 100000));
   EXPECT(!launch("reverse_blocks", 1, 16, 60000, nullptr, a.p, b.p));

@@ -108,6 +108,20 @@ KERNEL void missing_barrier(float* out, const float* in) {
   s[threadIdx.x] = in[threadIdx.x];
   out[threadIdx.x] = s[63 - threadIdx.x];
 }
+template <class T> __device__ __noinline__ T turned(T value) {
+  __shared__ T s[48];
+  s[threadIdx.x] = value;
+  __syncthreads();
+  return s[blockDim.x - 1 - threadIdx.x];
+}
+static __device__ __noinline__ float turned_back(float value) { return turned(value); }
+/** The arrays of functions are the kernel's as its own are. */
+KERNEL void shared_of_functions(float* out, const float* in) {
+  __shared__ float own[16];
+  if (threadIdx.x < 16) own[threadIdx.x] = in[threadIdx.x];
+  __syncthreads();
+  out[threadIdx.x] = turned_back(in[threadIdx.x]) + own[threadIdx.x % 16];
+}
 /** The second round overwrites what slower threads still read. */
 KERNEL void missing_second_barrier(float* out, const float* in) {
   __shared__ float s[64];
