@@ -10,7 +10,6 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.Linker;
 import java.lang.foreign.MemorySegment;
-import java.lang.foreign.SymbolLookup;
 import java.lang.invoke.MethodHandle;
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.MethodType;
@@ -35,65 +34,41 @@ final class JpegBox {
   private static final int MARGIN = 2;
   private static final int STRIP_ROWS = 16;
 
-  private static final MethodHandle STD_ERROR, CREATE, SOURCE, READ_HEADER, START, CROP, SKIP, READ, DESTROY, FORMAT;
-  private static final MemorySegment ON_FATAL, ON_WARNING;
-  private static final String REFUSAL;
-
-  static {
-    MethodHandle[] h = new MethodHandle[10];
-    MemorySegment fatal = null, warning = null;
-    String refusal = null;
-    try {
-      SymbolLookup library = JpegLibraries.load("libjpeg.so.62");
-      if (ADDRESS.byteSize() != 8) throw new IllegalArgumentException("this is not a 64-bit system");
-      Linker linker = Linker.nativeLinker();
-      String[] names = {"jpeg_std_error", "jpeg_CreateDecompress", "jpeg_mem_src", "jpeg_read_header", "jpeg_start_decompress", "jpeg_crop_scanline",
-          "jpeg_skip_scanlines", "jpeg_read_scanlines", "jpeg_destroy_decompress"};
-      FunctionDescriptor[] shapes = {FunctionDescriptor.of(ADDRESS, ADDRESS), FunctionDescriptor.ofVoid(ADDRESS, JAVA_INT, JAVA_LONG),
-          FunctionDescriptor.ofVoid(ADDRESS, ADDRESS, JAVA_LONG), FunctionDescriptor.of(JAVA_INT, ADDRESS, JAVA_INT), FunctionDescriptor.of(JAVA_INT, ADDRESS),
-          FunctionDescriptor.ofVoid(ADDRESS, ADDRESS, ADDRESS), FunctionDescriptor.of(JAVA_INT, ADDRESS, JAVA_INT),
-          FunctionDescriptor.of(JAVA_INT, ADDRESS, ADDRESS, JAVA_INT), FunctionDescriptor.ofVoid(ADDRESS)};
-      for (int i = 0; i < names.length; i++) {
-        var symbol = library.find(names[i]);
-        if (symbol.isEmpty()) throw new IllegalArgumentException("libjpeg.so.62 has no " + names[i] + ": it is not libjpeg-turbo 1.5 or later");
-        h[i] = linker.downcallHandle(symbol.get(), shapes[i]);
-      }
-      h[9] = linker.downcallHandle(FunctionDescriptor.ofVoid(ADDRESS, ADDRESS));
-      MethodType one = MethodType.methodType(void.class, MemorySegment.class);
-      fatal = linker.upcallStub(MethodHandles.lookup().findStatic(JpegBox.class, "onFatal", one), FunctionDescriptor.ofVoid(ADDRESS), Arena.global());
-      warning = linker.upcallStub(MethodHandles.lookup().findStatic(JpegBox.class, "onWarning", one), FunctionDescriptor.ofVoid(ADDRESS), Arena.global());
-    } catch (RuntimeException e) {
-      refusal = e.getMessage();
-    } catch (ReflectiveOperationException e) {
-      throw new ExceptionInInitializerError(e);
-    }
-    STD_ERROR = h[0];
-    CREATE = h[1];
-    SOURCE = h[2];
-    READ_HEADER = h[3];
-    START = h[4];
-    CROP = h[5];
-    SKIP = h[6];
-    READ = h[7];
-    DESTROY = h[8];
-    FORMAT = h[9];
-    ON_FATAL = fatal;
-    ON_WARNING = warning;
-    REFUSAL = refusal;
-  }
+  private static final JpegLibraries.Library LIBRARY = new JpegLibraries.Library("libjpeg.so.62", "1.5");
+  private static final MethodHandle STD_ERROR = LIBRARY.function("jpeg_std_error", FunctionDescriptor.of(ADDRESS, ADDRESS));
+  private static final MethodHandle CREATE = LIBRARY.function("jpeg_CreateDecompress", FunctionDescriptor.ofVoid(ADDRESS, JAVA_INT, JAVA_LONG));
+  private static final MethodHandle SOURCE = LIBRARY.function("jpeg_mem_src", FunctionDescriptor.ofVoid(ADDRESS, ADDRESS, JAVA_LONG));
+  private static final MethodHandle READ_HEADER = LIBRARY.function("jpeg_read_header", FunctionDescriptor.of(JAVA_INT, ADDRESS, JAVA_INT));
+  private static final MethodHandle START = LIBRARY.function("jpeg_start_decompress", FunctionDescriptor.of(JAVA_INT, ADDRESS));
+  private static final MethodHandle CROP = LIBRARY.function("jpeg_crop_scanline", FunctionDescriptor.ofVoid(ADDRESS, ADDRESS, ADDRESS));
+  private static final MethodHandle SKIP = LIBRARY.function("jpeg_skip_scanlines", FunctionDescriptor.of(JAVA_INT, ADDRESS, JAVA_INT));
+  private static final MethodHandle READ = LIBRARY.function("jpeg_read_scanlines", FunctionDescriptor.of(JAVA_INT, ADDRESS, ADDRESS, JAVA_INT));
+  private static final MethodHandle DESTROY = LIBRARY.function("jpeg_destroy_decompress", FunctionDescriptor.ofVoid(ADDRESS));
+  private static final MethodHandle FORMAT = Linker.nativeLinker().downcallHandle(FunctionDescriptor.ofVoid(ADDRESS, ADDRESS));
+  private static final MemorySegment ON_FATAL = stub("onFatal"), ON_WARNING = stub("onWarning");
 
   private final Arena arena = Arena.ofAuto();
   private final MemorySegment decoder = arena.allocate(STRUCT_BYTES, 16), error = arena.allocate(ERROR_BYTES, 16), message = arena.allocate(MESSAGE_BYTES);
   private final MemorySegment left = arena.allocate(JAVA_INT), width = arena.allocate(JAVA_INT), rows = arena.allocate(ADDRESS, STRIP_ROWS);
   private MemorySegment strip = MemorySegment.NULL;
 
+  /** What libjpeg may call: a method of this class that takes the decoder. */
+  private static MemorySegment stub(String method) {
+    try {
+      MethodHandle handle = MethodHandles.lookup().findStatic(JpegBox.class, method, MethodType.methodType(void.class, MemorySegment.class));
+      return Linker.nativeLinker().upcallStub(handle, FunctionDescriptor.ofVoid(ADDRESS), Arena.global());
+    } catch (ReflectiveOperationException e) {
+      throw new ExceptionInInitializerError(e);
+    }
+  }
+
   static boolean available() {
-    return REFUSAL == null;
+    return LIBRARY.refusal() == null;
   }
 
   /** Why boxes are not decoded by libjpeg, or null. */
   static String refusal() {
-    return REFUSAL;
+    return LIBRARY.refusal();
   }
 
   /** Decodes a box of a plain file. */

@@ -1,10 +1,17 @@
 package onebit.data;
 
+import static java.lang.foreign.ValueLayout.ADDRESS;
+
 import java.lang.foreign.Arena;
+import java.lang.foreign.FunctionDescriptor;
+import java.lang.foreign.Linker;
+import java.lang.foreign.MemorySegment;
 import java.lang.foreign.SymbolLookup;
+import java.lang.invoke.MethodHandle;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Optional;
 
 /**
  * Where the two libraries of libjpeg-turbo are: in the folder {@code ONEBIT_JPEG_LIB}, else on the loader's path.
@@ -17,6 +24,39 @@ final class JpegLibraries {
   private static final String INSTALL = "install it with: apt-get install libturbojpeg0 libjpeg62-turbo (Ubuntu: libturbojpeg)";
 
   private JpegLibraries() {}
+
+  /** A library whose functions are asked for one by one; where it or one of them is missing, none may be called. */
+  static final class Library {
+    private final String soname;
+    private final String oldest;
+    private SymbolLookup symbols;
+    private String refusal;
+
+    /** oldest: the release of libjpeg-turbo that has all functions. */
+    Library(String soname, String oldest) {
+      this.soname = soname;
+      this.oldest = oldest;
+      try {
+        symbols = load(soname);
+        if (ADDRESS.byteSize() != 8) refusal = "this is not a 64-bit system";
+      } catch (RuntimeException e) {
+        refusal = e.getMessage();
+      }
+    }
+
+    /** The function of that name; null once something was missing. */
+    MethodHandle function(String name, FunctionDescriptor shape) {
+      if (refusal != null) return null;
+      Optional<MemorySegment> symbol = symbols.find(name);
+      if (symbol.isEmpty()) refusal = soname + " has no " + name + ": it is not libjpeg-turbo " + oldest + " or later";
+      return symbol.map(at -> Linker.nativeLinker().downcallHandle(at, shape)).orElse(null);
+    }
+
+    /** Why the library is not used, or null. */
+    String refusal() {
+      return refusal;
+    }
+  }
 
   /** Looks a library up by its soname; the message of the exception says where it was sought. */
   static SymbolLookup load(String soname) {

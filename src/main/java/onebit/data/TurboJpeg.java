@@ -8,9 +8,7 @@ import static java.lang.foreign.ValueLayout.JAVA_LONG;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.FunctionDescriptor;
-import java.lang.foreign.Linker;
 import java.lang.foreign.MemorySegment;
-import java.lang.foreign.SymbolLookup;
 import java.lang.invoke.MethodHandle;
 import java.util.Locale;
 
@@ -28,46 +26,26 @@ final class TurboJpeg {
   private static final int RGB = 0, CMYK = 11, YUV_420 = 2, NO_REALLOC = 1024, ACCURATE_DCT = 4096;
   /** Larger buffers are not kept between images. */
   private static final long KEPT_BYTES = 16L << 20;
-  private static final MethodHandle INIT_DECOMPRESS, INIT_COMPRESS, DECOMPRESS, COMPRESS, BUFFER_SIZE, ERROR, DESTROY;
-  private static final String REFUSAL;
-
-  static {
-    MethodHandle[] h = new MethodHandle[7];
-    String refusal = null;
-    try {
-      SymbolLookup library = JpegLibraries.load("libturbojpeg.so.0");
-      Linker linker = Linker.nativeLinker();
-      h[0] = linker.downcallHandle(library.findOrThrow("tjInitDecompress"), FunctionDescriptor.of(ADDRESS));
-      h[1] = linker.downcallHandle(library.findOrThrow("tjInitCompress"), FunctionDescriptor.of(ADDRESS));
-      h[2] = linker.downcallHandle(library.findOrThrow("tjDecompress2"),
-          FunctionDescriptor.of(JAVA_INT, ADDRESS, ADDRESS, JAVA_LONG, ADDRESS, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT));
-      h[3] = linker.downcallHandle(library.findOrThrow("tjCompress2"),
-          FunctionDescriptor.of(JAVA_INT, ADDRESS, ADDRESS, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT, ADDRESS, ADDRESS, JAVA_INT, JAVA_INT, JAVA_INT));
-      h[4] = linker.downcallHandle(library.findOrThrow("tjBufSize"), FunctionDescriptor.of(JAVA_LONG, JAVA_INT, JAVA_INT, JAVA_INT));
-      h[5] = linker.downcallHandle(library.findOrThrow("tjGetErrorStr2"), FunctionDescriptor.of(ADDRESS, ADDRESS));
-      h[6] = linker.downcallHandle(library.findOrThrow("tjDestroy"), FunctionDescriptor.of(JAVA_INT, ADDRESS));
-    } catch (RuntimeException e) {
-      refusal = e.getMessage();
-    }
-    INIT_DECOMPRESS = h[0];
-    INIT_COMPRESS = h[1];
-    DECOMPRESS = h[2];
-    COMPRESS = h[3];
-    BUFFER_SIZE = h[4];
-    ERROR = h[5];
-    DESTROY = h[6];
-    REFUSAL = refusal;
-  }
+  private static final JpegLibraries.Library LIBRARY = new JpegLibraries.Library("libturbojpeg.so.0", "1.4");
+  private static final MethodHandle INIT_DECOMPRESS = LIBRARY.function("tjInitDecompress", FunctionDescriptor.of(ADDRESS));
+  private static final MethodHandle INIT_COMPRESS = LIBRARY.function("tjInitCompress", FunctionDescriptor.of(ADDRESS));
+  private static final MethodHandle DECOMPRESS = LIBRARY.function("tjDecompress2",
+      FunctionDescriptor.of(JAVA_INT, ADDRESS, ADDRESS, JAVA_LONG, ADDRESS, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT));
+  private static final MethodHandle COMPRESS = LIBRARY.function("tjCompress2",
+      FunctionDescriptor.of(JAVA_INT, ADDRESS, ADDRESS, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT, ADDRESS, ADDRESS, JAVA_INT, JAVA_INT, JAVA_INT));
+  private static final MethodHandle BUFFER_SIZE = LIBRARY.function("tjBufSize", FunctionDescriptor.of(JAVA_LONG, JAVA_INT, JAVA_INT, JAVA_INT));
+  private static final MethodHandle ERROR = LIBRARY.function("tjGetErrorStr2", FunctionDescriptor.of(ADDRESS, ADDRESS));
+  private static final MethodHandle DESTROY = LIBRARY.function("tjDestroy", FunctionDescriptor.of(JAVA_INT, ADDRESS));
 
   private MemorySegment kept = MemorySegment.NULL;
 
   static boolean available() {
-    return REFUSAL == null;
+    return LIBRARY.refusal() == null;
   }
 
   /** Why libturbojpeg is not used, or null. */
   static String refusal() {
-    return REFUSAL;
+    return LIBRARY.refusal();
   }
 
   /**
