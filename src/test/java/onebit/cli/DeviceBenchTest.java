@@ -40,7 +40,9 @@ class DeviceBenchTest {
   void theSevenConvolutionsRunOnTheEmulatedDeviceAndAreNotTimed() {
     String text = printed(new BenchConv());
     assertEquals(28, text.lines().filter(line -> line.endsWith("never timed")).count(), text);
-    for (String name : new String[] {"gradW ", "gradX ", "float8, both "}) assertEquals(7, text.lines().filter(line -> line.startsWith(name) && line.endsWith("never timed")).count(), text);
+    for (String name : new String[] {"gradW ", "gradX ", "float8, both "}) {
+      assertEquals(7, text.lines().filter(line -> line.startsWith(name) && line.endsWith("never timed")).count(), text);
+    }
     assertFalse(text.contains(" ms"), text);
   }
 }
