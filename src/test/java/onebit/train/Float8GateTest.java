@@ -6,12 +6,14 @@ import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.lang.reflect.Proxy;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.SplittableRandom;
 import onebit.binarize.AdaBin;
 import onebit.binarize.Method;
 import onebit.checkpoint.CheckpointException;
+import onebit.dist.Communicator;
 import onebit.dist.SingleProcess;
 import onebit.layers.BinaryConv2d;
 import onebit.layers.BuildContext;
@@ -145,5 +147,26 @@ class Float8GateTest {
     values[3] = Float.NaN;
     backend.write(broken, values);
     assertTrue(assertThrows(CheckpointException.class, () -> new Float8Gate(net.step, new SingleProcess(), 1, told::add).pass(0, broken, labels())).getMessage().contains("NaN"));
+  }
+
+  /** The second of two ranks, whose last layer is off by a half. */
+  private static long[][] withAnotherRank(long[] own) {
+    long[] other = own.clone();
+    other[other.length - 1] = Double.doubleToLongBits(0.5);
+    return new long[][] {own, other};
+  }
+
+  @OnEveryPrecision
+  void whatIsOffOnOneRankStopsAll(Backend backend) {
+    if (backend.float8Refusal() != null) return;
+    Network net = Network.of(backend, BATCH, Passes.FUSED, Memory.FAST);
+    Communicator ranks = (Communicator) Proxy.newProxyInstance(getClass().getClassLoader(), new Class<?>[] {Communicator.class}, (self, method, arguments) -> switch (method.getName()) {
+      case "size" -> 2;
+      case "allGather" -> withAnotherRank((long[]) arguments[0]);
+      default -> throw new UnsupportedOperationException(method.getName());
+    });
+    CheckpointException refused = assertThrows(CheckpointException.class, () -> new Float8Gate(net.step, ranks, 0.1, told -> {}).pass(0, net.images(), labels()));
+    String last = net.step.gradientErrors(net.images(), labels(), BATCH).getLast().layer();
+    assertTrue(refused.getMessage().contains("before epoch 1 " + last + " is off by 0.5 of the norm"), refused.getMessage());
   }
 }
