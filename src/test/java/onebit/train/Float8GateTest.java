@@ -167,6 +167,6 @@ class Float8GateTest {
     });
     CheckpointException refused = assertThrows(CheckpointException.class, () -> new Float8Gate(net.step, ranks, 0.1, told -> {}).pass(0, net.images(), labels()));
     String last = net.step.gradientErrors(net.images(), labels(), BATCH).getLast().layer();
-    assertTrue(refused.getMessage().contains("before epoch 1 " + last + " is off by 0.5 of the norm"), refused.getMessage());
+    assertTrue(refused.getMessage().contains("before epoch 1 " + last + " is off by 0.5000 of the norm"), refused.getMessage());
   }
 }
