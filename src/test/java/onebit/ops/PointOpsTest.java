@@ -172,11 +172,16 @@ class PointOpsTest {
     fresh.random().nextBytes(pixels);
     float[] mean = {0.485f, 0.456f, 0}, deviation = {0.229f, 1, 0.5f};
     double[] want = new double[pixels.length];
-    for (int i = 0; i < want.length; i++) want[i] = (Byte.toUnsignedInt(pixels[i]) / 255.0 - mean[i % 3]) / deviation[i % 3];
+    float[] rounded = new float[pixels.length];   // after each operation, as torchvision does
+    for (int i = 0; i < want.length; i++) {
+      want[i] = (Byte.toUnsignedInt(pixels[i]) / 255.0 - mean[i % 3]) / deviation[i % 3];
+      rounded[i] = (Byte.toUnsignedInt(pixels[i]) / 255f - mean[i % 3]) / deviation[i % 3];
+    }
     Tensor from = backend.create(shape, ElementType.UINT8), y = fresh.garbage(shape);
     backend.write(from, pixels);
     backend.point().normalize(y, from, new PixelScale(mean, deviation));
     fresh.assertClose("y", want, y, 1e-6);
+    if (y.type() == ElementType.FLOAT32) fresh.assertExactly("y", rounded, y);
     assertRefused("normalize: images have 3 channels, mean has 2 and deviation 3; they must be equal",
         () -> backend.point().normalize(y, from, new PixelScale(new float[2], deviation)));
     assertRefused("normalize: pixels is FLOAT32; it must be UINT8", () -> backend.point().normalize(y, backend.create(shape), new PixelScale(mean, deviation)));
