@@ -17,7 +17,7 @@
 #include "element.cuh"
 #include "float8.cuh"
 
-/** The larger of two sizes, by their bits: NaN is larger than infinity. */
+/** The bits of |v|, which are in the order of the sizes: NaN is larger than infinity. */
 __device__ __forceinline__ uint32_t size_bits(float v) { return __float_as_uint(v) & 0x7fffffff; }
 
 __device__ __forceinline__ uint32_t block_peak(uint32_t peak, uint32_t* shared) {
@@ -66,12 +66,7 @@ ONEBIT_KERNEL(256) float8_round_bf16(unsigned char* codes, float* centred, float
         const __nv_bfloat16* from = gradY + size_t(row) * filters + o;
         unsigned char* to = codes + size_t(row) * filters + o;
         float v[8];
-        if (whole) {
-          load_vector<8>(from, v);
-        } else {
-#pragma unroll
-          for (unsigned j = 0; j < 8; j++) v[j] = o + j < filters ? load(from + j) : 0.0f;
-        }
+        load_live(from, v, {filters - o, whole});
         uint32_t words[2] = {0, 0};
 #pragma unroll
         for (unsigned j = 0; j < 8; j++) {

@@ -49,41 +49,41 @@ template <int ROWS, int WORDS, bool XOR> struct Bits {
   }
 };
 
-struct Bf16 {
+/** Products of 16 rows and 8 columns, 8 VALUE::kPer k: VALUE::kPer elements a register, of which VALUE::of gives the k-th. */
+template <class VALUE> struct Real {
+  static constexpr int kPer = VALUE::kPer, kDepth = 8 * kPer;
   struct In { uint32_t a[4], b[2]; float c[4]; };
   struct Out { float d[4]; };
-  static float half(uint32_t pair, int k) { return __uint_as_float(k & 1 ? pair & 0xffff0000u : pair << 16); }
   void operator()(unsigned, const In* in, Out* out) const {
+    float a[16][kDepth], b[8][kDepth];
+    for (int k = 0; k < kDepth; k++) {
+      int member = k % (4 * kPer) / kPer, half = k / (4 * kPer);
+      for (int m = 0; m < 16; m++) a[m][k] = VALUE::of(in[m % 8 * 4 + member].a[half * 2 + m / 8], k % kPer);
+      for (int n = 0; n < 8; n++) b[n][k] = VALUE::of(in[n * 4 + member].b[half], k % kPer);
+    }
     for (int m = 0; m < 16; m++)
       for (int n = 0; n < 8; n++) {
         int lane = m % 8 * 4 + n / 2, reg = m / 8 * 2 + n % 2;
         float sum = in[lane].c[reg];
-        for (int k = 0; k < 16; k++)
-          sum += half(in[m % 8 * 4 + k % 8 / 2].a[k / 8 * 2 + m / 8], k) * half(in[n * 4 + k % 8 / 2].b[k / 8], k);
+        for (int k = 0; k < kDepth; k++) sum += a[m][k] * b[n][k];
         out[lane].d[reg] = sum;
       }
   }
 };
 
+struct Bf16 {
+  static constexpr int kPer = 2;
+  static float of(uint32_t pair, int k) { return __uint_as_float(k ? pair & 0xffff0000u : pair << 16); }
+};
+
 struct F16 {
-  struct In { uint32_t a[4], b[2]; float c[4]; };
-  struct Out { float d[4]; };
-  static float half(uint32_t pair, int k) {   // no subnormals: a float8 is none as a float16
-    uint32_t bits = pair >> (k & 1 ? 16 : 0) & 0xffff;
+  static constexpr int kPer = 2;
+  static float of(uint32_t pair, int k) {   // no subnormals: a float8 is none as a float16
+    uint32_t bits = pair >> (k ? 16 : 0) & 0xffff;
     return __uint_as_float((bits & 0x8000) << 16 | (bits & 0x7fff) << 13) * 0x1p112f;
   }
-  void operator()(unsigned, const In* in, Out* out) const {
-    for (int m = 0; m < 16; m++)
-      for (int n = 0; n < 8; n++) {
-        int lane = m % 8 * 4 + n / 2, reg = m / 8 * 2 + n % 2;
-        float sum = in[lane].c[reg];
-        for (int k = 0; k < 16; k++)
-          sum += half(in[m % 8 * 4 + k % 8 / 2].a[k / 8 * 2 + m / 8], k) * half(in[n * 4 + k % 8 / 2].b[k / 8], k);
-        out[lane].d[reg] = sum;
-      }
-  }
   /** The float16 of a code. */
-  static uint32_t of(uint32_t code) {
+  static uint32_t made(uint32_t code) {
     float v = std::fabs(e4m3_value(code));
     uint32_t bits = __float_as_uint(v * 0x1p-112f) >> 13;
     return (code & 0x80) << 8 | (v != v ? 0x7fff : bits);
@@ -91,23 +91,8 @@ struct F16 {
 };
 
 struct E4m3 {
-  struct In { uint32_t a[4], b[2]; float c[4]; };
-  struct Out { float d[4]; };
-  static float quarter(uint32_t four, int k) { return e4m3_value(four >> 8 * (k % 4) & 0xff); }
-  void operator()(unsigned, const In* in, Out* out) const {
-    float a[16][32], b[8][32];
-    for (int k = 0; k < 32; k++) {
-      for (int m = 0; m < 16; m++) a[m][k] = quarter(in[m % 8 * 4 + k % 16 / 4].a[k / 16 * 2 + m / 8], k);
-      for (int n = 0; n < 8; n++) b[n][k] = quarter(in[n * 4 + k % 16 / 4].b[k / 16], k);
-    }
-    for (int m = 0; m < 16; m++)
-      for (int n = 0; n < 8; n++) {
-        int lane = m % 8 * 4 + n / 2, reg = m / 8 * 2 + n % 2;
-        float sum = in[lane].c[reg];
-        for (int k = 0; k < 32; k++) sum += a[m][k] * b[n][k];
-        out[lane].d[reg] = sum;
-      }
-  }
+  static constexpr int kPer = 4;
+  static float of(uint32_t four, int k) { return e4m3_value(four >> 8 * k & 0xff); }
 };
 
 /** Lane 8 i + r names row r of matrix i; lane l gets the elements 2 (l % 4) and the next of row l / 4, or of column l / 4 if transposed. */
@@ -144,6 +129,16 @@ inline void bits(int32_t* d, const uint32_t* a, const uint32_t* b, const int32_t
   for (int i = 0; i < ROWS / 4; i++) d[i] = out.d[i];
 }
 
+template <class VALUE>
+inline void reals(float* d, const uint32_t* a, const uint32_t* b, const float* c, const char* call, const char* file, int line) {
+  using R = Real<VALUE>;
+  typename R::In in;
+  for (int i = 0; i < 4; i++) in.a[i] = a[i], in.c[i] = c[i];
+  for (int i = 0; i < 2; i++) in.b[i] = b[i];
+  auto out = hostcuda::collective<typename R::In, typename R::Out>(0xffffffffu, call, in, R{}, file, line);
+  for (int i = 0; i < 4; i++) d[i] = out.d[i];
+}
+
 }  // namespace mma_twin
 
 inline void mma_m16n8k256_and_popc(int32_t (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2], const int32_t (&c)[4], HOSTCUDA_SITE) {
@@ -156,32 +151,17 @@ inline void mma_m8n8k128_xor_popc(int32_t (&d)[2], const uint32_t (&a)[1], const
   mma_twin::bits<8, 4, true>(d, a, b, c, "mma_m8n8k128_xor_popc", file, line);
 }
 inline void mma_m16n8k16_bf16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2], const float (&c)[4], HOSTCUDA_SITE) {
-  mma_twin::Bf16::In in;
-  for (int i = 0; i < 4; i++) in.a[i] = a[i];
-  for (int i = 0; i < 2; i++) in.b[i] = b[i];
-  for (int i = 0; i < 4; i++) in.c[i] = c[i];
-  auto out = hostcuda::collective<mma_twin::Bf16::In, mma_twin::Bf16::Out>(0xffffffffu, "mma_m16n8k16_bf16", in, mma_twin::Bf16{}, file, line);
-  for (int i = 0; i < 4; i++) d[i] = out.d[i];
+  mma_twin::reals<mma_twin::Bf16>(d, a, b, c, "mma_m16n8k16_bf16", file, line);
 }
 inline void mma_m16n8k16_f16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2], const float (&c)[4], HOSTCUDA_SITE) {
-  mma_twin::F16::In in;
-  for (int i = 0; i < 4; i++) in.a[i] = a[i];
-  for (int i = 0; i < 2; i++) in.b[i] = b[i];
-  for (int i = 0; i < 4; i++) in.c[i] = c[i];
-  auto out = hostcuda::collective<mma_twin::F16::In, mma_twin::F16::Out>(0xffffffffu, "mma_m16n8k16_f16", in, mma_twin::F16{}, file, line);
-  for (int i = 0; i < 4; i++) d[i] = out.d[i];
+  mma_twin::reals<mma_twin::F16>(d, a, b, c, "mma_m16n8k16_f16", file, line);
 }
 inline void e4m3_to_f16(uint32_t four, uint32_t& lower, uint32_t& upper) {
-  lower = mma_twin::F16::of(four & 0xff) | mma_twin::F16::of(four >> 8 & 0xff) << 16;
-  upper = mma_twin::F16::of(four >> 16 & 0xff) | mma_twin::F16::of(four >> 24) << 16;
+  lower = mma_twin::F16::made(four & 0xff) | mma_twin::F16::made(four >> 8 & 0xff) << 16;
+  upper = mma_twin::F16::made(four >> 16 & 0xff) | mma_twin::F16::made(four >> 24) << 16;
 }
 inline void mma_m16n8k32_e4m3(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2], const float (&c)[4], HOSTCUDA_SITE) {
-  mma_twin::E4m3::In in;
-  for (int i = 0; i < 4; i++) in.a[i] = a[i];
-  for (int i = 0; i < 2; i++) in.b[i] = b[i];
-  for (int i = 0; i < 4; i++) in.c[i] = c[i];
-  auto out = hostcuda::collective<mma_twin::E4m3::In, mma_twin::E4m3::Out>(0xffffffffu, "mma_m16n8k32_e4m3", in, mma_twin::E4m3{}, file, line);
-  for (int i = 0; i < 4; i++) d[i] = out.d[i];
+  mma_twin::reals<mma_twin::E4m3>(d, a, b, c, "mma_m16n8k32_e4m3", file, line);
 }
 
 inline void ldmatrix_x4(uint32_t (&r)[4], const void* row, HOSTCUDA_SITE) { mma_twin::load<4, false>(r, row, "ldmatrix_x4", file, line); }

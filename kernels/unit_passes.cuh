@@ -21,7 +21,7 @@ template <unsigned VALUES> constexpr unsigned kTileSums = 4 * 64 * VALUES;
 
 /** finish_sums for a block of tiles: sum(v, k) is a thread's for channel k of its 8; partial [splits][VALUES][C], room kTileSums<VALUES> doubles. */
 template <unsigned VALUES, class Sum, class Finish>
-__device__ __forceinline__ void finish_tiles(Sum sum, double* partial, unsigned* counters, unsigned channels, double* room, Finish finish) {
+__device__ __forceinline__ void finish_tiles(const Sum& sum, double* partial, unsigned* counters, unsigned channels, double* room, Finish finish) {
   unsigned lane = threadIdx.x % 32, warp = threadIdx.x / 32, first = blockIdx.y * 64;
 #pragma unroll
   for (unsigned v = 0; v < VALUES; v++) {
@@ -152,6 +152,9 @@ template <class E> struct BackwardSums {
 #pragma unroll 1
     for (unsigned i = 0; i < 32; i++) kept[i * 128 + threadIdx.x] = 0;
   }
+
+  /** The sum of value v, one of the first four, for channel k of this thread's 8. */
+  __device__ __forceinline__ double operator()(unsigned v, unsigned k) const { return kept[(8 * v + k) * 128 + threadIdx.x]; }
 
   /** A tile is done. */
   __device__ __forceinline__ void keep() {
@@ -386,7 +389,7 @@ template <class E> struct UnitBackward {
 
   /** The gradients from all blocks' sums; room holds kTileSums<4> doubles. */
   __device__ __forceinline__ void finish(const BackwardSums<E>& sums, double* room) const {
-    finish_tiles<4>([&](unsigned v, unsigned k) { return sums.kept[(8 * v + k) * 128 + threadIdx.x]; }, partial, counters, channels, room, [&](unsigned c, const double(&total)[4]) { to.finish(c, total, rows, unit.norm); });
+    finish_tiles<4>(sums, partial, counters, channels, room, [&](unsigned c, const double(&total)[4]) { to.finish(c, total, rows, unit.norm); });
     __syncthreads();
     finish_set<128>(*this, counters + gridDim.y * split_counters(gridDim.x), room, sums.ofSet);
   }

@@ -308,8 +308,7 @@ ONEBIT_KERNEL(128, kBackwardBlocks<ELEMENT>) ENTRY(unit_pool_backward)(const Uni
   if (!a.f.plain()) pool_rows<kAnything>(a, sums);
   else if (a.fours()) pool_fours<kPlain>(a, sums);
   else pool_rows<kPlain>(a, sums);
-  finish_tiles<4>([&](unsigned v, unsigned k) { return sums.kept[(8 * v + k) * 128 + threadIdx.x]; }, a.partial, a.counters, a.channels, room,
-                  [&](unsigned c, const double (&total)[4]) { a.to.finish(c, total, a.rows, a.norm); });
+  finish_tiles<4>(sums, a.partial, a.counters, a.channels, room, [&](unsigned c, const double (&total)[4]) { a.to.finish(c, total, a.rows, a.norm); });
 }
 
 ONEBIT_KERNEL(128, 3) ENTRY(unit_pool_backward_apply)(const UnitPoolBackward<ELEMENT> a) {

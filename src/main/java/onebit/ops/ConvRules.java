@@ -50,17 +50,17 @@ public final class ConvRules {
   }
 
   public static void requireXnorConv2d(Tensor y, BitTensor x, BitTensor w, BinarySet xSet, BinarySet wSet, ConvGeometry g) {
-    requireXnorOperands(x, w, xSet, wSet, g);
+    requireXnorOperands("xnorConv2d", x, w, xSet, wSet, g);
     if (y.size() != values(g.n(), g.p(), g.q(), g.o())) requireSize("xnorConv2d", "y", y, g.y());
   }
 
   /** The same of a product whose result is stored elsewhere. */
-  static void requireXnorOperands(BitTensor x, BitTensor w, BinarySet xSet, BinarySet wSet, ConvGeometry g) {
-    requireOneGroup("xnorConv2d", g);
-    requireBits("xnorConv2d", "x", x, (long) g.n() * g.h() * g.w(), g.c());
-    requireBits("xnorConv2d", "w", w, g.o(), g.taps());
-    if (xSet.count() != 1) throw new IllegalArgumentException("xnorConv2d: xSet has " + xSet.count() + " sets; 1 wanted");
-    requireSet("xnorConv2d", "wSet", wSet, g.o());
+  static void requireXnorOperands(String op, BitTensor x, BitTensor w, BinarySet xSet, BinarySet wSet, ConvGeometry g) {
+    requireOneGroup(op, g);
+    requireBits(op, "x", x, (long) g.n() * g.h() * g.w(), g.c());
+    requireBits(op, "w", w, g.o(), g.taps());
+    if (xSet.count() != 1) throw new IllegalArgumentException(op + ": xSet has " + xSet.count() + " sets; 1 wanted");
+    requireSet(op, "wSet", wSet, g.o());
   }
 
   /** @throws IllegalArgumentException unless all fit the geometry, and values has room for x where gradY is FLOAT32 and is null elsewhere */
@@ -91,11 +91,7 @@ public final class ConvRules {
   public static void requireXnorConv2dGradFloat8(Tensor gradX, Tensor gradW, Tensor gradY, Tensor codes, BitTensor x, BinarySet xSet, BitTensor w, BinarySet wSet,
       ConvGeometry g, boolean rounds) {
     String op = "xnorConv2dGradFloat8";
-    requireOneGroup(op, g);
-    requireBits(op, "x", x, (long) g.n() * g.h() * g.w(), g.c());
-    requireBits(op, "w", w, g.o(), g.taps());
-    if (xSet.count() != 1) throw new IllegalArgumentException(op + ": xSet has " + xSet.count() + " sets; 1 wanted");
-    requireSet(op, "wSet", wSet, g.o());
+    requireXnorOperands(op, x, w, xSet, wSet, g);
     requireConv2d(op, gradX, gradW, gradY, g);
     if (rounds) Shapes.requireType(op, "gradY", gradY, ElementType.BFLOAT16);
     requireSameType(op, "gradX", gradX, "gradY", gradY);

@@ -40,7 +40,7 @@ public final class DenseRules {
     if (g.o() != to.count() || g.n() * g.p() * g.q() != to.rows()) {
       throw new IllegalArgumentException(op + ": a product " + g.y() + " for " + to.count() + " channels of " + to.of().shape() + "; they must be equal");
     }
-    ConvRules.requireXnorOperands(product.x(), product.w(), product.xSet(), product.wSet(), g);
+    ConvRules.requireXnorOperands("xnorConv2d", product.x(), product.w(), product.xSet(), product.wSet(), g);
     requireMoments(op, to, moments);
   }
 
