@@ -99,7 +99,9 @@ class ConvOpsTest {
   /** Stems, in blocks and not, of one image, one pixel and one channel among them. */
   private static final List<ConvGeometry> STEMS = List.of(new ConvGeometry(1, 15, 14, 3, 8, 7, 7, 2, 3, 1, 1), new ConvGeometry(2, 7, 8, 3, 16, 3, 3, 2, 1, 1, 1),
       new ConvGeometry(1, 1, 1, 3, 4, 3, 3, 2, 1, 1, 1), new ConvGeometry(2, 6, 7, 4, 3, 4, 5, 2, 2, 1, 1), new ConvGeometry(3, 5, 5, 2, 3, 5, 2, 2, 0, 1, 1),
-      new ConvGeometry(1, 9, 9, 1, 5, 3, 3, 2, 1, 1, 1), new ConvGeometry(2, 6, 5, 3, 16, 3, 3, 1, 1, 1, 1), new ConvGeometry(2, 8, 7, 1, 6, 5, 5, 1, 0, 1, 1));
+      new ConvGeometry(1, 9, 9, 1, 5, 3, 3, 2, 1, 1, 1), new ConvGeometry(3, 21, 37, 3, 72, 7, 7, 2, 3, 1, 1), new ConvGeometry(1, 1, 1, 3, 64, 7, 7, 2, 3, 1, 1),
+      new ConvGeometry(1, 9, 131, 4, 24, 3, 3, 2, 1, 1, 1), new ConvGeometry(2, 19, 8, 2, 40, 6, 5, 2, 3, 1, 1), new ConvGeometry(1, 12, 13, 3, 8, 9, 9, 2, 4, 1, 1),
+      new ConvGeometry(2, 6, 5, 3, 16, 3, 3, 1, 1, 1, 1), new ConvGeometry(2, 8, 7, 1, 6, 5, 5, 1, 0, 1, 1));
 
   private static final PixelScale SCALE = new PixelScale(new float[] {0.485f, 0.456f, 0.406f, 0.5f}, new float[] {0.229f, 0.224f, 0.225f, 1});
 

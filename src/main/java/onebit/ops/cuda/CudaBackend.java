@@ -166,6 +166,7 @@ public final class CudaBackend implements Backend, DeviceStreams {
       lines.add("cuBLAS: " + (device.libraries().cublas() ? "loaded" : "missing, linear layers cannot run; --set train.realProducts=own lets the own kernels do it"));
       lines.add("cuDNN: " + (device.libraries().cudnn() ? deterministic ? "deterministic algorithms" : "fastest algorithms, not the same bits on every run"
           : "missing, real-valued convolutions cannot run; --set train.realProducts=own lets the own kernels do it"));
+      if (activations == ElementType.BFLOAT16) lines.add(conv.stems());
     }
     lines.addAll(device.libraries().notes());
     return lines;

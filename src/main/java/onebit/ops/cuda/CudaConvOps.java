@@ -1,5 +1,6 @@
 package onebit.ops.cuda;
 
+import java.util.List;
 import java.util.function.ToDoubleFunction;
 import onebit.ops.ConvGeometry;
 import onebit.ops.ConvOps;
@@ -10,7 +11,9 @@ import onebit.tensor.ElementType;
 import onebit.tensor.Tensor;
 
 /**
- * Real-valued convolution by cuDNN, of stride 2 over few channels through {@link PixelBlocks}, matrix products by cuBLAS, or both by the own kernels where asked for; a border that is not 0 is written around a copy of x first.
+ * Real-valued convolution by cuDNN, matrix products by cuBLAS, or both by the own kernels where asked for; a border that is not 0 is written around a
+ * copy of x first. One of stride 2 over few channels in bfloat16 goes through {@link PixelBlocks}, by {@link BlockConvolution} where that can, else by
+ * cuDNN; where {@link Tuning} measures, by the faster of both.
  *
  * <pre>
  * Twin  kernels/pad_border.cu, convert.cu, normalize.cu, direct_conv2d.cu
@@ -21,6 +24,9 @@ final class CudaConvOps implements ConvOps, AutoCloseable {
   private final boolean deterministic;
   private final PixelScales scales;
   private final PixelBlocks blocks;
+  private final BlockConvolution overBlocks;
+  private Tuning tuning;
+  private ToDoubleFunction<Runnable> clock;
   private CudaDnn dnn;
   private CudaBlas blas;
   private DirectProducts own;
@@ -30,6 +36,7 @@ final class CudaConvOps implements ConvOps, AutoCloseable {
     this.deterministic = deterministic;
     this.scales = scales;
     blocks = new PixelBlocks(device, scales);
+    overBlocks = new BlockConvolution(device);
   }
 
   /** From now on the own kernels do what cuDNN and cuBLAS did. */
@@ -37,9 +44,18 @@ final class CudaConvOps implements ConvOps, AutoCloseable {
     own = new DirectProducts(device);
   }
 
-  /** From now on convolutions of cuDNN take the algorithm that was fastest by that clock. */
-  void use(Tuning tuning, ToDoubleFunction<Runnable> clock) {
-    if (own == null) dnn().use(tuning, clock);
+  /** From now on convolutions of cuDNN take the algorithm that was fastest by that clock, those over blocks of pixels the faster library or kernel. */
+  void use(Tuning ways, ToDoubleFunction<Runnable> timed) {
+    if (own != null) return;
+    tuning = ways;
+    clock = timed;
+    dnn().use(ways, timed);
+  }
+
+  /** Who does convolutions over blocks of pixels, in words. */
+  String stems() {
+    return "stems, convolutions of stride 2 over at most 4 channels in bf16: " + (device.capability() < BlockConvolution.LEAST_CAPABILITY
+        ? "cuDNN, own kernels need compute capability 8.0" : "own kernels where filters are at most 8x8 and rows fit shared memory, else cuDNN");
   }
 
   boolean usesOwnProducts() {
@@ -88,7 +104,22 @@ final class CudaConvOps implements ConvOps, AutoCloseable {
   }
 
   private void forwardOfBlocks(Tensor y, DeviceMemory x, Tensor w, ConvGeometry g) {
+    if (byOwnKernel("forward", g, () -> overBlocks.forward(y, x, w, g), () -> forwardByLibrary(y, x, w, g))) overBlocks.forward(y, x, w, g);
+    else forwardByLibrary(y, x, w, g);
+  }
+
+  private void forwardByLibrary(Tensor y, DeviceMemory x, Tensor w, ConvGeometry g) {
     dnn().forward(device.memory(y), x, blocks.filters(w, g), PixelBlocks.geometry(g), y.type());
+  }
+
+  /** Whether the own kernels do it; ours and cuDNN's give the same op. */
+  private boolean byOwnKernel(String direction, ConvGeometry g, Runnable ours, Runnable library) {
+    if (!overBlocks.takes(g)) return false;
+    return tuning == null || tuning.choose("stem " + direction + " " + g, List.of("own kernel over blocks of pixels", "cuDNN over blocks of pixels"), way -> {
+      Runnable work = way == 0 ? ours : library;
+      if (way == 1) work.run();   // cuDNN's own choice is not part of the time
+      return clock.applyAsDouble(work);
+    }) == 0;
   }
 
   @Override
@@ -146,6 +177,11 @@ final class CudaConvOps implements ConvOps, AutoCloseable {
   }
 
   private void gradWOfBlocks(Tensor gradW, Tensor gradY, DeviceMemory x, ConvGeometry g) {
+    if (byOwnKernel("gradient of w", g, () -> overBlocks.gradW(gradW, gradY, x, g), () -> gradWByLibrary(gradW, gradY, x, g))) overBlocks.gradW(gradW, gradY, x, g);
+    else gradWByLibrary(gradW, gradY, x, g);
+  }
+
+  private void gradWByLibrary(Tensor gradW, Tensor gradY, DeviceMemory x, ConvGeometry g) {
     DeviceMemory gradient = blocks.gradient(g);
     dnn().gradW(gradient, device.memory(gradY), x, PixelBlocks.geometry(g), gradY.type());
     blocks.back(gradW, gradient, g);

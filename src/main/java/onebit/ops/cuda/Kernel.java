@@ -64,6 +64,13 @@ final class Kernel {
     return memory(device.memory(tensor));
   }
 
+  /** A tensor that is bfloat16 in every entry. */
+  Kernel bfloat16(Tensor tensor) {
+    if (tensor.type() != ElementType.BFLOAT16) throw wrongType(tensor, ElementType.BFLOAT16);
+    bytes += 2L * tensor.size();
+    return memory(device.memory(tensor));
+  }
+
   private IllegalArgumentException wrongType(Tensor tensor, ElementType wanted) {
     device.clearArguments();
     return new IllegalArgumentException("cuda: " + name + ": the tensor " + tensor.shape() + " is " + tensor.type() + "; it must be " + wanted);

@@ -170,6 +170,40 @@ class TuningTest {
     }
   }
 
+  /** A stem and the gradient of its filters by the own kernels, which is what nobody's asking takes, and by cuDNN. */
+  @Test
+  void aStemIsConvolvedByTheFasterOfTwoWays() throws Exception {
+    String refusal = EmulatedDriver.refusal();
+    assumeTrue(refusal == null, refusal);
+    try (CudaBackend backend = CudaBackend.emulated(BitProduct.AND, CudaMode.BFLOAT16)) {
+      assertTrue(backend.describe().toString().contains("stems, convolutions of stride 2 over at most 4 channels in bf16: own kernels"), backend.describe().toString());
+      ConvGeometry g = new ConvGeometry(2, 11, 14, 3, 24, 7, 7, 2, 3, 1, 1);
+      Random random = new Random(6);
+      Tensor x = backend.create(g.x(), ElementType.BFLOAT16), gradY = backend.create(g.y(), ElementType.BFLOAT16), y = backend.create(g.y(), ElementType.BFLOAT16);
+      Tensor w = values(backend, g.filters(), random), gradW = backend.create(g.filters());
+      backend.point().copy(x, values(backend, g.x(), random));
+      backend.point().copy(gradY, values(backend, g.y(), random));
+      long before = EmulatedDriver.counter("library_calls");
+      backend.conv().conv2d(y, x, w, g, 0);
+      backend.conv().conv2dGradW(gradW, gradY, x, g, 0);
+      assertEquals(before, EmulatedDriver.counter("library_calls"));
+      float[] wantedY = backend.read(y), wantedW = backend.read(gradW);
+      for (String way : new String[] {"own kernel over blocks of pixels", "cuDNN over blocks of pixels"}) {
+        backend.tune(tuning(new Tuning.Choice("stem forward " + g, way, 1), new Tuning.Choice("stem gradient of w " + g, way, 1)), work -> 1);
+        backend.fill(y, 77);
+        backend.fill(gradW, 77);
+        long calls = EmulatedDriver.counter("library_calls");
+        backend.conv().conv2d(y, x, w, g, 0);
+        backend.conv().conv2dGradW(gradW, gradY, x, g, 0);
+        assertEquals(way.startsWith("cuDNN"), EmulatedDriver.counter("library_calls") > calls, way);
+        float[] foundY = backend.read(y), foundW = backend.read(gradW);
+        for (int i = 0; i < foundY.length; i++) assertEquals(wantedY[i], foundY[i], 1e-3 + Math.abs(wantedY[i]) / 128, way + " at " + i);
+        for (int i = 0; i < foundW.length; i++) assertEquals(wantedW[i], foundW[i], 1e-3 + Math.abs(wantedW[i]) / 256, way + " at " + i);
+        assertTrue(told.contains("chosen: stem forward " + g + ": " + way + ", 1.0000 ms, remembered"), told.toString());
+      }
+    }
+  }
+
   private static BitTensor bits(CudaBackend backend, Shape shape, Random random) {
     BitTensor bits = backend.createBits(shape.size() / shape.d3(), shape.d3());
     backend.bits().pack(bits, values(backend, shape, random), 0);

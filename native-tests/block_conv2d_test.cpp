@@ -1,0 +1,86 @@
+// block_conv2d_test.cpp -- kernels/block_conv2d.cu and block_conv2d_grad_w.cu against loops over the taps of each position
+#include "kernel_test.h"
+
+namespace {
+
+/** A convolution of stride 2 over few channels as one over blocks, and its filters laid out by hand. */
+struct Stem {
+  int n, p, q, o, r, s, c, pad;
+  int shift() const { return pad % 2; }
+  int a() const { return (r + shift() + 1) / 2; }
+  int b() const { return (s + shift() + 1) / 2; }
+  int channels() const { return (4 * c + 7) / 8 * 8; }
+  size_t blocks() const { return size_t(n * (p + a() - 1) * (q + b() - 1) * channels()); }
+  size_t filters() const { return size_t(o * r * s * c); }
+  size_t results() const { return size_t(n * p * q * o); }
+  size_t block(int image, int row, int column, int k) const { return size_t(((image * (p + a() - 1) + row) * (q + b() - 1) + column) * channels() + k); }
+  size_t result(int image, int row, int column, int filter) const { return size_t(((image * p + row) * q + column) * o + filter); }
+
+  /** each(filter's value, tap down, tap along, channel of a block) of one filter. */
+  template <class Each> void taps(int filter, Each each) const {
+    for (int row = 0; row < r; row++) for (int column = 0; column < s; column++) for (int k = 0; k < c; k++) {
+      int down = row + shift(), along = column + shift();
+      each(size_t(((filter * r + row) * s + column) * c + k), down / 2, along / 2, (down % 2 * 2 + along % 2) * c + k);
+    }
+  }
+  std::string words() const {
+    return std::to_string(r) + "x" + std::to_string(s) + " filters over " + std::to_string(c) + " channels, " + std::to_string(o) + " of " + std::to_string(n) + "x" +
+           std::to_string(p) + "x" + std::to_string(q);
+  }
+};
+
+const Stem kStems[] = {{1, 1, 1, 8, 7, 7, 3, 3}, {3, 5, 7, 24, 7, 7, 3, 3}, {1, 9, 4, 64, 3, 3, 3, 1}, {2, 3, 65, 72, 7, 7, 3, 3}, {1, 7, 31, 33, 5, 2, 2, 0},
+                       {3, 2, 6, 64, 4, 5, 4, 2}, {2, 4, 5, 5, 1, 1, 1, 0}, {1, 6, 13, 100, 8, 8, 2, 2}, {1, 17, 16, 40, 3, 6, 1, 1}};
+
+}  // namespace
+
+TEST(convolution_over_blocks_is_the_sum_over_taps) {
+  if (!driver.lastError && driver.capability < 80) return;
+  for (const Stem& g : kStems) {
+    Random random(unsigned(g.q + g.o));
+    std::vector<float> x = rounded<Bf16>(random.normal(g.blocks())), w = random.normal(g.filters()), held = rounded<Bf16>(w);
+    std::vector<double> wanted(g.results());
+    for (int i = 0; i < g.n; i++) for (int row = 0; row < g.p; row++) for (int column = 0; column < g.q; column++) for (int filter = 0; filter < g.o; filter++) {
+      g.taps(filter, [&](size_t at, int down, int along, int k) { wanted[g.result(i, row, column, filter)] += double(held[at]) * x[g.block(i, row + down, column + along, k)]; });
+    }
+    Array<Bf16> deviceX(elements<Bf16>(x)), roughW(elements<Bf16>(w));
+    Array<float> deviceW(w);
+    for (int rows : {1, 3, g.p}) for (unsigned grid : {1u, 5u}) {
+      unsigned bytes = std::max(2u * unsigned(rows + g.a() - 1) * (unsigned(g.q + 3) / 4 + 1) * 128, 64u * 528);
+      Launch launch{grid, unsigned(g.o + 63) / 64, 128, 1, bytes};
+      Array<Bf16> y(g.results()), again(g.results());
+      run("block_conv2d", launch, y, deviceX, deviceW, g.n, g.p, g.q, g.o, g.a(), g.b(), g.channels(), rows, g.r, g.s, g.c, g.shift());
+      run("block_conv2d_bf16", launch, again, deviceX, roughW, g.n, g.p, g.q, g.o, g.a(), g.b(), g.channels(), rows, g.r, g.s, g.c, g.shift());
+      std::string what = "y of " + g.words() + ", " + std::to_string(rows) + " rows a chunk, " + std::to_string(grid) + " blocks";
+      expect_elements(what, y, wanted, 1e-6);
+      expect_equal(what + ", filters of bfloat16", values(again.read()), values(y.read()));
+    }
+  }
+}
+
+TEST(gradient_of_filters_over_blocks_is_the_sum_over_positions) {
+  if (!driver.lastError && driver.capability < 80) return;
+  for (const Stem& g : kStems) {
+    Random random(unsigned(g.q * g.o));
+    std::vector<float> x = rounded<Bf16>(random.normal(g.blocks())), gradY = rounded<Bf16>(random.normal(g.results()));
+    std::vector<double> wanted(g.filters());
+    for (int i = 0; i < g.n; i++) for (int row = 0; row < g.p; row++) for (int column = 0; column < g.q; column++) for (int filter = 0; filter < g.o; filter++) {
+      g.taps(filter, [&](size_t at, int down, int along, int k) { wanted[at] += double(gradY[g.result(i, row, column, filter)]) * x[g.block(i, row + down, column + along, k)]; });
+    }
+    Array<Bf16> deviceX(elements<Bf16>(x)), deviceG(elements<Bf16>(gradY)), rough(g.filters());
+    Array<float> gradW(g.filters());
+    unsigned blocked = unsigned(g.o * g.a() * g.b() * g.channels()), count = unsigned(g.filters()), lines = unsigned(g.q + 3) / 4 + 1;
+    for (int rows : {1, 3, g.p}) for (unsigned each : {1u, 2u, 100u}) {
+      unsigned chunks = unsigned(g.n * ((g.p + rows - 1) / rows)), splits = (chunks + each - 1) / each, steps = (unsigned(rows) * (lines - 1) + 15) / 16;
+      unsigned bytes = std::max(2 * (steps * 64 * 128 + unsigned(rows + g.a() - 1) * lines * 128), 65536u);
+      Array<float> partial(size_t(splits) * blocked);
+      run("block_conv2d_grad_w_bf16", Launch{splits, unsigned(g.o + 63) / 64, 256, 1, bytes}, partial, deviceG, deviceX, g.n, g.p, g.q, g.o, g.a(), g.b(), g.channels(),
+          unsigned(rows), each);
+      run("block_conv2d_grad_w_finish", blocks(2), gradW, partial, splits, count, g.r, g.s, g.c, g.a(), g.b(), g.channels(), g.shift());
+      std::string what = "gradW of " + g.words() + ", " + std::to_string(rows) + " rows a chunk, " + std::to_string(splits) + " splits";
+      expect_near(what, gradW.read(), wanted, 1e-6);
+      run("block_conv2d_grad_w_finish_bf16", blocks(2), rough, partial, splits, count, g.r, g.s, g.c, g.a(), g.b(), g.channels(), g.shift());
+      expect_elements(what + ", rounded", rough, wanted, 1e-6);
+    }
+  }
+}
