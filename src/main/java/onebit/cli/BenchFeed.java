@@ -43,7 +43,7 @@ final class BenchFeed implements Callable<Integer> {
   @Option(names = "--warmup", paramLabel = "N", defaultValue = "10", description = "Steps before them (default: ${DEFAULT-VALUE}).")
   private int warmup;
 
-  @Option(names = "--loader-warmup", paramLabel = "SECONDS", defaultValue = "5", description = "The loader runs so long alone before all, until its code is compiled (default: ${DEFAULT-VALUE}).")
+  @Option(names = "--loader-warmup", paramLabel = "SECONDS", defaultValue = "60", description = "The loader runs alone before all until it gets no faster, at most so long (default: ${DEFAULT-VALUE}).")
   private double loaderSeconds;
 
   @Mixin private ComputeOptions compute;
@@ -78,6 +78,9 @@ final class BenchFeed implements Callable<Integer> {
     members.put("ratio", m.fed() / m.resident());
     members.put("loaderStallShare", m.stallShare());
     members.put("badImages", m.bad());
+    members.put("loaderWarmupSeconds", m.rise().seconds());
+    members.put("loaderFirstImagesPerSecond", m.rise().first());
+    members.put("loaderSteady", m.rise().steady());
     if (json) {
       System.out.println(Json.object(members));
       return 0;
@@ -87,6 +90,8 @@ final class BenchFeed implements Callable<Integer> {
         m.copied() / m.resident(), m.fed(), m.fed() / m.resident(), m.loader());
     System.out.printf(Locale.ROOT, "  the loader's stall share %.1f %%; real data at least %.1f of the speed on the device: %s%s%n", 100 * m.stallShare(), BAR,
         m.fed() >= BAR * m.resident() ? "yes" : "no", m.bad() == 0 ? "" : "; " + m.bad() + " images could not be decoded");
+    System.out.printf(Locale.ROOT, "  before all the loader ran alone for %.0f s and went from %,.0f to %,.0f images/s%s%n", m.rise().seconds(), m.rise().first(), m.rise().last(),
+        m.rise().steady() ? ", where it rose no more" : "; it was still rising, so its figures are too low: --loader-warmup gives it longer");
     System.out.println(String.join("; ", facts) + "\n" + String.join("\n", Datasets.findings()));
     return 0;
   }

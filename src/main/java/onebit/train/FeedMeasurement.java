@@ -3,7 +3,10 @@ package onebit.train;
 import com.google.common.math.Quantiles;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
+import java.util.List;
 import java.util.function.Supplier;
 import onebit.data.Box;
 import onebit.data.Dataset;
@@ -29,14 +32,22 @@ import onebit.tensor.Tensor;
  *         steps at all; each a median over rounds; stallShare: the part of the fed rounds' time spent waiting for the loader; bad: images not decoded
  * </pre>
  */
-public record FeedMeasurement(double resident, double copied, double fed, double loader, double stallShare, int images, int workers, int bad) {
-  /** The rounds and their steps; the loader runs loaderSeconds alone before the first, until its code is compiled. */
+public record FeedMeasurement(double resident, double copied, double fed, double loader, double stallShare, int images, int workers, int bad, Rise rise) {
+  /**
+   * How the loader became fast while its code was compiled and its memory taken: images per second in the first second and in the last, and the
+   * seconds it ran alone; steady: whether it had stopped rising.
+   */
+  public record Rise(double first, double last, double seconds, boolean steady) {}
+
+  /** The rounds and their steps; the loader runs alone before the first until it rises no more, at most loaderSeconds. */
   public record Plan(int rounds, int warmup, int steps, double loaderSeconds) {
     public Plan {
       if (rounds < 1 || warmup < 1 || steps < 1) throw new IllegalArgumentException("rounds, warm-up and steps must be >= 1, got " + rounds + ", " + warmup + " and " + steps);
       if (!(loaderSeconds >= 0)) throw new IllegalArgumentException("the loader's warm-up must be >= 0 seconds, got " + loaderSeconds);
     }
   }
+
+  private static final int RISE_SECONDS = 3;
 
   /** So many images as one epoch needs, each in turn. */
   private record Repeated(Dataset once, int size) implements Dataset {
@@ -110,12 +121,11 @@ public record FeedMeasurement(double resident, double copied, double fed, double
     double rate = recipe.optimizer().learningRate() * 0.01;
     double[][] seconds = new double[4][plan.rounds()];
     double stalled = 0, fedSeconds = 0;
+    Rise rise;
     try (Loader loader = InputPipeline.training(data, dataset, batch, recipe.train().seed(), watch)) {
       loader.start(0, 0);
       ImageBatch same = copyOf(loader.next());
-      for (long end = System.nanoTime() + (long) (1e9 * plan.loaderSeconds()); System.nanoTime() < end;) {
-        if (loader.next() == null) loader.start(0, 0);
-      }
+      rise = rise(loader, plan.loaderSeconds());
       for (int round = 0; round < plan.rounds(); round++) {
         Tensor x = input.next(same.pixels(), batch);
         Steps resident = new Steps(step, () -> x, () -> same, rate), copied = new Steps(step, () -> input.next(same.pixels(), batch), () -> same, rate);
@@ -136,7 +146,7 @@ public record FeedMeasurement(double resident, double copied, double fed, double
       }
     }
     double[] speed = Arrays.stream(seconds).mapToDouble(s -> plan.steps() * (double) batch / Quantiles.median().compute(s)).toArray();
-    return new FeedMeasurement(speed[0], speed[1], speed[2], speed[3], stalled / fedSeconds, once.size(), InputPipeline.workers(data), watch.bad);
+    return new FeedMeasurement(speed[0], speed[1], speed[2], speed[3], stalled / fedSeconds, once.size(), InputPipeline.workers(data), watch.bad, rise);
   }
 
   /** A batch of one's own: the loader fills its own again. */
@@ -146,6 +156,25 @@ public record FeedMeasurement(double resident, double copied, double fed, double
     System.arraycopy(batch.labels(), 0, copy.labels(), 0, batch.count());
     copy.count(batch.count());
     return copy;
+  }
+
+  /** Runs the loader second by second until the best of three is within a twentieth of the best of the three before, at most so many seconds. */
+  private static Rise rise(Loader loader, double most) {
+    List<Double> rates = new ArrayList<>();
+    long begin = System.nanoTime(), end = begin + (long) (1e9 * most);
+    boolean steady = false;
+    while (!steady && System.nanoTime() < end) {
+      long from = System.nanoTime(), to = Math.min(end, from + 1_000_000_000L), made = 0;
+      do {
+        ImageBatch batch = loader.next();
+        if (batch == null) loader.start(0, 0);
+        else made += batch.count();
+      } while (System.nanoTime() < to);
+      rates.add(made * 1e9 / (System.nanoTime() - from));
+      int n = rates.size();
+      steady = n >= 2 * RISE_SECONDS && Collections.max(rates.subList(n - RISE_SECONDS, n)) <= 1.05 * Collections.max(rates.subList(n - 2 * RISE_SECONDS, n - RISE_SECONDS));
+    }
+    return new Rise(rates.isEmpty() ? 0 : rates.getFirst(), rates.isEmpty() ? 0 : rates.getLast(), (System.nanoTime() - begin) / 1e9, steady);
   }
 
   private static double alone(Loader loader, Plan plan) {

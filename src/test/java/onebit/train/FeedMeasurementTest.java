@@ -75,6 +75,7 @@ class FeedMeasurementTest {
     // on a machine too busy to step twice as fast as the loader reads, nothing need wait
     if (m.copied() > 2 * 2e9 / SLOW_NANOS) assertTrue(m.fed() < m.copied() && m.stallShare() > 0.3, "the loader is what holds the steps up: " + m);
     assertEquals(7, m.images());
+    assertTrue(!m.rise().steady() && m.rise().seconds() >= 0.05, "a twentieth of a second cannot show that the loader rises no more: " + m);
     assertTrue(m.bad() > 0, "the seventh digit was replaced and nobody counted it");
   }
 }
