@@ -22,41 +22,11 @@
 // Source     elementary; anchors/performance.md section 7: no unpacked copy of the activations is written or read
 // Rungs      1 implicit product of tiles: gradY by cp.async and ldmatrix, bits expanded in registers; 2 the same in float8 (native-tests/ladder/README.md)
 #include "bit_values.cuh"
-
-constexpr unsigned kGradStep = 64;
+#include "grad_w.cuh"
 
 /** Where the parts of one stage lie, in bytes: gradY of all positions, words and levels of all columns, position after position. */
 template <unsigned ROWS, unsigned WORDS, unsigned BYTES> struct GradStage {
   static constexpr unsigned kStages = 3, kWords = kGradStep * ROWS * BYTES, kLevels = kWords + WORDS * kGradStep * 4, kBytes = kLevels + WORDS * kGradStep * 2;
-};
-
-/** A word of columns: its tap's offsets, its word of a pixel (-1 if there is none), and how many of its columns there are. */
-struct GradColumns {
-  int down, along, word, count;
-};
-
-struct GradShape {
-  int n, h, w, c, o, r, s, stride, pad, dilation, p, q;
-  unsigned positions;
-};
-
-/** A position of y, moved by a step at a time. */
-struct GradPosition {
-  int image, row, column;
-  __device__ __forceinline__ void set(unsigned at, const GradShape& g) {
-    column = int(at % unsigned(g.q));
-    row = int(at / unsigned(g.q) % unsigned(g.p));
-    image = int(at / unsigned(g.q) / unsigned(g.p));
-  }
-  __device__ __forceinline__ void move(const GradPosition& by, const GradShape& g) {
-    column += by.column;
-    int carry = column >= g.q;
-    column -= carry ? g.q : 0;
-    row += by.row + carry;
-    carry = row >= g.p;
-    row -= carry ? g.p : 0;
-    image += by.image + carry;
-  }
 };
 
 /** What makes a gradient of the codes of float8_round: 2^-k, and the distances they were folded with. */
@@ -82,12 +52,7 @@ __device__ __forceinline__ void grad_w_tile(unsigned char* room, float* partial,
   unsigned all = unsigned(g.n) * unsigned(g.p) * unsigned(g.q), first = blockIdx.y * g.positions, end = min(all, first + g.positions);
   unsigned steps = first < end ? (end - first + kGradStep - 1) / kGradStep : 0;
   GradColumns* table = reinterpret_cast<GradColumns*>(room + Stage::kStages * Stage::kBytes);
-  for (unsigned i = thread; i < WORDS; i += THREADS) {
-    unsigned word = firstWord + i, tap = word / perPixel, k = word % perPixel;
-    bool some = word < words;
-    table[i] = {int(tap / unsigned(g.s)) * g.dilation - g.pad, int(tap % unsigned(g.s)) * g.dilation - g.pad, some ? int(k) : -1,
-                some ? int(min(32u, unsigned(g.c) - 32 * k)) : 0};
-  }
+  for (unsigned i = thread; i < WORDS; i += THREADS) table[i] = grad_columns(firstWord + i, words, perPixel, g);
   uint32_t low = FLOAT8 ? kFloat8MinusOne : bf16_bits(*centre - *distance), outside = FLOAT8 ? 0 : bf16_bits(border);
   uint32_t change = FLOAT8 ? 0x80808080u : (low ^ bf16_bits(*centre + *distance)) * 0x10001u;
   bool corrected = FLOAT8 && (*centre != 0.0f || border != 0.0f);

@@ -2,8 +2,6 @@
 //
 //   wgmma_and_popc(d, a, b)      d[m][n] += popc(a[m] & b[n]), 64 rows of a, 8, 64 or 128 rows of b, 256 bits; runs behind the threads' back
 //   wgmma_operand(tile, byte)    rows of 128 bytes (1024 bits) in shared memory, of which 32 bytes from `byte` on are multiplied
-//   wgmma_fence, wgmma_commit, wgmma_wait<N>   order of registers and groups; wgmma_hold(d) keeps the compiler from reading d before a wait
-//   fence_proxy_async            makes ordinary writes to shared memory visible to products
 //
 // Shapes     d of 4 N / 8 registers: for columns 8 j + 2 t and the next, d[4 j] and d[4 j + 1] of row g, d[4 j + 2] and d[4 j + 3] of row g + 8,
 //            where g = 16 (warp % 4) + lane / 4, t = lane % 4
@@ -13,7 +11,7 @@
 // Exactness  whole numbers; the twin reads shared memory at once, so it proves the addresses and not the order
 // Source     PTX ISA, "Asynchronous Warpgroup Level Matrix Instructions": descriptor, fragments, .b1 with .and.popc
 #pragma once
-#include "../../kernels/mma.cuh"
+#include "../../kernels/wgmma.cuh"
 
 /** Where byte `byte` of row `row` lies in a swizzled tile. */
 __device__ __forceinline__ unsigned wgmma_at(unsigned row, unsigned byte) { return row * 128 + ((byte / 16) ^ (row % 8)) * 16 + byte % 16; }
@@ -34,11 +32,6 @@ template <int REGISTERS> inline void wgmma_and_popc(int32_t (&d)[REGISTERS], Wgm
   for (int i = 0; i < REGISTERS; i++)
     for (unsigned k = 0; k < 8; k++) d[i] += __popc(words(a, row + i / 2 % 2 * 8, k) & words(b, i / 4 * 8 + column + i % 2, k));
 }
-inline void wgmma_fence() {}
-inline void wgmma_commit() {}
-template <int REGISTERS> inline void wgmma_hold(int32_t (&)[REGISTERS]) {}
-template <int PENDING> inline void wgmma_wait() {}
-inline void fence_proxy_async() {}
 
 #elif defined(__CUDA_ARCH_FEAT_SM90_ALL)
 
@@ -81,24 +74,11 @@ __device__ __forceinline__ void wgmma_and_popc(int32_t (&d)[64], WgmmaOperand a,
                  "+r"(d[56]), "+r"(d[57]), "+r"(d[58]), "+r"(d[59]), "+r"(d[60]), "+r"(d[61]), "+r"(d[62]), "+r"(d[63])
                : "l"(a.bits), "l"(b.bits), "r"(1));
 }
-__device__ __forceinline__ void wgmma_fence() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
-__device__ __forceinline__ void wgmma_commit() { asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory"); }
-template <int REGISTERS> __device__ __forceinline__ void wgmma_hold(int32_t (&d)[REGISTERS]) {
-#pragma unroll
-  for (int i = 0; i < REGISTERS; i++) asm volatile("" : "+r"(d[i])::"memory");
-}
-template <int PENDING> __device__ __forceinline__ void wgmma_wait() { asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(PENDING) : "memory"); }
-__device__ __forceinline__ void fence_proxy_async() { asm volatile("fence.proxy.async;" ::: "memory"); }
 
 #else
 
 struct WgmmaOperand {};
 __device__ __forceinline__ WgmmaOperand wgmma_operand(const void*, unsigned) { return {}; }
 template <int REGISTERS> __device__ __forceinline__ void wgmma_and_popc(int32_t (&)[REGISTERS], WgmmaOperand, WgmmaOperand) { __trap(); }
-__device__ __forceinline__ void wgmma_fence() {}
-__device__ __forceinline__ void wgmma_commit() {}
-template <int REGISTERS> __device__ __forceinline__ void wgmma_hold(int32_t (&)[REGISTERS]) {}
-template <int PENDING> __device__ __forceinline__ void wgmma_wait() {}
-__device__ __forceinline__ void fence_proxy_async() {}
 
 #endif

@@ -15,13 +15,13 @@ import onebit.tensor.Tensor;
  * cuDNN from the filters' values; where {@link Tuning} measures, each by the faster of both. In float32 both by cuDNN, in float8 both by the own kernels.
  *
  * <pre>
- * Twin  kernels/xnor_conv2d_grad_w.cu, xnor_conv2d_grad_x.cu, float8_round.cu
+ * Twin  kernels/xnor_conv2d_grad_w.cu, xnor_conv2d_grad_w_wgmma.cu, xnor_conv2d_grad_x.cu, float8_round.cu
  * </pre>
  */
 final class BitGradients {
-  /** Positions or filters of a stage, and stages of a block. */
-  private static final int STEP = 64, STAGES = 3;
-  /** Blocks are laid out for so many multiprocessors wherever they run, so that sums have the same order on every device. */
+  /** Positions or filters of a stage, and stages of a block; a block of warpgroups has more. */
+  private static final int STEP = 64, STAGES = 3, WARPGROUP_STAGES = 4, ATOM = 1024;
+  /** Blocks are laid out for so many multiprocessors wherever they run, so that an entry's sums have the same order on every device. */
   private static final int MULTIPROCESSORS = 132;
   /** What a block spends beside its stages, and what a value of a partial sum costs, in times of a stage. */
   private static final double START = 8, VALUE = 2e-6;
@@ -32,21 +32,29 @@ final class BitGradients {
   /** Bytes of shared memory that a block of a device below may not have: sm_86 and sm_89 allow less than sm_80 and sm_90. */
   private static final int MOST_ROOM = 96 << 10;
 
-  /** A block: filters, words of 32 columns, threads, and how many fit a multiprocessor. */
-  private record Block(int filters, int words, int threads, int resident) {
-    private static final Block WIDE = new Block(128, 4, 128, 2), NARROW = new Block(64, 6, 96, 3);
+  /** A block: filters, words of 32 columns, threads, how many fit a multiprocessor, and its stages. */
+  private record Block(int filters, int words, int threads, int resident, int stages) {
+    private static final Block WIDE = new Block(128, 4, 128, 2, STAGES), NARROW = new Block(64, 6, 96, 3, STAGES);
+    private static final Block WARPGROUPS = new Block(128, 12, 384, 1, WARPGROUP_STAGES);
+    private static final Block NARROW_WARPGROUPS = new Block(64, 18, 384, 1, WARPGROUP_STAGES);
 
     static Block of(ConvGeometry g) {
       return g.o() <= NARROW.filters ? NARROW : WIDE;
+    }
+
+    /** On warpgroups where there are filters enough that a block of them is not mostly zeros. */
+    static Block ofWarpgroups(ConvGeometry g) {
+      if (g.o() % 8 != 0 || g.o() <= NARROW.filters / 2) return of(g);
+      return g.o() <= NARROW.filters ? NARROW_WARPGROUPS : WARPGROUPS;
     }
 
     int count(ConvGeometry g) {
       return ceil(g.r() * g.s() * CudaBitOps.words(g.c()), words) * ceil(g.o(), filters);
     }
 
-    /** Bytes of shared memory: stages of gradients of so many bytes, words and levels; what each word of columns is. */
+    /** Bytes of shared memory: stages of gradients of so many bytes, words and levels; what each word of columns is; of warpgroups, room to begin at an atom. */
     int room(int bytes) {
-      return STAGES * STEP * (bytes * filters + 6 * words) + 16 * words;
+      return stages * STEP * (bytes * filters + 6 * words) + 16 * words + (stages == WARPGROUP_STAGES ? ATOM : 0);
     }
   }
 
@@ -180,15 +188,20 @@ final class BitGradients {
   }
 
   private void own(Tensor gradW, Tensor gradY, BitTensor x, BinarySet xSet, ConvGeometry g, float border) {
-    Block block = Block.of(g);
+    Block block = device.hasWarpgroups() ? Block.ofWarpgroups(g) : Block.of(g);
     int positions = positions(g, block), size = gradW.size(), splits = ceil(g.n() * g.p() * g.q(), positions);
     DeviceMemory partial = device.scratch(CudaDevice.Scratch.SUMS, 4L * splits * size);
     if (splits > 0) {
-      Kernel kernel = block == Block.NARROW ? rounded("xnor_conv2d_grad_w_narrow") : rounded("xnor_conv2d_grad_w");
-      kernel.memory(partial).element(gradY).bits(x).tensor(xSet.centre()).tensor(xSet.distance()).real(border);
+      Kernel kernel = entry(block).memory(partial).element(gradY).bits(x).tensor(xSet.centre()).tensor(xSet.distance()).real(border);
       shape(kernel, g).integer(positions).launch(block.count(g), splits, block.threads, 1, block.room(2));
     }
     finish(gradW, partial, splits);
+  }
+
+  private Kernel entry(Block block) {
+    if (block == Block.WARPGROUPS) return rounded("xnor_conv2d_grad_w_wgmma");
+    if (block == Block.NARROW_WARPGROUPS) return rounded("xnor_conv2d_grad_w_wgmma_narrow");
+    return block == Block.NARROW ? rounded("xnor_conv2d_grad_w_narrow") : rounded("xnor_conv2d_grad_w");
   }
 
   private void finish(Tensor gradW, DeviceMemory partial, int splits) {

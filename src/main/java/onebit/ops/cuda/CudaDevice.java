@@ -136,6 +136,11 @@ final class CudaDevice implements AutoCloseable {
     return capability;
   }
 
+  /** Whether it has products of warpgroups, which are instructions of sm_90a alone; the emulated device has, whatever capability it is asked to tell. */
+  boolean hasWarpgroups() {
+    return emulated || capability == 90;
+  }
+
   /** Whether it has products of float8; the emulated device has, whatever capability it is asked to tell. */
   boolean multipliesFloat8() {
     return emulated || capability >= 89;
