@@ -1,12 +1,17 @@
-// block_conv2d.cu -- convolution of stride 2 over few channels, from the blocks of 2x2 pixels that pixel_blocks.cu makes, on the tensor cores
+// block_conv2d.cu -- convolution of stride 2 over few channels, as one over blocks of 2x2 pixels, on the tensor cores
 //
 //   y[n][p][q][o] = sum over a, b, k of x[n][p + a][q + b][k] blocked[o][a][b][k]     blocked = w as pixel_blocks_filters rounds and lays it out
 //
-// Shapes     x N,U,V,K bfloat16, U = P + A - 1, V = Q + B - 1; y N,P,Q,O bfloat16; w O,R,S,C float, or bfloat16 in the entry named _bf16
-// Launch     block 128, grid (any, ceil(O / 64)); a block takes every gridDim.x-th chunk of `rows` rows of y of one image; dynamic shared memory
-//            of BlockConvolution.room
+//   block_conv2d           x is stored, as pixel_blocks.cu makes it
+//   block_conv2d_of_bytes  x is made on the way, as pixel_blocks_of_bytes makes it, and stored nowhere
+//
+// Shapes     x N,U,V,K bfloat16, U = P + A - 1, V = Q + B - 1; y N,P,Q,O bfloat16; w O,R,S,C float, or bfloat16 in the entries named _bf16;
+//            pixels N,H,W,C bytes; statistics C means, then C deviations, float
+// Launch     block 128, grid (splits, ceil(O / 64)); each split has `each` chunks of `rows` rows of y of one image; dynamic shared memory of
+//            BlockConvolution.room
 // Limits     A, B <= 4; K 8 or 16; values of each < 2^31; needs sm_80: before, the entries do nothing
-// Exactness  products of bfloat16 are exact; float32 sums over A B K in an order that depends on the filters' extent only; rounded once
+// Exactness  products of bfloat16 are exact; float32 sums over A B K in an order that depends on the filters' extent only; rounded once. Values of
+//            bytes have the bits of normalize_bf16
 // Twin       none on the CPU: part of CudaConvOps.conv2d and conv2dOfPixels, whose twin is CpuConvOps
 // Tests      native-tests/block_conv2d_test.cpp, src/test/java/onebit/ops/ConvOpsTest.java
 // Source     elementary
@@ -23,24 +28,25 @@ struct LaidOut {
 struct BlockSums {
   float at[4][4][4];
 
-  /** Adds all taps; line is that of this lane's group; ALL says that there are 4 by 4 taps. */
+  /** Adds all taps; row and along are of this lane's group; ALL says that there are 4 by 4 taps. */
   template <bool ALL>
-  __device__ __forceinline__ void add(const unsigned char* rows, unsigned line, unsigned lines, unsigned half, const uint32_t (&w)[16][4][2], int a, int b) {
+  __device__ __forceinline__ void add(const BlockRing& ring, const BlockChunk& chunk, unsigned row, unsigned along, unsigned half, const uint32_t (&w)[16][4][2], int a,
+                                      int b) {
 #pragma unroll
     for (int down = 0; down < 4; down++) {
       if (!ALL && down >= a) break;
-      unsigned from = line + unsigned(down) * lines;
+      unsigned from = ring.line(chunk, row + unsigned(down)) + along;
       uint32_t x[2][4];
-      ldmatrix_x4(x[0], rows + BlockRows::address(from, 0, half));
+      ldmatrix_x4(x[0], ring.room + BlockRing::address(from, 0, half));
 #pragma unroll
       for (int j = 0; j < 7; j++) {
-        if (j < 6) ldmatrix_x4(x[(j + 1) % 2], rows + BlockRows::address(from, unsigned(j) + 1, half));
+        if (j < 6) ldmatrix_x4(x[(j + 1) % 2], ring.room + BlockRing::address(from, unsigned(j) + 1, half));
 #pragma unroll
         for (int m = 3; m >= 0; m--) {
-          int along = j - m;
-          if (along < 0 || along > 3 || (!ALL && along >= b)) continue;
+          int tap = j - m;
+          if (tap < 0 || tap > 3 || (!ALL && tap >= b)) continue;
 #pragma unroll
-          for (int n = 0; n < 4; n++) mma_m16n8k16_bf16(at[m][n], x[j % 2], w[down * 4 + along][n], at[m][n]);
+          for (int n = 0; n < 4; n++) mma_m16n8k16_bf16(at[m][n], x[j % 2], w[down * 4 + tap][n], at[m][n]);
         }
       }
     }
@@ -61,16 +67,16 @@ template <class E> __device__ __forceinline__ void lay_out(unsigned char* room, 
   __syncthreads();
 }
 
-template <class E>
-__device__ __forceinline__ void block_convolve(unsigned char* room, __nv_bfloat16* y, const __nv_bfloat16* x, const E* w, const BlockShape g, int rows, int r, int s,
-                                               int c, int shift) {
+template <class Source, class E>
+__device__ __forceinline__ void block_convolve(unsigned char* room, __nv_bfloat16* y, Source source, const E* w, const BlockShape g, unsigned each, int r, int s, int c,
+                                               int shift) {
   unsigned lane = threadIdx.x % 32, group = lane / 4, member = lane % 4, warp = threadIdx.x / 32;
   unsigned filters = unsigned(g.o), warpsAcross = filters > 32 ? 2 : 1, warpsDown = 4 / warpsAcross, across = warp % warpsAcross;
-  unsigned firstFilter = blockIdx.y * LaidOut::kCount + across * 32;
-  BlockRows blocks(g);
-  unsigned bytes = unsigned(rows + g.a - 1) * blocks.lines * kLineBytes, groupsAcross = blocks.lines - 1;
-  unsigned perImage = unsigned(g.p + rows - 1) / unsigned(rows), chunks = unsigned(g.n) * perImage;
-  Divisor overGroups(groupsAcross), overChunks(perImage);
+  unsigned filter = blockIdx.y * LaidOut::kCount + across * 32 + member * 8, count = filter < filters ? filters - filter : 0;
+  BlockRing ring(room, g);
+  BlockWalk walk(g);
+  unsigned groupsAcross = ring.lines - 1, first = blockIdx.x * each, end = min(unsigned(g.n) * walk.perImage(), first + each);
+  Divisor overGroups(groupsAcross);
   bool all = g.a == 4 && g.b == 4, whole = filters % 8 == 0 && aligned(y);
 
   lay_out(room, w, g, r, s, c, shift);
@@ -85,34 +91,24 @@ __device__ __forceinline__ void block_convolve(unsigned char* room, __nv_bfloat1
     }
   }
   __syncthreads();
-  zero_room(room, 2 * bytes);
+  zero_room(room, ring.bytes());
+  source.prepare(room + ring.bytes(), unsigned(g.rows + g.a - 1));
   __syncthreads();
 
-  auto copy = [&](unsigned char* to, unsigned chunk) {
-    unsigned part, image = overChunks.divide(chunk, part), row = part * unsigned(rows), live = min(unsigned(rows), unsigned(g.p) - row);
-    blocks.copy(to, x + size_t(image * unsigned(g.p + g.a - 1) + row) * blocks.v * unsigned(g.channels), live + unsigned(g.a) - 1);
-  };
-  unsigned slot = 0;
-  if (blockIdx.x < chunks) copy(room, blockIdx.x);
-  cp_async_commit();
-  for (unsigned chunk = blockIdx.x; chunk < chunks; chunk += gridDim.x) {
-    cp_async_wait<0>();
-    __syncthreads();
-    if (chunk + gridDim.x < chunks) copy(room + (1 - slot) * bytes, chunk + gridDim.x);
-    cp_async_commit();
-    unsigned part, image = overChunks.divide(chunk, part), first = part * unsigned(rows), live = min(unsigned(rows), unsigned(g.p) - first);
-    unsigned groups = live * groupsAcross, filter = firstFilter + member * 8, count = filter < filters ? filters - filter : 0;
-    __nv_bfloat16* to = y + size_t(image * unsigned(g.p) + first) * unsigned(g.q) * filters + filter;
+  // where blocks are made, those of the two blocks of threads of a multiprocessor take turns: the second half of the grid comes second to each
+  walk_chunks(source, ring, walk, first, end, blockIdx.x < gridDim.x / 2, [](const BlockChunk&, unsigned) {}, [&](const BlockChunk& at, unsigned) {
+    unsigned groups = at.live * groupsAcross;
+    __nv_bfloat16* to = y + size_t(at.image * unsigned(g.p) + at.row) * unsigned(g.q) * filters + filter;
     for (unsigned tile = warp / warpsAcross * 16; tile < groups; tile += warpsDown * 16) {
-      unsigned along, row = overGroups.divide(min(tile + lane % 16, groups - 1), along), line = row * blocks.lines + along;
+      unsigned along, row = overGroups.divide(min(tile + lane % 16, groups - 1), along);
       BlockSums sums = {};
-      if (all) sums.add<true>(room + slot * bytes, line, blocks.lines, lane / 16, kept, 4, 4);
-      else sums.add<false>(room + slot * bytes, line, blocks.lines, lane / 16, kept, g.a, g.b);
+      if (all) sums.add<true>(ring, at, row, along, lane / 16, kept, 4, 4);
+      else sums.add<false>(ring, at, row, along, lane / 16, kept, g.a, g.b);
 #pragma unroll
       for (int half = 0; half < 2; half++) {
-        unsigned at = tile + unsigned(half) * 8 + group;
-        row = overGroups.divide(at, along);
-        if (at >= groups || count == 0) continue;
+        unsigned place = tile + unsigned(half) * 8 + group;
+        row = overGroups.divide(place, along);
+        if (place >= groups || count == 0) continue;
 #pragma unroll
         for (int m = 0; m < 4; m++) {
           unsigned column = along * 4 + unsigned(m);
@@ -124,17 +120,30 @@ __device__ __forceinline__ void block_convolve(unsigned char* room, __nv_bfloat1
         }
       }
     }
-    slot = 1 - slot;
-  }
-  cp_async_wait<0>();
+  });
 }
 
 extern __shared__ __align__(128) unsigned char block_conv2d_room[];
 
-#define BLOCK_CONV2D(NAME, E)                                                                                                                      \
-  extern "C" __global__ void __launch_bounds__(128, 2) NAME(__nv_bfloat16* y, const __nv_bfloat16* x, const E* w, int n, int p, int q, int o, int a, \
-                                                            int b, int channels, int rows, int r, int s, int c, int shift) {                       \
-    if constexpr (bf16_products()) block_convolve(block_conv2d_room, y, x, w, BlockShape{n, p, q, o, a, b, channels}, rows, r, s, c, shift);       \
+#define BLOCK_CONV2D(NAME, E)                                                                                                                         \
+  extern "C" __global__ void __launch_bounds__(128, 2) NAME(__nv_bfloat16* y, const __nv_bfloat16* x, const E* w, int n, int p, int q, int o, int a,    \
+                                                            int b, int channels, int rows, unsigned each, int r, int s, int c, int shift) {           \
+    if constexpr (bf16_products()) {                                                                                                                  \
+      StoredBlocks source{x, unsigned(p + a - 1), unsigned(channels) / 8};                                                                            \
+      block_convolve(block_conv2d_room, y, source, w, BlockShape{n, p, q, o, a, b, channels, rows}, each, r, s, c, shift);                            \
+    }                                                                                                                                                 \
   }
 BLOCK_CONV2D(block_conv2d, float)
 BLOCK_CONV2D(block_conv2d_bf16, __nv_bfloat16)
+
+#define BLOCK_CONV2D_OF_BYTES(NAME, E)                                                                                                                \
+  extern "C" __global__ void __launch_bounds__(128, 2) NAME(__nv_bfloat16* y, const unsigned char* pixels, const float* statistics, const E* w, int n, \
+                                                            int p, int q, int o, int a, int b, int channels, int rows, unsigned each, int r, int s,   \
+                                                            int c, int shift, int h, int v, int even) {                                               \
+    if constexpr (bf16_products()) {                                                                                                                  \
+      PixelBytes source{pixels, statistics, h, v, c, even, nullptr, 0};                                                                               \
+      block_convolve(block_conv2d_room, y, source, w, BlockShape{n, p, q, o, a, b, channels, rows}, each, r, s, c, shift);                            \
+    }                                                                                                                                                 \
+  }
+BLOCK_CONV2D_OF_BYTES(block_conv2d_of_bytes, float)
+BLOCK_CONV2D_OF_BYTES(block_conv2d_of_bytes_bf16, __nv_bfloat16)

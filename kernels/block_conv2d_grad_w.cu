@@ -1,15 +1,17 @@
-// block_conv2d_grad_w.cu -- gradient of the filters of a convolution of stride 2 over few channels, from the blocks of 2x2 pixels that pixel_blocks.cu makes
+// block_conv2d_grad_w.cu -- gradient of the filters of a convolution of stride 2 over few channels, as one over blocks of 2x2 pixels, on the tensor cores
 //
 //   blocked[o][a][b][k] = sum over n, p, q of gradY[n][p][q][o] x[n][p + a][q + b][k]      gradW[o][r][s][c] = the one of them that is its gradient
 //
-//   block_conv2d_grad_w_bf16        partial = the sum over one split of the rows of y
-//   block_conv2d_grad_w_finish      gradW = the sum of the splits, in their order; _finish_bf16 rounds it
+//   block_conv2d_grad_w_bf16           partial = the sum over one split of the rows of y; x is stored, as pixel_blocks.cu makes it
+//   block_conv2d_grad_w_of_bytes_bf16  the same where x is made on the way, as pixel_blocks_of_bytes makes it, and stored nowhere
+//   block_conv2d_grad_w_finish         gradW = the sum of the splits, in their order; _finish_bf16 rounds it
 //
-// Shapes     x N,U,V,K bfloat16, U = P + A - 1, V = Q + B - 1; gradY N,P,Q,O bfloat16; partial [splits][O][A][B][K] float; gradW O,R,S,C float or bfloat16
+// Shapes     x N,U,V,K bfloat16, U = P + A - 1, V = Q + B - 1; gradY N,P,Q,O bfloat16; partial [splits][O][A][B][K] float; gradW O,R,S,C float or bfloat16;
+//            pixels N,H,W,C bytes; statistics C means, then C deviations, float
 // Launch     block 256, grid (splits, ceil(O / 64)); each split has `each` chunks of `rows` rows of y of one image; dynamic shared memory of
 //            BlockConvolution.gradientRoom. block_conv2d_grad_w_finish block 256, any grid
-// Limits     A, B <= 4; K 8 or 16; values of each < 2^31; one value of x that is not finite may make every gradient NaN; needs sm_80: before, the entry
-//            does nothing
+// Limits     A, B <= 4; K 8 or 16; values of each < 2^31; one value of x that is not finite may make every gradient NaN; needs sm_80: before, the
+//            entries do nothing
 // Exactness  products of bfloat16 are exact; float32 sums of a split, double of all, in an order that depends on the shape, `each` and `rows` only
 // Twin       none on the CPU: part of CudaConvOps.conv2dGradW and conv2dOfPixelsGradW, whose twin is CpuConvOps
 // Tests      native-tests/block_conv2d_test.cpp, src/test/java/onebit/ops/ConvOpsTest.java
@@ -18,22 +20,20 @@
 //            multiplied; step i of the 16 of a product is position 4 i + m, so that blocks read once serve all taps b of all m with the same m + b
 #include "pixel_blocks.cuh"
 
-/** Bytes of 64 filters of a position. */
-constexpr unsigned kGradientBytes = 128;
-
 /** Sums of a warp: 4 times 16 filters by the 4 taps b of one a, of 16 channels. */
 struct BlockGradients {
+  static constexpr unsigned kBytes = 128;   // of 64 filters of a position of gradY
   float at[4][4][2][4];
 
   /** Adds positions m and m + 1 of 16 groups of 4; group is this lane's of gradY, line that of its group of x; ALL says that there are 4 taps b. */
   template <bool ALL>
-  __device__ __forceinline__ void add(const unsigned char* gradY, unsigned group, const unsigned char* rows, unsigned line, unsigned m, unsigned lane, int b) {
+  __device__ __forceinline__ void add(const unsigned char* gradY, unsigned group, const unsigned char* blocks, unsigned line, unsigned m, unsigned lane, int b) {
     uint32_t x[5][4];
 #pragma unroll
-    for (int j = 0; j < 5; j++) ldmatrix_x4_trans(x[j], rows + BlockRows::address(line, m + unsigned(j), lane / 16));
+    for (int j = 0; j < 5; j++) ldmatrix_x4_trans(x[j], blocks + BlockRing::address(line, m + unsigned(j), lane / 16));
 #pragma unroll
     for (int i = 0; i < 2; i++) {
-      const unsigned char* position = gradY + (group * 4 + m + unsigned(i)) * kGradientBytes;
+      const unsigned char* position = gradY + (group * 4 + m + unsigned(i)) * kBytes;
       uint32_t g[4][4];
 #pragma unroll
       for (int f = 0; f < 4; f++) ldmatrix_x4_trans(g[f], position + ((unsigned(f) * 2 + lane / 8 % 2) ^ group % 8) * 16);
@@ -53,65 +53,51 @@ struct BlockGradients {
   }
 };
 
-__device__ __forceinline__ void block_gradients(unsigned char* room, float* partial, const __nv_bfloat16* gradY, const __nv_bfloat16* x, const BlockShape g,
-                                                unsigned rows, unsigned each) {
+template <class Source>
+__device__ __forceinline__ void block_gradients(unsigned char* room, float* partial, const __nv_bfloat16* gradY, Source source, const BlockShape g, unsigned each) {
   unsigned lane = threadIdx.x % 32, warp = threadIdx.x / 32, tap = warp % 4, m = warp / 4 * 2, filters = unsigned(g.o), firstFilter = blockIdx.y * 64;
-  BlockRows blocks(g);
-  unsigned groupsAcross = blocks.lines - 1, positionsAcross = groupsAcross * 4, tiles = (rows * groupsAcross + 15) / 16;
-  unsigned gradientBytes = tiles * 64 * kGradientBytes, bytes = gradientBytes + (rows + unsigned(g.a) - 1) * blocks.lines * kLineBytes;
-  unsigned perImage = (unsigned(g.p) + rows - 1) / rows, first = blockIdx.x * each, end = min(unsigned(g.n) * perImage, first + each);
-  Divisor overGroups(groupsAcross), overPositions(positionsAcross), overChunks(perImage);
+  BlockRing ring(room, g);
+  BlockWalk walk(g);
+  unsigned groupsAcross = ring.lines - 1, bytes = (unsigned(g.rows) * groupsAcross + 15) / 16 * 64 * BlockGradients::kBytes;
+  unsigned first = blockIdx.x * each, end = min(unsigned(g.n) * walk.perImage(), first + each);
+  unsigned char* gradients = room + ring.bytes();
+  Divisor overGroups(groupsAcross), overPositions(groupsAcross * 4);
   bool whole = filters % 8 == 0 && aligned(gradY), all = g.b == 4, own = tap < unsigned(g.a);
-  zero_room(room, 2 * bytes);
+  zero_room(room, ring.bytes());
+  source.prepare(gradients + 2 * bytes, unsigned(g.rows + g.a - 1));
   __syncthreads();
 
-  auto live = [&](unsigned chunk, unsigned& image, unsigned& row) {
-    image = overChunks.divide(chunk, row);
-    row *= rows;
-    return min(rows, unsigned(g.p) - row);
-  };
-  auto copy = [&](unsigned char* to, unsigned chunk) {
-    unsigned image, row, count = live(chunk, image, row), positions = (count * groupsAcross + 15) / 16 * 64;
-    const __nv_bfloat16* from = gradY + size_t(image * unsigned(g.p) + row) * unsigned(g.q) * filters;
-    unsigned part = threadIdx.x % 8, filter = firstFilter + part * 8;
-    for (unsigned at = threadIdx.x / 8; at < positions; at += blockDim.x / 8) {
-      unsigned column, down = overPositions.divide(at, column);
-      bool some = down < count && column < unsigned(g.q) && filter < filters;
-      const __nv_bfloat16* source = from + size_t(down * unsigned(g.q) + column) * filters + filter;
-      unsigned char* place = to + at * kGradientBytes + (part ^ at / 4 % 8) * 16;
+  auto copy = [&](const BlockChunk& at, unsigned stage) {
+    unsigned positions = (at.live * groupsAcross + 15) / 16 * 64, part = threadIdx.x % 8, filter = firstFilter + part * 8;
+    const __nv_bfloat16* from = gradY + size_t(at.image * unsigned(g.p) + at.row) * unsigned(g.q) * filters;
+    for (unsigned i = threadIdx.x / 8; i < positions; i += blockDim.x / 8) {
+      unsigned column, row = overPositions.divide(i, column);
+      bool some = row < at.live && column < unsigned(g.q) && filter < filters;
+      const __nv_bfloat16* place = from + size_t(row * unsigned(g.q) + column) * filters + filter;
+      unsigned char* to = gradients + stage * bytes + i * BlockGradients::kBytes + (part ^ i / 4 % 8) * 16;
       if (whole) {
-        cp_async_16(place, some ? source : gradY, some ? 16 : 0);
+        cp_async_16(to, some ? place : gradY, some ? 16 : 0);
       } else {
 #pragma unroll
         for (unsigned k = 0; k < 8; k++) {
-          reinterpret_cast<uint16_t*>(place)[k] = some && filter + k < filters ? reinterpret_cast<const uint16_t*>(source)[k] : uint16_t(0);
+          reinterpret_cast<uint16_t*>(to)[k] = some && filter + k < filters ? reinterpret_cast<const uint16_t*>(place)[k] : uint16_t(0);
         }
       }
     }
-    blocks.copy(to + gradientBytes, x + size_t(image * unsigned(g.p + g.a - 1) + row) * blocks.v * unsigned(g.channels), count + unsigned(g.a) - 1);
   };
 
   BlockGradients sums = {};
-  unsigned slot = 0;
-  if (first < end) copy(room, first);
-  cp_async_commit();
-  for (unsigned chunk = first; chunk < end; chunk++) {
-    cp_async_wait<0>();
-    __syncthreads();
-    if (chunk + 1 < end) copy(room + (1 - slot) * bytes, chunk + 1);
-    cp_async_commit();
-    unsigned image, row, groups = live(chunk, image, row) * groupsAcross;
-    const unsigned char* stage = room + slot * bytes;
+  walk_chunks(source, ring, walk, first, end, m == 0, copy, [&](const BlockChunk& at, unsigned stage) {
+    unsigned groups = at.live * groupsAcross;
+    const unsigned char* from = gradients + stage * bytes;
     for (unsigned tile = 0; own && tile < groups; tile += 16) {
       // past the last group gradY holds 0
-      unsigned along, down = overGroups.divide(min(tile + lane % 16, groups - 1), along), line = (down + tap) * blocks.lines + along;
+      unsigned along, row = overGroups.divide(min(tile + lane % 16, groups - 1), along), line = ring.line(at, row + tap) + along;
       unsigned group = tile + lane % 8 + lane / 16 * 8;
-      if (all) sums.add<true>(stage, group, stage + gradientBytes, line, m, lane, 4);
-      else sums.add<false>(stage, group, stage + gradientBytes, line, m, lane, g.b);
+      if (all) sums.add<true>(from, group, room, line, m, lane, 4);
+      else sums.add<false>(from, group, room, line, m, lane, g.b);
     }
-    slot = 1 - slot;
-  }
-  cp_async_wait<0>();
+  });
   __syncthreads();
 
   // the warps of the later two positions hand their sums to those of the first two
@@ -136,8 +122,19 @@ __device__ __forceinline__ void block_gradients(unsigned char* room, float* part
 extern __shared__ __align__(128) unsigned char block_conv2d_grad_w_room[];
 
 ONEBIT_KERNEL(256) block_conv2d_grad_w_bf16(float* partial, const __nv_bfloat16* gradY, const __nv_bfloat16* x, int n, int p, int q, int o, int a, int b,
-                                            int channels, unsigned rows, unsigned each) {
-  if constexpr (bf16_products()) block_gradients(block_conv2d_grad_w_room, partial, gradY, x, BlockShape{n, p, q, o, a, b, channels}, rows, each);
+                                            int channels, int rows, unsigned each) {
+  if constexpr (bf16_products()) {
+    StoredBlocks source{x, unsigned(p + a - 1), unsigned(channels) / 8};
+    block_gradients(block_conv2d_grad_w_room, partial, gradY, source, BlockShape{n, p, q, o, a, b, channels, rows}, each);
+  }
+}
+
+ONEBIT_KERNEL(256) block_conv2d_grad_w_of_bytes_bf16(float* partial, const __nv_bfloat16* gradY, const unsigned char* pixels, const float* statistics, int n, int p,
+                                                     int q, int o, int a, int b, int channels, int rows, unsigned each, int h, int w, int c, int even) {
+  if constexpr (bf16_products()) {
+    PixelBytes source{pixels, statistics, h, w, c, even, nullptr, 0};
+    block_gradients(block_conv2d_grad_w_room, partial, gradY, source, BlockShape{n, p, q, o, a, b, channels, rows}, each);
+  }
 }
 
 template <class E>

@@ -1,11 +1,13 @@
 package onebit.ops.cuda;
 
 import onebit.ops.ConvGeometry;
+import onebit.ops.PixelScale;
 import onebit.tensor.ElementType;
 import onebit.tensor.Tensor;
 
 /**
- * The own kernels for a convolution over {@link PixelBlocks}: sums in an order of their own that is the same on every run.
+ * The own kernels for a convolution over {@link PixelBlocks}, stored or made of bytes on the way: sums in an order of their own that is the same on
+ * every run.
  *
  * <pre>
  * Twin  kernels/block_conv2d.cu, block_conv2d_grad_w.cu
@@ -16,44 +18,47 @@ final class BlockConvolution {
   static final int LEAST_CAPABILITY = 80;
   /** Taps of blocks down or along that the kernels take, filters of a block of threads, and bytes of a filter on its way into registers. */
   private static final int MOST_TAPS = 4, FILTERS = 64, FILTER_BYTES = 528;
-  /** Groups of 4 positions that a warp multiplies at once, and rows of y of a chunk. */
-  private static final int GROUPS = 16, MOST_ROWS = 16;
-  private static final int THREADS = 128, RESIDENT = 2, LINE_BYTES = 128;
-  /** What a chunk costs beside its products, and what copying a line does, in times of the products of 16 groups. */
-  private static final double START = 0.25, LINE = 0.0006;
-
-  /** The same of the gradient of filters, whose blocks are one on a multiprocessor. */
+  /** Groups of 4 positions that a warp multiplies at once, rows of y of a chunk, and bytes of a line of 4 blocks. */
+  private static final int GROUPS = 16, MOST_ROWS = 16, LINE_BYTES = 128;
+  private static final int THREADS = 128, RESIDENT = 2;
+  /** What a chunk costs beside its products, and what fetching a line does, in times of the products of 16 groups. */
+  private static final double START = 0.25, LINE = 0.002;
+  /** The same of the gradient of filters, whose blocks are one on a multiprocessor; bytes of a position, and what half of the warps hand to the other. */
   private static final int GRADIENT_THREADS = 256, GRADIENT_BYTES = 128, HANDED_BYTES = 64 << 10;
+  private static final double GRADIENT_START = 0.1;
   /** Splits of the gradient wherever it is summed, so that sums have the same order on devices with as much shared memory. */
   private static final int SPLITS = 132;
-  private static final double GRADIENT_START = 0.1;
 
   private final CudaDevice device;
+  private final PixelScales scales;
 
-  BlockConvolution(CudaDevice device) {
+  BlockConvolution(CudaDevice device, PixelScales scales) {
     this.device = device;
+    this.scales = scales;
   }
 
   /** Whether these kernels can do it. */
   boolean takes(ConvGeometry g) {
     ConvGeometry to = PixelBlocks.geometry(g);
-    return device.capability() >= LEAST_CAPABILITY && to.r() <= MOST_TAPS && to.s() <= MOST_TAPS && room(to, 1) <= most() && gradientRoom(to, 1) <= mostOfGradient();
-  }
-
-  /** Whether a block may have 163 KB of shared memory; else 99. */
-  private boolean large() {
-    int capability = device.capability();
-    return capability == 80 || capability == 90 || capability == 100;
+    return device.capability() >= LEAST_CAPABILITY && to.r() <= MOST_TAPS && to.s() <= MOST_TAPS && room(g, to, 1) <= most() && gradientRoom(g, to, 1) <= mostAlone();
   }
 
   /** Bytes of shared memory that a block may have so that two are on a multiprocessor. */
   private int most() {
-    return (!large() ? 49 : device.capability() == 80 ? 81 : 113) << 10;
+    return switch (device.capability()) {
+      case 80 -> 81 << 10;
+      case 90, 100 -> 113 << 10;
+      default -> 49 << 10;
+    };
   }
 
-  /** Bytes that one block may have alone, of which sm_80 has the least of the large ones. */
-  private int mostOfGradient() {
-    return (large() ? 163 : 99) << 10;
+  /** Bytes that one block may have alone. */
+  private int mostAlone() {
+    return switch (device.capability()) {
+      case 80 -> 163 << 10;
+      case 90, 100 -> 227 << 10;
+      default -> 99 << 10;
+    };
   }
 
   private static int ceil(int n, int each) {
@@ -64,17 +69,27 @@ final class BlockConvolution {
     return ceil(to.q(), 4) + 1;
   }
 
-  private static int room(ConvGeometry to, int rows) {
-    return Math.max(FILTERS * FILTER_BYTES, 2 * LINE_BYTES * lines(to) * (rows + to.r() - 1));
+  /** Bytes for the rows of blocks of two chunks, and for the pixels that two are made of with the table of their values: a stored image needs no less. */
+  private static int rowsOfTwo(ConvGeometry g, ConvGeometry to, int rows) {
+    int all = rows + to.r() - 1;
+    return 2 * LINE_BYTES * lines(to) * all + 2 * (16 * ceil(2 * all * g.w() * g.c(), 16) + 16) + 512 * g.c();
+  }
+
+  private static int room(ConvGeometry g, ConvGeometry to, int rows) {
+    return Math.max(FILTERS * FILTER_BYTES, rowsOfTwo(g, to, rows));
+  }
+
+  private int blocks(ConvGeometry to) {
+    return Math.max(1, RESIDENT * device.multiprocessors() / ceil(to.o(), FILTERS));
   }
 
   /** Rows of y of a chunk, so that the blocks run in few full rounds. */
-  private int rows(ConvGeometry to) {
-    int blocks = RESIDENT * device.multiprocessors() / ceil(to.o(), FILTERS), down = to.o() > FILTERS / 2 ? 2 : 4, best = 1;
+  private int rows(ConvGeometry g, ConvGeometry to) {
+    int down = to.o() > FILTERS / 2 ? 2 : 4, best = 1;
     double least = Double.POSITIVE_INFINITY;
-    for (int rows = 1; rows <= Math.min(MOST_ROWS, to.p()) && room(to, rows) <= most(); rows++) {
-      int rounds = ceil(to.n() * ceil(to.p(), rows), Math.max(1, blocks));
-      double cost = rounds * (ceil(ceil(rows * (lines(to) - 1), GROUPS), down) + START + LINE * lines(to) * (rows + to.r() - 1));
+    for (int rows = 1; rows <= Math.min(MOST_ROWS, to.p()) && room(g, to, rows) <= most(); rows++) {
+      int rounds = ceil(to.n() * ceil(to.p(), rows), blocks(to));
+      double cost = rounds * (ceil(ceil(rows * (lines(to) - 1), GROUPS), down) + START + LINE * lines(to) * rows);
       if (cost >= least) continue;
       least = cost;
       best = rows;
@@ -85,21 +100,32 @@ final class BlockConvolution {
   /** y from the images as blocks; the filters are laid out on the way. */
   void forward(Tensor y, DeviceMemory blocks, Tensor w, ConvGeometry g) {
     ConvGeometry to = PixelBlocks.geometry(g);
-    int rows = rows(to), across = ceil(to.o(), FILTERS), grid = Math.min(to.n() * ceil(to.p(), rows), Math.max(1, RESIDENT * device.multiprocessors() / across));
-    Kernel kernel = device.kernel("block_conv2d", w).bfloat16(y).memory(blocks).element(w);
-    shape(kernel, to).integer(rows).integer(g.r()).integer(g.s()).integer(g.c()).integer(g.pad() % 2).launch(grid, across, THREADS, 1, room(to, rows));
+    launch(device.kernel("block_conv2d", w).bfloat16(y).memory(blocks).element(w), g, to, false);
   }
 
-  /** Two stages of rows of gradY, in whole steps, and of the images; at the end what half of the warps hand to the other. */
-  private static int gradientRoom(ConvGeometry to, int rows) {
-    int steps = ceil(rows * (lines(to) - 1), GROUPS);
-    return Math.max(HANDED_BYTES, 2 * (4 * GROUPS * steps * GRADIENT_BYTES + LINE_BYTES * lines(to) * (rows + to.r() - 1)));
+  /** y from the bytes of images. */
+  void forward(Tensor y, Tensor pixels, PixelScale scale, Tensor w, ConvGeometry g) {
+    ConvGeometry to = PixelBlocks.geometry(g);
+    DeviceMemory statistics = scales.memory(scale);
+    launch(device.kernel("block_conv2d_of_bytes", w).bfloat16(y).tensor(pixels).memory(statistics).element(w), g, to, true);
   }
 
-  private int gradientRows(ConvGeometry to) {
+  private void launch(Kernel kernel, ConvGeometry g, ConvGeometry to, boolean bytes) {
+    int rows = rows(g, to), chunks = to.n() * ceil(to.p(), rows), each = ceil(chunks, blocks(to));
+    shape(kernel, to).integer(rows).integer(each).integer(g.r()).integer(g.s()).integer(g.c()).integer(g.pad() % 2);
+    if (bytes) kernel.integer(g.h()).integer(g.w()).integer(PixelBlocks.even(g));
+    kernel.launch(ceil(chunks, each), ceil(to.o(), FILTERS), THREADS, 1, room(g, to, rows));
+  }
+
+  private static int gradientRoom(ConvGeometry g, ConvGeometry to, int rows) {
+    return Math.max(HANDED_BYTES, 2 * 4 * GROUPS * GRADIENT_BYTES * ceil(rows * (lines(to) - 1), GROUPS) + rowsOfTwo(g, to, rows));
+  }
+
+  /** The same for images of bytes and for stored ones, so that their sums have one order. */
+  private int gradientRows(ConvGeometry g, ConvGeometry to) {
     int best = 1;
     double least = Double.POSITIVE_INFINITY;
-    for (int rows = 1; rows <= Math.min(MOST_ROWS, to.p()) && gradientRoom(to, rows) <= mostOfGradient(); rows++) {
+    for (int rows = 1; rows <= Math.min(MOST_ROWS, to.p()) && gradientRoom(g, to, rows) <= mostAlone(); rows++) {
       int rounds = ceil(to.n() * ceil(to.p(), rows), SPLITS);
       double cost = rounds * (ceil(rows * (lines(to) - 1), GROUPS) + GRADIENT_START);
       if (cost >= least) continue;
@@ -112,10 +138,27 @@ final class BlockConvolution {
   /** gradW of the filters themselves, from the images as blocks. */
   void gradW(Tensor gradW, Tensor gradY, DeviceMemory blocks, ConvGeometry g) {
     ConvGeometry to = PixelBlocks.geometry(g);
-    int rows = gradientRows(to), chunks = to.n() * ceil(to.p(), rows), each = ceil(chunks, SPLITS), splits = ceil(chunks, each);
-    DeviceMemory partial = device.scratch(CudaDevice.Scratch.SUMS, 4L * splits * to.filters().size());
-    Kernel kernel = rounded("block_conv2d_grad_w").memory(partial).element(gradY).memory(blocks);
-    shape(kernel, to).integer(rows).integer(each).launch(splits, ceil(to.o(), FILTERS), GRADIENT_THREADS, 1, gradientRoom(to, rows));
+    DeviceMemory partial = partial(g, to);
+    sum(rounded("block_conv2d_grad_w").memory(partial).element(gradY).memory(blocks), gradW, partial, g, to, false);
+  }
+
+  /** The same from the bytes of images. */
+  void gradW(Tensor gradW, Tensor gradY, Tensor pixels, PixelScale scale, ConvGeometry g) {
+    ConvGeometry to = PixelBlocks.geometry(g);
+    DeviceMemory partial = partial(g, to), statistics = scales.memory(scale);
+    sum(rounded("block_conv2d_grad_w_of_bytes").memory(partial).element(gradY).tensor(pixels).memory(statistics), gradW, partial, g, to, true);
+  }
+
+  private DeviceMemory partial(ConvGeometry g, ConvGeometry to) {
+    int chunks = to.n() * ceil(to.p(), gradientRows(g, to));
+    return device.scratch(CudaDevice.Scratch.SUMS, 4L * ceil(chunks, ceil(chunks, SPLITS)) * to.filters().size());
+  }
+
+  private void sum(Kernel kernel, Tensor gradW, DeviceMemory partial, ConvGeometry g, ConvGeometry to, boolean bytes) {
+    int rows = gradientRows(g, to), chunks = to.n() * ceil(to.p(), rows), each = ceil(chunks, SPLITS), splits = ceil(chunks, each);
+    shape(kernel, to).integer(rows).integer(each);
+    if (bytes) kernel.integer(g.h()).integer(g.w()).integer(g.c()).integer(PixelBlocks.even(g));
+    kernel.launch(splits, ceil(to.o(), FILTERS), GRADIENT_THREADS, 1, gradientRoom(g, to, rows));
     device.kernel("block_conv2d_grad_w_finish", gradW).element(gradW).memory(partial).integer(splits).integer(gradW.size()).integer(g.r()).integer(g.s())
         .integer(g.c()).integer(to.r()).integer(to.s()).integer(to.c()).integer(g.pad() % 2).each(gradW.size());
   }

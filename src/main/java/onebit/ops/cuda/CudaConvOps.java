@@ -20,11 +20,13 @@ import onebit.tensor.Tensor;
  * </pre>
  */
 final class CudaConvOps implements ConvOps, AutoCloseable {
+  private static final List<String> BLOCK_WAYS = List.of("own kernel over blocks of pixels", "cuDNN over blocks of pixels");
+
   private final CudaDevice device;
   private final boolean deterministic;
   private final PixelScales scales;
   private final PixelBlocks blocks;
-  private final BlockConvolution overBlocks;
+  private final BlockConvolution blockKernels;
   private Tuning tuning;
   private ToDoubleFunction<Runnable> clock;
   private CudaDnn dnn;
@@ -36,7 +38,7 @@ final class CudaConvOps implements ConvOps, AutoCloseable {
     this.deterministic = deterministic;
     this.scales = scales;
     blocks = new PixelBlocks(device, scales);
-    overBlocks = new BlockConvolution(device);
+    blockKernels = new BlockConvolution(device, scales);
   }
 
   /** From now on the own kernels do what cuDNN and cuBLAS did. */
@@ -84,8 +86,11 @@ final class CudaConvOps implements ConvOps, AutoCloseable {
     if (g.n() == 0) return;
     ConvGeometry inner = bordered(g, border);
     DeviceMemory from = bordered(x, g, border);
-    if (inBlocks(inner, x.type())) forwardOfBlocks(y, blocks.images(from, inner), w, inner);
-    else forward(y, from, w, inner);
+    if (inBlocks(inner, x.type())) {
+      overBlocks("forward", inner, () -> blockKernels.forward(y, blocks.images(from, inner), w, inner), () -> byLibrary(y, blocks.images(from, inner), w, inner));
+    } else {
+      forward(y, from, w, inner);
+    }
   }
 
   @Override
@@ -93,8 +98,11 @@ final class CudaConvOps implements ConvOps, AutoCloseable {
     ConvRules.requireConv2d("conv2dOfPixels", pixels, w, y, g);
     Shapes.requirePixels("conv2dOfPixels", pixels, scale, g.c());
     if (g.n() == 0) return;
-    if (inBlocks(g, y.type())) forwardOfBlocks(y, blocks.images(pixels, scale, g), w, g);
-    else forward(y, values(pixels, scale, y.type()), w, g);
+    if (inBlocks(g, y.type())) {
+      overBlocks("forward of bytes", g, () -> blockKernels.forward(y, pixels, scale, w, g), () -> byLibrary(y, blocks.images(pixels, scale, g), w, g));
+    } else {
+      forward(y, values(pixels, scale, y.type()), w, g);
+    }
   }
 
   private void forward(Tensor y, DeviceMemory x, Tensor w, ConvGeometry g) {
@@ -113,23 +121,18 @@ final class CudaConvOps implements ConvOps, AutoCloseable {
     return g.n() * g.p() * g.q();
   }
 
-  private void forwardOfBlocks(Tensor y, DeviceMemory x, Tensor w, ConvGeometry g) {
-    if (byOwnKernel("forward", g, () -> overBlocks.forward(y, x, w, g), () -> forwardByLibrary(y, x, w, g))) overBlocks.forward(y, x, w, g);
-    else forwardByLibrary(y, x, w, g);
-  }
-
-  private void forwardByLibrary(Tensor y, DeviceMemory x, Tensor w, ConvGeometry g) {
+  private void byLibrary(Tensor y, DeviceMemory x, Tensor w, ConvGeometry g) {
     dnn().forward(device.memory(y), x, blocks.filters(w, g), PixelBlocks.geometry(g), y.type());
   }
 
-  /** Whether the own kernels do it; ours and cuDNN's give the same op. */
-  private boolean byOwnKernel(String direction, ConvGeometry g, Runnable ours, Runnable library) {
-    if (!overBlocks.takes(g)) return false;
-    return tuning == null || tuning.choose("stem " + direction + " " + g, List.of("own kernel over blocks of pixels", "cuDNN over blocks of pixels"), way -> {
-      Runnable work = way == 0 ? ours : library;
-      if (way == 1) work.run();   // cuDNN's own choice is not part of the time
-      return clock.applyAsDouble(work);
-    }) == 0;
+  /** Runs an op over blocks of pixels by the own kernels where they can, else by cuDNN; where that is measured, by the faster of both. */
+  private void overBlocks(String op, ConvGeometry g, Runnable ours, Runnable library) {
+    boolean own = blockKernels.takes(g) && (tuning == null || tuning.choose("stem " + op + " " + g, BLOCK_WAYS, way -> {
+      if (way == 0) return clock.applyAsDouble(ours);
+      library.run();   // cuDNN's own choice is not part of the time
+      return clock.applyAsDouble(library);
+    }) == 0);
+    (own ? ours : library).run();
   }
 
   @Override
@@ -154,8 +157,12 @@ final class CudaConvOps implements ConvOps, AutoCloseable {
     }
     ConvGeometry inner = bordered(g, border);
     DeviceMemory from = bordered(x, g, border);
-    if (inBlocks(inner, x.type())) gradWOfBlocks(gradW, gradY, blocks.images(from, inner), inner);
-    else gradW(gradW, gradY, from, inner);
+    if (inBlocks(inner, x.type())) {
+      overBlocks("gradient of w", inner, () -> blockKernels.gradW(gradW, gradY, blocks.images(from, inner), inner),
+          () -> gradWByLibrary(gradW, gradY, blocks.images(from, inner), inner));
+    } else {
+      gradW(gradW, gradY, from, inner);
+    }
   }
 
   @Override
@@ -163,9 +170,14 @@ final class CudaConvOps implements ConvOps, AutoCloseable {
     ConvRules.requireConv2d("conv2dOfPixelsGradW", pixels, gradW, gradY, g);
     Shapes.requirePixels("conv2dOfPixelsGradW", pixels, scale, g.c());
     if (gradW.type() != gradY.type()) Shapes.requireType("conv2dOfPixelsGradW", "gradW", gradW, ElementType.FLOAT32);
-    if (g.n() == 0) noGradient(gradW);
-    else if (inBlocks(g, gradY.type())) gradWOfBlocks(gradW, gradY, blocks.images(pixels, scale, g), g);
-    else gradW(gradW, gradY, values(pixels, scale, gradY.type()), g);
+    if (g.n() == 0) {
+      noGradient(gradW);
+    } else if (inBlocks(g, gradY.type())) {
+      overBlocks("gradient of w of bytes", g, () -> blockKernels.gradW(gradW, gradY, pixels, scale, g),
+          () -> gradWByLibrary(gradW, gradY, blocks.images(pixels, scale, g), g));
+    } else {
+      gradW(gradW, gradY, values(pixels, scale, gradY.type()), g);
+    }
   }
 
   private void noGradient(Tensor gradW) {
@@ -187,11 +199,6 @@ final class CudaConvOps implements ConvOps, AutoCloseable {
       dnn().gradW(rounded, device.memory(gradY), x, g, type);
       device.kernel("to_float32").tensor(gradW).memory(rounded).integer(gradW.size()).each(gradW.size());
     }
-  }
-
-  private void gradWOfBlocks(Tensor gradW, Tensor gradY, DeviceMemory x, ConvGeometry g) {
-    if (byOwnKernel("gradient of w", g, () -> overBlocks.gradW(gradW, gradY, x, g), () -> gradWByLibrary(gradW, gradY, x, g))) overBlocks.gradW(gradW, gradY, x, g);
-    else gradWByLibrary(gradW, gradY, x, g);
   }
 
   private void gradWByLibrary(Tensor gradW, Tensor gradY, DeviceMemory x, ConvGeometry g) {

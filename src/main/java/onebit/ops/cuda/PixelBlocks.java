@@ -6,7 +6,7 @@ import onebit.tensor.ElementType;
 import onebit.tensor.Tensor;
 
 /**
- * A convolution of stride 2 over few channels, as the stem's, done by cuDNN as one of stride 1 over blocks of 2x2 pixels: its channels fill a tensor
+ * A convolution of stride 2 over few channels, as the stem's, done as one of stride 1 over blocks of 2x2 pixels: its channels fill a tensor
  * core's, which three do not. The products are the same, added in another order.
  *
  * <pre>
@@ -24,7 +24,8 @@ final class PixelBlocks {
     this.scales = scales;
   }
 
-  private static int even(ConvGeometry g) {
+  /** pad rounded up to an even number. */
+  static int even(ConvGeometry g) {
     return g.pad() + g.pad() % 2;
   }
 

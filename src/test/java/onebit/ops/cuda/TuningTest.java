@@ -11,6 +11,7 @@ import java.util.List;
 import java.util.Random;
 import onebit.ops.ConvGeometry;
 import onebit.ops.Padding;
+import onebit.ops.PixelScale;
 import onebit.tensor.BinarySet;
 import onebit.tensor.BitTensor;
 import onebit.tensor.ElementType;
@@ -180,26 +181,33 @@ class TuningTest {
       ConvGeometry g = new ConvGeometry(2, 11, 14, 3, 24, 7, 7, 2, 3, 1, 1);
       Random random = new Random(6);
       Tensor x = backend.create(g.x(), ElementType.BFLOAT16), gradY = backend.create(g.y(), ElementType.BFLOAT16), y = backend.create(g.y(), ElementType.BFLOAT16);
-      Tensor w = values(backend, g.filters(), random), gradW = backend.create(g.filters());
-      backend.point().copy(x, values(backend, g.x(), random));
+      Tensor w = values(backend, g.filters(), random), gradW = backend.create(g.filters()), pixels = backend.create(g.x(), ElementType.UINT8);
+      byte[] bytes = new byte[g.x().size()];
+      random.nextBytes(bytes);
+      backend.write(pixels, bytes);
+      PixelScale scale = new PixelScale(new float[] {0.485f, 0.456f, 0.406f}, new float[] {0.229f, 0.224f, 0.225f});
+      backend.point().normalize(x, pixels, scale);
       backend.point().copy(gradY, values(backend, g.y(), random));
       long before = EmulatedDriver.counter("library_calls");
       backend.conv().conv2d(y, x, w, g, 0);
       backend.conv().conv2dGradW(gradW, gradY, x, g, 0);
       assertEquals(before, EmulatedDriver.counter("library_calls"));
       float[] wantedY = backend.read(y), wantedW = backend.read(gradW);
-      for (String way : new String[] {"own kernel over blocks of pixels", "cuDNN over blocks of pixels"}) {
-        backend.tune(tuning(new Tuning.Choice("stem forward " + g, way, 1), new Tuning.Choice("stem gradient of w " + g, way, 1)), work -> 1);
+      for (int i = 0; i < 4; i++) {
+        String way = i < 2 ? "own kernel over blocks of pixels" : "cuDNN over blocks of pixels", of = i % 2 == 0 ? " " : " of bytes ";
+        backend.tune(tuning(new Tuning.Choice("stem forward" + of + g, way, 1), new Tuning.Choice("stem gradient of w" + of + g, way, 1)), work -> 1);
         backend.fill(y, 77);
         backend.fill(gradW, 77);
         long calls = EmulatedDriver.counter("library_calls");
-        backend.conv().conv2d(y, x, w, g, 0);
-        backend.conv().conv2dGradW(gradW, gradY, x, g, 0);
+        if (i % 2 == 0) backend.conv().conv2d(y, x, w, g, 0);
+        else backend.conv().conv2dOfPixels(y, pixels, scale, w, g);
+        if (i % 2 == 0) backend.conv().conv2dGradW(gradW, gradY, x, g, 0);
+        else backend.conv().conv2dOfPixelsGradW(gradW, gradY, pixels, scale, g);
         assertEquals(way.startsWith("cuDNN"), EmulatedDriver.counter("library_calls") > calls, way);
         float[] foundY = backend.read(y), foundW = backend.read(gradW);
-        for (int i = 0; i < foundY.length; i++) assertEquals(wantedY[i], foundY[i], 1e-3 + Math.abs(wantedY[i]) / 128, way + " at " + i);
-        for (int i = 0; i < foundW.length; i++) assertEquals(wantedW[i], foundW[i], 1e-3 + Math.abs(wantedW[i]) / 256, way + " at " + i);
-        assertTrue(told.contains("chosen: stem forward " + g + ": " + way + ", 1.0000 ms, remembered"), told.toString());
+        for (int k = 0; k < foundY.length; k++) assertEquals(wantedY[k], foundY[k], i < 2 ? 0 : 1e-3 + Math.abs(wantedY[k]) / 128, way + " at " + k);
+        for (int k = 0; k < foundW.length; k++) assertEquals(wantedW[k], foundW[k], i < 2 ? 0 : 1e-3 + Math.abs(wantedW[k]) / 256, way + " at " + k);
+        assertTrue(told.contains("chosen: stem forward" + of + g + ": " + way + ", 1.0000 ms, remembered"), told.toString());
       }
     }
   }
