@@ -17,7 +17,7 @@
 // Padding    zeroRule 1: outside taps leave every sum; 0: they are bit 0 of x
 // Launch     block 128, grid (ceil(N P Q / 128), ceil(O / 64 or 128)), dynamic shared memory of CudaBitOps.room; xnor_conv2d_filters block 256,
 //            any grid, one warp per filter
-// Limits     R*S*C < 2^24, in int16 < 2^15; R, S < 2^15; AND needs sm_80 to sm_90, XOR sm_75: elsewhere these entries do nothing
+// Limits     R*S*C < 2^21, in int16 < 2^15; R, S < 2^15; AND needs sm_80 to sm_90, XOR sm_75: elsewhere these entries do nothing
 // Exactness  counts are whole numbers; with centres 0 and distances 1 equal to the twin, else a few float32 operations in its order
 // Twin       src/main/java/onebit/ops/cpu/CpuBitOps.java, xnorConv2d
 // Tests      native-tests/xnor_conv2d_test.cpp, src/test/java/onebit/ops/BitOpsTest.java
@@ -58,11 +58,13 @@ extern __shared__ __align__(16) unsigned xnor_conv2d_room[];
            int dilation, int p, int q, int zeroRule, int element, float offset) {                                                                    \
     if constexpr (xnor_has<PRODUCT>()) {                                                                                                             \
       const Conv g{n, h, w, c, o, r, s, stride, pad, dilation, p, q, zeroRule, element};                                                             \
-      conv<PRODUCT, COLUMNS>(xnor_conv2d_room, blockIdx.x, {x, taps, ones, xCentre, xDistance, wCentre, wDistance, each, offset}, g,                 \
-                             [&](unsigned pixel, unsigned column, unsigned live, const float(&out)[8], int sumX) {                                   \
-                               store_eight(y, element, size_t(pixel) * unsigned(o) + column, live, out);                                             \
-                               if (sumsX && column == 0) sumsX[pixel] = short(sumX);                                                                 \
-                             });                                                                                                                     \
+      const Operands operands{x, taps, ones, xCentre, xDistance, wCentre, wDistance, each, offset};                                                  \
+      ConvTiles<PRODUCT, COLUMNS> tiles(xnor_conv2d_room, operands, g);                                                                              \
+      tiles.template each<false>(blockIdx.x, gridDim.x, [&](unsigned k, unsigned first, unsigned part, const float(&out)[8], int sumX) {             \
+        unsigned pixel = first + 16 * k, column = blockIdx.y * COLUMNS + xnor_column<PRODUCT, COLUMNS>(part);                                        \
+        store_eight(y, element, size_t(pixel) * unsigned(o) + column, unsigned(o) - column, out);                                                    \
+        if (sumsX && column == 0) sumsX[pixel] = short(sumX);                                                                                        \
+      }, [](unsigned) {});                                                                                                                           \
     }                                                                                                                                                \
   }
 XNOR_CONV2D(xnor_conv2d, XnorAnd, 64, 4)

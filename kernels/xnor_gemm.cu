@@ -10,7 +10,7 @@
 // Shapes     a [M][W] words, b [N][W] words, W = ceil(K / 32); y [M][N]; ones N, of b
 // Encoding   bit 1 = +1, bit 0 = -1; channel k is bit k % 32 of word k / 32; bits past K are 0; element of y: 0 float32, 1 bfloat16, 2 int16
 // Launch     block 128, grid (ceil(M / 128), ceil(N / 64 or 128)), dynamic shared memory of CudaBitOps.room; bit_counts block 256, any grid
-// Limits     K < 2^24 in float32, K < 2^15 in int16, bfloat16 rounds; AND needs sm_80 to sm_90, XOR sm_75: elsewhere these entries do nothing
+// Limits     K < 2^21 in float32, K < 2^15 in int16, bfloat16 rounds; AND needs sm_80 to sm_90, XOR sm_75: elsewhere these entries do nothing
 // Exactness  whole numbers: equal to the twin on every device and every run
 // Twin       src/main/java/onebit/ops/cpu/CpuBitOps.java, xnorGemm
 // Tests      native-tests/xnor_gemm_test.cpp, src/test/java/onebit/ops/BitOpsTest.java
@@ -31,30 +31,38 @@ ONEBIT_KERNEL(256) bit_counts(int* ones, const unsigned* words, unsigned rows, u
 template <class PRODUCT, unsigned COLUMNS>
 __device__ __forceinline__ void gemm(unsigned* room, void* y, const unsigned* a, const unsigned* b, const int* onesB, unsigned m, unsigned n, unsigned bits,
                                      int element) {
-  unsigned words = (bits + 31) / 32, row0 = blockIdx.x * kTileRows, column0 = blockIdx.y * COLUMNS, column = column0 + xnor_column<COLUMNS>();
-  struct Own {
-    int ones[8];
+  unsigned words = (bits + 31) / 32, row0 = blockIdx.x * kTileRows, column0 = blockIdx.y * COLUMNS, row = xnor_row<PRODUCT>();
+  int* onesOfRow = reinterpret_cast<int*>(room);
+  room += kTileRows;
+  auto stage = [&](unsigned* toA, unsigned* toB, unsigned step) {
+    stage_matrix<RowStage, kTileRows>(toA, a, row0, m, step, words);
+    stage_matrix<ColumnStage, COLUMNS>(toB, b, column0, n, step, words);
   };
-  xnor_tile<PRODUCT, COLUMNS>(
-      room, words, n - column0,
-      [&](unsigned* toA, unsigned* toB, unsigned step) {
-        stage_matrix<kTileRows>(toA, a, row0, m, step, words);
-        stage_matrix<COLUMNS>(toB, b, column0, n, step, words);
-      },
-      [&] {
-        Own own;
+  XnorTile<PRODUCT, COLUMNS> tile;
+  tile.begin(room, words, stage);
+  tile.run(room, words, n - column0, stage);
+  tile.share_ones(onesOfRow);
+  __syncthreads();
 #pragma unroll
-        for (unsigned k = 0; k < 8; k++) own.ones[k] = column + k < n ? onesB[column + k] : 0;
-        return own;
-      },
-      [&](const Own& own, unsigned row, const int (&common)[8], int ones) {
-        row += row0;
-        if (row >= m) return;
-        float v[8];
+  for (unsigned part = 0; part < COLUMNS / 64; part++) {
+    unsigned column = column0 + xnor_column<PRODUCT, COLUMNS>(part);
+    if (column >= n) continue;
+    int base[8];
 #pragma unroll
-        for (unsigned k = 0; k < 8; k++) v[k] = float(int(bits) - 2 * ones - 2 * own.ones[k] + 4 * common[k]);
-        store_eight(y, element, size_t(row) * n + column, n - column, v);
-      });
+    for (unsigned j = 0; j < 8; j++) {
+      int ones = column + j < n ? onesB[column + j] : 0;
+      base[j] = xnor_base<PRODUCT>(int(bits), int(bits), ones, ones);
+    }
+#pragma unroll
+    for (unsigned k = 0; k < 8; k++) {
+      unsigned at = row0 + row + 16 * k;
+      if (at >= m) continue;
+      float v[8], less = xnor_less<PRODUCT>(int(bits), onesOfRow[row * 8 + k]);
+#pragma unroll
+      for (unsigned j = 0; j < 8; j++) v[j] = xnor_dot<PRODUCT>(base[j], tile.count(part, k, j), less);
+      store_eight(y, element, size_t(at) * n + column, n - column, v);
+    }
+  }
 }
 
 extern __shared__ __align__(16) unsigned xnor_gemm_room[];

@@ -5,12 +5,13 @@
 // Products   XnorAnd   mma.sync AND m16n8k256, the rest of a row by m16n8k128 where 128 bits or less are left: sm_80 to sm_90
 //            XnorXor   mma.sync XOR m8n8k128, common = (ones of a + ones of b - xor) / 2: sm_75
 //            XnorPopc  __popc: every device
-// Launch     block 128: two by two warps, each half of the rows and half of the columns; dynamic shared memory xnor_room(...) bytes
+// Launch     block 128: two by two warps, each half of the rows and half of the columns; dynamic shared memory of CudaBitOps.room
 // Pipeline   up to 3 stages of 512 bits per row, copied by cp.async two stages ahead; one barrier per stage
-// Swizzle    a stage's row is four chunks of 16 bytes; chunk c of row r lies at c ^ (r / 2 % 4), so that neither ldmatrix nor the copies
-//            meet a bank twice
+// Swizzle    a stage's row is four chunks of 16 bytes, laid out so that neither ldmatrix nor the copies meet a bank twice: RowStage, ColumnStage
 // Ones       one more column of products with all ones (of zeros for XOR); each half of the columns counts half of the rows
-// Results    through shared memory, 64 columns of all rows or 128 of half of them at a time, so that a thread owns 8 neighbouring columns and stores 16 bytes at once
+// Results    in the registers that counted them: ldmatrix takes the rows of a and of b in such an order that a thread has 8 rows, 16 apart, and 8
+//            neighbouring columns of each, so that it stores 16 bytes at once and nothing passes through shared memory
+// Limits     fewer than 2^21 bits a row
 // Exactness  whole numbers
 // Source     PTX ISA, mma.sync b1, ldmatrix, cp.async; anchors/performance.md section 1
 #pragma once
@@ -68,15 +69,22 @@ template <class PRODUCT> __device__ constexpr bool xnor_has() {
 #endif
 }
 
-/** Where an operand's words of one stage lie: row r of kStageWords words, its chunks swizzled. */
-__device__ __forceinline__ unsigned stage_at(unsigned row, unsigned chunk) { return row * kStageWords + (chunk ^ (row / 2 % 4)) * 4; }
+/** Where an operand's words of one stage lie: row r of kStageWords words, its chunks of 16 bytes swizzled. Those of a, whose rows are read 8 in a row. */
+struct RowStage {
+  static __device__ __forceinline__ unsigned at(unsigned row, unsigned chunk) { return row * kStageWords + (chunk ^ (row / 2 % 4)) * 4; }
+};
+
+/** Those of b, of which 8 rows are read that lie 2 and 2 together and 8 apart. */
+struct ColumnStage {
+  static __device__ __forceinline__ unsigned at(unsigned row, unsigned chunk) { return row / 2 * 2 * kStageWords + ((row % 2 * 4 + chunk) ^ (row / 8 % 8)) * 4; }
+};
 
 /**
- * Begins the copies of one stage of ROWS rows: at(j, row, position) is the address of PIECE words of row j * 32 + threadIdx.x / 4, null for zeros;
- * position(word) is what all rows share. A chunk that no product reads is left alone.
+ * Begins the copies of one stage of ROWS rows out of `from`: at(j, position, index) tells whether row j * 32 + threadIdx.x / 4 has words there, else they
+ * are zeros, and the index of the first of PIECE; position(word) is what all rows share. A chunk that no product reads is left alone.
  */
-template <unsigned ROWS, unsigned PIECE, class Position, class At>
-__device__ __forceinline__ void stage_rows(unsigned* to, const unsigned* base, unsigned step, unsigned words, Position position, At at) {
+template <class PLACE, unsigned ROWS, unsigned PIECE, class Position, class At>
+__device__ __forceinline__ void stage_rows(unsigned* to, const unsigned* from, unsigned step, unsigned words, Position position, At at) {
   unsigned chunk = threadIdx.x % 4, word = step * kStageWords + chunk * 4;
   if (word >= (words + 7) / 8 * 8) return;
 #pragma unroll
@@ -85,183 +93,177 @@ __device__ __forceinline__ void stage_rows(unsigned* to, const unsigned* base, u
     auto shared = position(some ? word + piece : 0);
 #pragma unroll
     for (unsigned j = 0; j < ROWS / 32; j++) {
-      unsigned row = j * 32 + threadIdx.x / 4;
-      const unsigned* from = some ? at(j, row, shared) : nullptr;
-      cp_async<4 * PIECE>(to + stage_at(row, chunk) + piece, from ? from : base, from ? 4 * PIECE : 0);
+      unsigned index = 0;
+      bool there = at(j, shared, index) && some;
+      cp_async<4 * PIECE>(to + PLACE::at(j * 32 + threadIdx.x / 4, chunk) + piece, from + (there ? index : 0), there ? 4 * PIECE : 0);
     }
   }
 }
 
 /** The same with the widest copies that `aligned` words allow. */
-template <unsigned ROWS, class Position, class At>
-__device__ __forceinline__ void stage_rows(unsigned* to, const unsigned* base, unsigned step, unsigned words, unsigned aligned, Position position, At at) {
-  if (aligned % 4 == 0) stage_rows<ROWS, 4>(to, base, step, words, position, at);
-  else if (aligned % 2 == 0) stage_rows<ROWS, 2>(to, base, step, words, position, at);
-  else stage_rows<ROWS, 1>(to, base, step, words, position, at);
+template <class PLACE, unsigned ROWS, class Position, class At>
+__device__ __forceinline__ void stage_rows(unsigned* to, const unsigned* from, unsigned step, unsigned words, unsigned aligned, Position position, At at) {
+  if (aligned % 4 == 0) stage_rows<PLACE, ROWS, 4>(to, from, step, words, position, at);
+  else if (aligned % 2 == 0) stage_rows<PLACE, ROWS, 2>(to, from, step, words, position, at);
+  else stage_rows<PLACE, ROWS, 1>(to, from, step, words, position, at);
 }
 
 /** The rows of a matrix of packed rows of `words` words, from row `first` on; those past `rows` are zeros. */
-template <unsigned ROWS>
+template <class PLACE, unsigned ROWS>
 __device__ __forceinline__ void stage_matrix(unsigned* to, const unsigned* matrix, unsigned first, unsigned rows, unsigned step, unsigned words) {
-  stage_rows<ROWS>(to, matrix, step, words, words, [](unsigned word) { return word; },
-                   [&](unsigned, unsigned row, unsigned word) { return first + row < rows ? matrix + size_t(first + row) * words + word : nullptr; });
+  unsigned row = first + threadIdx.x / 4, start = row * words;
+  stage_rows<PLACE, ROWS>(to, matrix, step, words, words, [](unsigned word) { return word; },
+                          [&](unsigned j, unsigned word, unsigned& index) {
+                            index = start + j * 32 * words + word;
+                            return row + j * 32 < rows;
+                          });
 }
 
-/** The first of the 8 neighbouring columns that this thread stores. */
-template <unsigned COLUMNS> __device__ __forceinline__ unsigned xnor_column() { return threadIdx.x % (COLUMNS / 8) * 8; }
+/** The rows of a thread are xnor_row() + 16 k for k below 8, */
+template <class PRODUCT> __device__ __forceinline__ unsigned xnor_row() {
+  return PRODUCT::kTensor ? threadIdx.x / 64 * 8 + threadIdx.x % 32 / 4 : threadIdx.x / 8;
+}
 
-/** The products of 256 bits, or of the 128 that are left, on the tensor cores; `live` columns of the warp's half are wanted. */
-template <class PRODUCT, unsigned COLUMNS, bool WHOLE>
-__device__ __forceinline__ void pair_products(const unsigned* a, const unsigned* b, unsigned c, unsigned live, int (&counts)[4][COLUMNS / 16][4],
-                                              int (&ones)[2][4]) {
-  unsigned lane = threadIdx.x % 32, right = threadIdx.x / 32 % 2, below = threadIdx.x / 64;
-  // ldmatrix: lane 8 i + r gives the address of row r of matrix i; a's are top, bottom, top, bottom, b's left, left, right, right
-  unsigned rowA = below * 64 + lane % 16, chunkA = lane / 16, rowB = right * (COLUMNS / 2) + lane / 16 * 8 + lane % 8, chunkB = lane / 8 % 2;
-  auto product = [](int(&d)[4], const uint32_t(&l)[4], const uint32_t(&r)[2]) {
-    if constexpr (WHOLE) PRODUCT::k256(d, l, r);
-    else PRODUCT::k128(d, l, r);
-  };
-  uint32_t left[4][4];
-#pragma unroll
-  for (unsigned i = 0; i < 4; i++) ldmatrix_x4(left[i], a + stage_at(rowA + 16 * i, c + chunkA));
-#pragma unroll
-  for (unsigned n = 0; n < COLUMNS / 16; n += 2) {
-    if (COLUMNS == 64 && n * 8 >= live) break;   // networks of 16 and 32 filters
-    uint32_t pair[4];
-    ldmatrix_x4(pair, b + stage_at(rowB + 8 * n, c + chunkB));
-    const uint32_t first[2] = {pair[0], pair[1]}, second[2] = {pair[2], pair[3]};
-#pragma unroll
-    for (unsigned i = 0; i < 4; i++) {
-      product(counts[i][n], left[i], first);
-      product(counts[i][n + 1], left[i], second);
+/** and its columns, in each of COLUMNS / 64 parts, xnor_column(part) + j for j below 8. */
+template <class PRODUCT, unsigned COLUMNS> __device__ __forceinline__ unsigned xnor_column(unsigned part) {
+  return PRODUCT::kTensor ? threadIdx.x / 32 % 2 * (COLUMNS / 2) + part * 32 + threadIdx.x % 4 * 8 : threadIdx.x % 8 * 8;
+}
+
+/** One tile: begin(stage), run(stage), share_ones(ones), a barrier, then counts(part, k), and ones[xnor_row() * 8 + k]. stage(a, b, step) begins the copies of a stage of both operands. */
+template <class PRODUCT, unsigned COLUMNS> struct XnorTile {
+  static constexpr bool kTensor = PRODUCT::kTensor;
+  static constexpr unsigned kParts = COLUMNS / 64, kWords = (kTileRows + COLUMNS) * kStageWords;
+  int of[kTensor ? 4 : 8][kTensor ? COLUMNS / 16 : 8][kTensor ? 4 : 1];
+  int ones[kTensor ? 2 : 8][kTensor ? 4 : 1];
+
+  /** popc(a & b), or popc(a ^ b), of row k of this thread and the columns of a part. */
+  __device__ __forceinline__ int count(unsigned part, unsigned k, unsigned j) const {
+    if constexpr (kTensor) return of[k / 2][part * 4 + j / 2][k % 2 * 2 + j % 2];
+    else return of[k][j][0];
+  }
+
+  /** Begins the copies of the first stages. */
+  template <class Stage> static __device__ __forceinline__ void begin(unsigned* room, unsigned words, Stage stage) {
+    unsigned steps = (words + kStageWords - 1) / kStageWords;
+#pragma unroll 1
+    for (unsigned step = 0; step + 1 < kStages; step++) {
+      if (step < steps) stage(room + step * kWords, room + step * kWords + kTileRows * kStageWords, step);
+      cp_async_commit();
     }
   }
-  const uint32_t one[2] = {PRODUCT::kOne, PRODUCT::kOne};
-#pragma unroll
-  for (unsigned i = 0; i < 4; i++) if (i / 2 == right) product(ones[i % 2], left[i], one);
-}
 
-/** The products of one stage on the tensor cores. */
-template <class PRODUCT, unsigned COLUMNS>
-__device__ __forceinline__ void stage_products(const unsigned* a, const unsigned* b, unsigned chunks, unsigned live, int (&counts)[4][COLUMNS / 16][4],
-                                               int (&ones)[2][4]) {
+  /** All products; columns are those of b that exist. Behind it the stages may still be read by other threads. */
+  template <class Stage> __device__ __forceinline__ void run(unsigned* room, unsigned words, unsigned columns, Stage stage) {
+    unsigned steps = (words + kStageWords - 1) / kStageWords, slot = 0;
 #pragma unroll
-  for (unsigned c = 0; c < 4; c += 2) {
-    if (c + 1 < chunks) pair_products<PRODUCT, COLUMNS, true>(a, b, c, live, counts, ones);
-    else if (c < chunks) pair_products<PRODUCT, COLUMNS, false>(a, b, c, live, counts, ones);
-  }
-}
-
-/** The products of one stage by population counts: thread (t / 8, t % 8) has rows t / 8 + 16 i and columns t % 8 + 8 n. */
-template <unsigned COLUMNS>
-__device__ __forceinline__ void stage_counts(const unsigned* a, const unsigned* b, unsigned chunks, unsigned live, int (&counts)[8][COLUMNS / 8], int (&ones)[8]) {
-  unsigned row = threadIdx.x / 8, column = threadIdx.x % 8;
-  for (unsigned c = 0; c < chunks; c++) {
-    uint4 left[8];
+    for (auto& rows : of) for (auto& some : rows) for (int& one : some) one = 0;
 #pragma unroll
-    for (unsigned i = 0; i < 8; i++) {
-      left[i] = *reinterpret_cast<const uint4*>(a + stage_at(row + 16 * i, c));
-      ones[i] += __popc(left[i].x) + __popc(left[i].y) + __popc(left[i].z) + __popc(left[i].w);
+    for (auto& some : ones) for (int& one : some) one = 0;
+    for (unsigned step = 0; step < steps; step++) {
+      cp_async_wait<kStages - 2>();
+      __syncthreads();
+      if (step + kStages - 1 < steps) {
+        unsigned* next = room + (slot == 0 ? kStages - 1 : slot - 1) * kWords;
+        stage(next, next + kTileRows * kStageWords, step + kStages - 1);
+      }
+      cp_async_commit();
+      unsigned chunks = min(4u, (words - step * kStageWords + 3) / 4);
+      if constexpr (kTensor) multiply(room + slot * kWords, chunks, columns > threadIdx.x / 32 % 2 * (COLUMNS / 2));
+      else add_up(room + slot * kWords, chunks);
+      slot = slot + 1 == kStages ? 0 : slot + 1;
     }
+  }
+
+  /** The ones of all rows of a for all threads: those of row r + 16 k at 8 r + k. Each half of the columns has counted half of them. */
+  __device__ __forceinline__ void share_ones(int* to) const {
+    if constexpr (kTensor) {
+      unsigned right = threadIdx.x / 32 % 2;
+      if (threadIdx.x % 4 == 0) *reinterpret_cast<int4*>(to + xnor_row<PRODUCT>() * 8 + 4 * right) = make_int4(ones[0][0], ones[0][2], ones[1][0], ones[1][2]);
+    } else {
 #pragma unroll
-    for (unsigned n = 0; n < COLUMNS / 8; n++) {
-      if (n * 8 >= live) break;
-      uint4 right = *reinterpret_cast<const uint4*>(b + stage_at(column + 8 * n, c));
+      for (unsigned k = 0; k < 8; k++) if (threadIdx.x % 8 == 0) to[xnor_row<PRODUCT>() * 8 + k] = ones[k][0];
+    }
+  }
+
+ private:
+  /** The products of one stage on the tensor cores; some: whether this half has a column at all. */
+  __device__ __forceinline__ void multiply(const unsigned* a, unsigned chunks, bool some) {
+    unsigned lane = threadIdx.x % 32, right = threadIdx.x / 32 % 2, below = threadIdx.x / 64;
+    // ldmatrix: lane 8 i + r gives the address of row r of matrix i; a's are top, bottom, top, bottom, b's left, left, right, right. Rows of a product are those
+    // of xnor_row, 16 apart from top to bottom; columns 2 t and 2 t + 1 of the n-th product of 4 are 8 t + 2 n and the next
+    unsigned ofA = RowStage::at(below * 8 + lane % 8 + lane / 8 % 2 * 16, lane / 16);
+    unsigned ofB = kTileRows * kStageWords + ColumnStage::at(right * (COLUMNS / 2) + lane % 8 / 2 * 8 + lane / 16 * 2 + lane % 2, lane / 8 % 2);
 #pragma unroll
-      for (unsigned i = 0; i < 8; i++) {
-        counts[i][n] += __popc(left[i].x & right.x) + __popc(left[i].y & right.y) + __popc(left[i].z & right.z) + __popc(left[i].w & right.w);
+    for (unsigned c = 0; c < 4; c += 2) {   // two chunks further: another bit of both places
+      if (c + 1 < chunks) multiply<true>(a, ofA ^ (c * 4), ofB ^ (c * 4), some);
+      else if (c < chunks) multiply<false>(a, ofA ^ (c * 4), ofB ^ (c * 4), some);
+    }
+  }
+
+  /** Those of 256 bits, or of the 128 that are left. */
+  template <bool WHOLE> __device__ __forceinline__ void multiply(const unsigned* stage, unsigned ofA, unsigned ofB, bool some) {
+    auto product = [](int(&d)[4], const uint32_t(&l)[4], const uint32_t(&r)[2]) {
+      if constexpr (WHOLE) PRODUCT::k256(d, l, r);
+      else PRODUCT::k128(d, l, r);
+    };
+    uint32_t left[4][4];
+#pragma unroll
+    for (unsigned i = 0; i < 4; i++) ldmatrix_x4(left[i], stage + ofA + 32 * i * kStageWords);
+#pragma unroll
+    for (unsigned n = 0; n < COLUMNS / 16; n += 2) {
+      if (!some) break;   // networks of at most 32 filters
+      uint32_t pair[4];
+      ldmatrix_x4(pair, stage + (ofB ^ (n / 4 * 16)) + (n / 4 * 32 + n % 4 * 2) * kStageWords);
+      const uint32_t first[2] = {pair[0], pair[1]}, second[2] = {pair[2], pair[3]};
+#pragma unroll
+      for (unsigned i = 0; i < 4; i++) {
+        product(of[i][n], left[i], first);
+        product(of[i][n + 1], left[i], second);
+      }
+    }
+    const uint32_t one[2] = {PRODUCT::kOne, PRODUCT::kOne};
+    if (threadIdx.x / 32 % 2 == 0) product(ones[0], left[0], one), product(ones[1], left[1], one);
+    else product(ones[0], left[2], one), product(ones[1], left[3], one);
+  }
+
+  /** The products of one stage by population counts. */
+  __device__ __forceinline__ void add_up(const unsigned* a, unsigned chunks) {
+    const unsigned* b = a + kTileRows * kStageWords;
+    unsigned row = xnor_row<PRODUCT>(), column = xnor_column<PRODUCT, COLUMNS>(0);
+    for (unsigned c = 0; c < chunks; c++) {
+      uint4 left[8];
+#pragma unroll
+      for (unsigned k = 0; k < 8; k++) {
+        left[k] = *reinterpret_cast<const uint4*>(a + RowStage::at(row + 16 * k, c));
+        ones[k][0] += __popc(left[k].x) + __popc(left[k].y) + __popc(left[k].z) + __popc(left[k].w);
+      }
+#pragma unroll
+      for (unsigned j = 0; j < 8; j++) {
+        uint4 right = *reinterpret_cast<const uint4*>(b + ColumnStage::at(column + j, c));
+#pragma unroll
+        for (unsigned k = 0; k < 8; k++) {
+          of[k][j][0] += __popc(left[k].x & right.x) + __popc(left[k].y & right.y) + __popc(left[k].z & right.z) + __popc(left[k].w & right.w);
+        }
       }
     }
   }
-}
+};
 
 /**
- * The whole tile: stage(a, b, step) begins the copies of a stage of both operands; own() is what a thread wants to know of its 8 columns, asked
- * when the products are done, with the ones of b in own().ones; store(own, row, common, ones) takes these columns of a row, from xnor_column on.
- * columns are those of b that exist; a thread without one is not asked.
+ * <a,b> over so many of `most` bits, most below 2^21, as a float: bits - 2 popc(b) + 4 popc(a & b) - 2 popc(a), or bits - 2 popc(b) + 2 popc(b everywhere)
+ * - 2 popc(a ^ b). A whole number below 2^23 is the mantissa of the float that is larger by 2^23, so no number is converted: what the column has of it, with
+ * the exponent of 2^23, and most more, that nothing be negative;
  */
-template <class PRODUCT, unsigned COLUMNS, class Stage, class Own, class Store>
-__device__ __forceinline__ void xnor_tile(unsigned* room, unsigned words, unsigned columns, Stage stage, Own own, Store store) {
-  constexpr unsigned stageWords = (kTileRows + COLUMNS) * kStageWords, parts = COLUMNS / 64, partRows = kTileRows / parts;
-  constexpr unsigned stride = COLUMNS + 8;   // 8 more words: the pairs of a fragment spread over all banks
-  unsigned steps = (words + kStageWords - 1) / kStageWords, thread = threadIdx.x, right = thread / 32 % 2, below = thread / 64;
-  unsigned half = PRODUCT::kTensor ? right * (COLUMNS / 2) : 0u, live = columns > half ? columns - half : 0u;
-  int* onesOfRow = reinterpret_cast<int*>(room + max(min(kStages, steps) * stageWords, partRows * stride));
-  int counts[PRODUCT::kTensor ? 4 : 8][PRODUCT::kTensor ? COLUMNS / 16 : COLUMNS / 8][PRODUCT::kTensor ? 4 : 1] = {};
-  int ones[PRODUCT::kTensor ? 2 : 8][PRODUCT::kTensor ? 4 : 1] = {};
-  for (unsigned step = 0; step + 1 < kStages; step++) {
-    if (step < steps) stage(room + step * stageWords, room + step * stageWords + kTileRows * kStageWords, step);
-    cp_async_commit();
-  }
-  unsigned slot = 0;
-  for (unsigned step = 0; step < steps; step++) {
-    cp_async_wait<kStages - 2>();
-    __syncthreads();
-    if (step + kStages - 1 < steps) {
-      unsigned* next = room + (slot == 0 ? kStages - 1 : slot - 1) * stageWords;
-      stage(next, next + kTileRows * kStageWords, step + kStages - 1);
-    }
-    cp_async_commit();
-    const unsigned* a = room + slot * stageWords;
-    unsigned chunks = min(4u, (words - step * kStageWords + 3) / 4);
-    if constexpr (PRODUCT::kTensor) {
-      stage_products<PRODUCT, COLUMNS>(a, a + kTileRows * kStageWords, chunks, live, counts, ones);
-    } else {
-      stage_counts<COLUMNS>(a, a + kTileRows * kStageWords, chunks, live, reinterpret_cast<int(&)[8][COLUMNS / 8]>(counts), reinterpret_cast<int(&)[8]>(ones));
-    }
-    slot = slot + 1 == kStages ? 0 : slot + 1;
-  }
-  unsigned group = thread % 32 / 4, member = thread % 4;
-  if constexpr (PRODUCT::kTensor) {
-#pragma unroll
-    for (unsigned i = 0; i < 2; i++) {
-      if (member != 0) continue;
-      onesOfRow[below * 64 + (2 * right + i) * 16 + group] = ones[i][0];
-      onesOfRow[below * 64 + (2 * right + i) * 16 + group + 8] = ones[i][2];
-    }
-  } else {
-#pragma unroll
-    for (unsigned i = 0; i < 8; i++) if (thread % 8 == 0) onesOfRow[thread / 8 + 16 * i] = ones[i][0];
-  }
-  int* table = reinterpret_cast<int*>(room);
-  unsigned column = xnor_column<COLUMNS>();
-  for (unsigned part = 0; part < parts; part++) {
-    __syncthreads();   // nobody reads the stages, or the part before, any more
-    if constexpr (PRODUCT::kTensor) {
-      if (parts == 1 || below == part) {
-#pragma unroll
-        for (unsigned i = 0; i < 4; i++) {
-#pragma unroll
-          for (unsigned n = 0; n < COLUMNS / 16; n++) {
-            int* at = table + (below * 64 % partRows + 16 * i + group) * stride + half + n * 8 + member * 2;
-            *reinterpret_cast<int2*>(at) = make_int2(counts[i][n][0], counts[i][n][1]);
-            *reinterpret_cast<int2*>(at + 8 * stride) = make_int2(counts[i][n][2], counts[i][n][3]);
-          }
-        }
-      }
-    } else {
-#pragma unroll
-      for (unsigned i = 0; i < 8; i++) {
-        if (parts > 1 && i / 4 != part) continue;
-#pragma unroll
-        for (unsigned n = 0; n < COLUMNS / 8; n++) table[(thread / 8 + 16 * i) % partRows * stride + thread % 8 + 8 * n] = counts[i][n][0];
-      }
-    }
-    __syncthreads();
-    if (column < columns) {
-      auto mine = own();
-      for (unsigned row = thread / (COLUMNS / 8); row < partRows; row += 128 / (COLUMNS / 8)) {
-        const int4* from = reinterpret_cast<const int4*>(table + row * stride + column);
-        int4 low = from[0], high = from[1];
-        int common[8] = {low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w}, count = onesOfRow[part * partRows + row];
-        if (PRODUCT::kXor) {
-#pragma unroll
-          for (unsigned k = 0; k < 8; k++) common[k] = (count + mine.ones[k] - common[k]) / 2;
-        }
-        store(mine, part * partRows + row, common, count);
-      }
-    }
-  }
+template <class PRODUCT> __device__ __forceinline__ int xnor_base(int most, int bits, int ones, int everywhere) {
+  return 0x4b000000 + most + bits - 2 * ones + (PRODUCT::kXor ? 2 * everywhere : 0);
+}
+
+/** what the row takes away; */
+template <class PRODUCT> __device__ __forceinline__ float xnor_less(int most, int onesOfA) { return float((1 << 23) + most + (PRODUCT::kXor ? 0 : 2 * onesOfA)); }
+
+/** and all of it, exactly. */
+template <class PRODUCT> __device__ __forceinline__ float xnor_dot(int base, int count, float less) {
+  return __int_as_float(base + (PRODUCT::kXor ? -2 : 4) * count) - less;
 }
 
 /** What y holds. */

@@ -62,7 +62,7 @@ template <class E> void passes(const BitProduct& product, const Entries& of) {
     Array<E> x(elements<E>(random.normal(size))), gq(elements<E>(random.normal(size))), y(size);
     Array<double> partial(splits * 4 * channels), ofSet(2 * splits * across);
     run("xnor_conv2d_filters", blocks(2), filters, onesOf, dw, channels, unsigned(g.r), unsigned(g.r), unsigned(g.c));
-    Launch tiled = product.launch(rows, channels, unsigned(taps) * tapWords, 1024), sums = tiled;
+    Launch tiled = product.convolution(rows, channels, unsigned(taps) * tapWords, 128 * 64 * sizeof(float)), sums = tiled;
     sums.gridX = splits;
     auto ends = [&](Fields& f) -> Fields& {   // struct Product
       return f(dx)(filters)(onesOf)(dxc)(dxd)(dwc)(dwd)(1)(offset)(g.n)(g.h)(g.w)(g.c)(g.o)(g.r)(g.r)(g.stride)(g.pad)(1)(p)(q)(1);

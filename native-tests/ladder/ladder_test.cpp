@@ -54,7 +54,7 @@ void conv_rung(int rung, const Array<float>& y, const Operands& d, const Conv& g
   if (rung == 3) {
     bool wide = g.o % 128 == 0;
     std::nullptr_t none = nullptr;
-    begin(wide ? "xnor_conv2d_wide" : "xnor_conv2d", (wide ? kWide : kNarrow).launch(g.pixels(), unsigned(g.o), g.words(), 1024), y, none, d.x, d.taps, d.ones,
+    begin(wide ? "xnor_conv2d_wide" : "xnor_conv2d", (wide ? kWide : kNarrow).convolution(g.pixels(), unsigned(g.o), g.words()), y, none, d.x, d.taps, d.ones,
           d.zero, d.one, d.zero, d.one, 0, g.n, g.h, g.h, g.c, g.o, 3, 3, g.stride, 1, 1, p, p, 1, 0, 0.0f);
   }
   if (rung == 4) {

@@ -21,8 +21,14 @@ import onebit.tensor.Tensor;
  * </pre>
  */
 final class CudaBitOps implements BitOps {
-  /** A block's rows, 32-bit words of a row in one stage, most stages, and bytes beside the stages: kernels/xnor_tile.cuh, xnor_conv2d.cu. */
-  private static final int ROWS = 128, STAGE_WORDS = 16, STAGES = 3, ONES_BYTES = 4 * ROWS, RANGES_BYTES = 8 * ROWS;
+  /** A block's rows, 32-bit words of a row in one stage, most stages, kinds of border, and bytes beside the stages: kernels/xnor_tile.cuh, xnor_conv.cuh. */
+  private static final int ROWS = 128, STAGE_WORDS = 16, STAGES = 3, BORDERS = 16, ONES_BYTES = 4 * ROWS, PLACES_BYTES = 24 * ROWS + 160;
+
+  /** Words of a row from which on counts no longer fit the kernels' floats. */
+  private static final int MOST_WORDS = 1 << 16;
+
+  /** Bytes of 8 rows by 8 float32 of each thread, in the place of the stages. */
+  private static final int VALUES_BYTES = 4 * ROWS * 64;
 
   private final CudaDevice device;
   private final BitProduct product;
@@ -53,10 +59,10 @@ final class CudaBitOps implements BitOps {
     return (bits + 31) >>> 5;
   }
 
-  /** Bytes of shared memory of a block: its stages, or its results where they need more, and the ones of its rows. */
-  private static int room(int columnsPerBlock, int words) {
-    int stages = Math.min(STAGES, (words + STAGE_WORDS - 1) / STAGE_WORDS);
-    return 4 * Math.max(stages * (ROWS + columnsPerBlock) * STAGE_WORDS, ROWS * 64 / columnsPerBlock * (columnsPerBlock + 8)) + ONES_BYTES;
+  /** Bytes of shared memory of a block: its stages, or what else takes so many bytes in their place, and the ones of its rows. */
+  private static int room(int columnsPerBlock, int words, int least) {
+    if (words >= MOST_WORDS) throw new IllegalArgumentException("bit products: a row has " + words + " words of 32 bits; on the device it must have fewer than " + MOST_WORDS);
+    return Math.max(4 * Math.min(STAGES, (words + STAGE_WORDS - 1) / STAGE_WORDS) * (ROWS + columnsPerBlock) * STAGE_WORDS, least) + ONES_BYTES;
   }
 
   private static int blocks(int n, int each) {
@@ -106,7 +112,7 @@ final class CudaBitOps implements BitOps {
     device.kernel("bit_counts").memory(ones).bits(b).integer(n).integer(words(b.bits())).blocks(device.blocks(Math.multiplyExact(n, 32)), 256);
     int columns = product.columnsPerBlock(n);
     device.kernel(product.entry("xnor_gemm", n)).memory(device.memory(y)).bits(a).bits(b).memory(ones).integer(m).integer(n).integer(a.bits()).integer(element(y))
-        .launch(blocks(m, ROWS), blocks(n, columns), 128, 1, room(columns, words(a.bits())));
+        .launch(blocks(m, ROWS), blocks(n, columns), 128, 1, room(columns, words(a.bits()), 0));
   }
 
   @Override
@@ -149,15 +155,16 @@ final class CudaBitOps implements BitOps {
       Padding padding, float offset) {
     Kernel kernel = device.kernel(product.entry("xnor_conv2d", columns)).memory(device.memory(y)).address(sumsX);
     extents(sets(kernel, x, filters, xSet, wSet), g, padding).integer(element(y)).real(offset)
-        .launch(blocks(pixels(g), ROWS), blocks(g.o(), columns), 128, 1, room(g, columns));
+        .launch(blocks(pixels(g), ROWS), blocks(g.o(), columns), 128, 1, room(g, columns, 0));
   }
 
   private static int pixels(ConvGeometry g) {
     return g.n() * g.p() * g.q();
   }
 
-  private static int room(ConvGeometry g, int columns) {
-    return room(columns, g.r() * g.s() * words(g.c())) + RANGES_BYTES;
+  /** Of a convolution: with the places of its rows, and two words a kind of border and two more for each column. */
+  private static int room(ConvGeometry g, int columns, int least) {
+    return room(columns, g.r() * g.s() * words(g.c()), least) + PLACES_BYTES + 8 * BORDERS * (columns + 4) + 8 * columns;
   }
 
   private static long tapBytes(ConvGeometry g) {
@@ -215,6 +222,6 @@ final class CudaBitOps implements BitOps {
   /** struct Product, which ends the arguments; then the launch, so many blocks along the rows. */
   void launch(Kernel kernel, Product p, int blocks) {
     ConvGeometry g = p.g();
-    extents(sets(kernel, p.x(), kept.get(p.w().memory()), p.xSet(), p.wSet()).real(p.offset()), g, p.padding()).launch(blocks, blocks(g.o(), 64), 128, 1, room(g, 64));
+    extents(sets(kernel, p.x(), kept.get(p.w().memory()), p.xSet(), p.wSet()).real(p.offset()), g, p.padding()).launch(blocks, blocks(g.o(), 64), 128, 1, room(g, 64, VALUES_BYTES));
   }
 }
