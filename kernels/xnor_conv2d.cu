@@ -69,5 +69,5 @@ extern __shared__ __align__(16) unsigned xnor_conv2d_room[];
   }
 XNOR_CONV2D(xnor_conv2d, XnorAnd, 64, 4)
 XNOR_CONV2D(xnor_conv2d_wide, XnorAnd, 128, 2)
-XNOR_CONV2D(xnor_conv2d_xor, XnorXor, 64, 4)
+XNOR_CONV2D(xnor_conv2d_xor, XnorXor, 64, 2)
 XNOR_CONV2D(xnor_conv2d_popc, XnorPopc, 64, 2)
