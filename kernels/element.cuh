@@ -4,6 +4,7 @@
 //   load_vector(p, v), store_vector(p, v)    1, 2, 4 or 8 neighbours, at an address that is a multiple of theirs (or of 16 bytes)
 //   load_live, store_live                    those of the neighbours that there are, at once where they may be
 //   unpack_vector(raw, at, v, type)          the same, 4 or 8, out of 16-byte words that were read before
+//   Packed<T, W>                             W neighbours as a type holds them: round some in place, then store all
 //   for_each_vector<W>(n, whole, f)          f(i, width): W elements at a time where whole holds, the rest one by one
 //
 // A file whose entries exist on both types is written once, over ELEMENT and ENTRY, and includes itself by each_element.cuh:
@@ -141,6 +142,50 @@ template <unsigned W, class T> __device__ __forceinline__ void store_live(T* p, 
     for (unsigned k = 0; k < W; k++) if (k < live.count) store(p + k, v[k]);
   }
 }
+
+/** W neighbours as elements of type T hold them, on their way to memory. */
+template <class T, unsigned W> struct Packed {
+  float values[W];
+
+  /** Keeps N of them, from `at` on, and makes each what the element holds. */
+  template <unsigned N> __device__ __forceinline__ void round(float (&v)[N], unsigned at) {
+#pragma unroll
+    for (unsigned k = 0; k < N; k++) values[at + k] = v[k];
+  }
+
+  __device__ __forceinline__ void store(T* p, Live live) const { store_live(p, values, live); }
+};
+
+/** Two in a word: both are rounded, and come back as float, in three instructions. */
+template <unsigned W> struct Packed<__nv_bfloat16, W> {
+  static_assert(W == 1 || W == 4 || W == 8, "1, 4 or 8 elements");
+  unsigned words[(W + 1) / 2];
+
+  template <unsigned N> __device__ __forceinline__ void round(float (&v)[N], unsigned at) {
+#pragma unroll
+    for (unsigned k = 0; k < N; k += 2) {
+      float none = 0, &second = k + 1 < N ? v[k + 1 < N ? k + 1 : 0] : none;
+      unsigned word = pack_pair(v[k], second);
+      words[(at + k) / 2] = word;
+      unpack_pair(word, v[k], second);
+    }
+  }
+
+  __device__ __forceinline__ void store(__nv_bfloat16* p, Live live) const {
+    if constexpr (W > 1) {
+      if (live.together) {
+        if constexpr (W == 8) *reinterpret_cast<uint4*>(p) = make_uint4(words[0], words[1], words[2], words[3]);
+        else *reinterpret_cast<uint2*>(p) = make_uint2(words[0], words[1]);
+        return;
+      }
+    }
+#pragma unroll
+    for (unsigned k = 0; k < W; k++) {
+      if (k >= live.count) continue;
+      reinterpret_cast<unsigned short*>(p)[k] = static_cast<unsigned short>(words[k / 2] >> k % 2 * 16);
+    }
+  }
+};
 
 /** Elements of a type in 16 bytes, the widest load of a thread: 4 floats, 8 bfloat16. */
 template <class T> constexpr unsigned kWide = 16 / sizeof(T);

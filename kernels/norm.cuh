@@ -22,28 +22,31 @@ struct Norm {
 
 /** The batch norm of W channels from c on, in registers. */
 template <unsigned W> struct NormOf {
-  float mean[W], inverse[W], scale[W], shift[W];
+  float mean[W], inverse[W], factor[W], shift[W];
 
   __device__ __forceinline__ NormOf(const Norm& norm, unsigned c, Live live = kAll) {
     load_live(norm.mean + c, mean, live);
     load_live(norm.inverse + c, inverse, live);
-    load_live(norm.gamma + c, scale, live);
+    load_live(norm.gamma + c, factor, live);
     load_live(norm.beta + c, shift, live);
+#pragma unroll
+    for (unsigned k = 0; k < W; k++) factor[k] *= inverse[k];
   }
 
   NormOf() = default;
 
-  __device__ __forceinline__ float apply(float v, unsigned k) const { return norm_value(v, mean[k], scale[k] * inverse[k], shift[k]); }
+  __device__ __forceinline__ float apply(float v, unsigned k) const { return norm_value(v, mean[k], factor[k], shift[k]); }
   __device__ __forceinline__ float hat(float v, unsigned k) const { return norm_hat(v, mean[k], inverse[k]); }
+  __device__ __forceinline__ float deviation(float v, unsigned k) const { return v - mean[k]; }
   __device__ __forceinline__ float back(float g, float meanG, float meanGx, float v, unsigned k) const {
-    return norm_back(g, meanG, meanGx, v, mean[k], scale[k] * inverse[k]);
+    return norm_back(g, meanG, meanGx, v, mean[k], factor[k]);
   }
 
   /** That of N of them, from `at` on. */
   template <unsigned N> __device__ __forceinline__ NormOf<N> part(unsigned at) const {
     NormOf<N> some;
 #pragma unroll
-    for (unsigned k = 0; k < N; k++) some.mean[k] = mean[at + k], some.inverse[k] = inverse[at + k], some.scale[k] = scale[at + k], some.shift[k] = shift[at + k];
+    for (unsigned k = 0; k < N; k++) some.mean[k] = mean[at + k], some.inverse[k] = inverse[at + k], some.factor[k] = factor[at + k], some.shift[k] = shift[at + k];
     return some;
   }
 };

@@ -51,10 +51,11 @@ template <class E, unsigned W, bool EARLY = true> struct Ahead {
 
 /**
  * What is known of a unit when a pass is compiled. A loop over many rows that holds all cases does not fit the instruction caches, so the usual ones have
- * loops of their own: without tanh, sine and their slopes; with Maxout, a learned set and the polynomial slope, AdaBin's; and on a straight way, where every
- * vector of channels is whole and shortcuts are read as they are.
+ * loops of their own: without tanh, sine and their slopes; with Maxout, a learned set and the polynomial slope, AdaBin's; on a straight way, where every
+ * vector of channels is whole and shortcuts are read as they are; joined, where every shortcut that a pass may have is there besides; and where a bit is one
+ * comparison.
  */
-enum Known { kAnything = 0, kPlain = 1, kAdaBin = 2 | kPlain, kStraight = 4 };
+enum Known { kAnything = 0, kPlain = 1, kAdaBin = 2 | kPlain, kStraight = 4, kJoined = 8 | kStraight, kCompared = 16 };
 
 __host__ __device__ constexpr bool knows(int known, int what) { return (known & what) == what; }
 
@@ -69,14 +70,14 @@ template <class E> struct Shortcut {
   FIELD(int, stride);
 
   /** Asks for x at index i where it is wanted as it is. */
-  template <unsigned W, bool EARLY> __device__ __forceinline__ void ask(Ahead<E, W, EARLY>& ahead, unsigned i, Live live) const {
-    if (kind == 1) ahead.ask(x + i, live.together);
+  template <int KNOWN = kAnything, unsigned W, bool EARLY> __device__ __forceinline__ void ask(Ahead<E, W, EARLY>& ahead, unsigned i, Live live) const {
+    if (knows(KNOWN, kJoined) || kind == 1) ahead.ask(x + i, live.together);
   }
 
   /** t += the shortcut, at row and channels c on; ahead is what was asked, from `at` on for these. */
   template <int KNOWN, unsigned W, class A>
   __device__ __forceinline__ void add(float (&t)[W], const A& ahead, unsigned at, unsigned row, unsigned c, unsigned channels, int p, int q, Live live) const {
-    if (kind == 1) {
+    if (knows(KNOWN, kJoined) || kind == 1) {
       float v[W];
       ahead.take(v, at, live);
 #pragma unroll
@@ -89,6 +90,7 @@ template <class E> struct Shortcut {
         float sum = 0;
         if (from + int(k) >= 0 && from + int(k) < d) {
           for (int hh = h0; hh < min(h, h0 + window); hh++) {
+#pragma unroll 1
             for (int ww = w0; ww < min(w, w0 + window); ww++) sum += factor * load(x + ((n * h + hh) * w + ww) * d + from + int(k));
           }
         }
@@ -141,8 +143,8 @@ template <unsigned W, int KNOWN> struct NonlinearityOf {
   __device__ __forceinline__ float upper(unsigned k) const { return PLAIN ? positive[PLAIN ? k : 0] : above[k]; }
   __device__ __forceinline__ float lower(unsigned k) const { return PLAIN ? negative[PLAIN ? k : 0] : below[k]; }
 
-  /** NaN stays NaN. */
-  __device__ __forceinline__ float maxout(float t, unsigned k) const { return upper(k) * (t <= 0 ? 0.0f : t) + lower(k) * (t >= 0 ? 0.0f : t); }
+  /** NaN stays NaN; a zero is positive. */
+  __device__ __forceinline__ float maxout(float t, unsigned k) const { return t * (t > 0 ? upper(k) : lower(k)) + 0.0f; }
 
   __device__ __forceinline__ float value(float t, unsigned k) const {
     if constexpr (knows(KNOWN, kAdaBin)) return maxout(t, k);
@@ -155,12 +157,32 @@ template <unsigned W, int KNOWN> struct NonlinearityOf {
     }
   }
 
+  /** That of Maxout: 0 at 0 and where there is no number. */
+  __device__ __forceinline__ float slope(float t, unsigned k) const {
+    float side = t > 0 ? upper(k) : lower(k);
+    return fabsf(t) > 0 ? side : 0.0f;
+  }
+
+  /** z = f(t) of the W of them that there are, 0 for the others: what f is is asked once. */
+  __device__ __forceinline__ void values(float (&z)[W], const float (&t)[W], Live live) const {
+    if (knows(KNOWN, kAdaBin) || kind == 1) each(live, [&](unsigned k, bool is) { z[k] = is ? maxout(t[k], k) : 0.0f; });
+    else if (kind == 0) each(live, [&](unsigned k, bool is) { z[k] = is ? t[k] : 0.0f; });
+    else each(live, [&](unsigned k, bool is) { z[k] = is ? value(t[k], k) : 0.0f; });
+  }
+
+  /** g times f'(t) in place of the W of g that there are. */
+  __device__ __forceinline__ void all_back(float (&g)[W], const float (&t)[W], Live live) const {
+    if (!knows(KNOWN, kAdaBin) && kind == 0) return;
+    if (knows(KNOWN, kAdaBin) || kind == 1) each(live, [&](unsigned k, bool is) { if (is) g[k] *= slope(t[k], k); });
+    else each(live, [&](unsigned k, bool is) { if (is) g[k] = back(g[k], t[k], k); });
+  }
+
   /** g f'(t). */
   __device__ __forceinline__ float back(float g, float t, unsigned k) const {
-    if constexpr (knows(KNOWN, kAdaBin)) return g * (t > 0 ? upper(k) : t < 0 ? lower(k) : 0.0f);
+    if constexpr (knows(KNOWN, kAdaBin)) return g * slope(t, k);
     switch (kind) {
       case 0: return g;
-      case 1: return g * (t > 0 ? upper(k) : t < 0 ? lower(k) : 0.0f);
+      case 1: return g * slope(t, k);
       case 2: return t > 0 ? g : 0.0f;
       case 3: return fabsf(t) < 1 ? g : 0.0f;
       default: {
@@ -168,6 +190,13 @@ template <unsigned W, int KNOWN> struct NonlinearityOf {
         return g * (1 - v * v);
       }
     }
+  }
+
+ private:
+  /** f(k, whether there is a k-th). */
+  template <class F> static __device__ __forceinline__ void each(Live live, F f) {
+#pragma unroll
+    for (unsigned k = 0; k < W; k++) f(k, k < live.count);
   }
 };
 
@@ -177,11 +206,17 @@ struct Binarization {
   FIELD(int, kind);
   FIELD(int, codeForm);
 
-  __device__ __forceinline__ bool bit(float z) const {
-    if (kind != 2) return z >= 0;
-    float a = alpha[0], b = beta[0];
-    return a > 0 ? z >= b : (z - b) / a >= 0;
-  }
+  /** The set's two values, read once; without a set those of the sign. */
+  struct Set {
+    float alpha, beta;
+
+    /** Whether a bit is one comparison. */
+    __device__ __forceinline__ bool compared() const { return alpha > 0; }
+
+    __device__ __forceinline__ bool bit(float z) const { return compared() ? z >= beta : (z - beta) / alpha >= 0; }
+  };
+
+  __device__ __forceinline__ Set set() const { return {kind == 2 ? alpha[0] : 1.0f, kind == 2 ? beta[0] : 0.0f}; }
 };
 
 template <class E> struct Unit {

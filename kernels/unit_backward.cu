@@ -13,13 +13,13 @@
 // Launch     unit_backward, unit_backward_adabin block 128, grid (any number of splits, ceil(C / 64)); unit_join as channel_sums in common.cuh; unit_backward_apply block
 //            256, any grid
 // Limits     N * P * Q * C < 2^31; counters hold 0 before and after
-// Exactness  values in the operations of the simple kernels, in bfloat16 without their roundings between; sums are double, in the order of
-//            unit_product.cu, which gives the same bits from a y that it computes again
+// Exactness  values in the operations of the simple kernels, in bfloat16 without their roundings between; sums as unit_passes.cuh says, in the order of
+//            unit_product.cu, which gives the same bits from a y that it computes again; those of gradT are taken before it is rounded
 // Twin       src/main/java/onebit/ops/cpu/CpuFusedOps.java, backward, join
 // Tests      native-tests/unit_test.cpp, src/test/java/onebit/ops/FusedOpsTest.java
 // Source     Ioffe and Szegedy 2015, arXiv 1502.03167; Tu et al. 2022, AdaBin, arXiv 2208.08084; anchors/performance.md section 7
 // Rungs      1 eight simple launches, 2 one pass with all sums and their finish in the last block, then one pass, 3 sums in the tiles of the
-//            binary convolution
+//            binary convolution, 4 a thread keeps its channels, two rows at a time asked for ahead; sums of 4 tiles in float beside bfloat16
 #ifndef ELEMENT
 #include "unit_passes.cuh"
 
@@ -33,10 +33,8 @@ template <int KNOWN, class E> __device__ __forceinline__ void rows_backward(cons
 #pragma unroll 1
     for (unsigned row = tile * kTileRows + threadIdx.x / 8; row < min(a.rows, (tile + 1) * kTileRows); row += 16) {
       float y[8];
-      Ahead<E, 8, knows(KNOWN, kPlain)> ofY;
-      ofY.ask(a.unit.y + row * a.channels + c, live.together);
+      load_live(a.unit.y + row * a.channels + c, y, live);
       auto asked = a.template ask<KNOWN>(row, c, live);
-      ofY.take(y, 0, live);
       a.template at<KNOWN>(y, asked, of, set, row, c, live, sums);
     }
     sums.keep();
@@ -45,27 +43,36 @@ template <int KNOWN, class E> __device__ __forceinline__ void rows_backward(cons
 
 /** The same on the straight way, with the unit held in registers and the next row asked for before this one is computed. */
 template <int KNOWN, class E> __device__ __forceinline__ void straight_rows_backward(const UnitBackward<E>& a, BackwardSums<E>& sums) {
-  unsigned c = tile_channel(), first = blockIdx.x * kTileRows + threadIdx.x / 8;
+  struct Asked {
+    Ahead<E, 8> y;
+    typename UnitBackward<E>::template Asked<KNOWN> rest;
+  };
+  unsigned c = tile_channel(), row = blockIdx.x * kTileRows + threadIdx.x / 8;
   if (c >= a.channels) return;
+  Asked one, two;
+  auto ask = [&](Asked& asked, unsigned row) {
+    if (row >= a.rows) return;
+    asked.y.ask(a.unit.y + row * a.channels + c, true);
+    asked.rest = a.template ask<KNOWN>(row, c, kAll);
+  };
+  ask(one, row);
   typename Incoming<E>::Set set = a.g.template the_set<KNOWN>();
   UnitHeld<KNOWN> of(a.unit, c, kAll);
-  Ahead<E, 8> ofY, nextY;
-  typename UnitBackward<E>::template Asked<KNOWN> asked, next;
-  auto ask = [&](unsigned row) {
-    nextY.ask(a.unit.y + row * a.channels + c, true);
-    next = a.template ask<KNOWN>(row, c, kAll);
+  auto work = [&](const Asked& asked, unsigned row) {
+    if (row >= a.rows) return;
+    float y[8];
+    asked.y.take(y, 0, kAll);
+    a.template at<KNOWN>(y, asked.rest, of, set, row, c, kAll, sums);
   };
-  if (first < a.rows) ask(first);
   for (unsigned tile = blockIdx.x; tile * kTileRows < a.rows; tile += gridDim.x) {
-    unsigned end = min(a.rows, (tile + 1) * kTileRows);
 #pragma unroll 1
-    for (unsigned row = tile * kTileRows + threadIdx.x / 8; row < end; row += 16) {
-      ofY = nextY, asked = next;
-      unsigned behind = row + 16 < end ? row + 16 : row % kTileRows % 16 + (tile + gridDim.x) * kTileRows;
-      if (behind < a.rows) ask(behind);
-      float y[8];
-      ofY.take(y, 0, kAll);
-      a.template at<KNOWN>(y, asked, of, set, row, c, kAll, sums);
+    for (unsigned pair = 0; pair < kTileRows / 32; pair++) {
+      ask(two, row + 16);
+      work(one, row);
+      unsigned behind = row + 32 + (pair + 1 < kTileRows / 32 ? 0 : (gridDim.x - 1) * kTileRows);
+      ask(one, behind);
+      work(two, row + 16);
+      row = behind;
     }
     sums.keep();
   }
@@ -87,39 +94,64 @@ ONEBIT_KERNEL(128, kBackwardBlocks<ELEMENT>) ENTRY(unit_backward)(const UnitBack
 ONEBIT_KERNEL(128, kBackwardBlocks<ELEMENT>) ENTRY(unit_backward_adabin)(const UnitBackward<ELEMENT> a) {
   __shared__ double room[kTileSums<4>], kept[kOwnSums];
   BackwardSums<ELEMENT> sums(kept);
-  if (a.straight()) straight_rows_backward<kAdaBin | kStraight>(a, sums);
+  if (a.straight() && a.joined()) straight_rows_backward<kAdaBin | kJoined>(a, sums);
+  else if (a.straight()) straight_rows_backward<kAdaBin | kStraight>(a, sums);
   else rows_backward<kAdaBin>(a, sums);
-  a.finish(sums, room);
+  a.template finish<kAdaBin>(sums, room);
 }
 
 ONEBIT_KERNEL(256, 2) ENTRY(unit_join)(const UnitBackward<ELEMENT> a) {
-  __shared__ double tile[256];
-  double ofSet[2] = {};
-  bool plain = a.g.plain();
-  auto set = a.g.template the_set<kAnything>();
-  unsigned wide = a.channels % kSumChannels == 0 ? kSumChannels : 1, c = (blockIdx.x * blockDim.x + threadIdx.x) * wide;
-  for (unsigned row = blockIdx.y * blockDim.y + threadIdx.y; c < a.channels && row < a.rows; row += gridDim.y * blockDim.y) {
-    if (wide == 1) {
-      float g[1];
-      a.g.template of_stored<kAnything>(g, set, row, c, a.channels, a.p, a.q, ofSet);
+  __shared__ double tile[256], kept[4 * 256];
+  unsigned lane = threadIdx.y * blockDim.x + threadIdx.x, first = (blockIdx.y * gridDim.x + blockIdx.x) * 256 + lane, step = gridDim.x * gridDim.y * 256;
+  SetSums<ELEMENT, 256> sums(kept, lane);
+  double ofSet[2];
+  auto all = [&](auto known, auto width) {
+    constexpr int KNOWN = known.value;
+    constexpr unsigned W = width.value;
+    auto set = a.g.template the_set<KNOWN>();
+    Divisor perRow(a.channels / W);
+    unsigned vectors = a.rows * perRow.by, done = 0;
+    for (unsigned i = first; i < vectors; i += step) {
+      float g[W];
+      unsigned vector, row = perRow.divide(i, vector), c = vector * W;
+      a.g.template of_stored<KNOWN>(g, set, row, c, a.channels, a.p, a.q, sums);
       store_vector(a.gradT + row * a.channels + c, g);
-    } else {
-      float g[kSumChannels];
-      if (plain) a.g.template of_stored<kPlain>(g, set, row, c, a.channels, a.p, a.q, ofSet);
-      else a.g.template of_stored<kAnything>(g, set, row, c, a.channels, a.p, a.q, ofSet);
-      store_vector(a.gradT + row * a.channels + c, g);
+      if (++done % 8 == 0) sums.keep();
     }
-  }
+    a.g.template give<KNOWN>(ofSet, sums);
+  };
+  bool straight = a.channels % 8 == 0 && a.g.over.kind != 2;
+  if (straight && a.g.adabin()) all(Width<kAdaBin | kStraight>{}, Width<8>{});
+  else if (straight && a.g.plain()) all(Width<kPlain | kStraight>{}, Width<8>{});
+  else if (a.channels % 4 == 0 && a.g.plain()) all(Width<kPlain>{}, Width<4>{});
+  else all(Width<kAnything>{}, Width<1>{});
   finish_set<256>(a, a.counters + gridDim.x, tile, ofSet);
 }
 
 ONEBIT_KERNEL(256) ENTRY(unit_backward_apply)(const UnitBackwardApply<ELEMENT> a) {
-  for_each_vector<kWide<ELEMENT>>(a.n, a.channels % kWide<ELEMENT> == 0, [=](unsigned i, auto width) {
-    constexpr unsigned W = width.value;
-    unsigned c = i % a.channels;
-    float y[W];
-    load_vector(a.y + i, y);
-    a.at(y, i, c, kAll);
-  });
+  if (OwnRows::fit(a.channels)) {
+    struct Asked {
+      Ahead<ELEMENT, 8> gradT, y;
+    };
+    unsigned rows = a.n / a.channels;
+    OwnRows mine(a.channels, rows);
+    unsigned c = mine.c;
+    NormOf<8> norm(a.norm, c);
+    typename UnitBackwardApply<ELEMENT>::template Means<8> means(a, c, kAll);
+    mine.template each<Asked>(rows, [&](Asked& asked, unsigned row) {
+      asked.gradT.ask(a.gradT + row * a.channels + c, true);
+      asked.y.ask(a.y + row * a.channels + c, true);
+    }, [&](const Asked& asked, unsigned row) {
+      float g[8], y[8];
+      asked.gradT.take(g, 0, kAll);
+      asked.y.take(y, 0, kAll);
+      a.of(norm, means, g, y, row * a.channels + c, kAll);
+    });
+    return;
+  }
+  FOR_EACH(i, a.n) {
+    float y[1] = {load(a.y + i)};
+    a.at(y, i, i % a.channels, kAll);
+  }
 }
 #endif

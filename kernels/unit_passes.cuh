@@ -4,8 +4,11 @@
 //                        hands them over; blockIdx.x counts splits, each every gridDim.x-th tile of rows, blockIdx.y groups of 64 channels
 //
 // Encoding   every field takes 8 bytes: the host writes an argument structure field by field (CudaFusedOps.java)
-// Exactness  sums are double, in an order that depends on the number of splits only: wherever y comes from, they have the same bits. In backward the
-//            8 rows that a thread has of a tile, and the neighbours that add to the set's gradients, are first added in float beside bfloat16 elements
+//   own rows             a thread of a flat grid has 8 channels, always the same, of every so many rows
+//
+// Exactness  sums are double, in an order that depends on the number of splits only: wherever y comes from, they have the same bits. In backward,
+//            beside bfloat16 elements, the 32 rows that a thread has of 4 tiles, and what the 64 values of a tile add to the set's gradients, are first
+//            added in float: off by at most 2^-19 and 2^-18 of the sum of the terms' magnitudes
 // Twin       src/main/java/onebit/ops/cpu/CpuFusedOps.java
 #pragma once
 #include "unit.cuh"
@@ -15,6 +18,34 @@
 __device__ __forceinline__ unsigned tile_channel() { return blockIdx.y * 64 + threadIdx.x % 8 * 8; }
 
 __device__ __forceinline__ Live tile_live(unsigned c, unsigned channels) { return {c < channels ? min(8u, channels - c) : 0u, channels % 8 == 0}; }
+
+/** The rows of a thread of a flat grid, `step` apart; whole 8 channels from c on. Without any row where the block has threads left over. */
+struct OwnRows {
+  unsigned c, first, step;
+
+  /** channels / 8 threads or more in a block. */
+  __device__ __forceinline__ OwnRows(unsigned channels, unsigned rows) {
+    unsigned across = channels / 8, high = blockDim.x / across, down = threadIdx.x / across;
+    c = (threadIdx.x - down * across) * 8, step = gridDim.x * high;
+    first = down < high ? blockIdx.x * high + down : rows;
+  }
+
+  static __device__ __forceinline__ bool fit(unsigned channels) { return channels % 8 == 0 && channels / 8 <= blockDim.x; }
+
+  /** work(what, row) for all of them, what having been asked for by ask(what, row) while the row before was worked on. */
+  template <class Asked, class Ask, class Work> __device__ __forceinline__ void each(unsigned rows, Ask ask, Work work) const {
+    Asked one, two;
+    if (first < rows) ask(one, first);
+#pragma unroll 1
+    for (unsigned row = first; row < rows; row += 2 * step) {
+      unsigned second = row + step;
+      if (second < rows) ask(two, second);
+      work(one, row);
+      if (second + step < rows) ask(one, second + step);
+      if (second < rows) work(two, second);
+    }
+  }
+};
 
 /** Doubles of shared memory that finish_tiles takes: the sums of four warps. */
 template <unsigned VALUES> constexpr unsigned kTileSums = 4 * 64 * VALUES;
@@ -98,21 +129,32 @@ template <class E> struct UnitForward {
   }
 
   /** z of W channels of a row, from their y in t and what was asked; the result has their bits, the first lowest. */
-  template <int KNOWN, unsigned W> __device__ __forceinline__ unsigned at(float (&t)[W], const Ahead<E, W>& x, unsigned row, unsigned c, Live live) const {
-    NormOf<W> norm(unit.norm, c, live);
-    NonlinearityOf<W, KNOWN> f(unit.f, c, live);
+  template <int KNOWN, unsigned W>
+  __device__ __forceinline__ unsigned of(const NormOf<W>& norm, const NonlinearityOf<W, KNOWN>& f, const Binarization::Set& set, float (&t)[W],
+                                         const Ahead<E, W>& x, unsigned row, unsigned c, Live live) const {
+    float v[W];
+    Packed<E, W> kept;
 #pragma unroll
     for (unsigned k = 0; k < W; k++) t[k] = norm.apply(t[k], k);
     unit.shortcut.template add<KNOWN>(t, x, 0, row, c, channels, p, q, live);
+    f.values(v, t, live);
+    kept.round(v, 0);
+    kept.store(z + row * channels + c, live);
+    if (!next.kind) return 0;
     unsigned packed = 0;
+    if (knows(KNOWN, kCompared) || set.compared()) {
 #pragma unroll
-    for (unsigned k = 0; k < W; k++) {
-      if (k >= live.count) break;
-      t[k] = rounded<E>(f.value(t[k], k));
-      if (next.kind && next.bit(t[k])) packed |= 1u << k;
+      for (unsigned k = 0; k < W; k++) packed |= k < live.count && v[k] >= set.beta ? 1u << k : 0u;
+    } else {
+#pragma unroll
+      for (unsigned k = 0; k < W; k++) packed |= k < live.count && set.bit(v[k]) ? 1u << k : 0u;
     }
-    store_live(z + row * channels + c, t, live);
     return packed;
+  }
+
+  /** The same with what it takes of the channels read here. */
+  template <int KNOWN, unsigned W> __device__ __forceinline__ unsigned at(float (&t)[W], const Ahead<E, W>& x, unsigned row, unsigned c, Live live) const {
+    return of(NormOf<W>(unit.norm, c, live), NonlinearityOf<W, KNOWN>(unit.f, c, live), next.set(), t, x, row, c, live);
   }
 
   /** The same from a stored y. */
@@ -129,9 +171,9 @@ template <class E> struct UnitForward {
 template <class E> constexpr unsigned kBackwardBlocks = sizeof(E) == 2 ? 3 : 2;
 
 /** Doubles of shared memory in which a block of tiles keeps the sums of its threads in backward. */
-constexpr unsigned kOwnSums = 32 * 128;
+constexpr unsigned kOwnSums = 36 * 128;
 
-/** What the rows of one tile, and neighbours, are added in: double beside float elements, float beside bfloat16. */
+/** What the rows of a few tiles are added in: double beside float elements, float beside bfloat16. */
 template <class E> struct TileSum {
   using type = double;
 };
@@ -140,24 +182,55 @@ template <> struct TileSum<__nv_bfloat16> {
 };
 
 /**
- * What a thread of a block of tiles adds up in backward: gradT, gradT xhat, the two slopes; the two values of the set. The 8 rows of a tile are added
- * in registers, then as double to what the block keeps.
+ * What a thread of a block of THREADS adds up for the gradients of the set, with gradQ = g, the slope s and u = (z - beta) / alpha: g, g s, g with the sign
+ * of u, g s u.
+ */
+template <class E, unsigned THREADS> struct SetSums {
+  typename TileSum<E>::type of[4] = {};
+  double* kept;
+
+  /** room: 4 THREADS doubles of shared memory. */
+  __device__ __forceinline__ SetSums(double* room, unsigned lane) : kept(room + lane) {
+#pragma unroll
+    for (unsigned i = 0; i < 4; i++) kept[i * THREADS] = 0;
+  }
+
+  /** 64 values are done. */
+  __device__ __forceinline__ void keep() {
+    if constexpr (sizeof(E) == 2) {
+#pragma unroll
+      for (unsigned i = 0; i < 4; i++) kept[i * THREADS] += double(of[i]), of[i] = 0;
+    }
+  }
+
+  __device__ __forceinline__ double operator()(unsigned i) const { return kept[i * THREADS] + double(of[i]); }
+};
+
+/** Tiles whose rows are added in registers before they are kept. */
+template <class E> constexpr unsigned kKeptTiles = sizeof(E) == 2 ? 4 : 1;
+
+/**
+ * What a thread of a block of tiles adds up in backward: gradT, gradT xhat, the two slopes; what the set's gradients take. The rows of
+ * kKeptTiles tiles are added in registers, then as double to what the block keeps.
  */
 template <class E> struct BackwardSums {
   typename TileSum<E>::type of[4][8] = {};
-  double ofSet[2] = {};
+  SetSums<E, 128> ofSet;
   double* kept;
+  unsigned tiles = 0;
 
-  __device__ __forceinline__ explicit BackwardSums(double* room) : kept(room) {
+  __device__ __forceinline__ explicit BackwardSums(double* room) : ofSet(room + 32 * 128, threadIdx.x), kept(room) {
 #pragma unroll 1
     for (unsigned i = 0; i < 32; i++) kept[i * 128 + threadIdx.x] = 0;
   }
 
   /** The sum of value v, one of the first four, for channel k of this thread's 8. */
-  __device__ __forceinline__ double operator()(unsigned v, unsigned k) const { return kept[(8 * v + k) * 128 + threadIdx.x]; }
+  __device__ __forceinline__ double operator()(unsigned v, unsigned k) const { return kept[(8 * v + k) * 128 + threadIdx.x] + double(of[v][k]); }
 
   /** A tile is done. */
   __device__ __forceinline__ void keep() {
+    ofSet.keep();
+    if (++tiles % kKeptTiles<E> != 0) return;
 #pragma unroll
     for (unsigned i = 0; i < 32; i++) {
       kept[i * 128 + threadIdx.x] += double(of[i / 8][i % 8]);
@@ -165,6 +238,9 @@ template <class E> struct BackwardSums {
     }
   }
 };
+
+/** g with its sign turned where u is negative. */
+__device__ __forceinline__ float turned(float g, float u) { return __uint_as_float(__float_as_uint(g) ^ (__float_as_uint(u) & 0x80000000u)); }
 
 /** The gradient at z: of the binarization of z where gradQ is given, and of a shortcut from z (kind as in Shortcut). */
 template <class E> struct Incoming {
@@ -175,12 +251,21 @@ template <class E> struct Incoming {
   Binarization set;
   Shortcut<E> over;   // h, w, d: extents of the shortcut's result
 
+  /** Whether AdaBin's slope and set are what comes in. */
+  __device__ __forceinline__ bool adabin() const { return gradQ && set.kind == 2 && slopeKind == 2; }
   __device__ __forceinline__ bool plain() const { return !gradQ || Slope{slopeKind, slopeA, slopeB}.plain(); }
 
-  template <int KNOWN> static __device__ __forceinline__ float slope(const Slope& f, float u) {
-    if constexpr (knows(KNOWN, kAdaBin)) return fmaxf(0.0f, 2 - 2 * fabsf(u));
-    else return f.slope<knows(KNOWN, kPlain)>(u);
+  /** f(what gives the slope at u over shares<KNOWN>()): the half of AdaBin's is one instruction, and what is made of it has the same bits. */
+  template <int KNOWN, class F> __device__ __forceinline__ void with_slope(F f) const {
+    if (knows(KNOWN, kAdaBin) || (knows(KNOWN, kPlain) && slopeKind == 2)) {
+      f([](float u) { return 2 / shares<KNOWN>() * __saturatef(1 - fabsf(u)); });
+    } else {
+      f([of = Slope{slopeKind, slopeA, slopeB}](float u) { return of.slope<knows(KNOWN, kPlain)>(u); });
+    }
   }
+
+  /** 2 where slopes are given in halves. */
+  template <int KNOWN> static constexpr __device__ float shares() { return knows(KNOWN, kAdaBin) ? 2.0f : 1.0f; }
 
   /** The set's two values and what follows from them, read once. */
   struct Set {
@@ -202,44 +287,47 @@ template <class E> struct Incoming {
   template <int KNOWN, unsigned W> __device__ __forceinline__ Asked<KNOWN, W> ask(unsigned i, Live live) const {
     Asked<KNOWN, W> asked;
     if (knows(KNOWN, kAdaBin) || gradQ) asked.gradQ.ask(gradQ + i, live.together);
-    if (over.kind == 1) asked.over.ask(over.x + i, live.together);
+    if (knows(KNOWN, kJoined) || over.kind == 1) asked.over.ask(over.x + i, live.together);
     return asked;
   }
 
   /** g, at W channels of a row whose z are x; asked: what was asked, from `from` on for these. */
-  template <int KNOWN, unsigned W, class A>
+  template <int KNOWN, unsigned W, class A, class Sums>
   __device__ __forceinline__ void at(float (&g)[W], const float (&x)[W], const A& asked, const Set& of, unsigned from, unsigned row, unsigned c, unsigned channels,
-                                     int height, int width, double (&ofSet)[2], Live live) const {
-    if (knows(KNOWN, kAdaBin) || gradQ) {
-      Slope f{slopeKind, slopeA, slopeB};
+                                     int height, int width, Sums& ofSet, Live live) const {
+    bool binary = knows(KNOWN, kAdaBin) || gradQ;
+    if (binary) {
       asked.gradQ.take(g, from, live);
-      typename TileSum<E>::type ofAlpha = 0, ofBeta = 0;
+      with_slope<KNOWN>([&](auto slope) {
 #pragma unroll
-      for (unsigned k = 0; k < W; k++) {
-        if (knows(KNOWN, kAdaBin) || set.kind == 2) {
-          float u = (x[k] - of.beta) * of.inverse, p = slope<KNOWN>(f, u);
-          ofAlpha += g[k] * (copysignf(1.0f, u + 0.0f) + of.added - u * p);
-          ofBeta += g[k] * (of.weight - p);
-          g[k] *= p;
-        } else {
-          g[k] *= slope<KNOWN>(f, x[k]);
+        for (unsigned k = 0; k < W; k++) {
+          if (knows(KNOWN, kAdaBin) || set.kind == 2) {
+            float u = (x[k] - of.beta) * of.inverse + 0.0f;
+            ofSet.of[0] += g[k];
+            ofSet.of[2] += turned(g[k], u);
+            g[k] *= slope(u);
+            ofSet.of[1] += g[k];
+            ofSet.of[3] += g[k] * u;
+            g[k] *= shares<KNOWN>();
+          } else {
+            g[k] *= slope(x[k]);
+          }
         }
-      }
-      ofSet[0] += double(ofAlpha);
-      ofSet[1] += double(ofBeta);
+      });
     }
-    if (over.kind == 1) {
+    if (knows(KNOWN, kJoined) || over.kind == 1) {
       float v[W];
       asked.over.take(v, from, live);
 #pragma unroll
-      for (unsigned k = 0; k < W; k++) g[k] = gradQ ? g[k] + v[k] : v[k];
+      for (unsigned k = 0; k < W; k++) g[k] = binary ? g[k] + v[k] : v[k];
     } else if (!knows(KNOWN, kStraight) && over.kind == 2) {
       spread(g, row, c, channels, height, width, live);
     }
   }
 
   /** The same from the stored z. */
-  template <int KNOWN, unsigned W> __device__ __forceinline__ void of_stored(float (&g)[W], const Set& of, unsigned row, unsigned c, unsigned channels, int p, int q, double (&ofSet)[2]) const {
+  template <int KNOWN, unsigned W, class Sums>
+  __device__ __forceinline__ void of_stored(float (&g)[W], const Set& of, unsigned row, unsigned c, unsigned channels, int p, int q, Sums& ofSet) const {
     unsigned i = row * channels + c;
     float x[W] = {};
     Asked<KNOWN, W> asked = ask<KNOWN, W>(i, kAll);
@@ -258,10 +346,18 @@ template <class E> struct Incoming {
     for (unsigned k = 0; k < W; k++) {
       float sum = 0;
       for (int p = p0; p < p1 && k < live.count; p++) {
+#pragma unroll 1
         for (int q = q0; q < q1; q++) sum += factor * load(over.x + ((n * over.h + p) * over.w + q) * over.d + (over.d - int(channels)) / 2 + int(c + k));
       }
       g[k] = gradQ ? g[k] + sum : sum;
     }
+  }
+
+  /** A thread's part of the gradients of the set's two values. */
+  template <int KNOWN, class Sums> __device__ __forceinline__ void give(double (&to)[2], const Sums& sums) const {
+    Set of = the_set<kAnything>();
+    to[0] = sums(2) + of.added * sums(0) - shares<KNOWN>() * sums(3);
+    to[1] = of.weight * sums(0) - shares<KNOWN>() * sums(1);
   }
 };
 
@@ -338,6 +434,9 @@ template <class E> struct UnitBackward {
   FIELD(int, p);
   FIELD(int, q);
 
+  /** Beside bfloat16 elements y - mean stands for xhat in the sums, which are multiplied by the inverse deviation at the end. */
+  static constexpr bool kDeviations = sizeof(E) == 2;
+
   /** What 8 channels of a row take beside y. */
   template <int KNOWN> struct Asked {
     Ahead<E, 8, knows(KNOWN, kPlain)> x;
@@ -345,11 +444,12 @@ template <class E> struct UnitBackward {
   };
 
   __device__ __forceinline__ bool plain() const { return unit.f.plain() && g.plain(); }
+  __device__ __forceinline__ bool joined() const { return unit.shortcut.kind == 1 && g.over.kind == 1; }
   __device__ __forceinline__ bool straight() const { return channels % 8 == 0 && unit.shortcut.kind != 2 && g.over.kind != 2; }
 
   template <int KNOWN> __device__ __forceinline__ Asked<KNOWN> ask(unsigned row, unsigned c, Live live) const {
     Asked<KNOWN> asked;
-    unit.shortcut.ask(asked.x, row * channels + c, live);
+    unit.shortcut.template ask<KNOWN>(asked.x, row * channels + c, live);
     asked.g = g.template ask<KNOWN, 8>(row * channels + c, live);
     return asked;
   }
@@ -358,40 +458,51 @@ template <class E> struct UnitBackward {
   template <int KNOWN, class P>
   __device__ __forceinline__ void at(const float (&y)[8], const Asked<KNOWN>& asked, const P& of, const typename Incoming<E>::Set& set, unsigned row, unsigned c, Live live,
                                      BackwardSums<E>& sums) const {
-    float back[8];
+    constexpr bool PLAIN = knows(KNOWN, kPlain);
+    Packed<E, 8> kept;
 #pragma unroll
     for (unsigned from = 0; from < 8; from += 4) {   // 4 at a time, for want of registers
       Live some = live.behind(from);
       float g4[4], t[4], z[4];
+      Packed<E, 4> ofZ, four;
       PartOfUnit<KNOWN> part = of.part(from, c, some);
       const NormOf<4>& norm = part.norm;
       const NonlinearityOf<4, KNOWN>& f = part.f;
 #pragma unroll
       for (unsigned k = 0; k < 4; k++) t[k] = norm.apply(y[from + k], k);
       unit.shortcut.template add<KNOWN>(t, asked.x, from, row, c + from, channels, p, q, some);
-#pragma unroll
-      for (unsigned k = 0; k < 4; k++) z[k] = k < some.count ? rounded<E>(f.value(t[k], k)) : 0.0f;
+      f.values(z, t, some);
+      ofZ.round(z, 0);
       g.template at<KNOWN>(g4, z, asked.g, set, from, row, c + from, channels, p, q, sums.ofSet, some);
+      if (knows(KNOWN, kAdaBin) || f.kind == 1) {
+#pragma unroll
+        for (unsigned k = 0; k < 4; k++) {
+          sums.of[2][from + k] += g4[k] * fmaxf(t[k], 0.0f);
+          sums.of[3][from + k] += g4[k] * fminf(t[k], 0.0f);
+        }
+      }
+      f.all_back(g4, t, some);
 #pragma unroll
       for (unsigned k = 0; k < 4; k++) {
-        if (k >= some.count) break;
-        sums.of[2][from + k] += g4[k] * (t[k] > 0 ? t[k] : 0.0f);
-        sums.of[3][from + k] += g4[k] * (t[k] < 0 ? t[k] : 0.0f);
-        g4[k] = rounded<E>(f.back(g4[k], t[k], k));
-        if (knows(KNOWN, kPlain)) back[from + k] = g4[k];
         sums.of[0][from + k] += g4[k];
-        sums.of[1][from + k] += g4[k] * norm.hat(y[from + k], k);
+        sums.of[1][from + k] += g4[k] * (kDeviations ? norm.deviation(y[from + k], k) : norm.hat(y[from + k], k));
       }
-      if constexpr (!knows(KNOWN, kPlain)) store_live(gradT + row * channels + c + from, g4, some);
+      if (PLAIN) kept.round(g4, from);
+      else four.round(g4, 0), four.store(gradT + row * channels + c + from, some);
     }
-    if constexpr (knows(KNOWN, kPlain)) store_live(gradT + row * channels + c, back, live);
+    if (PLAIN) kept.store(gradT + row * channels + c, live);
   }
 
   /** The gradients from all blocks' sums; room holds kTileSums<4> doubles. */
-  __device__ __forceinline__ void finish(const BackwardSums<E>& sums, double* room) const {
-    finish_tiles<4>(sums, partial, counters, channels, room, [&](unsigned c, const double(&total)[4]) { to.finish(c, total, rows, unit.norm); });
+  template <int KNOWN = kAnything> __device__ __forceinline__ void finish(const BackwardSums<E>& sums, double* room) const {
+    finish_tiles<4>(sums, partial, counters, channels, room, [&](unsigned c, double (&total)[4]) {
+      if (kDeviations) total[1] *= unit.norm.inverse[c];
+      to.finish(c, total, rows, unit.norm);
+    });
     __syncthreads();
-    finish_set<128>(*this, counters + gridDim.y * split_counters(gridDim.x), room, sums.ofSet);
+    double ofSet[2];
+    g.template give<KNOWN>(ofSet, sums.ofSet);
+    finish_set<128>(*this, counters + gridDim.y * split_counters(gridDim.x), room, ofSet);
   }
 };
 
@@ -403,15 +514,28 @@ template <class E> struct UnitBackwardApply {
   FIELD(unsigned, n);
   FIELD(unsigned, channels);
 
-  /** gradY of W channels of index i, from their y. */
-  template <unsigned W> __device__ __forceinline__ void at(const float (&y)[W], unsigned i, unsigned c, Live live) const {
-    float g[W], ofG[W], ofGx[W];
-    load_live(gradT + i, g, live);
-    load_live(meanG + c, ofG, live);
-    load_live(meanGx + c, ofGx, live);
-    NormOf<W> of(norm, c, live);
+  /** The two means of W channels. */
+  template <unsigned W> struct Means {
+    float ofG[W], ofGx[W];
+
+    __device__ __forceinline__ Means(const UnitBackwardApply& a, unsigned c, Live live) {
+      load_live(a.meanG + c, ofG, live);
+      load_live(a.meanGx + c, ofGx, live);
+    }
+  };
+
+  /** gradY of W channels of index i, from their y and gradT, which is in g. */
+  template <unsigned W>
+  __device__ __forceinline__ void of(const NormOf<W>& norm, const Means<W>& means, float (&g)[W], const float (&y)[W], unsigned i, Live live) const {
 #pragma unroll
-    for (unsigned k = 0; k < W; k++) g[k] = of.back(g[k], ofG[k], ofGx[k], y[k], k);
+    for (unsigned k = 0; k < W; k++) g[k] = norm.back(g[k], means.ofG[k], means.ofGx[k], y[k], k);
     store_live(gradY + i, g, live);
+  }
+
+  /** The same with what it takes beside y read here. */
+  template <unsigned W> __device__ __forceinline__ void at(const float (&y)[W], unsigned i, unsigned c, Live live) const {
+    float g[W];
+    load_live(gradT + i, g, live);
+    of(NormOf<W>(norm, c, live), Means<W>(*this, c, live), g, y, i, live);
   }
 };

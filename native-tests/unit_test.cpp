@@ -32,7 +32,7 @@ TEST(unit_gives_bits_and_gradients_of_batch_norm_shortcut_and_maxout) {
         return f(dpos)(dneg)(1);
       };
       Launch launch = unit_sums(channels, splits);
-      run(entry<E>("unit_statistics"), launch, Fields()(partial)(counters)(dy).none()(mean)(inverse)(rm)(rv)(0.1f)(1e-5f)(1)(rows)(channels)(channels));
+      run(entry<E>("unit_statistics"), {splits, (channels + 63) / 64, 128, 1, 0}, Fields()(partial)(counters)(dy).none()(mean)(inverse)(rm)(rv)(0.1f)(1e-5f)(1)(rows)(channels)(channels));
       Fields forward = Fields()(bits)(z)(setCentre)(setDistance);
       run(entry<E>("unit_forward"), blocks(2), unit(forward)(da)(db)(2)(1)(rows)(channels)(p)(q));
       Fields backward = Fields()(gradT)(partial)(ofSet)(counters)(ga)(gb)(gGamma)(gBeta)(gPos)(gNeg)(meanG)(meanGx);

@@ -5,7 +5,7 @@ TEST(unpack_gives_centre_plus_or_minus_distance) {
   each_element([&](auto zero) {
     using E = decltype(zero);
     Random random(11);
-    for (unsigned bits : {1u, 31u, 32u, 33u, 64u, 100u}) for (unsigned each : {0u, 1u}) {
+    for (unsigned bits : {1u, 31u, 32u, 33u, 64u, 100u, 4160u}) for (unsigned each : {0u, 1u}) {
       unsigned rows = 7;
       std::vector<unsigned> words = random.bits(rows, bits);
       std::vector<float> centre = random.normal(each ? rows : 1), distance = random.uniform(each ? rows : 1, 0.1f, 2), wanted;

@@ -80,9 +80,9 @@ final class CudaFusedOps implements FusedOps {
   public void statistics(Unit unit, Running running) {
     FusedRules.requireStatistics("statistics", unit, running);
     Tensor y = unit.y();
-    int channels = y.shape().channels(), rows = rows(y);
-    DeviceMemory partial = sums.plan(rows, channels, 2);
-    sums.launch(statistics(device.kernel("unit_statistics", y), partial, y, null, unit.norm(), running, rows, channels));
+    int channels = y.shape().channels(), rows = rows(y), splits = sums.tileSplits(rows, channels);
+    DeviceMemory partial = sums.tiles(splits, channels, 2);
+    statistics(device.kernel("unit_statistics", y), partial, y, null, unit.norm(), running, rows, channels).launch(splits, (channels + 63) / 64, 128, 1, 0);
   }
 
   /** struct UnitStatistics. */
@@ -103,7 +103,13 @@ final class CudaFusedOps implements FusedOps {
     FusedRules.requireForward("forward", bits, z, unit, next);
     int channels = z.shape().channels(), rows = rows(z);
     forward(device.kernel("unit_forward", z), bits, z, unit, next)
-        .each(channels % 32 == 0 ? z.size() / 4 : Math.multiplyExact(Math.multiplyExact(rows, CudaBitOps.words(channels)), 32));
+        .blocks(channels % 32 == 0 ? ownRows(rows, channels) : device.blocks(Math.multiplyExact(Math.multiplyExact(rows, CudaBitOps.words(channels)), 32)), 256);
+  }
+
+  /** Blocks of 256 threads that keep their 8 channels over many rows: enough of them to fill the device, few enough that what is read of channels is little. */
+  private int ownRows(int rows, int channels) {
+    int high = Math.max(1, 256 * 8 / Math.max(8, channels)), steps = (rows + high - 1) / high;
+    return Math.clamp(steps / 8, Math.min(steps, 2 * device.multiprocessors()), 12 * device.multiprocessors());
   }
 
   /** struct UnitForward. */
@@ -152,7 +158,7 @@ final class CudaFusedOps implements FusedOps {
     } else {
       Kernel kernel = isAdaBin(unit, g) ? device.kernel("unit_backward_adabin", gradT) : device.kernel("unit_backward", gradT);
       backward(kernel, partial, splits * across, gradT, to, unit, g).launch(splits, across, 128, 1, 0);
-      apply(device.kernel("unit_backward_apply", gradY), gradY, gradT, unit, channels).each(gradT.size());
+      apply(device.kernel("unit_backward_apply", gradY), gradY, gradT, unit, channels).blocks(ownRows(rows, channels), 256);
     }
   }
 
