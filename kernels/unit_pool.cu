@@ -5,344 +5,421 @@
 //   unit_pool_backward        gradGamma, gradBeta, gradPositive, gradNegative; the gradient of t is gathered from gradZ and never stored
 //   unit_pool_backward_apply  gradY, which may take the place of y
 //
-// Shapes     y, gradY N,H,W,C; z, gradZ N,P,Q,C; chosen N,P,Q,C bytes: row of the window * window + column; partial [splits][4][C] double
+// Shapes     y, gradY N,H,W,C; z, gradZ N,P,Q,C; chosen N,P,Q,C bytes: 16 row + column in the window; partial [splits][4][C] double
 //            images are float, or bfloat16 in the entries named _bf16; the rest is float
 // Launch     unit_pool_forward block 256, unit_pool_backward_apply block 128, any grid; unit_pool_backward block 128, grid (any number of splits,
 //            ceil(C / 64))
 // Limits     N * H * W * C < 2^31; window <= 15; counters hold 0 before and after
-// Exactness  values in the operations of batch_norm.cu, maxout.cu, activate.cu and pool.cu; sums are double in the order of unit_passes.cuh
+// Exactness  values in the operations of batch_norm.cu, maxout.cu, activate.cu and pool.cu, the sign of a zero aside; where the largest is NaN
+//            chosen is some pixel of the window. Sums are double in the order of unit_passes.cuh. Beside bfloat16 elements gradients are rounded when
+//            gradY is stored, not before; the 8 terms that a thread has of a tile are first added in float, off by at most 7 * 2^-24 of the sum of
+//            their sizes; gradients are made of the sums at the end (kInParts); for windows of 3 gradY has its factors multiplied in (GradientOfY)
 // Twin       src/main/java/onebit/ops/cpu/CpuFusedOps.java, poolForward, poolBackward
 // Tests      native-tests/unit_test.cpp, src/test/java/onebit/ops/FusedOpsTest.java
 // Source     Ioffe and Szegedy 2015, arXiv 1502.03167; anchors/performance.md section 7, stem
-// Rungs      1 seven simple launches, 2 one pass forward, two backward, 3 ways of their own for windows of 3 by steps of 2, all loads asked for at once:
-//            a thread of the backward has the four pixels in the middle of a window
+// Rungs      1 seven simple launches, 2 one pass forward, two backward, 3 windows of 3 by steps of 2: all loads asked for at once, 4 a thread has 4
+//            channels and goes down 8 rows of such windows: a pixel's value is computed once in forward and compared two channels a word; sums take
+//            the chosen pixel of a window instead of what a pixel is given; windows of one pixel are rows, several asked for at once
 #ifndef ELEMENT
-#include "unit_passes.cuh"
+#include "unit_pool.cuh"
 
-/** W neighbouring bytes to an address that is a multiple of W; 1, 4 or 8. */
-template <unsigned W> __device__ __forceinline__ void store_bytes(unsigned char* p, const unsigned (&v)[W]) {
-  unsigned words[(W + 3) / 4] = {};
+/** The rows of windows of 3 that a thread goes down in one column of an image, numbered by groups of channels, columns, parts of a column, images. */
+struct Walk {
+  unsigned column, from, to, image;
+
+  /** unit: its number without the channels; columns: so many lie in a row. */
+  __device__ __forceinline__ Walk(unsigned unit, unsigned rows, const Divisor& overColumns, const Divisor& overParts) {
+    unsigned part;
+    image = overParts.divide(overColumns.divide(unit, column), part);
+    from = part * kWalk, to = min(rows, from + kWalk);
+  }
+
+  /** Into how many parts a column of so many rows falls. */
+  static __device__ __forceinline__ unsigned parts(unsigned rows) { return (rows + kWalk - 1) / kWalk; }
+};
+
+/** A row of pixels under two neighbouring windows of 3: the largest of each window, and its place in it. */
+template <class E> struct ThreeAlong {
+  static constexpr unsigned N = Words<E>::kCount;
+  unsigned largest[2][N], code[2][N];
+
+  /** pixel: 5 neighbours' values; left: ones where the first is inside the image; row: what a code has of the row. */
+  __device__ __forceinline__ void find(const unsigned (&pixel)[5][N], unsigned left, unsigned row) {
+    using V = Words<E>;
 #pragma unroll
-  for (unsigned k = 0; k < W; k++) words[k / 4] |= v[k] << k % 4 * 8;
-  if constexpr (W == 8) *reinterpret_cast<uint2*>(p) = make_uint2(words[0], words[1]);
-  else if constexpr (W == 4) *reinterpret_cast<unsigned*>(p) = words[0];
-  else *p = static_cast<unsigned char>(words[0]);
-}
-
-struct Windows {
-  FIELD(int, h);
-  FIELD(int, w);
-  FIELD(int, p);
-  FIELD(int, q);
-  FIELD(int, size);
-  FIELD(int, stride);
-  FIELD(int, pad);
-
-  /** i / stride, i not negative, without a division for the usual strides. */
-  __device__ __forceinline__ int over(int i) const { return stride == 1 ? i : stride == 2 ? i >> 1 : i / stride; }
-
-  /** Windows of 3 by steps of 2 with 1 pixel around an image of even sides. */
-  __device__ __forceinline__ bool of_three() const { return size == 3 && stride == 2 && pad == 1 && h == 2 * p && w == 2 * q; }
-
-  /** The first window over row or column i. */
-  __device__ __forceinline__ int first(int i) const {
-    int before = i + pad - size;
-    return before < 0 ? 0 : over(before + stride);
+    for (unsigned i = 0; i < 2 * N; i++) {
+      unsigned window = i / N, word = i % N, a = pixel[2 * window][word], b = pixel[2 * window + 1][word];
+      unsigned most = V::larger(V::larger(a, b), pixel[2 * window + 2][word]), first = V::equal(a, most), behind = (V::equal(b, most) & 3 * V::kOnes) ^ 2 * V::kOnes;
+      if (window == 0) first &= left;
+      largest[window][word] = most, code[window][word] = (behind & ~first) | row * V::kOnes;
+    }
   }
 };
 
-template <class E> struct UnitPoolForward {
-  E* z;
-  unsigned char* chosen;
-  const E* y;
-  Norm norm;
-  Nonlinearity f;
-  Windows windows;
-  FIELD(unsigned, n);
-  FIELD(unsigned, channels);
-};
-
-template <class E> struct UnitPoolBackward {
-  E* gradY;
-  double* partial;
-  unsigned* counters;
-  UnitSums to;
-  const E* gradZ;
-  const unsigned char* chosen;
-  const E* y;
-  Norm norm;
-  Nonlinearity f;
-  Windows windows;
-  FIELD(unsigned, rows);
-  FIELD(unsigned, channels);
-
-  /** g = the sum of gradZ over the windows that chose a value, for 8 channels of a row. */
-  __device__ __forceinline__ void gather(float (&g)[8], unsigned row, unsigned c, Live live, const Divisor& overW, const Divisor& overH) const {
-    const Windows& k = windows;
-    if (k.size == 1 && k.stride == 1 && k.pad == 0 && !chosen) {
-      load_live(gradZ + row * channels + c, g, live);
-      return;
+/** Windows of 3 by steps of 2: a thread goes down two columns of windows, so that the lowest row of one is found once for it and the next. */
+template <unsigned KIND, class E> __device__ __forceinline__ void forward_threes(const UnitPoolForward<E>& a) {
+  using V = Words<E>;
+  constexpr unsigned N = V::kCount;
+  unsigned p = unsigned(a.windows.p), q = unsigned(a.windows.q), groups = a.channels / kLane, pairs = (q + 1) / 2, line = 2 * q * a.channels;
+  unsigned units = a.n / (p * q * a.channels) * Walk::parts(p) * pairs * groups;
+  Divisor overGroups(groups), overPairs(pairs), overParts(Walk::parts(p));
+  FOR_EACH(i, units) {
+    unsigned group;
+    Walk walk(overGroups.divide(i, group), p, overPairs, overParts);
+    unsigned c = group * kLane, column = 2 * walk.column;
+    bool two = column + 1 < q;
+    unsigned left = column == 0 ? 0u : ~0u, before = left & a.channels, second = two ? 2 * a.channels : 0, third = two ? 3 * a.channels : 0;
+    PoolUnit<KIND> unit(a.norm, a.f, c);
+    unsigned at = (walk.image * 2 * p + 2 * walk.from) * line + 2 * column * a.channels + c, to = ((walk.image * p + walk.from) * q + column) * a.channels + c;
+    auto ask = [&](unsigned (&pixel)[5][N], unsigned from) {   // what lies outside is read from within, and never found
+      load_words(a.y + from - before, pixel[0]);
+      load_words(a.y + from, pixel[1]);
+      load_words(a.y + from + a.channels, pixel[2]);
+      load_words(a.y + from + second, pixel[3]);
+      load_words(a.y + from + third, pixel[4]);
+    };
+    auto values = [&](unsigned (&pixel)[5][N]) {
+#pragma unroll
+      for (unsigned k = 0; k < 5; k++) unit.template value<E>(pixel[k]);
+    };
+    ThreeAlong<E> upper, middle, lower;
+    if (walk.from > 0) {
+      unsigned pixel[5][N];
+      ask(pixel, at - line);
+      values(pixel);
+      upper.find(pixel, left, 0);
+    } else {
+#pragma unroll
+      for (unsigned k = 0; k < 2 * N; k++) upper.largest[k / N][k % N] = V::kLowest, upper.code[k / N][k % N] = place_code(1, 1) * V::kOnes;
     }
-    unsigned down, along;
-    int n = int(overH.divide(overW.divide(row, along), down)), h = int(down), w = int(along);
-    int p0 = k.first(h), p1 = min(k.over(h + k.pad) + 1, k.p), q0 = k.first(w), q1 = min(k.over(w + k.pad) + 1, k.q);
-#pragma unroll
-    for (unsigned j = 0; j < 8; j++) g[j] = 0;
-    for (int p = p0; p < p1; p++) {
 #pragma unroll 1
-      for (int q = q0; q < q1; q++) {
-        float z[8];
-        unsigned i = unsigned((n * k.p + p) * k.q + q) * channels + c;
-        unsigned char which = static_cast<unsigned char>((h - p * k.stride + k.pad) * k.size + w - q * k.stride + k.pad);
-        load_live(gradZ + i, z, live);
+    for (unsigned row = walk.from; row < walk.to; row++) {
+      unsigned pixel[5][N], below[5][N];
+      ask(pixel, at);
+      ask(below, at + line);
+      values(pixel);
+      middle.find(pixel, left, place_code(1, 0));
+      values(below);
+      lower.find(below, left, 0);
 #pragma unroll
-        for (unsigned j = 0; j < 8; j++) {
-          if (j < live.count && (!chosen || chosen[i + j] == which)) g[j] += z[j];
+      for (unsigned window = 0; window < 2; window++) {
+        unsigned most[N], code[N];
+#pragma unroll
+        for (unsigned k = 0; k < N; k++) {
+          unsigned first = upper.largest[window][k], next = middle.largest[window][k];
+          most[k] = V::larger(V::larger(first, next), lower.largest[window][k]);
+          unsigned inMiddle = V::equal(next, most[k]);
+          code[k] = select(V::equal(first, most[k]), upper.code[window][k],
+                           select(inMiddle, middle.code[window][k], lower.code[window][k]) | (~inMiddle & place_code(2, 0) * V::kOnes));
+        }
+        if (window && !two) continue;
+        store_words(a.z + to + window * a.channels, most);
+        *reinterpret_cast<unsigned*>(a.chosen + to + window * a.channels) = V::bytes(code);
+      }
+      upper = lower;
+      at += 2 * line, to += q * a.channels;
+    }
+  }
+}
+
+/** f(row) for rows from the first on that lie `step` apart, kRowsAtOnce of them asked for at once: ask(slot, row) for all, then take(slot, row). */
+template <class Ask, class Take> __device__ __forceinline__ void rows_at_once(unsigned first, unsigned end, unsigned step, Ask ask, Take take) {
+#pragma unroll 1
+  for (unsigned row = first; row < end; row += kRowsAtOnce * step) {
+#pragma unroll
+    for (unsigned i = 0; i < kRowsAtOnce; i++) {
+      if (row + i * step < end) ask(i, row + i * step);
+    }
+#pragma unroll
+    for (unsigned i = 0; i < kRowsAtOnce; i++) {
+      if (row + i * step < end) take(i, row + i * step);
+    }
+  }
+}
+
+/** f(c, first, step) for a thread's own channels and rows, whatever the grid: every step-th row from the first on. */
+template <class F> __device__ __forceinline__ void own_rows(unsigned channels, F f) {
+  unsigned groups = channels / kLane, step = max(1u, gridDim.x * blockDim.x / groups);
+  Divisor overGroups(groups);
+  FOR_EACH(i, step * groups) {
+    unsigned group, first = overGroups.divide(i, group);
+    f(group * kLane, first, step);
+  }
+}
+
+/** Windows of one pixel. */
+template <unsigned KIND, class E> __device__ __forceinline__ void forward_ones(const UnitPoolForward<E>& a) {
+  own_rows(a.channels, [&](unsigned c, unsigned first, unsigned step) {
+    PoolUnit<KIND> unit(a.norm, a.f, c);
+    unsigned w[kRowsAtOnce][Words<E>::kCount];
+    rows_at_once(first, a.n / a.channels, step, [&](unsigned i, unsigned row) { load_words(a.y + row * a.channels + c, w[i]); },
+                 [&](unsigned i, unsigned row) {
+                   unit.template value<E>(w[i]);
+                   store_words(a.z + row * a.channels + c, w[i]);
+                 });
+  });
+}
+
+/** Windows of any shape: W channels a thread. */
+template <unsigned KIND, class E> __device__ __forceinline__ void forward_any(const UnitPoolForward<E>& a) {
+  const Windows& k = a.windows;
+  Divisor overQ(unsigned(k.q)), overP(unsigned(k.p)), overGroups((a.channels + kLane - 1) / kLane);
+  FOR_EACH(i, a.n / a.channels * overGroups.by) {
+    unsigned group, down, along, pixel = overGroups.divide(i, group), c = group * kLane, to = pixel * a.channels + c;
+    int n = int(overP.divide(overQ.divide(pixel, along), down)), top = int(down) * k.stride - k.pad, left = int(along) * k.stride - k.pad;
+    Live live{min(kLane, a.channels - c), a.channels % kLane == 0};
+    PoolUnit<KIND> unit(a.norm, a.f, c, live);
+    float best[kLane] = {};
+    unsigned which[kLane] = {}, first = place_code(unsigned(max(0, -top)), unsigned(max(0, -left)));
+    for (int h = max(0, top); h < min(k.h, top + k.size); h++) {
+#pragma unroll 1
+      for (int w = max(0, left); w < min(k.w, left + k.size); w++) {
+        unsigned here = place_code(unsigned(h - top), unsigned(w - left));
+        float v[kLane];
+        load_live(a.y + ((n * k.h + h) * k.w + w) * a.channels + c, v, live);
+#pragma unroll
+        for (unsigned j = 0; j < kLane; j++) {
+          if (j >= live.count) break;
+          v[j] = rounded<E>(unit.f.value(unit.norm.apply(v[j], j), j));
+          if (here == first || v[j] > best[j]) which[j] = here;
+          if (here == first || v[j] > best[j] || v[j] != v[j]) best[j] = v[j];
         }
       }
     }
-  }
-
-  /** Whether every window has its own four pixels in its middle, with bfloat16 elements. */
-  __device__ __forceinline__ bool fours() const { return sizeof(E) == 2 && windows.of_three() && channels % 8 == 0; }
-};
-
-/** Norm and nonlinearity of 8 channels of a pass that gives a pixel's gradient back. */
-template <int KNOWN> struct PoolUnit {
-  NormOf<8> norm;
-  NonlinearityOf<8, KNOWN> f;
-
-  template <class E> __device__ __forceinline__ PoolUnit(const UnitPoolBackward<E>& a, unsigned c, Live live) : norm(a.norm, c, live), f(a.f, c, live) {}
-
-  /** Adds a pixel to the sums, from its gradient g and its y. */
-  template <class E> __device__ __forceinline__ void add(const float (&g)[8], const float (&y)[8], Live live, BackwardSums<E>& sums) const {
+    store_live(a.z + to, best, live);
+    if (!a.chosen) continue;
+    if (live.together) {
+      *reinterpret_cast<unsigned*>(a.chosen + to) = Words<float>::bytes(which);
+    } else {
 #pragma unroll
-    for (unsigned k = 0; k < 8; k++) {
-      if (k >= live.count) break;
-      float t = norm.apply(y[k], k), back = rounded<E>(f.back(g[k], t, k));
-      sums.of[0][k] += back;
-      sums.of[1][k] += back * norm.hat(y[k], k);
-      sums.of[2][k] += g[k] * (t > 0 ? t : 0.0f);
-      sums.of[3][k] += g[k] * (t < 0 ? t : 0.0f);
+      for (unsigned j = 0; j < kLane; j++) if (j < live.count) a.chosen[to + j] = static_cast<unsigned char>(which[j]);
     }
   }
+}
 
-  /** The gradient of y in place of g. */
-  template <class E> __device__ __forceinline__ void apply(float (&g)[8], const float (&y)[8], const float (&ofG)[8], const float (&ofGx)[8]) const {
-#pragma unroll
-    for (unsigned k = 0; k < 8; k++) {
-      g[k] = norm.back(rounded<E>(f.back(g[k], norm.apply(y[k], k), k)), ofG[k], ofGx[k], y[k], k);
-    }
-  }
-};
+/** Threads of a block of tiles that have the same channels. */
+constexpr unsigned kTileLanes = 8;
 
-/**
- * Windows of 3 by steps of 2 with 1 pixel around an image of even sides: the four pixels in the middle of window (a, b), which are no other window's
- * middle, and what the windows (a, b), (a, b + 1), (a + 1, b) and (a + 1, b + 1) give back to them, all asked for at once.
- */
-struct FourPixels {
-  uint4 y[4], z[4];
-  uint2 of[4];
-  unsigned first, line;
+__device__ __forceinline__ unsigned pool_channel() { return blockIdx.y * 64 + threadIdx.x % 16 * kLane; }
 
-  /** window: its number; c: the first of 8 channels. */
-  template <class E> __device__ __forceinline__ FourPixels(const UnitPoolBackward<E>& a, unsigned window, unsigned c, const Divisor& overQ, const Divisor& overP) {
-    unsigned column, row, p = unsigned(a.windows.p), q = unsigned(a.windows.q), image = overP.divide(overQ.divide(window, column), row);
-    line = 2 * q * a.channels;
-    first = ((image * p + row) * 2 * line) + 2 * column * a.channels + c;
+/** Sums over the windows of 3 by steps of 2, each of which gives to the one pixel that it chose: a tile is 8 columns of windows, kWalk rows of them. */
+template <unsigned KIND, class E> __device__ __forceinline__ void sum_threes(const UnitPoolBackward<E>& a, const KeptSums& kept) {
+  constexpr unsigned N = Words<E>::kCount;
+  unsigned p = unsigned(a.windows.p), q = unsigned(a.windows.q), line = 2 * q * a.channels, c = pool_channel();
+  unsigned units = a.rows / (4 * p * q) * Walk::parts(p) * q;
+  if (c >= a.channels) return;
+  Divisor overColumns(q), overParts(Walk::parts(p));
+  PoolUnit<KIND> unit(a.norm, a.f, c);
+  PoolSums<KIND, E> sums(unit);
+  for (unsigned tile = blockIdx.x * kTileLanes; tile < units; tile += gridDim.x * kTileLanes) {
+    unsigned i = tile + threadIdx.x / 16;
+    if (i < units) {
+      Walk walk(i, p, overColumns, overParts);
+      unsigned at = (walk.image * 2 * p + 2 * walk.from) * line + 2 * walk.column * a.channels + c, before = walk.column == 0 ? 0 : a.channels;
+      unsigned from = ((walk.image * p + walk.from) * q + walk.column) * a.channels + c, above[3][N];
+      auto ask = [&](unsigned (&pixel)[3][N], unsigned first) {   // what lies outside is read from within, and chosen by none
+        load_words(a.y + first - before, pixel[0]);
+        load_words(a.y + first, pixel[1]);
+        load_words(a.y + first + a.channels, pixel[2]);
+      };
+      ask(above, walk.from == 0 ? at : at - line);
+#pragma unroll 1
+      for (unsigned row = walk.from; row < walk.to; row++) {
+        unsigned middle[3][N], below[3][N], given[N], code = *reinterpret_cast<const unsigned*>(a.chosen + from), word[N];
+        ask(middle, at);
+        ask(below, at + line);
+        load_words(a.gradZ + from, given);
+        auto pick = [&](auto j) {
+          constexpr unsigned J = decltype(j)::value;
+          unsigned column1 = pair_masks<J>(code << 7), column2 = pair_masks<J>(code << 6), row1 = pair_masks<J>(code << 3), row2 = pair_masks<J>(code << 2);
+          auto along = [&](const unsigned (&pixel)[3][N]) { return select(column2, pixel[2][J], select(column1, pixel[1][J], pixel[0][J])); };
+          word[J] = select(row2, along(below), select(row1, along(middle), along(above)));
+        };
+        pick(Width<0>{}), pick(Width<1>{});
+        float y[kLane], g[kLane];
+        unpack_words<E>(word, y);
+        unpack_words<E>(given, g);
 #pragma unroll
-    for (unsigned i = 0; i < 4; i++) {
-      y[i] = *reinterpret_cast<const uint4*>(a.y + first + i / 2 * line + i % 2 * a.channels);
-      z[i] = {}, of[i] = make_uint2(~0u, ~0u);
-      if ((i % 2 && column + 1 == q) || (i / 2 && row + 1 == p)) continue;
-      unsigned at = (window + i / 2 * q + i % 2) * a.channels + c;
-      z[i] = *reinterpret_cast<const uint4*>(a.gradZ + at);
-      of[i] = *reinterpret_cast<const uint2*>(a.chosen + at);
-    }
-  }
-
-  /** y and g of pixel i of the four: row i / 2, column i % 2. */
-  template <unsigned I, class E> __device__ __forceinline__ void take(float (&v)[8], float (&g)[8], const E* type) const {
-    unpack_vector(&y[I], 0, v, type);
+        for (unsigned k = 0; k < kLane; k++) sums.add(g[k], y[k], k);
 #pragma unroll
-    for (unsigned k = 0; k < 8; k++) g[k] = 0;
-#pragma unroll
-    for (unsigned window = 0; window < 4; window++) {   // pixel (1 + down, 1 + along) of window 0
-      constexpr unsigned down = I / 2, along = I % 2;
-      if (window / 2 > down || window % 2 > along) continue;
-      unsigned which = (1 + down - 2 * (window / 2)) * 3 + 1 + along - 2 * (window % 2);
-      float given[8];
-      unpack_vector(&z[window], 0, given, type);
-#pragma unroll
-      for (unsigned k = 0; k < 8; k++) {
-        if (((k < 4 ? of[window].x : of[window].y) >> k % 4 * 8 & 255) == which) g[k] += given[k];
+        for (unsigned k = 0; k < 3 * N; k++) above[k / N][k % N] = below[k / N][k % N];
+        at += 2 * line, from += q * a.channels;
       }
     }
+    sums.keep(kept);
   }
+}
 
-  /** f(i, y, g) for each of the four. */
-  template <class E, class F> __device__ __forceinline__ void each(const E* type, F f) const {
-    float v[8], g[8];
-    take<0>(v, g, type), f(0, v, g);
-    take<1>(v, g, type), f(1, v, g);
-    take<2>(v, g, type), f(2, v, g);
-    take<3>(v, g, type), f(3, v, g);
+/** Sums over the rows of this block's tiles, each of kTileLanes * 8 rows; windows of one pixel. */
+template <unsigned KIND, class E> __device__ __forceinline__ void sum_ones(const UnitPoolBackward<E>& a, const KeptSums& kept) {
+  constexpr unsigned N = Words<E>::kCount;
+  unsigned c = pool_channel();
+  if (c >= a.channels) return;
+  PoolUnit<KIND> unit(a.norm, a.f, c);
+  PoolSums<KIND, E> sums(unit);
+  for (unsigned tile = blockIdx.x * 64; tile < a.rows; tile += gridDim.x * 64) {
+    unsigned ofY[kRowsAtOnce][N], ofG[kRowsAtOnce][N];
+    rows_at_once(tile + threadIdx.x / 16, min(a.rows, tile + 64), kTileLanes,
+                 [&](unsigned i, unsigned row) { load_words(a.y + row * a.channels + c, ofY[i]), load_words(a.gradZ + row * a.channels + c, ofG[i]); },
+                 [&](unsigned i, unsigned) {
+                   float y[kLane], g[kLane];
+                   unpack_words<E>(ofY[i], y);
+                   unpack_words<E>(ofG[i], g);
+#pragma unroll
+                   for (unsigned k = 0; k < kLane; k++) sums.add(g[k], y[k], k);
+                 });
+    sums.keep(kept);
   }
-};
+}
 
-/** Sums over all pixels of this block's tiles, pixel by pixel. */
-template <int KNOWN, class E> __device__ __forceinline__ void pool_rows(const UnitPoolBackward<E>& a, BackwardSums<E>& sums) {
-  unsigned c = tile_channel();
-  Live live = tile_live(c, a.channels);
+/** The same for windows of any shape. */
+template <unsigned KIND, class E> __device__ __forceinline__ void sum_any(const UnitPoolBackward<E>& a, const KeptSums& kept) {
+  unsigned c = pool_channel();
+  if (c >= a.channels) return;
+  Live live{min(kLane, a.channels - c), a.channels % kLane == 0};
   Divisor overW(unsigned(a.windows.w)), overH(unsigned(a.windows.h));
-  for (unsigned tile = blockIdx.x; c < a.channels && tile * kTileRows < a.rows; tile += gridDim.x) {
-    PoolUnit<KNOWN> unit(a, c, live);
+  PoolUnit<KIND> unit(a.norm, a.f, c, live);
+  PoolSums<KIND, E> sums(unit);
+  for (unsigned tile = blockIdx.x * 64; tile < a.rows; tile += gridDim.x * 64) {
 #pragma unroll 1
-    for (unsigned row = tile * kTileRows + threadIdx.x / 8; row < min(a.rows, (tile + 1) * kTileRows); row += 16) {
-      float g[8], y[8];
+    for (unsigned row = tile + threadIdx.x / 16; row < min(a.rows, tile + 64); row += kTileLanes) {
+      float g[kLane], y[kLane];
       load_live(a.y + row * a.channels + c, y, live);
       a.gather(g, row, c, live, overW, overH);
-      unit.add(g, y, live, sums);
+#pragma unroll
+      for (unsigned k = 0; k < kLane; k++) {
+        if (k < live.count) sums.add(g[k], y[k], k);
+      }
     }
-    sums.keep();
+    sums.keep(kept);
   }
 }
 
-/** The same, four pixels at a time: a tile of pixels is kTileRows / 4 windows. */
-template <int KNOWN, class E> __device__ __forceinline__ void pool_fours(const UnitPoolBackward<E>& a, BackwardSums<E>& sums) {
-  unsigned c = tile_channel(), windows = a.rows / 4;
-  if (c >= a.channels) return;
-  Divisor overQ(unsigned(a.windows.q)), overP(unsigned(a.windows.p));
-  PoolUnit<KNOWN> unit(a, c, kAll);
-  for (unsigned tile = blockIdx.x; tile * (kTileRows / 4) < windows; tile += gridDim.x) {
-#pragma unroll 1
-    for (unsigned window = tile * (kTileRows / 4) + threadIdx.x / 8; window < min(windows, (tile + 1) * (kTileRows / 4)); window += 16) {
-      FourPixels pixels(a, window, c, overQ, overP);
-      pixels.each(a.y, [&](unsigned, const float(&y)[8], const float(&g)[8]) { unit.add(g, y, kAll, sums); });
+/**
+ * Windows of 3 by steps of 2: a thread goes down a column of windows and has the four pixels in the middle of each, which are no other window's middle;
+ * the window itself, the one behind, the one below and the one behind that give to them. The last images come first: their y was read last.
+ */
+template <unsigned KIND, class E> __device__ __forceinline__ void apply_threes(const UnitPoolBackward<E>& a) {
+  constexpr unsigned N = Words<E>::kCount, kNowhere = TwoWindows<E>::kNowhere;
+  unsigned p = unsigned(a.windows.p), q = unsigned(a.windows.q), groups = a.channels / kLane, line = 2 * q * a.channels;
+  unsigned units = a.rows / (4 * p * q) * Walk::parts(p) * q * groups;
+  Divisor overGroups(groups), overColumns(q), overParts(Walk::parts(p));
+  FOR_EACH(i, units) {
+    unsigned group;
+    Walk walk(overGroups.divide(units - 1 - i, group), p, overColumns, overParts);
+    unsigned c = group * kLane, at = (walk.image * 2 * p + 2 * walk.from) * line + 2 * walk.column * a.channels + c;
+    unsigned from = ((walk.image * p + walk.from) * q + walk.column) * a.channels + c;
+    bool last = walk.column + 1 == q;
+    unsigned next = last ? 0 : a.channels, noSecond = last ? ~0u : 0u;
+    GradientOfY<KIND> gradient(a, c);
+    TwoWindows<E> here, below;
+    here.ask(a, from, next, 0, noSecond);
+#pragma unroll 2
+    for (unsigned row = walk.from; row < walk.to; row++) {
+      bool bottom = row + 1 == p;
+      unsigned y[4][N];
+#pragma unroll
+      for (unsigned k = 0; k < 4; k++) load_words(a.y + at + k / 2 * line + k % 2 * a.channels, y[k]);
+      below.ask(a, bottom ? from : from + q * a.channels, next, bottom ? ~0u : 0u, noSecond);
+#pragma unroll
+      for (unsigned i = 0; i < 4; i++) {
+        unsigned down = i / 2, along = i % 2;
+        float v[kLane], slope[kLane];
+        unpack_words<E>(y[i], v);
+#pragma unroll
+        for (unsigned k = 0; k < kLane; k++) v[k] = gradient.at(v[k], k, slope[k]);
+        here.give(v, slope, place_code(1 + down, 1 + along), along ? place_code(1 + down, 0) : kNowhere);
+        if (down) below.give(v, slope, place_code(0, 1 + along), along ? place_code(0, 0) : kNowhere);
+        pack_words<E>(v, y[i]);
+        store_words(a.gradY + at + down * line + along * a.channels, y[i]);
+      }
+      here = below;
+      at += 2 * line, from += q * a.channels;
     }
-    sums.keep();
   }
 }
 
-/** W channels of a window's largest value and which of the window it is, from window (row, column) of an image: windows of 3 by steps of 2. */
-template <int KNOWN, unsigned W, class E>
-__device__ __forceinline__ void largest_of_nine(const UnitPoolForward<E>& a, unsigned i, unsigned c, unsigned image, unsigned row, unsigned column) {
-  unsigned h = unsigned(a.windows.h), w = unsigned(a.windows.w), centre = ((image * h + 2 * row) * w + 2 * column) * a.channels + c;
-  bool top = row == 0, left = column == 0;
-  Ahead<E, W> y[9];
-#pragma unroll
-  for (unsigned at = 0; at < 9; at++) {
-    if ((at / 3 == 0 && top) || (at % 3 == 0 && left)) continue;
-    y[at].ask(a.y + centre + (at / 3) * w * a.channels - w * a.channels + at % 3 * a.channels - a.channels, true);
-  }
-  NormOf<W> norm(a.norm, c);
-  NonlinearityOf<W, KNOWN> f(a.f, c);
-  float best[W];
-  unsigned which[W];
-#pragma unroll
-  for (unsigned k = 0; k < W; k++) best[k] = -INFINITY, which[k] = (top ? 3 : 0) + (left ? 1 : 0);
-#pragma unroll
-  for (unsigned at = 0; at < 9; at++) {
-    if ((at / 3 == 0 && top) || (at % 3 == 0 && left)) continue;
-    float v[W];
-    y[at].take(v, 0, kAll);
-#pragma unroll
-    for (unsigned k = 0; k < W; k++) {
-      v[k] = rounded<E>(f.value(norm.apply(v[k], k), k));
-      if (v[k] > best[k]) which[k] = at;
-      if (v[k] > best[k] || v[k] != v[k]) best[k] = v[k];
-    }
-  }
-  store_vector(a.z + i, best);
-  if (a.chosen) store_bytes(a.chosen + i, which);
+/** Windows of one pixel. */
+template <unsigned KIND, class E> __device__ __forceinline__ void apply_ones(const UnitPoolBackward<E>& a) {
+  constexpr unsigned N = Words<E>::kCount;
+  own_rows(a.channels, [&](unsigned c, unsigned first, unsigned step) {
+    PoolUnit<KIND> unit(a.norm, a.f, c);
+    Means means(a.to, c);
+    unsigned ofY[kRowsAtOnce][N], ofG[kRowsAtOnce][N];
+    rows_at_once(first, a.rows, step,
+                 [&](unsigned i, unsigned row) { load_words(a.y + row * a.channels + c, ofY[i]), load_words(a.gradZ + row * a.channels + c, ofG[i]); },
+                 [&](unsigned i, unsigned row) {
+                   float g[kLane];
+                   unpack_words<E>(ofG[i], g);
+                   unit.template apply<E>(ofY[i], g, means.ofG, means.ofGx);
+                   store_words(a.gradY + row * a.channels + c, ofY[i]);
+                 });
+  });
 }
+
+/** Windows of any shape. */
+template <unsigned KIND, class E> __device__ __forceinline__ void apply_any(const UnitPoolBackward<E>& a) {
+  Divisor overW(unsigned(a.windows.w)), overH(unsigned(a.windows.h)), overGroups((a.channels + kLane - 1) / kLane);
+  FOR_EACH(i, a.rows * overGroups.by) {
+    unsigned group, row = overGroups.divide(i, group), c = group * kLane, at = row * a.channels + c;
+    Live live{min(kLane, a.channels - c), a.channels % kLane == 0};
+    float g[kLane], y[kLane];
+    unsigned w[Words<E>::kCount];
+    load_live(a.y + at, y, live);
+    a.gather(g, row, c, live, overW, overH);
+    pack_words<E>(y, w);
+    Means means(a.to, c, live);
+    PoolUnit<KIND>(a.norm, a.f, c, live).template apply<E>(w, g, means.ofG, means.ofGx);
+    unpack_words<E>(w, y);
+    store_live(a.gradY + at, y, live);
+  }
+}
+
+/** Blocks that a multiprocessor shall hold at once: as many as leave each the registers it needs. Comparing two bfloat16 at once needs fewer. */
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+template <class E> constexpr unsigned kForwardBlocks = sizeof(E) == 2 ? 4 : 2;
+#else
+template <class E> constexpr unsigned kForwardBlocks = sizeof(E) == 2 ? 3 : 2;
+#endif
+template <class E> constexpr unsigned kSumBlocks = sizeof(E) == 2 ? 6 : 4;
 
 #define ELEMENT_FILE "unit_pool.cu"
 #include "each_element.cuh"
 #else
 
-ONEBIT_KERNEL(256, 2) ENTRY(unit_pool_forward)(const UnitPoolForward<ELEMENT> a) {
-  const Windows& k = a.windows;
-  Divisor overQ(unsigned(k.q)), overP(unsigned(k.p)), overChannels(a.channels);
-  constexpr unsigned WIDE = kWide<ELEMENT>;
-  if (a.f.plain() && k.of_three() && a.channels % WIDE == 0) {
-    FOR_EACH(vector, a.n / WIDE) {
-      unsigned c, row, column, window = overChannels.divide(vector * WIDE, c), image = overP.divide(overQ.divide(window, column), row);
-      largest_of_nine<kPlain, WIDE>(a, vector * WIDE, c, image, row, column);
-    }
-    return;
-  }
-  with_known(a.f.plain(), [&](auto known) {
-    for_each_vector<kWide<ELEMENT>>(a.n, a.channels % kWide<ELEMENT> == 0, [&](unsigned i, auto lanes) {
-      constexpr unsigned W = lanes.value;
-      unsigned c, down, along, pixel = overChannels.divide(i, c);
-      int n = int(overP.divide(overQ.divide(pixel, along), down)), top = int(down) * k.stride - k.pad, left = int(along) * k.stride - k.pad;
-      NormOf<W> norm(a.norm, c);
-      NonlinearityOf<W, decltype(known)::value> f(a.f, c);
-      float best[W] = {};
-      unsigned which[W] = {};
-      unsigned first = unsigned(max(0, -top) * k.size + max(0, -left));
-      for (int h = max(0, top); h < min(k.h, top + k.size); h++) {
-#pragma unroll 1
-        for (int w = max(0, left); w < min(k.w, left + k.size); w++) {
-          unsigned here = unsigned((h - top) * k.size + w - left);
-          float v[W];
-          load_vector(a.y + ((n * k.h + h) * k.w + w) * a.channels + c, v);
-#pragma unroll
-          for (unsigned j = 0; j < W; j++) {
-            v[j] = rounded<ELEMENT>(f.value(norm.apply(v[j], j), j));
-            if (here == first || v[j] > best[j]) which[j] = here;
-            if (here == first || v[j] > best[j] || v[j] != v[j]) best[j] = v[j];
-          }
-        }
-      }
-      store_vector(a.z + i, best);
-      if (a.chosen) store_bytes(a.chosen + i, which);
-    });
+ONEBIT_KERNEL(256, kForwardBlocks<ELEMENT>) ENTRY(unit_pool_forward)(const UnitPoolForward<ELEMENT> a) {
+  bool whole = a.channels % kLane == 0;
+  with_kind(a.f.kind, [&](auto kind) {
+    constexpr unsigned KIND = decltype(kind)::value;
+    if (KIND != kOther && whole && a.windows.of_three() && a.chosen) forward_threes<KIND>(a);
+    else if (whole && a.windows.of_one() && !a.chosen) forward_ones<KIND>(a);
+    else forward_any<KIND>(a);
   });
 }
 
-ONEBIT_KERNEL(128, kBackwardBlocks<ELEMENT>) ENTRY(unit_pool_backward)(const UnitPoolBackward<ELEMENT> a) {
-  __shared__ double room[kTileSums<4>], kept[kOwnSums];
-  BackwardSums<ELEMENT> sums(kept);
-  if (!a.f.plain()) pool_rows<kAnything>(a, sums);
-  else if (a.fours()) pool_fours<kPlain>(a, sums);
-  else pool_rows<kPlain>(a, sums);
-  finish_tiles<4>(sums, a.partial, a.counters, a.channels, room, [&](unsigned c, const double (&total)[4]) { a.to.finish(c, total, a.rows, a.norm); });
+ONEBIT_KERNEL(128, kSumBlocks<ELEMENT>) ENTRY(unit_pool_backward)(const UnitPoolBackward<ELEMENT> a) {
+  __shared__ double room[kTileSums<4>], own[4 * kLane * 128];
+  KeptSums kept(own);
+  with_kind(a.f.kind, [&](auto kind) {
+    constexpr unsigned KIND = decltype(kind)::value;
+    if constexpr (sizeof(ELEMENT) == 2 && KIND != kOther) {
+      if (a.threes()) return sum_threes<KIND>(a, kept);
+    }
+    if (a.ones()) sum_ones<KIND>(a, kept);
+    else sum_any<KIND>(a, kept);
+  });
+  __syncthreads();
+  finish_tiles<4>(kept, a.partial, a.counters, a.channels, room, [&](unsigned c, const double (&total)[4]) { finish_pool(a, c, total); });
 }
 
-ONEBIT_KERNEL(128, 3) ENTRY(unit_pool_backward_apply)(const UnitPoolBackward<ELEMENT> a) {
-  unsigned across = (a.channels + 7) / 8;
-  Divisor overAcross(across);
-  if (a.f.plain() && a.fours()) {
-    Divisor overQ(unsigned(a.windows.q)), overP(unsigned(a.windows.p));
-    FOR_EACH(i, a.rows / 4 * across) {
-      unsigned group, window = overAcross.divide(i, group), c = group * 8;
-      FourPixels pixels(a, window, c, overQ, overP);
-      float ofG[8], ofGx[8];
-      load_vector(a.to.meanG + c, ofG);
-      load_vector(a.to.meanGx + c, ofGx);
-      PoolUnit<kPlain> unit(a, c, kAll);
-      pixels.each(a.y, [&](unsigned at, const float(&y)[8], float(&g)[8]) {
-        unit.template apply<ELEMENT>(g, y, ofG, ofGx);
-        store_vector(a.gradY + pixels.first + at / 2 * pixels.line + at % 2 * a.channels, g);
-      });
+ONEBIT_KERNEL(128, 5) ENTRY(unit_pool_backward_apply)(const UnitPoolBackward<ELEMENT> a) {
+  with_kind(a.f.kind, [&](auto kind) {
+    constexpr unsigned KIND = decltype(kind)::value;
+    if constexpr (sizeof(ELEMENT) == 2 && KIND != kOther) {
+      if (a.threes()) return apply_threes<KIND>(a);
     }
-    return;
-  }
-  Divisor overW(unsigned(a.windows.w)), overH(unsigned(a.windows.h));
-  with_known(a.f.plain(), [&](auto known) {
-    FOR_EACH(i, a.rows * across) {
-      unsigned group, row = overAcross.divide(i, group), c = group * 8;
-      Live live = tile_live(c, a.channels);
-      float g[8], y[8], ofG[8], ofGx[8];
-      load_live(a.y + row * a.channels + c, y, live);
-      a.gather(g, row, c, live, overW, overH);
-      load_live(a.to.meanG + c, ofG, live);
-      load_live(a.to.meanGx + c, ofGx, live);
-      PoolUnit<decltype(known)::value>(a, c, live).template apply<ELEMENT>(g, y, ofG, ofGx);
-      store_live(a.gradY + row * a.channels + c, g, live);
-    }
+    if (a.ones()) apply_ones<KIND>(a);
+    else apply_any<KIND>(a);
   });
 }
 #endif

@@ -95,58 +95,94 @@ TEST(unit_gives_bits_and_gradients_of_batch_norm_shortcut_and_maxout) {
   });
 }
 
+/** A nonlinearity by its number in unit.cuh, and its slope. */
+static double bent(int kind, double t, double positive, double negative) {
+  return kind == 0 ? t : kind == 1 ? (t > 0 ? positive : negative) * t : kind == 2 ? std::max(0.0, t) : std::tanh(t);
+}
+static double slope_of(int kind, double t, double positive, double negative) {
+  return kind == 0 ? 1 : kind == 1 ? (t > 0 ? positive : negative) : kind == 2 ? t > 0 : 1 - std::tanh(t) * std::tanh(t);
+}
+
 TEST(unit_pool_gives_the_largest_of_each_window_and_its_gradients) {
-  each_element([](auto zero) {
+  struct Case {
+    unsigned channels;
+    int h, w, size, stride, pad, kind;
+  };
+  // what has a way of its own: windows of 3 over even sides, in one part of a column and in several, and windows of one pixel
+  const Case cases[] = {{3, 7, 6, 3, 2, 1, 2}, {72, 7, 6, 3, 2, 1, 1}, {3, 14, 6, 3, 2, 1, 2}, {72, 14, 6, 3, 2, 1, 2}, {72, 36, 2, 3, 2, 1, 1}, {4, 20, 10, 3, 2, 1, 0},
+                        {8, 4, 4, 3, 2, 1, 4}, {20, 5, 3, 1, 1, 0, 1}, {68, 9, 8, 1, 1, 0, 0}, {640, 2, 2, 1, 1, 0, 2}, {5, 4, 3, 1, 1, 0, 4}, {12, 6, 5, 2, 2, 0, 4}};
+  each_element([&](auto zero) {
     using E = decltype(zero);
-    for (unsigned at = 0; at < 4; at++) {
-      const unsigned channels = at % 2 ? 72 : 3;
-      const int n = 2, h = at < 2 ? 7 : 14, w = 6, size = 3, stride = 2, pad = 1, p = (h + 2 * pad - size) / stride + 1, q = (w + 2 * pad - size) / stride + 1;
+    for (const Case& of : cases) {
+      const unsigned channels = of.channels;
+      const int n = 2, h = of.h, w = of.w, size = of.size, stride = of.stride, pad = of.pad, p = (h + 2 * pad - size) / stride + 1, q = (w + 2 * pad - size) / stride + 1;
       const unsigned rows = n * h * w, all = rows * channels, out = n * p * q * channels, splits = 2;
       Random random(channels);
       std::vector<float> y = rounded<E>(random.normal(all)), gz = rounded<E>(random.normal(out)), gamma = random.normal(channels), beta = random.normal(channels);
-      std::vector<float> mean = random.normal(channels), inverse = random.uniform(channels, 0.5f, 2);
+      std::vector<float> mean = random.normal(channels), inverse = random.uniform(channels, 0.5f, 2), positive = random.normal(channels), negative = random.normal(channels);
       Array<double> partial(splits * 4 * channels);
       Array<unsigned> counters(std::vector<unsigned>(64, 0));
       Array<E> dy(elements<E>(y)), z(out), dgz(elements<E>(gz)), gradY(all);
       Array<unsigned char> chosen(out);
-      Array<float> dgamma(gamma), dbeta(beta), dmean(mean), dinverse(inverse), gGamma(channels), gBeta(channels), meanG(channels), meanGx(channels);
-      auto windows = [&](Fields& f) -> Fields& { return f(dy)(dgamma)(dbeta)(dmean)(dinverse).none(2)(2)(h)(w)(p)(q)(size)(stride)(pad); };
-      Fields forward = Fields()(z)(chosen);
-      run(entry<E>("unit_pool_forward"), blocks(2), windows(forward)(out)(channels));
-      Fields backward = Fields()(gradY)(partial)(counters)(gGamma)(gBeta).none(2)(meanG)(meanGx)(dgz)(chosen);
-      windows(backward)(rows)(channels);
+      Array<float> dgamma(gamma), dbeta(beta), dmean(mean), dinverse(inverse), dpos(positive), dneg(negative), gGamma(channels), gBeta(channels), gPos(channels), gNeg(channels);
+      Array<float> meanG(channels), meanGx(channels);
+      auto picks = [&](Fields& f) -> Fields& { return size > 1 ? f(chosen) : f.none(1); };
+      auto windows = [&](Fields& f) -> Fields& {
+        f(dy)(dgamma)(dbeta)(dmean)(dinverse);
+        return (of.kind == 1 ? f(dpos)(dneg) : f.none(2))(of.kind)(h)(w)(p)(q)(size)(stride)(pad);
+      };
+      Fields forward = Fields()(z);
+      windows(picks(forward))(out)(channels);
+      run(entry<E>("unit_pool_forward"), blocks(2), forward);
+      Fields backward = Fields()(gradY)(partial)(counters)(gGamma)(gBeta);
+      (of.kind == 1 ? backward(gPos)(gNeg) : backward.none(2))(meanG)(meanGx)(dgz);
+      windows(picks(backward))(rows)(channels);
       run(entry<E>("unit_pool_backward"), {splits, (channels + 63) / 64, 128, 1, 0}, backward);
       run(entry<E>("unit_pool_backward_apply"), {2, 1, 128, 1, 0}, backward);
 
-      std::vector<double> wantZ(out), g(all), wantY(all), g0(channels), g1(channels);
-      auto relu = [&](unsigned i, unsigned c) { return std::max(0.0, (double(y[i]) - mean[c]) * inverse[c] * gamma[c] + beta[c]); };
+      std::string what = " of " + std::to_string(channels) + " channels, " + std::to_string(h) + " rows, windows of " + std::to_string(size) + ", nonlinearity " +
+                         std::to_string(of.kind) + ", " + std::to_string(sizeof(E)) + " bytes";
+      std::vector<double> wantZ(out), g(all), gv(all), wantY(all), g0(channels), g1(channels), pos(channels), neg(channels);
+      std::vector<unsigned char> picked = size > 1 ? chosen.read() : std::vector<unsigned char>(out);
+      auto norm = [&](unsigned i, unsigned c) { return (double(y[i]) - mean[c]) * inverse[c] * gamma[c] + beta[c]; };
+      auto of_f = [&](unsigned i, unsigned c) { return bent(of.kind, norm(i, c), positive[c], negative[c]); };
+      unsigned elsewhere = 0;
       for (int image = 0; image < n; image++) for (int pp = 0; pp < p; pp++) for (int qq = 0; qq < q; qq++) for (unsigned c = 0; c < channels; c++) {
-        unsigned o = ((image * p + pp) * q + qq) * channels + c, best = ~0u;
+        unsigned o = ((image * p + pp) * q + qq) * channels + c, best = ~0u, code = 0;
         for (int hh = std::max(0, pp * stride - pad); hh < std::min(h, pp * stride - pad + size); hh++) {
           for (int ww = std::max(0, qq * stride - pad); ww < std::min(w, qq * stride - pad + size); ww++) {
             unsigned i = ((image * h + hh) * w + ww) * channels + c;
-            if (best == ~0u || value(element<E>(float(relu(i, c)))) > value(element<E>(float(relu(best, c))))) best = i;
+            if (best != ~0u && !(value(element<E>(float(of_f(i, c)))) > value(element<E>(float(of_f(best, c)))))) continue;
+            best = i, code = unsigned(16 * (hh - pp * stride + pad) + ww - qq * stride + pad);
           }
         }
-        wantZ[o] = relu(best, c);
-        if (relu(best, c) > 0) g[best] += gz[o];
+        elsewhere += picked[o] != code;
+        wantZ[o] = of_f(best, c);
+        gv[best] += gz[o];
       }
+      expect(elsewhere == 0, std::to_string(elsewhere) + " windows chose another pixel than the first of the largest" + what);
       for (unsigned i = 0; i < all; i++) {
         unsigned c = i % channels;
+        double t = norm(i, c);
+        g[i] = gv[i] * slope_of(of.kind, t, positive[c], negative[c]);
         g0[c] += g[i];
         g1[c] += g[i] * (y[i] - mean[c]) * inverse[c];
+        pos[c] += gv[i] * std::max(t, 0.0);
+        neg[c] += gv[i] * std::min(t, 0.0);
       }
       for (unsigned i = 0; i < all; i++) {
         unsigned c = i % channels;
         wantY[i] = gamma[c] * inverse[c] * (g[i] - g0[c] / rows - (y[i] - mean[c]) * inverse[c] * g1[c] / rows);
       }
       double near = sizeof(E) == 4 ? 1e-5 : 1e-2;
-      std::string what = " of " + std::to_string(channels) + " channels, " + std::to_string(h) + " rows, " + std::to_string(sizeof(E)) + " bytes";
       expect_near("z" + what, values(z.read()), wantZ, near);
       expect_equal("counters" + what, counters.read(), std::vector<unsigned>(64, 0));
       expect_near("gradBeta" + what, gBeta.read(), g0, near);
       expect_near("gradGamma" + what, gGamma.read(), g1, near);
       expect_near("gradY" + what, values(gradY.read()), wantY, near);
+      if (of.kind != 1) continue;
+      expect_near("gradPositive" + what, gPos.read(), pos, near);
+      expect_near("gradNegative" + what, gNeg.read(), neg, near);
     }
   });
 }

@@ -131,7 +131,7 @@ public interface FusedOps {
    * z = the largest f(batchNorm(y)) of each window; chosen tells which of the window it is, and is null for a window of one pixel.
    *
    * <pre>
-   * Shapes  y N,H,W,C; z N,P,Q,C; chosen N,P,Q,C UINT8: row * size + column in the window, the first of equals in row order
+   * Shapes  y N,H,W,C; z N,P,Q,C; chosen N,P,Q,C UINT8: 16 * row + column in the window, the first of equals in row order
    * </pre>
    *
    * The unit has no shortcut.

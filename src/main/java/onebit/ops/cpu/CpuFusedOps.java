@@ -171,7 +171,7 @@ final class CpuFusedOps implements FusedOps {
             int at = ((n * in.d1() + h) * in.d2() + w) * in.d3() + c;
             if (best >= 0 && !(vs[at] > vs[best])) continue;
             best = at;
-            to[i] = (byte) ((h - top) * k.size() + w - left);
+            to[i] = (byte) (16 * (h - top) + w - left);
           }
         }
       }
@@ -198,8 +198,8 @@ final class CpuFusedOps implements FusedOps {
     java.util.Arrays.fill(to, 0, in.size(), 0);
     for (int n = 0; n < in.d0(); n++) {
       for (int i = n * out.rowSize(); i < (n + 1) * out.rowSize(); i++) {
-        int h = i / out.d3() / out.d2() % out.d1() * k.stride() - k.pad() + which[i] / k.size();
-        int w = i / out.d3() % out.d2() * k.stride() - k.pad() + which[i] % k.size();
+        int h = i / out.d3() / out.d2() % out.d1() * k.stride() - k.pad() + (which[i] & 255) / 16;
+        int w = i / out.d3() % out.d2() * k.stride() - k.pad() + (which[i] & 15);
         to[((n * in.d1() + h) * in.d2() + w) * in.d3() + i % out.d3()] += gs[i];
       }
     }

@@ -13,7 +13,7 @@ import onebit.tensor.Tensor;
  * Fused passes on the device; every argument structure is appended field by field in the order of its declaration.
  *
  * <pre>
- * Twin  kernels/unit.cuh, unit_passes.cuh, unit_forward.cu, unit_backward.cu, unit_product.cu, unit_pool.cu
+ * Twin  kernels/unit.cuh, unit_passes.cuh, unit_pool.cuh, unit_forward.cu, unit_backward.cu, unit_product.cu, unit_pool.cu
  * Cost  statistics, both forwards and join one launch each, both backwards two; what works on a product one more for its filters, and
  *       forwardOf one for statistics
  * </pre>
@@ -202,7 +202,7 @@ final class CudaFusedOps implements FusedOps {
     Kernel kernel = device.kernel("unit_pool_forward", z).element(z);
     orNull(kernel, chosen).element(unit.y());
     windows(nonlinearity(norm(kernel, unit.norm()), unit.f()), unit.y().shape(), z.shape(), window).integer(z.size()).integer(z.shape().channels())
-        .each(z.size());
+        .each((z.size() + 3) / 4);
   }
 
   @Override
