@@ -283,7 +283,7 @@ template <unsigned KIND, class E> struct PoolSums {
 
   /** Adds what the gradient g of z gives at y. */
   __device__ __forceinline__ void add(float g, float y, unsigned k) {
-    float t = unit.norm.apply(y, k), d = y - unit.norm.mean[k];
+    float t = unit.norm.apply(y, k), d = unit.norm.deviation(y, k);
     if constexpr (kInParts<E> && KIND == kMaxout) {
       if (t > 0) of[0][k] += g, of[2][k] += g * d;
       if (t < 0) of[1][k] += g, of[3][k] += g * d;
@@ -354,7 +354,7 @@ template <unsigned KIND> struct GradientOfY {
     Means means(a.to, c);
 #pragma unroll
     for (unsigned k = 0; k < kLane; k++) {
-      mean[k] = unit.norm.mean[k], factor[k] = unit.norm.scale[k] * unit.norm.inverse[k], beta[k] = unit.norm.shift[k];
+      mean[k] = unit.norm.mean[k], factor[k] = unit.norm.factor[k], beta[k] = unit.norm.shift[k];
       base[k] = -factor[k] * means.ofG[k], along[k] = -factor[k] * means.ofGx[k];
       if constexpr (KIND == kMaxout) above[k] = factor[k] * unit.f.above[k], below[k] = factor[k] * unit.f.below[k];
     }
