@@ -259,7 +259,7 @@ template <class PRODUCT, class E> __device__ __forceinline__ void product_backwa
   if constexpr (xnor_has<PRODUCT>()) {
     // what a thread keeps lies where the thread that has its rows and channels in unit_backward.cu would keep it, so that all is added in the order there
     unsigned in = xnor_row<PRODUCT>() * 8 + xnor_column<PRODUCT, 64>(0) / 8;
-    BackwardSums<E> sums(kept + in - threadIdx.x);
+    BackwardSums<E> sums(kept, in);
     bool plain = a.pass.plain();
     auto set = a.pass.g.template the_set<kAnything>();
     UnitRead<kPlain, E> ofPlain{a.pass.unit};
@@ -268,13 +268,7 @@ template <class PRODUCT, class E> __device__ __forceinline__ void product_backwa
       if (plain) a.pass.template at<kPlain>(y, a.pass.template ask<kPlain>(row, c, live), ofPlain, set, row, c, live, sums);
       else a.pass.template at<kAnything>(y, a.pass.template ask<kAnything>(row, c, live), of, set, row, c, live, sums);
     }, [&] { sums.keep(); });
-    sums.kept = kept;
-    double* ofSet = reinterpret_cast<double*>(room);
-    __syncthreads();
-    ofSet[in] = sums.ofSet[0], ofSet[kTileRows + in] = sums.ofSet[1];
-    __syncthreads();
-    sums.ofSet[0] = ofSet[threadIdx.x], sums.ofSet[1] = ofSet[kTileRows + threadIdx.x];
-    __syncthreads();
+    sums.hand_over(kept);
     a.pass.finish(sums, reinterpret_cast<double*>(room));
   }
 }
