@@ -167,7 +167,6 @@ template <unsigned W, int KNOWN> struct NonlinearityOf {
   __device__ __forceinline__ void values(float (&z)[W], const float (&t)[W], Live live) const {
     if (knows(KNOWN, kAdaBin) || kind == 1) each(live, [&](unsigned k, bool is) { z[k] = is ? maxout(t[k], k) : 0.0f; });
     else if (kind == 0) each(live, [&](unsigned k, bool is) { z[k] = is ? t[k] : 0.0f; });
-    else if (PLAIN && kind == 2) each(live, [&](unsigned k, bool is) { z[k] = is && !(t[k] <= 0) ? t[k] : 0.0f; });
     else each(live, [&](unsigned k, bool is) { z[k] = is ? value(t[k], k) : 0.0f; });
   }
 
@@ -175,7 +174,6 @@ template <unsigned W, int KNOWN> struct NonlinearityOf {
   __device__ __forceinline__ void all_back(float (&g)[W], const float (&t)[W], Live live) const {
     if (!knows(KNOWN, kAdaBin) && kind == 0) return;
     if (knows(KNOWN, kAdaBin) || kind == 1) each(live, [&](unsigned k, bool is) { if (is) g[k] *= slope(t[k], k); });
-    else if (PLAIN && kind == 2) each(live, [&](unsigned k, bool is) { if (is) g[k] = t[k] > 0 ? g[k] : 0.0f; });
     else each(live, [&](unsigned k, bool is) { if (is) g[k] = back(g[k], t[k], k); });
   }
 

@@ -197,12 +197,10 @@ template <class E, unsigned THREADS> struct SetSums {
 
   /** 64 values are done. */
   __device__ __forceinline__ void keep() {
-    if constexpr (sizeof(E) == 2) keep_all();
-  }
-
-  __device__ __forceinline__ void keep_all() {
+    if constexpr (sizeof(E) == 2) {
 #pragma unroll
-    for (unsigned i = 0; i < 4; i++) kept[i * THREADS] += double(of[i]), of[i] = 0;
+      for (unsigned i = 0; i < 4; i++) kept[i * THREADS] += double(of[i]), of[i] = 0;
+    }
   }
 
   __device__ __forceinline__ double operator()(unsigned i) const { return kept[i * THREADS] + double(of[i]); }
@@ -221,33 +219,21 @@ template <class E> struct BackwardSums {
   double* kept;
   unsigned tiles = 0;
 
-  /** room: kOwnSums doubles, of which the thread of number `lane` has its own. */
-  __device__ __forceinline__ explicit BackwardSums(double* room, unsigned lane = threadIdx.x) : ofSet(room + 32 * 128, lane), kept(room + lane) {
+  __device__ __forceinline__ explicit BackwardSums(double* room) : ofSet(room + 32 * 128, threadIdx.x), kept(room) {
 #pragma unroll 1
-    for (unsigned i = 0; i < 32; i++) kept[i * 128] = 0;
+    for (unsigned i = 0; i < 32; i++) kept[i * 128 + threadIdx.x] = 0;
   }
 
   /** The sum of value v, one of the first four, for channel k of this thread's 8. */
-  __device__ __forceinline__ double operator()(unsigned v, unsigned k) const { return kept[(8 * v + k) * 128] + double(of[v][k]); }
+  __device__ __forceinline__ double operator()(unsigned v, unsigned k) const { return kept[(8 * v + k) * 128 + threadIdx.x] + double(of[v][k]); }
 
   /** A tile is done. */
   __device__ __forceinline__ void keep() {
     ofSet.keep();
-    if (++tiles % kKeptTiles<E> == 0) keep_rows();
-  }
-
-  /** All tiles are done: each thread hands what it has to the thread of number `lane`, as which it was made. The whole block calls. */
-  __device__ __forceinline__ void hand_over(double* room) {
-    keep_rows(), ofSet.keep_all();
-    __syncthreads();
-    kept = room + threadIdx.x, ofSet.kept = room + 32 * 128 + threadIdx.x;
-  }
-
- private:
-  __device__ __forceinline__ void keep_rows() {
+    if (++tiles % kKeptTiles<E> != 0) return;
 #pragma unroll
     for (unsigned i = 0; i < 32; i++) {
-      kept[i * 128] += double(of[i / 8][i % 8]);
+      kept[i * 128 + threadIdx.x] += double(of[i / 8][i % 8]);
       of[i / 8][i % 8] = 0;
     }
   }
@@ -271,15 +257,8 @@ template <class E> struct Incoming {
 
   /** f(what gives the slope at u over shares<KNOWN>()): the half of AdaBin's is one instruction, and what is made of it has the same bits. */
   template <int KNOWN, class F> __device__ __forceinline__ void with_slope(F f) const {
-    if constexpr (knows(KNOWN, kAdaBin)) {
-      f([](float u) { return __saturatef(1 - fabsf(u)); });
-    } else if (knows(KNOWN, kPlain) && slopeKind != 5) {   // Identity, Clipped, Polynomial, ApproxSign: a line up to an end
-      bool level = slopeKind < 2, ends = slopeKind == 1 || slopeKind == 6;
-      float at0 = level ? 1.0f : 2.0f, falls = level ? 0.0f : -2.0f, end = ends ? slopeA : INFINITY, least = ends ? -INFINITY : 0.0f;
-      f([=](float u) {
-        float r = fabsf(u);
-        return r <= end ? fmaxf(falls * r + at0, least) : 0.0f;
-      });
+    if (knows(KNOWN, kAdaBin) || (knows(KNOWN, kPlain) && slopeKind == 2)) {
+      f([](float u) { return 2 / shares<KNOWN>() * __saturatef(1 - fabsf(u)); });
     } else {
       f([of = Slope{slopeKind, slopeA, slopeB}](float u) { return of.slope<knows(KNOWN, kPlain)>(u); });
     }
@@ -455,11 +434,8 @@ template <class E> struct UnitBackward {
   FIELD(int, p);
   FIELD(int, q);
 
-  /**
-   * Beside bfloat16 elements the sums are shorter: y - mean stands for xhat, and is multiplied by the inverse deviation at the end; t stands for its negative
-   * part, and the positive one is taken from it at the end.
-   */
-  static constexpr bool kShort = sizeof(E) == 2;
+  /** Beside bfloat16 elements y - mean stands for xhat in the sums, which are multiplied by the inverse deviation at the end. */
+  static constexpr bool kDeviations = sizeof(E) == 2;
 
   /** What 8 channels of a row take beside y. */
   template <int KNOWN> struct Asked {
@@ -502,14 +478,14 @@ template <class E> struct UnitBackward {
 #pragma unroll
         for (unsigned k = 0; k < 4; k++) {
           sums.of[2][from + k] += g4[k] * fmaxf(t[k], 0.0f);
-          sums.of[3][from + k] += g4[k] * (kShort ? t[k] : fminf(t[k], 0.0f));
+          sums.of[3][from + k] += g4[k] * fminf(t[k], 0.0f);
         }
       }
       f.all_back(g4, t, some);
 #pragma unroll
       for (unsigned k = 0; k < 4; k++) {
         sums.of[0][from + k] += g4[k];
-        sums.of[1][from + k] += g4[k] * (kShort ? norm.deviation(y[from + k], k) : norm.hat(y[from + k], k));
+        sums.of[1][from + k] += g4[k] * (kDeviations ? norm.deviation(y[from + k], k) : norm.hat(y[from + k], k));
       }
       if (PLAIN) kept.round(g4, from);
       else four.round(g4, 0), four.store(gradT + row * channels + c + from, some);
@@ -520,7 +496,7 @@ template <class E> struct UnitBackward {
   /** The gradients from all blocks' sums; room holds kTileSums<4> doubles. */
   template <int KNOWN = kAnything> __device__ __forceinline__ void finish(const BackwardSums<E>& sums, double* room) const {
     finish_tiles<4>(sums, partial, counters, channels, room, [&](unsigned c, double (&total)[4]) {
-      if (kShort) total[1] *= unit.norm.inverse[c], total[3] -= total[2];
+      if (kDeviations) total[1] *= unit.norm.inverse[c];
       to.finish(c, total, rows, unit.norm);
     });
     __syncthreads();

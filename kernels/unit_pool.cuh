@@ -2,7 +2,7 @@
 //
 //   Words<E>                  elements as they lie in memory, compared a word at a time
 //   PoolUnit<KIND>            norm and nonlinearity of a thread's channels, the kind known when a pass is compiled
-//   PoolSums, finish_pool     what a thread adds up, and the gradients that are made of what blocks keep of it
+//   PoolSums, KeptSums        what a thread adds up of a tile, and what a block keeps; finish_pool makes gradients of it
 //   GradientOfY, TwoWindows   gradY of a thread's channels where windows are of 3, and what windows give to it
 //
 // Encoding   every field takes 8 bytes: the host writes an argument structure field by field (CudaFusedOps.java); a place in a window is
@@ -259,18 +259,27 @@ template <class E> struct UnitPoolBackward {
  */
 template <class E> constexpr bool kInParts = sizeof(E) == 2;
 
-/** Doubles of shared memory in which a block of tiles keeps the sums of its threads, 4 of each of 4 channels; 16 threads have 64 channels. */
-constexpr unsigned kPoolSums = 4 * kLane * 128;
-
-/** What a thread adds up: the terms of kKeptTiles tiles in registers, then as double to what the block keeps. */
-template <unsigned KIND, class E> struct PoolSums {
-  static constexpr unsigned kSums = KIND == kMaxout ? 4 : 2;
-  const PoolUnit<KIND>& unit;
+/** Where a block of tiles keeps the sums of its threads, 4 of each of 4 channels; 16 threads have 64 channels. */
+struct KeptSums {
   double* kept;
-  typename TileSum<E>::type of[kSums][kLane] = {};
-  unsigned tiles = 0;
 
-  __device__ __forceinline__ PoolSums(const PoolUnit<KIND>& unit, double* room) : unit(unit), kept(room + threadIdx.x) {}
+  __device__ __forceinline__ explicit KeptSums(double* room) : kept(room) {
+#pragma unroll
+    for (unsigned i = 0; i < 4 * kLane; i++) kept[i * 128 + threadIdx.x] = 0;
+  }
+
+  /** A sum as finish_tiles wants it, 8 channels a thread, of which the first 64 have what all keep; behind a __syncthreads. */
+  __device__ __forceinline__ double operator()(unsigned v, unsigned k) const {
+    return threadIdx.x < 64 ? kept[(v * kLane + k % kLane) * 128 + threadIdx.x / 8 * 16 + threadIdx.x % 8 * 2 + k / kLane] : 0.0;
+  }
+};
+
+/** What a thread adds up of a tile. */
+template <unsigned KIND, class E> struct PoolSums {
+  const PoolUnit<KIND>& unit;
+  typename TileSum<E>::type of[4][kLane] = {};
+
+  __device__ __forceinline__ explicit PoolSums(const PoolUnit<KIND>& unit) : unit(unit) {}
 
   /** Adds what the gradient g of z gives at y. */
   __device__ __forceinline__ void add(float g, float y, unsigned k) {
@@ -282,23 +291,17 @@ template <unsigned KIND, class E> struct PoolSums {
       float back = unit.f.back(g, t, k);
       of[0][k] += back;
       of[1][k] += back * (kInParts<E> ? d : unit.norm.hat(y, k));
-      if constexpr (KIND == kMaxout) {
-        of[2][k] += g * fmaxf(t, 0.0f);
-        of[3][k] += g * fminf(t, 0.0f);
-      }
+      if (KIND != kMaxout) return;
+      of[2][k] += g * fmaxf(t, 0.0f);
+      of[3][k] += g * fminf(t, 0.0f);
     }
   }
 
-  /** A tile is done. */
-  __device__ __forceinline__ void tile() {
-    if (++tiles % kKeptTiles<E> == 0) keep();
-  }
-
-  /** The sums of kLane channels are read at once and no more, for want of registers. */
-  __device__ __forceinline__ void keep() {
-    volatile double* mine = kept;
+  /** The tile is done. The sums of kLane channels are read at once and no more, for want of registers. */
+  __device__ __forceinline__ void keep(const KeptSums& in) {
+    volatile double* mine = in.kept + threadIdx.x;
 #pragma unroll
-    for (unsigned v = 0; v < kSums; v++) {
+    for (unsigned v = 0; v < (KIND == kMaxout ? 4 : 2); v++) {
       double sum[kLane];
 #pragma unroll
       for (unsigned k = 0; k < kLane; k++) sum[k] = mine[(v * kLane + k) * 128];
@@ -312,41 +315,21 @@ template <unsigned KIND, class E> struct PoolSums {
 };
 
 /** The gradients of channel c, from all its sums. */
-template <unsigned SUMS, class E> __device__ __forceinline__ void finish_channel(const UnitPoolBackward<E>& a, unsigned c, const double (&total)[SUMS]) {
-  double sum[4] = {total[0], total[1]};
-  if constexpr (SUMS == 4) sum[2] = total[2], sum[3] = total[3];
-  if constexpr (kInParts<E>) {
+template <class E> __device__ __forceinline__ void finish_pool(const UnitPoolBackward<E>& a, unsigned c, const double (&total)[4]) {
+  double sum[4] = {total[0], total[1], total[2], total[3]};
+  if (kInParts<E>) {
     double inverse = a.norm.inverse[c];
-    if constexpr (SUMS == 4) {
+    if (a.f.kind == kMaxout) {
       double above = a.f.positive[c], below = a.f.negative[c], factor = a.norm.gamma[c] * a.norm.inverse[c], beta = a.norm.beta[c];
       sum[0] = above * total[0] + below * total[1];
-      sum[1] = above * total[2] + below * total[3];
+      sum[1] = (above * total[2] + below * total[3]) * inverse;
       sum[2] = total[2] * factor + total[0] * beta;
       sum[3] = total[3] * factor + total[1] * beta;
+    } else {
+      sum[1] *= inverse;
     }
-    sum[1] *= inverse;
   }
   a.to.finish(c, sum, a.rows, a.norm);
-}
-
-/** The gradients from what all blocks keep, by the last that comes here; all of a block come. */
-template <unsigned SUMS, class E> __device__ __forceinline__ void finish_pool(const UnitPoolBackward<E>& a, const double* kept) {
-  unsigned first = blockIdx.y * 64;
-  __syncthreads();
-  for (unsigned i = threadIdx.x; i < SUMS * 64; i += 128) {
-    unsigned v = i / 64, at = i % 64;
-    double sum = 0;
-#pragma unroll
-    for (unsigned k = 0; k < 8; k++) sum += kept[(v * kLane + at % kLane) * 128 + k * 16 + at / kLane];
-    if (first + at < a.channels) a.partial[(blockIdx.x * SUMS + v) * a.channels + first + at] = sum;
-  }
-  if (!splits_summed<SUMS>(a.partial, a.counters + blockIdx.y * split_counters(gridDim.x), blockIdx.x, gridDim.x, a.channels, first, 64)) return;
-  unsigned c = first + threadIdx.x;
-  if (threadIdx.x >= 64 || c >= a.channels) return;
-  double total[SUMS];
-#pragma unroll
-  for (unsigned v = 0; v < SUMS; v++) total[v] = __ldcg(a.partial + v * a.channels + c);
-  finish_channel(a, c, total);
 }
 
 /** The two means that gradY has taken away, of a thread's channels. */

@@ -39,6 +39,38 @@ __device__ __forceinline__ void pack_vector(const float (&v)[8], uint4 (&raw)[2]
   }
 }
 
+/** 16-byte words of 8 elements. */
+template <class E> constexpr unsigned kRaw = 8 * sizeof(E) / 16;
+
+/** The rows of a tile that a thread has, and their y at its 8 channels. */
+template <class PRODUCT, class E> struct TileRows {
+  const uint4* y;
+  unsigned first, count, channel;   // rows first + 16 k for k below count
+  Live live;
+
+  __device__ __forceinline__ TileRows(const uint4* y, unsigned tile, unsigned rows, unsigned channels)
+      : y(y), first(tile * kTileRows + xnor_row<PRODUCT>()), channel(product_channel<PRODUCT>()), live(tile_live(channel, channels)) {
+    count = live.count && first < rows ? min(8u, (rows - first + 15) / 16) : 0u;
+  }
+
+  /** take(y, asked, row) for every row; asked is what ask(row) gave while the row before was computed. */
+  template <class Ask, class Take> __device__ __forceinline__ void run(Ask ask, Take take) const {
+    if (count == 0) return;
+    auto next = ask(first);
+#pragma unroll 1
+    for (unsigned k = 0; k < count; k++) {
+      auto asked = next;
+      if (k + 1 < count) next = ask(first + 16 * (k + 1));
+      uint4 raw[kRaw<E>];
+#pragma unroll
+      for (unsigned i = 0; i < kRaw<E>; i++) raw[i] = y[(k * kRaw<E> + i) * kTileRows];
+      float v[8];
+      unpack_vector(raw, 0, v, static_cast<E*>(nullptr));
+      take(v, asked, first + 16 * k);
+    }
+  }
+};
+
 /** A binary convolution as fields: Operands and Conv of xnor_conv.cuh. */
 struct Product {
   const unsigned *x, *taps;
@@ -68,38 +100,18 @@ struct Product {
     f(tiles, unsigned(n * p * q));
   }
 
-  /**
-   * take(y, row, channel, live) for the 8 channels of this thread of every row of a block's tiles that it has, y rounded as an element of type E holds it;
-   * done() behind each tile. The values of a tile lie in shared memory meanwhile, each thread's for itself, so that take may be large.
-   */
-  template <class PRODUCT, class E, class Take, class Done> __device__ __forceinline__ void each_row(unsigned* room, Take take, Done done) const {
-    constexpr unsigned kRaw = 8 * sizeof(E) / 16;
+  /** f(rows): a TileRows for each tile of a block, y rounded as an element of type E holds it, in shared memory, each thread's for itself: f may be large. */
+  template <class PRODUCT, class E, class F> __device__ __forceinline__ void each_tile(unsigned* room, F f) const {
     with_tiles<PRODUCT>(room, [&](ConvTiles<PRODUCT, 64>& tiles, unsigned rows) {
       uint4* own = reinterpret_cast<uint4*>(tiles.spare()) + threadIdx.x;
-      unsigned channel = product_channel<PRODUCT>();
-      Live live = tile_live(channel, unsigned(o));
       tiles.template each<false>(blockIdx.x, gridDim.x, [&](unsigned k, unsigned, unsigned, const float(&out)[8], int) {
-        uint4 raw[kRaw];
+        uint4 raw[kRaw<E>];
         pack_vector(out, raw, static_cast<E*>(nullptr));
 #pragma unroll
-        for (unsigned i = 0; i < kRaw; i++) own[(k * kRaw + i) * kTileRows] = raw[i];
-      }, [&](unsigned tile) {
-        unsigned row = tile * kTileRows + xnor_row<PRODUCT>();
-#pragma unroll 1
-        for (unsigned k = 0; k < 8 && live.count && row + 16 * k < rows; k++) {
-          uint4 raw[kRaw];
-#pragma unroll
-          for (unsigned i = 0; i < kRaw; i++) raw[i] = own[(k * kRaw + i) * kTileRows];
-          float y[8];
-          unpack_vector(raw, 0, y, static_cast<E*>(nullptr));
-          take(y, row + 16 * k, channel, live);
-        }
-        done();
-      });
+        for (unsigned i = 0; i < kRaw<E>; i++) own[(k * kRaw<E> + i) * kTileRows] = raw[i];
+      }, [&](unsigned tile) { f(TileRows<PRODUCT, E>(own, tile, rows, unsigned(o))); });
     });
   }
-
-  template <class PRODUCT, class E, class Take> __device__ __forceinline__ void each_row(unsigned* room, Take take) const { each_row<PRODUCT, E>(room, take, [] {}); }
 };
 
 template <class A> struct Over {
@@ -202,7 +214,7 @@ template <bool STRAIGHT, class PRODUCT, class E> __device__ __forceinline__ void
     Live live = STRAIGHT ? Live{8, true} : tile_live(c, pass.channels);
     bool whole = STRAIGHT || (live.together && pass.pitch % 8 == 0 && aligned(pass.y));
     tiles.template each<true>(blockIdx.x, gridDim.x, [&](unsigned k, unsigned from, unsigned, const float(&out)[8], int) {
-      uint4 raw[8 * sizeof(E) / 16];
+      uint4 raw[kRaw<E>];
       float v[8];
       pack_vector(out, raw, static_cast<E*>(nullptr));
       unpack_vector(raw, 0, v, static_cast<E*>(nullptr));
@@ -219,7 +231,7 @@ template <bool STRAIGHT, class PRODUCT, class E> __device__ __forceinline__ void
       E* to = pass.y + (from * pass.pitch + c) + k * (16 * pass.pitch);
       if (whole) {
 #pragma unroll
-        for (unsigned i = 0; i < 8 * sizeof(E) / 16; i++) reinterpret_cast<uint4*>(to)[i] = raw[i];
+        for (unsigned i = 0; i < kRaw<E>; i++) reinterpret_cast<uint4*>(to)[i] = raw[i];
       } else {
         store_live(to, v, {live.count, false});
       }
@@ -235,48 +247,100 @@ template <class PRODUCT, class E> __device__ __forceinline__ void product_statis
   }
 }
 
+/** z and bits of the rows of a tile, the unit held in registers over them. */
+template <int KNOWN, class PRODUCT, class E> __device__ __forceinline__ void rows_forward(const UnitForward<E>& pass, const TileRows<PRODUCT, E>& rows) {
+  unsigned c = rows.channel, bytes = (pass.channels + 31) / 32 * 4;
+  Live live = knows(KNOWN, kStraight) ? kAll : rows.live;
+  if (rows.count == 0) return;
+  UnitHeld<KNOWN> of(pass.unit, c, live);
+  Binarization::Set set = pass.next.set();
+  rows.run([&](unsigned row) { return pass.template ask<8>(row, c, live); }, [&](float(&t)[8], const Ahead<E, 8>& x, unsigned row) {
+    unsigned packed = pass.of(of.norm, of.f, set, t, x, row, c, live);
+    if (!pass.next.kind) return;
+    unsigned char* to = reinterpret_cast<unsigned char*>(pass.bits) + size_t(row) * bytes + c / 8;
+    to[0] = static_cast<unsigned char>(packed);
+    if (c + 8 >= pass.channels) for (unsigned k = 1; c / 8 + k < bytes; k++) to[k] = 0;
+  });
+}
+
 template <class PRODUCT, class E> __device__ __forceinline__ void product_forward(const Over<UnitForward<E>>& a, unsigned* room) {
   if constexpr (xnor_has<PRODUCT>()) {
     const UnitForward<E>& pass = a.pass;
-    unsigned bytes = (pass.channels + 31) / 32 * 4;
     if (blockIdx.x == 0 && blockIdx.y == 0 && threadIdx.x == 0) pass.give_set();
-    bool plain = pass.unit.f.plain();
-    a.product.template each_row<PRODUCT, E>(room, [&](const float(&y)[8], unsigned row, unsigned c, Live live) {
-      float t[8];
-#pragma unroll
-      for (unsigned k = 0; k < 8; k++) t[k] = y[k];
-      Ahead<E, 8> x = pass.template ask<8>(row, c, live);
-      unsigned packed = plain ? pass.template at<kPlain>(t, x, row, c, live) : pass.template at<kAnything>(t, x, row, c, live);
-      if (!pass.next.kind) return;
-      unsigned char* to = reinterpret_cast<unsigned char*>(pass.bits) + size_t(row) * bytes + c / 8;
-      to[0] = static_cast<unsigned char>(packed);
-      if (c + 8 >= pass.channels) for (unsigned k = 1; c / 8 + k < bytes; k++) to[k] = 0;
+    bool plain = pass.unit.f.plain(), straight = pass.channels % 8 == 0 && pass.unit.shortcut.kind != 2;
+    a.product.template each_tile<PRODUCT, E>(room, [&](const TileRows<PRODUCT, E>& rows) {
+      if (!plain) rows_forward<kAnything>(pass, rows);
+      else if (straight) rows_forward<kPlain | kStraight>(pass, rows);
+      else rows_forward<kPlain>(pass, rows);
     });
   }
 }
 
+/** gradT of the rows of a tile, and what they add to the sums. */
+template <int KNOWN, class PRODUCT, class E>
+__device__ __forceinline__ void rows_backward(const UnitBackward<E>& pass, const TileRows<PRODUCT, E>& rows, BackwardSums<E>& sums) {
+  unsigned c = rows.channel;
+  Live live = knows(KNOWN, kStraight) ? kAll : rows.live;
+  if (rows.count == 0) return;
+  auto set = pass.g.template the_set<KNOWN>();
+  auto over = [&](const auto& of) {
+    rows.run([&](unsigned row) { return pass.template ask<KNOWN>(row, c, live); },
+             [&](const float(&y)[8], const auto& asked, unsigned row) { pass.template at<KNOWN>(y, asked, of, set, row, c, live, sums); });
+  };
+  if constexpr (knows(KNOWN, kStraight)) over(UnitHeld<KNOWN>(pass.unit, c, live));
+  else over(UnitRead<KNOWN, E>{pass.unit});
+}
+
 template <class PRODUCT, class E> __device__ __forceinline__ void product_backward(const Over<UnitBackward<E>>& a, unsigned* room, double* kept) {
   if constexpr (xnor_has<PRODUCT>()) {
+    const UnitBackward<E>& pass = a.pass;
     // what a thread keeps lies where the thread that has its rows and channels in unit_backward.cu would keep it, so that all is added in the order there
     unsigned in = xnor_row<PRODUCT>() * 8 + xnor_column<PRODUCT, 64>(0) / 8;
-    BackwardSums<E> sums(kept, in);
-    bool plain = a.pass.plain();
-    auto set = a.pass.g.template the_set<kAnything>();
-    UnitRead<kPlain, E> ofPlain{a.pass.unit};
-    UnitRead<kAnything, E> of{a.pass.unit};
-    a.product.template each_row<PRODUCT, E>(room, [&](const float(&y)[8], unsigned row, unsigned c, Live live) {
-      if (plain) a.pass.template at<kPlain>(y, a.pass.template ask<kPlain>(row, c, live), ofPlain, set, row, c, live, sums);
-      else a.pass.template at<kAnything>(y, a.pass.template ask<kAnything>(row, c, live), of, set, row, c, live, sums);
-    }, [&] { sums.keep(); });
-    sums.hand_over(kept);
-    a.pass.finish(sums, reinterpret_cast<double*>(room));
+    BackwardSums<E> sums(kept + in - threadIdx.x);
+    constexpr bool kHolds = sizeof(E) == 2;   // double sums leave no registers for a unit
+    bool plain = pass.plain(), straight = kHolds && pass.straight(), adabin = straight && pass.unit.f.kind == 1 && pass.g.adabin();
+    a.product.template each_tile<PRODUCT, E>(room, [&](const TileRows<PRODUCT, E>& rows) {
+      if (adabin) rows_backward<kHolds ? kAdaBin | kStraight : kPlain>(pass, rows, sums);
+      else if (!plain) rows_backward<kAnything>(pass, rows, sums);
+      else if (straight) rows_backward<kHolds ? kPlain | kStraight : kPlain>(pass, rows, sums);
+      else rows_backward<kPlain>(pass, rows, sums);
+      sums.keep();
+    });
+#pragma unroll
+    for (unsigned i = 0; i < 32; i++) {
+      sums.kept[i * kTileRows + threadIdx.x] += double(sums.of[i / 8][i % 8]);
+      sums.of[i / 8][i % 8] = 0;
+    }
+#pragma unroll
+    for (unsigned i = 0; i < 4; i++) {
+      sums.ofSet.kept[i * kTileRows] += double(sums.ofSet.of[i]);
+      sums.ofSet.of[i] = 0;
+    }
+    __syncthreads();
+    sums.kept = kept, sums.ofSet.kept = kept + 32 * kTileRows + threadIdx.x;
+    if (adabin) pass.template finish<kAdaBin>(sums, reinterpret_cast<double*>(room));
+    else pass.finish(sums, reinterpret_cast<double*>(room));
   }
 }
 
 template <class PRODUCT, class E> __device__ __forceinline__ void product_apply(const Over<UnitBackwardApply<E>>& a, unsigned* room) {
   if constexpr (xnor_has<PRODUCT>()) {
-    a.product.template each_row<PRODUCT, E>(room, [&](const float(&y)[8], unsigned row, unsigned c, Live live) {
-      a.pass.at(y, row * a.pass.channels + c, c, live);
+    const UnitBackwardApply<E>& pass = a.pass;
+    a.product.template each_tile<PRODUCT, E>(room, [&](const TileRows<PRODUCT, E>& rows) {
+      unsigned c = rows.channel;
+      Live live = rows.live;
+      if (rows.count == 0) return;
+      NormOf<8> norm(pass.norm, c, live);
+      typename UnitBackwardApply<E>::template Means<8> means(pass, c, live);
+      rows.run([&](unsigned row) {
+        Ahead<E, 8> g;
+        g.ask(pass.gradT + row * pass.channels + c, live.together);
+        return g;
+      }, [&](const float(&y)[8], const Ahead<E, 8>& asked, unsigned row) {
+        float g[8];
+        asked.take(g, 0, live);
+        pass.of(norm, means, g, y, row * pass.channels + c, live);
+      });
     });
   }
 }

@@ -33,13 +33,11 @@ __device__ __forceinline__ int inside_taps(int origin, int extent, int taps, int
 /** How many of the taps of an axis can lie outside, before and behind: the most of any position. */
 struct Cut {
   int before, behind;
-  bool both;   // at the same position
 
   __device__ __forceinline__ Cut(int extent, int taps, int positions, int stride, int pad, int dilation) {
-    int from, last = pad <= 0 ? -1 : min((pad - 1) / stride, positions - 1);   // the last position that has some before
+    int from;
     inside_taps(-pad, extent, taps, dilation, before);
     behind = taps - inside_taps((positions - 1) * stride - pad, extent, taps, dilation, from);
-    both = last >= 0 && inside_taps(last * stride - pad, extent, taps, dilation, from) < taps;
   }
 
   __device__ __forceinline__ int kinds() const { return (before + 1) * (behind + 1); }
@@ -94,18 +92,7 @@ template <class PRODUCT, unsigned COLUMNS> class ConvTiles {
       centres[threadIdx.x] = real ? a.xDistance[0] * a.wCentre[column * a.each] : 0.0f;
     }
     __syncthreads();
-    if (many) return;
-    unsigned kind = 0, turn = 0;
-    for (int top = 0; top <= (g.zeroRule ? down.before : 0); top++) {
-      for (int bottom = 0; bottom <= (g.zeroRule ? down.behind : 0); bottom++) {
-        for (int left = 0; left <= (g.zeroRule ? along.before : 0); left++) {
-          for (int right = 0; right <= (g.zeroRule ? along.behind : 0); right++, kind++) {
-            bool none = (top > 0 && bottom > 0 && !down.both) || (left > 0 && right > 0 && !along.both) || top + bottom > g.r || left + right > g.s;
-            if (!none && turn++ % (kTileRows / COLUMNS) == threadIdx.x / COLUMNS) fill(kind, top, g.r - bottom, left, g.s - right, threadIdx.x % COLUMNS);
-          }
-        }
-      }
-    }
+    if (!many) fill_all();
   }
 
   /** Room for values beside the tables, while no copies are under way. */
@@ -141,20 +128,40 @@ template <class PRODUCT, unsigned COLUMNS> class ConvTiles {
   }
 
  private:
+  /** What the table needs to know of a column. */
+  struct Filter {
+    const int* ones;   // of the taps above and left of each corner of the window
+    float cx, cw, dw;
+    bool real;
+  };
+
+  __device__ __forceinline__ Filter filter(unsigned of) const {
+    int column = column0 + int(of);
+    bool real = column < g.o;
+    return {a.ones + (real ? column : 0), a.xCentre[0], real ? a.wCentre[column * a.each] : 0.0f, real ? a.wDistance[column * a.each] : 0.0f, real};
+  }
+
   /** Column `of` of the table's kind where taps of rows [r0, r1) and columns [s0, s1) are counted. */
-  __device__ __forceinline__ void fill(unsigned kind, int r0, int r1, int s0, int s1, unsigned of) {
-    int column = column0 + int(of), line = g.s + 1, valid = (r1 - r0) * (s1 - s0) * g.c, base = 0;
-    float rest = 0;
-    if (column < g.o) {
-      const int* corner = a.ones + column;
-      auto up_to = [&](int r, int s) { return r == 0 || s == 0 ? 0 : corner[size_t(r * line + s) * unsigned(g.o)]; };   // nothing above or left
-      int onesW = up_to(r1, s1) - up_to(r0, s1) - up_to(r1, s0) + up_to(r0, s0), sumW = 2 * onesW - valid;
-      float cx = a.xCentre[0], cw = a.wCentre[column * a.each], dw = a.wDistance[column * a.each];
-      base = xnor_base<PRODUCT>(tapCount * g.c, valid, onesW, PRODUCT::kXor ? up_to(g.r, g.s) : 0);
-      if (g.element != kInt16) rest = cx * dw * float(sumW) + cx * cw * float(valid) + a.offset;
+  __device__ __forceinline__ void fill(unsigned kind, const Filter& w, int r0, int r1, int s0, int s1, unsigned of) {
+    int line = g.s + 1, valid = (r1 - r0) * (s1 - s0) * g.c;
+    auto up_to = [&](int r, int s) { return w.ones[size_t(r * line + s) * unsigned(g.o)]; };
+    int onesW = up_to(r1, s1) - up_to(r0, s1) - up_to(r1, s0) + up_to(r0, s0), sumW = 2 * onesW - valid;
+    float rest = w.cx * w.dw * float(sumW) + w.cx * w.cw * float(valid) + a.offset;
+    bases[kind * kPitch + of] = w.real ? xnor_base<PRODUCT>(tapCount * g.c, valid, onesW, PRODUCT::kXor ? up_to(g.r, g.s) : 0) : 0;
+    rests[kind * kPitch + of] = w.real && g.element != kInt16 ? rest : 0.0f;
+  }
+
+  /** The whole table. */
+  __device__ __forceinline__ void fill_all() {
+    int tops = g.zeroRule ? down.before + 1 : 1, bottoms = g.zeroRule ? down.behind + 1 : 1, lefts = g.zeroRule ? along.before + 1 : 1, rights = g.zeroRule ? along.behind + 1 : 1;
+    unsigned of = threadIdx.x % COLUMNS;
+    Filter w = filter(of);
+    int kinds = tops * bottoms * lefts * rights;
+#pragma unroll 4
+    for (int kind = int(threadIdx.x / COLUMNS); kind < kinds; kind += int(kTileRows / COLUMNS)) {
+      int right = kind % rights, left = kind / rights % lefts, bottom = kind / rights / lefts % bottoms, top = kind / rights / lefts / bottoms;
+      fill(unsigned(kind), w, top, g.r - bottom, left, g.s - right, of);
     }
-    bases[kind * kPitch + of] = base;
-    rests[kind * kPitch + of] = rest;
   }
 
   /** Image, row and column of position i. */
@@ -232,27 +239,27 @@ template <class PRODUCT, unsigned COLUMNS> class ConvTiles {
 #pragma unroll
     for (unsigned part = 0; part < COLUMNS / 64; part++) {
       unsigned column = xnor_column<PRODUCT, COLUMNS>(part);
-            unsigned left = column0 + int(column) < g.o ? have : 0u;   // rows of this thread
+      unsigned left = column0 + int(column) < g.o ? have : 0u;   // rows of this thread
+      float factor[8], centre[8];
+      load_vector(factors + column, factor);
+      load_vector(centres + column, centre);
 #pragma unroll
       for (unsigned k = 0; k < 8; k++) {
         if (MANY) border_of(of, k);
         if (k >= left) continue;
-        asm volatile("" : "+r"(column));   // what all rows share is read again for each: registers are dearer
         Row at = own[k];
         int onesX = ones[row * 8 + k], sumX = 2 * onesX - at.valid;
         float out[8], less = xnor_less<PRODUCT>(tapCount * g.c, onesX);
 #pragma unroll
         for (unsigned j = 0; j < 8; j += 4) {
-          float factor[4], centre[4], rest[4];
-          load_vector(factors + column + j, factor);
-          load_vector(centres + column + j, centre);
+          float rest[4];
           load_vector(rests + at.border + column + j, rest);
           int4 base = *reinterpret_cast<const int4*>(bases + at.border + column + j);
           const int b[4] = {base.x, base.y, base.z, base.w};
 #pragma unroll
           for (unsigned i = 0; i < 4; i++) {
             float dot = xnor_dot<PRODUCT>(b[i], tile.count(part, k, j + i), less);
-            out[j + i] = factor[i] * dot + (centre[i] * float(sumX) + rest[i]);
+            out[j + i] = factor[j + i] * dot + (centre[j + i] * float(sumX) + rest[i]);
           }
         }
         take(k, from, part, out, sumX);
@@ -268,7 +275,7 @@ template <class PRODUCT, unsigned COLUMNS> class ConvTiles {
       int row, column, r0, r1, s0, s1;
       position(unsigned(min(int(of * kTileRows + i / COLUMNS + 16 * k), pixels - 1)), row, column);
       ranges(row, column, r0, r1, s0, s1);
-      fill(i / COLUMNS, r0, r1, s0, s1, i % COLUMNS);
+      fill(i / COLUMNS, filter(i % COLUMNS), r0, r1, s0, s1, i % COLUMNS);
     }
     __syncthreads();
   }

@@ -4,9 +4,9 @@
 
 namespace {
 struct Case {
-  int n, h, w, c, o, r, stride, pad;
+  int n, h, w, c, o, r, stride, pad, slope;   // the last as kernels/slope.cuh says
 };
-const Case kCases[] = {{2, 5, 4, 33, 33, 3, 1, 1}, {3, 1, 1, 20, 8, 3, 1, 1}, {3, 9, 9, 32, 70, 3, 1, 1}, {5, 9, 8, 64, 64, 3, 2, 1}};
+const Case kCases[] = {{2, 5, 4, 33, 33, 3, 1, 1, 3}, {3, 1, 1, 20, 8, 3, 1, 1, 1}, {3, 9, 9, 32, 70, 3, 1, 1, 5}, {5, 9, 8, 64, 64, 3, 2, 1, 2}};
 
 struct Entries {
   std::string statistics, forward, backward, apply;
@@ -113,7 +113,7 @@ template <class E> void passes(const BitProduct& product, const Entries& of) {
       unit(forward)(da)(db)(2)(1)(rows)(channels)(p)(q);
       Fields backward = Fields()(to->gradT)(partial)(ofSet)(counters)(to->all[6])(to->all[7]);
       for (size_t i = 0; i < 6; i++) backward(to->all[i]);
-      backward(gq).none()(3)(k)(t0)(da)(db)(2)(1)(x)(1)(p)(q)(channels)(1)(1);
+      backward(gq).none()(g.slope)(k)(t0)(da)(db)(2)(1)(x)(1)(p)(q)(channels)(1)(1);
       if (fromY) backward(y);
       else backward.none();
       unit(backward)(rows)(channels)(p)(q);

@@ -10,6 +10,7 @@ import java.util.List;
 import java.util.function.Supplier;
 import java.util.stream.Stream;
 import onebit.binarize.AdaBin;
+import onebit.binarize.Binarizer;
 import onebit.ops.FusedOps.Binarization;
 import onebit.ops.FusedOps.Incoming;
 import onebit.ops.FusedOps.Nonlinearity;
@@ -115,7 +116,7 @@ class FusedProductTest {
     }
 
     void backward(Tensor gradY, Unit unit) {
-      Incoming g = new Incoming(gradQ, null, next(), new AdaBin.TanhSlope(2, 1.5f), test.learned ? gradAlpha : null, test.learned ? gradBetaOfSet : null,
+      Incoming g = new Incoming(gradQ, null, next(), test.g.o() % 8 == 0 ? new Binarizer.Polynomial() : new AdaBin.TanhSlope(2, 1.5f), test.learned ? gradAlpha : null, test.learned ? gradBetaOfSet : null,
           test.shortcut ? Shortcut.same(over) : Shortcut.NONE);
       backend.fused().backward(gradY, gradT, new UnitGradients(gradGamma, gradBeta, test.maxout ? gradPositive : null, test.maxout ? gradNegative : null), unit, g);
     }

@@ -132,13 +132,13 @@ final class CudaFusedOps implements FusedOps {
           splits);
     }
     if (running != null && unit.y() != null) forward(to, z, unit, next);
-    else bits.launch(forward(device.kernel(product.pass("unit_product_forward"), z), to, z, unit, next), unit.product(), CudaBitOps.tiles(rows));
+    else bits.launch(forward(device.kernel(product.pass("unit_product_forward"), z), to, z, unit, next), unit.product(), sums.tileSplits(rows, channels));
   }
 
   @Override
   public void sumOf(Tensor z, Product of, Tensor added, Norm next, Running running) {
     FusedRules.requireSumOf("sumOf", z, of, added, next, running);
-    int channels = z.shape().channels(), rows = rows(z), splits = next == null ? CudaBitOps.tiles(rows) : sums.tileSplits(rows, channels);
+    int channels = z.shape().channels(), rows = rows(z), splits = sums.tileSplits(rows, channels);
     BitProduct product = bits.prepare(of);
     Kernel kernel = device.kernel(product.pass("unit_product_statistics"), z);
     if (next != null) statistics(kernel, sums.tiles(splits, channels, 2), z, added, next, running, rows, channels);
@@ -154,7 +154,7 @@ final class CudaFusedOps implements FusedOps {
     if (unit.y() == null) {
       BitProduct product = bits.prepared(unit.product());
       bits.launch(backward(device.kernel(product.pass("unit_product_backward"), gradT), partial, splits * across, gradT, to, unit, g), unit.product(), splits);
-      bits.launch(apply(device.kernel(product.pass("unit_product_apply"), gradY), gradY, gradT, unit, channels), unit.product(), CudaBitOps.tiles(rows));
+      bits.launch(apply(device.kernel(product.pass("unit_product_apply"), gradY), gradY, gradT, unit, channels), unit.product(), splits);
     } else {
       Kernel kernel = isAdaBin(unit, g) ? device.kernel("unit_backward_adabin", gradT) : device.kernel("unit_backward", gradT);
       backward(kernel, partial, splits * across, gradT, to, unit, g).launch(splits, across, 128, 1, 0);
@@ -202,7 +202,7 @@ final class CudaFusedOps implements FusedOps {
     Kernel kernel = device.kernel("unit_pool_forward", z).element(z);
     orNull(kernel, chosen).element(unit.y());
     windows(nonlinearity(norm(kernel, unit.norm()), unit.f()), unit.y().shape(), z.shape(), window).integer(z.size()).integer(z.shape().channels())
-        .each(z.size() / (window.chooses() ? 4 : 16) + 1);
+        .each((z.size() + 3) / 4);
   }
 
   @Override
