@@ -4,20 +4,24 @@
 //
 //   block_conv2d           x is stored, as pixel_blocks.cu makes it
 //   block_conv2d_of_bytes  x is made on the way, as pixel_blocks_of_bytes makes it, and stored nowhere
+//   block_conv2d_statistics  the same, and what unit_statistics makes of y, which is not read again
 //
 // Shapes     x N,U,V,K bfloat16, U = P + A - 1, V = Q + B - 1; y N,P,Q,O bfloat16; w O,R,S,C float, or bfloat16 in the entries named _bf16;
 //            pixels N,H,W,C bytes; statistics C means, then C deviations, float
 // Launch     block 128, grid (splits, ceil(O / 64)); each split has `each` chunks of `rows` rows of y of one image; dynamic shared memory of
 //            BlockConvolution.room
 // Limits     A, B <= 4; K 8 or 16; values of each < 2^31; needs sm_80: before, the entries do nothing
+//            counters of unit_passes.cuh hold 0 before and after
 // Exactness  products of bfloat16 are exact; float32 sums over A B K in an order that depends on the filters' extent only; rounded once. Values of
-//            bytes have the bits of normalize_bf16
-// Twin       none on the CPU: part of CudaConvOps.conv2d and conv2dOfPixels, whose twin is CpuConvOps
-// Tests      native-tests/block_conv2d_test.cpp, src/test/java/onebit/ops/ConvOpsTest.java
+//            bytes have the bits of normalize_bf16. Statistics are of the rounded y: float32 over 64 positions, then double, in an order that
+//            depends on the shape, `rows` and `each`
+// Twin       none on the CPU: part of CudaConvOps.conv2d and conv2dOfPixels, whose twin is CpuConvOps, and of CudaFusedOps.statisticsOfPixels
+// Tests      native-tests/block_conv2d_test.cpp, src/test/java/onebit/ops/ConvOpsTest.java, FusedOpsTest.java
 // Source     elementary
 // Rungs      1 the filters stay in registers; rows of x come by cp.async while those before are multiplied; row i of the 16 of a product is position
 //            4 i + m, so that what is read once from shared memory serves all taps b of all m with the same m + b
 #include "pixel_blocks.cuh"
+#include "unit_passes.cuh"
 
 /** Filters of a block on their way into registers: 16 taps of 16 channels each, and as many bytes more as put the next one into other banks. */
 struct LaidOut {
@@ -53,6 +57,18 @@ struct BlockSums {
   }
 };
 
+/** Writes 8 neighbours, or those of them that there are. */
+__device__ __forceinline__ void put(__nv_bfloat16* to, const unsigned (&words)[4], unsigned count, bool whole) {
+  if (whole) {
+    *reinterpret_cast<uint4*>(to) = make_uint4(words[0], words[1], words[2], words[3]);
+  } else {
+#pragma unroll
+    for (unsigned k = 0; k < 8; k++) {
+      if (k < count) reinterpret_cast<uint16_t*>(to)[k] = uint16_t(words[k / 2] >> (k % 2 * 16));
+    }
+  }
+}
+
 /** The filters of a block, laid out: column c of the n-th product of a warp is filter c / 2 * 8 + 2 n + c % 2, so that a lane ends up with 8 neighbours. */
 template <class E> __device__ __forceinline__ void lay_out(unsigned char* room, const E* w, const BlockShape& g, int r, int s, int c, int shift) {
   zero_room(room, LaidOut::kCount * LaidOut::kBytes);
@@ -67,9 +83,74 @@ template <class E> __device__ __forceinline__ void lay_out(unsigned char* room, 
   __syncthreads();
 }
 
-template <class Source, class E>
-__device__ __forceinline__ void block_convolve(unsigned char* room, __nv_bfloat16* y, Source source, const E* w, const BlockShape g, unsigned each, int r, int s, int c,
-                                               int shift) {
+/** Statistics of y that nobody asks for. */
+struct NoSums {
+  static constexpr unsigned kBytes = 0;
+
+  __device__ __forceinline__ void prepare(unsigned char*) {}
+  __device__ __forceinline__ void begin() {}
+  __device__ __forceinline__ void add(const unsigned (&)[4]) {}
+  __device__ __forceinline__ void end() {}
+  __device__ __forceinline__ void finish(unsigned, unsigned) const {}
+};
+
+/** Sums of y and of its square: of a tile those of each lane, of a split those of each warp. */
+struct TileSums {
+  static constexpr unsigned kBytes = 4 * 4 * 16 * 8;   // of warps, members, and twice 8 filters
+  const UnitStatistics<__nv_bfloat16>& pass;
+  double* room;
+  float of[2][8];
+
+  __device__ __forceinline__ void prepare(unsigned char* at) {
+    room = reinterpret_cast<double*>(at);
+    zero_room(at, kBytes);
+  }
+
+  __device__ __forceinline__ void begin() {
+#pragma unroll
+    for (unsigned k = 0; k < 8; k++) of[0][k] = of[1][k] = 0;
+  }
+
+  /** 8 rounded values of a position. */
+  __device__ __forceinline__ void add(const unsigned (&words)[4]) {
+#pragma unroll
+    for (unsigned k = 0; k < 8; k += 2) {
+      float v[2];
+      unpack_pair(words[k / 2], v[0], v[1]);
+#pragma unroll
+      for (unsigned i = 0; i < 2; i++) of[0][k + i] += v[i], of[1][k + i] += v[i] * v[i];
+    }
+  }
+
+  /** Behind a tile, by all lanes. */
+  __device__ __forceinline__ void end() {
+    unsigned lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+#pragma unroll
+    for (unsigned i = 0; i < 16; i++) {
+      float sum = of[i / 8][i % 8];
+#pragma unroll
+      for (int d = 4; d < 32; d *= 2) sum += __shfl_xor_sync(kFullWarp, sum, d);
+      if (lane < 4) room[(warp * 4 + lane) * 16 + i] += double(sum);
+    }
+  }
+
+  /** Behind all tiles: the last split moves the statistics. */
+  __device__ __forceinline__ void finish(unsigned warpsAcross, unsigned filters) const {
+    __syncthreads();
+    unsigned first = blockIdx.y * LaidOut::kCount, v = threadIdx.x / 64, at = threadIdx.x % 64, c = first + at;
+    double sum = 0;
+    for (unsigned warp = warpsAcross == 2 ? at / 32 : 0; warp < 4; warp += warpsAcross) sum += room[(warp * 4 + at % 32 / 8) * 16 + v * 8 + at % 8];
+    if (c < filters) pass.partial[(blockIdx.x * 2 + v) * filters + c] = sum;
+    if (!splits_summed<2>(pass.partial, pass.counters + blockIdx.y * split_counters(gridDim.x), blockIdx.x, gridDim.x, filters, first, 64)) return;
+    if (v != 0 || c >= filters) return;
+    double total[2] = {__ldcg(pass.partial + c), __ldcg(pass.partial + filters + c)};
+    pass.finish(c, total, 0.0f);
+  }
+};
+
+template <class Source, class Sums, class E>
+__device__ __forceinline__ void block_convolve(unsigned char* room, __nv_bfloat16* y, Source source, Sums statistics, const E* w, const BlockShape g, unsigned each, int r,
+                                               int s, int c, int shift) {
   unsigned lane = threadIdx.x % 32, group = lane / 4, member = lane % 4, warp = threadIdx.x / 32;
   unsigned filters = unsigned(g.o), warpsAcross = filters > 32 ? 2 : 1, warpsDown = 4 / warpsAcross, across = warp % warpsAcross;
   unsigned filter = blockIdx.y * LaidOut::kCount + across * 32 + member * 8, count = filter < filters ? filters - filter : 0;
@@ -93,6 +174,7 @@ __device__ __forceinline__ void block_convolve(unsigned char* room, __nv_bfloat1
   __syncthreads();
   zero_room(room, ring.bytes());
   source.prepare(room + ring.bytes(), unsigned(g.rows + g.a - 1));
+  statistics.prepare(room + ring.bytes() + source.bytes());
   __syncthreads();
 
   // where blocks are made, those of the two blocks of threads of a multiprocessor take turns: the second half of the grid comes second to each
@@ -102,6 +184,7 @@ __device__ __forceinline__ void block_convolve(unsigned char* room, __nv_bfloat1
     for (unsigned tile = warp / warpsAcross * 16; tile < groups; tile += warpsDown * 16) {
       unsigned along, row = overGroups.divide(min(tile + lane % 16, groups - 1), along);
       BlockSums sums = {};
+      statistics.begin();
       if (all) sums.add<true>(ring, at, row, along, lane / 16, kept, 4, 4);
       else sums.add<false>(ring, at, row, along, lane / 16, kept, g.a, g.b);
 #pragma unroll
@@ -113,14 +196,17 @@ __device__ __forceinline__ void block_convolve(unsigned char* room, __nv_bfloat1
         for (int m = 0; m < 4; m++) {
           unsigned column = along * 4 + unsigned(m);
           if (column >= unsigned(g.q)) continue;
-          float v[8];
+          unsigned words[4];
 #pragma unroll
-          for (int k = 0; k < 8; k++) v[k] = sums.at[m][k / 2][half * 2 + k % 2];
-          store_live(to + (row * unsigned(g.q) + column) * filters, v, Live{count, whole});
+          for (int n = 0; n < 4; n++) words[n] = pack_pair(sums.at[m][n][half * 2], sums.at[m][n][half * 2 + 1]);
+          put(to + (row * unsigned(g.q) + column) * filters, words, count, whole);
+          statistics.add(words);
         }
       }
+      statistics.end();
     }
   });
+  statistics.finish(warpsAcross, filters);
 }
 
 extern __shared__ __align__(128) unsigned char block_conv2d_room[];
@@ -130,7 +216,7 @@ extern __shared__ __align__(128) unsigned char block_conv2d_room[];
                                                             int b, int channels, int rows, unsigned each, int r, int s, int c, int shift) {           \
     if constexpr (bf16_products()) {                                                                                                                  \
       StoredBlocks source{x, unsigned(p + a - 1), unsigned(channels) / 8};                                                                            \
-      block_convolve(block_conv2d_room, y, source, w, BlockShape{n, p, q, o, a, b, channels, rows}, each, r, s, c, shift);                            \
+      block_convolve(block_conv2d_room, y, source, NoSums{}, w, BlockShape{n, p, q, o, a, b, channels, rows}, each, r, s, c, shift);                            \
     }                                                                                                                                                 \
   }
 BLOCK_CONV2D(block_conv2d, float)
@@ -142,8 +228,43 @@ BLOCK_CONV2D(block_conv2d_bf16, __nv_bfloat16)
                                                             int c, int shift, int h, int v, int even) {                                               \
     if constexpr (bf16_products()) {                                                                                                                  \
       PixelBytes source{pixels, statistics, h, v, c, even, nullptr, 0};                                                                               \
-      block_convolve(block_conv2d_room, y, source, w, BlockShape{n, p, q, o, a, b, channels, rows}, each, r, s, c, shift);                            \
+      block_convolve(block_conv2d_room, y, source, NoSums{}, w, BlockShape{n, p, q, o, a, b, channels, rows}, each, r, s, c, shift);                            \
     }                                                                                                                                                 \
   }
 BLOCK_CONV2D_OF_BYTES(block_conv2d_of_bytes, float)
 BLOCK_CONV2D_OF_BYTES(block_conv2d_of_bytes_bf16, __nv_bfloat16)
+
+/** As BlockConvolution writes it: every field takes 8 bytes. */
+template <class E> struct BlockStatistics {
+  UnitStatistics<__nv_bfloat16> pass;
+  const unsigned char* pixels;
+  const float* statistics;
+  const E* w;
+  FIELD(int, n);
+  FIELD(int, p);
+  FIELD(int, q);
+  FIELD(int, o);
+  FIELD(int, a);
+  FIELD(int, b);
+  FIELD(int, channels);
+  FIELD(int, rows);
+  FIELD(unsigned, each);
+  FIELD(int, r);
+  FIELD(int, s);
+  FIELD(int, c);
+  FIELD(int, shift);
+  FIELD(int, h);
+  FIELD(int, v);
+  FIELD(int, even);
+};
+
+#define BLOCK_CONV2D_STATISTICS(NAME, E)                                                                                                             \
+  extern "C" __global__ void __launch_bounds__(128, 2) NAME(const BlockStatistics<E> k) {                                                             \
+    if constexpr (bf16_products()) {                                                                                                                  \
+      PixelBytes source{k.pixels, k.statistics, k.h, k.v, k.c, k.even, nullptr, 0};                                                                   \
+      BlockShape shape{k.n, k.p, k.q, k.o, k.a, k.b, k.channels, k.rows};                                                                             \
+      block_convolve(block_conv2d_room, k.pass.y, source, TileSums{k.pass, nullptr, {}}, k.w, shape, k.each, k.r, k.s, k.c, k.shift);                 \
+    }                                                                                                                                                 \
+  }
+BLOCK_CONV2D_STATISTICS(block_conv2d_statistics, float)
+BLOCK_CONV2D_STATISTICS(block_conv2d_statistics_bf16, __nv_bfloat16)

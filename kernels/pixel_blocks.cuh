@@ -76,6 +76,8 @@ struct StoredBlocks {
   const __nv_bfloat16* x;
   unsigned u, halves;   // rows of an image, chunks of 8 channels of a block
 
+  __device__ __forceinline__ unsigned bytes() const { return 0; }
+
   __device__ __forceinline__ void prepare(unsigned char*, unsigned) {}
 
   __device__ __forceinline__ void begin(const BlockRing& ring, const BlockChunk& at, unsigned) const {
@@ -101,6 +103,9 @@ struct PixelBytes {
 
   /** Bytes of a stage: rows of pixels under so many rows of blocks, and what lies before the first of them in its 16 bytes. */
   __device__ __forceinline__ unsigned stageBytes(unsigned rows) const { return (2 * rows * unsigned(w * c) + 15) / 16 * 16 + 16; }
+
+  /** Of shared memory, once prepared. */
+  __device__ __forceinline__ unsigned bytes() const { return 2 * stage + unsigned(c) * 512; }
 
   __device__ __forceinline__ uint16_t* table() const { return reinterpret_cast<uint16_t*>(raw + 2 * stage); }
 

@@ -127,3 +127,49 @@ TEST(convolution_over_blocks_of_bytes_is_that_of_stored_blocks) {
     }
   }
 }
+
+TEST(statistics_of_convolutions_over_blocks_are_those_of_their_results) {
+  if (!driver.lastError && driver.capability < 80) return;
+  for (const Stem& g : kStems) {
+    size_t size = size_t(g.n * g.h() * g.w() * g.c);
+    std::vector<unsigned char> bytes(size);
+    for (size_t i = 0; i < size; i++) bytes[i] = static_cast<unsigned char>(i * 37 + i / 256);
+    Random random(unsigned(g.q + 7));
+    Array<unsigned char> pixels(bytes);
+    Array<float> scale(random.uniform(size_t(2 * g.c), 0.1f, 0.9f)), w(random.normal(g.filters()));
+    Array<Bf16> roughW(elements<Bf16>(w.read())), wanted(g.results()), y(g.results());
+    unsigned filters = unsigned(g.o), positions = unsigned(g.n * g.p * g.q), across = (filters + 63) / 64;
+    struct Split { int rows; unsigned each; };
+    for (auto [rows, each] : {Split{1, 1}, Split{2, 100}, Split{g.p, 2}}) for (bool rough : {false, true}) {
+      unsigned splits = (unsigned(g.n * ((g.p + rows - 1) / rows)) + each - 1) / each;
+      Launch launch{splits, across, 128, 1, std::max(g.rowsOfTwo(rows) + 2048, 64u * 528)};
+      run("block_conv2d_of_bytes", launch, wanted, pixels, scale, w, g.n, g.p, g.q, g.o, g.a(), g.b(), g.channels(), rows, each, g.r, g.s, g.c, g.shift(), g.h(), g.w(), g.even());
+      std::vector<double> sums(filters), squares(filters), mean(filters), inverse(filters), running(filters), runningVar(filters);
+      std::vector<float> results = values(wanted.read());
+      for (size_t i = 0; i < results.size(); i++) sums[i % filters] += results[i];
+      for (unsigned c = 0; c < filters; c++) mean[c] = sums[c] / positions;
+      for (size_t i = 0; i < results.size(); i++) squares[i % filters] += (results[i] - mean[i % filters]) * (results[i] - mean[i % filters]);
+      for (unsigned c = 0; c < filters; c++) {
+        inverse[c] = 1 / std::sqrt(squares[c] / positions + 1e-3);
+        running[c] = 0.9 * 2 + 0.1 * mean[c];
+        runningVar[c] = 0.9 * 3 + 0.1 * (positions > 1 ? squares[c] / (positions - 1) : squares[c]);
+      }
+      Array<double> partial(size_t(splits) * 2 * filters);
+      Array<unsigned> counters(std::vector<unsigned>(across * ((splits + 23) / 24 + 1)));
+      Array<float> foundMean(filters), foundInverse(filters), runningMean(std::vector<float>(filters, 2)), foundVar(std::vector<float>(filters, 3));
+      Fields fields;
+      fields(partial)(counters)(y).none()(foundMean)(foundInverse)(runningMean)(foundVar)(0.1f)(1e-3f)(1)(positions)(filters)(filters)(pixels)(scale);
+      if (rough) fields(roughW);
+      else fields(w);
+      fields(g.n)(g.p)(g.q)(g.o)(g.a())(g.b())(g.channels())(rows)(each)(g.r)(g.s)(g.c)(g.shift())(g.h())(g.w())(g.even());
+      run(rough ? "block_conv2d_statistics_bf16" : "block_conv2d_statistics", launch, fields);
+      std::string what = " of " + g.words() + ", " + std::to_string(rows) + " rows a chunk, " + std::to_string(splits) + " splits";
+      expect_equal("y" + what, values(y.read()), results);
+      expect_near("mean" + what, foundMean.read(), mean, 2e-6);
+      expect_near("inverse deviation" + what, foundInverse.read(), inverse, 2e-6);
+      expect_near("running mean" + what, runningMean.read(), running, 2e-6);
+      expect_near("running variance" + what, foundVar.read(), runningVar, 2e-6);
+      expect_equal("counters" + what, counters.read(), std::vector<unsigned>(counters.n));
+    }
+  }
+}

@@ -4,6 +4,8 @@ import java.util.List;
 import onebit.ops.Backend;
 import onebit.ops.ConvGeometry;
 import onebit.ops.ConvRules;
+import onebit.ops.FusedOps.Running;
+import onebit.ops.FusedOps.Unit;
 import onebit.ops.PixelScale;
 import onebit.tensor.ElementType;
 import onebit.tensor.Parameter;
@@ -101,15 +103,27 @@ public final class Conv2d implements Layer {
   void convolve(Tensor out, Tensor input) {
     x = input;
     ConvGeometry g = geometry = geometry.withBatch(input.shape().d0());
-    if (input.type() == ElementType.UINT8) backend.conv().conv2dOfPixels(out, input, scale, factor, g);
+    if (makes(input)) backend.conv().conv2dOfPixels(out, input, scale, factor, g);
     else backend.conv().conv2d(out, input, factor, g, 0);
     if (withBias) backend.point().addBias(out, out, bias.value());
+  }
+
+  /** Whether it makes its images of these bytes. */
+  boolean makes(Tensor input) {
+    return input.type() == ElementType.UINT8;
+  }
+
+  /** The unit's y = x * w of bytes, and its statistics. */
+  void convolve(Unit unit, Tensor input, Running running) {
+    x = input;
+    geometry = geometry.withBatch(input.shape().d0());
+    backend.fused().statisticsOfPixels(unit, input, scale, factor, geometry, running);
   }
 
   @Override
   public Tensor backward(Tensor gradY) {
     ConvGeometry g = geometry;
-    if (x.type() == ElementType.UINT8) backend.conv().conv2dOfPixelsGradW(weight.gradient(), gradY, x, scale, g);
+    if (makes(x)) backend.conv().conv2dOfPixelsGradW(weight.gradient(), gradY, x, scale, g);
     else backend.conv().conv2dGradW(weight.gradient(), gradY, x, g, 0);
     if (withBias) backend.point().biasBackward(bias.gradient(), gradY);
     if (first) return null;

@@ -19,7 +19,7 @@ import onebit.tensor.Tensor;
  * <pre>
  * Keeps   which of each window was largest; of a convolution its result, whose memory its gradient takes in backward, or where memory is compact only
  *         room for it, computed again; x stays with the layer before
- * Cost    beside the convolution: one launch for statistics and one forward, two backward
+ * Cost    beside the convolution: one launch for statistics, but not of images of bytes, and one forward, two backward
  * Differs a ReLU after the pooling is taken before it: the largest is the same, and where it is not positive no gradient passes either way
  * </pre>
  */
@@ -116,6 +116,11 @@ final class NormUnit implements Layer {
     Tensor product = input;
     if (convolution != null) {
       product = y.first(input.shape().d0());
+      if (training && convolution.makes(input)) {
+        Unit unit = unit(product, true);
+        convolution.convolve(unit, input, norm.running());
+        return apply(unit, false);
+      }
       convolution.convolve(product, input);
     }
     return apply(unit(product, training), training);

@@ -89,6 +89,9 @@ public interface FusedOps {
   /** mean and inverse of the unit's batch norm = those of y; running statistics move towards them as in {@link NormOps#batchNorm}. */
   void statistics(Unit unit, Running running);
 
+  /** y = what {@link ConvOps#conv2dOfPixels} makes of pixels and w, and its statistics, where that can be without reading y again. */
+  void statisticsOfPixels(Unit unit, Tensor pixels, PixelScale scale, Tensor w, ConvGeometry g, Running running);
+
   /** inverse = 1 / sqrt(var + epsilon): what evaluation normalises with. */
   void inverseDeviation(Tensor inverse, Tensor var, float epsilon);
 

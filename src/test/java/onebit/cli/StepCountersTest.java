@@ -39,10 +39,10 @@ class StepCountersTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"adabin-resnet18-imagenet, FP32, fast, 141", "adabin-resnet18-imagenet, FP32, compact, 141", "adabin-resnet18-imagenet, BF16, fast, 165",
-      "adabin-resnet18-imagenet, BF16, compact, 166", "biper-resnet20-cifar10-stage1, BF16, fast, 194", "rbnn-resnet20-cifar10, BF16, fast, 210",
+  @CsvSource({"adabin-resnet18-imagenet, FP32, fast, 141", "adabin-resnet18-imagenet, FP32, compact, 141", "adabin-resnet18-imagenet, BF16, fast, 161",
+      "adabin-resnet18-imagenet, BF16, compact, 162", "biper-resnet20-cifar10-stage1, BF16, fast, 194", "rbnn-resnet20-cifar10, BF16, fast, 210",
       "bmxnet-resnete18-cifar10, BF16, fast, 165", "bmxnet-resnete18e2-cifar10, BF16, fast, 164", "bmxnet-densenet21-cifar10, BF16, fast, 139",
-      "bmxnet-binarydensenet28-imagenet, FP32, fast, 265", "bmxnet-binarydensenet28-imagenet, BF16, fast, 273"})
+      "bmxnet-binarydensenet28-imagenet, FP32, fast, 265", "bmxnet-binarydensenet28-imagenet, BF16, fast, 269"})
   void aFusedStepHasFewLaunches(String name, Precision precision, String memory, int most) {
     String refusal = EmulatedDriver.refusal();
     assumeTrue(refusal == null, refusal);
@@ -72,7 +72,7 @@ class StepCountersTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"fast, 2.47e9, 17.8e9", "compact, 1.21e9, 15.5e9", "tiny, 1.05e9, 16.3e9"})
+  @CsvSource({"fast, 2.47e9, 17.4e9", "compact, 1.21e9, 15.1e9", "tiny, 1.05e9, 15.9e9"})
   void memoryAndTrafficOfBatch256StayWithinTheirBounds(String memory, double bytes, double traffic) {
     MemoryPlan plan = plan(memory, 256);
     System.out.println(RECIPE + ", batch 256 at 224, " + memory + ": " + plan.bytes() + " bytes, " + plan.trafficBytes() + " bytes of traffic");
@@ -82,7 +82,7 @@ class StepCountersTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"fast, 2.95e9, 43.7e9", "compact, 2.55e9, 44.1e9"})
+  @CsvSource({"fast, 2.95e9, 43.3e9", "compact, 2.55e9, 43.7e9"})
   void aDenseNetworkOfBatch256KeepsEachValueOnce(String memory, double bytes, double traffic) {
     MemoryPlan plan = MemoryPlan.of(Workplace.RECIPES.load("bmxnet-binarydensenet28-imagenet", List.of("train.memory=" + memory)), 256, ElementType.BFLOAT16);
     System.out.println("bmxnet-binarydensenet28-imagenet, batch 256 at 224 in BF16: " + memory + " " + plan.bytes() / 1000000 + " MB, " + plan.trafficBytes() / 10000000 / 100.0 + " GB of traffic");

@@ -301,6 +301,35 @@ class FusedOpsTest {
     }
   }
 
+  /** Statistics of stems, some of more filters than a block of the kernel has, of one pixel, in blocks of pixels and not. */
+  @OnEveryPrecision
+  void statisticsOfPixelsAreThoseOfTheStoredConvolution(Backend backend) {
+    for (ConvGeometry g : List.of(new ConvGeometry(3, 21, 37, 3, 72, 7, 7, 2, 3, 1, 1), new ConvGeometry(1, 1, 1, 3, 8, 7, 7, 2, 3, 1, 1), new ConvGeometry(2, 9, 30, 1, 24, 3, 3, 2, 1, 1, 1),
+        new ConvGeometry(2, 12, 13, 3, 64, 9, 9, 2, 4, 1, 1), new ConvGeometry(1, 6, 5, 2, 5, 3, 3, 1, 1, 1, 1), new ConvGeometry(5, 16, 15, 4, 40, 4, 4, 2, 1, 1, 1))) {
+      Fresh fresh = new Fresh(backend, g.hashCode());
+      byte[] bytes = new byte[g.x().size()];
+      fresh.random().nextBytes(bytes);
+      Tensor pixels = backend.create(g.x(), ElementType.UINT8), w = fresh.vector(fresh.normal(g.filters().size())).reshaped(g.filters());
+      backend.write(pixels, bytes);
+      PixelScale scale = new PixelScale(java.util.Arrays.copyOf(new float[] {0.485f, 0.456f, 0.406f, 0.5f}, g.c()), java.util.Arrays.copyOf(new float[] {0.229f, 0.224f, 0.225f, 1}, g.c()));
+      Tensor[] wanted = new Tensor[5], found = new Tensor[5];
+      for (Tensor[] to : List.of(wanted, found)) {
+        to[0] = fresh.garbage(g.y());
+        for (int i = 1; i < 5; i++) to[i] = i < 3 ? fresh.garbage(g.o()) : fresh.vector(new float[g.o()]);
+      }
+      Tensor gamma = fresh.vector(fresh.normal(g.o())), beta = fresh.vector(fresh.normal(g.o()));
+      backend.conv().conv2dOfPixels(wanted[0], pixels, scale, w, g);
+      backend.fused().statistics(new Unit(wanted[0], new Norm(gamma, beta, wanted[1], wanted[2]), Shortcut.NONE, Nonlinearity.NONE), new Running(wanted[3], wanted[4], 0.1f, EPSILON, true));
+      Unit unit = new Unit(found[0], new Norm(gamma, beta, found[1], found[2]), Shortcut.NONE, Nonlinearity.NONE);
+      backend.fused().statisticsOfPixels(unit, pixels, scale, w, g, new Running(found[3], found[4], 0.1f, EPSILON, true));
+      assertArrayEquals(backend.read(wanted[0]), backend.read(found[0]), "y of " + g);
+      for (int i = 1; i < 5; i++) fresh.assertClose("statistic " + i + " of " + g, Fresh.doubles(backend.read(wanted[i])), found[i], 2e-6);
+      float[] moved = backend.read(found[3]);
+      backend.fused().statisticsOfPixels(unit, pixels, scale, w, g, new Running(found[3], found[4], 1, EPSILON, true));
+      fresh.assertClose("running mean of " + g + " after " + moved[0], Fresh.doubles(backend.read(wanted[1])), found[3], 2e-6);
+    }
+  }
+
   @OnEveryBackend
   void evaluationNormalisesWithTheRunningStatistics(Backend backend) {
     Case test = new Case(Shape.image(2, 3, 3, 33), Shortcut.Kind.NONE, null, false, false, false, Shortcut.Kind.SAME);

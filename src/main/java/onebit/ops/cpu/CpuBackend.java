@@ -19,11 +19,12 @@ public final class CpuBackend implements Backend {
 
   public CpuBackend() {
     CpuBitOps bits = new CpuBitOps();
+    CpuConvOps conv = new CpuConvOps();
     CpuNormOps norm = new CpuNormOps();
     CpuPointOps point = new CpuPointOps();
     CpuPoolOps pool = new CpuPoolOps();
     CpuBinarizeOps binarize = new CpuBinarizeOps(bits);
-    ops = new Ops(bits, new CpuConvOps(), norm, point, pool, binarize, new CpuWeightOps(bits, binarize), new CpuLossOps(), new CpuOptimOps(), new CpuFusedOps(bits, norm, point, pool, binarize),
+    ops = new Ops(bits, conv, norm, point, pool, binarize, new CpuWeightOps(bits, binarize), new CpuLossOps(), new CpuOptimOps(), new CpuFusedOps(bits, conv, norm, point, pool, binarize),
         new CpuDenseOps(bits, norm, binarize));
   }
 

@@ -2,8 +2,11 @@ package onebit.ops.cpu;
 
 import onebit.ops.BinarizeOps;
 import onebit.ops.BitOps;
+import onebit.ops.ConvGeometry;
+import onebit.ops.ConvOps;
 import onebit.ops.FusedOps;
 import onebit.ops.FusedRules;
+import onebit.ops.PixelScale;
 import onebit.ops.PointOps;
 import onebit.ops.PoolOps;
 import onebit.ops.Shapes;
@@ -21,14 +24,16 @@ import onebit.tensor.Tensor;
  */
 final class CpuFusedOps implements FusedOps {
   private final BitOps bits;
+  private final ConvOps conv;
   private final CpuNormOps norm;
   private final PointOps point;
   private final PoolOps pool;
   private final BinarizeOps binarize;
   private final float[][] rooms = new float[5][0];
 
-  CpuFusedOps(BitOps bits, CpuNormOps norm, PointOps point, PoolOps pool, BinarizeOps binarize) {
+  CpuFusedOps(BitOps bits, ConvOps conv, CpuNormOps norm, PointOps point, PoolOps pool, BinarizeOps binarize) {
     this.bits = bits;
+    this.conv = conv;
     this.norm = norm;
     this.point = point;
     this.pool = pool;
@@ -44,6 +49,13 @@ final class CpuFusedOps implements FusedOps {
   @Override
   public void statistics(Unit unit, Running running) {
     FusedRules.requireStatistics("statistics", unit, running);
+    moments(unit, running);
+  }
+
+  @Override
+  public void statisticsOfPixels(Unit unit, Tensor pixels, PixelScale scale, Tensor w, ConvGeometry g, Running running) {
+    FusedRules.requireStatistics("statisticsOfPixels", unit, running);
+    conv.conv2dOfPixels(unit.y(), pixels, scale, w, g);
     moments(unit, running);
   }
 

@@ -1,6 +1,8 @@
 package onebit.ops.cuda;
 
 import onebit.ops.ConvGeometry;
+import onebit.ops.FusedOps.Norm;
+import onebit.ops.FusedOps.Running;
 import onebit.ops.PixelScale;
 import onebit.tensor.ElementType;
 import onebit.tensor.Tensor;
@@ -20,7 +22,7 @@ final class BlockConvolution {
   private static final int MOST_TAPS = 4, FILTERS = 64, FILTER_BYTES = 528;
   /** Groups of 4 positions that a warp multiplies at once, rows of y of a chunk, and bytes of a line of 4 blocks. */
   private static final int GROUPS = 16, MOST_ROWS = 16, LINE_BYTES = 128;
-  private static final int THREADS = 128, RESIDENT = 2;
+  private static final int THREADS = 128, RESIDENT = 2, STATISTICS_BYTES = 2 << 10;
   /** What a chunk costs beside its products, and what fetching a line does, in times of the products of 16 groups. */
   private static final double START = 0.25, LINE = 0.002;
   /** The same of the gradient of filters, whose blocks are one on a multiprocessor; bytes of a position, and what half of the warps hand to the other. */
@@ -76,7 +78,7 @@ final class BlockConvolution {
   }
 
   private static int room(ConvGeometry g, ConvGeometry to, int rows) {
-    return Math.max(FILTERS * FILTER_BYTES, rowsOfTwo(g, to, rows));
+    return Math.max(FILTERS * FILTER_BYTES, rowsOfTwo(g, to, rows) + STATISTICS_BYTES);
   }
 
   private int blocks(ConvGeometry to) {
@@ -108,6 +110,17 @@ final class BlockConvolution {
     ConvGeometry to = PixelBlocks.geometry(g);
     DeviceMemory statistics = scales.memory(scale);
     launch(device.kernel("block_conv2d_of_bytes", w).bfloat16(y).tensor(pixels).memory(statistics).element(w), g, to, true);
+  }
+
+  /** The same, with what unit_statistics makes of y. */
+  void statistics(Tensor y, Tensor pixels, PixelScale scale, Tensor w, ConvGeometry g, Norm norm, Running running, ChannelSums sums) {
+    ConvGeometry to = PixelBlocks.geometry(g);
+    int rows = rows(g, to), chunks = to.n() * ceil(to.p(), rows), splits = ceil(chunks, ceil(chunks, blocks(to)));
+    DeviceMemory partial = sums.tiles(splits, to.o(), 2), pixelStatistics = scales.memory(scale);
+    Kernel kernel = device.kernel("block_conv2d_statistics", w).memory(partial).memory(sums.counters()).bfloat16(y).address(0);
+    kernel.tensor(norm.mean()).tensor(norm.inverse()).tensor(running.mean()).tensor(running.var()).real(running.momentum()).real(running.epsilon());
+    kernel.integer(running.unbiased() ? 1 : 0).integer(to.n() * to.p() * to.q()).integer(to.o()).integer(to.o());
+    launch(kernel.tensor(pixels).memory(pixelStatistics).element(w), g, to, true);
   }
 
   private void launch(Kernel kernel, ConvGeometry g, ConvGeometry to, boolean bytes) {

@@ -51,7 +51,7 @@ public final class CudaBackend implements Backend, DeviceStreams {
     conv = new CudaConvOps(device, deterministic, scales);
     bits = new CudaBitOps(device, product, conv);
     ops = new Ops(bits, conv, new CudaNormOps(device, sums), new CudaPointOps(device, sums, scales), new CudaPoolOps(device), new CudaBinarizeOps(this, device),
-        new CudaWeightOps(device), new CudaLossOps(device), new CudaOptimOps(device), new CudaFusedOps(device, bits, sums), new CudaDenseOps(device, bits, sums));
+        new CudaWeightOps(device), new CudaLossOps(device), new CudaOptimOps(device), new CudaFusedOps(device, bits, conv, sums), new CudaDenseOps(device, bits, sums));
   }
 
   private static boolean hasBfloat16(CudaDevice device) {

@@ -5,6 +5,8 @@ import java.util.function.ToDoubleFunction;
 import onebit.ops.ConvGeometry;
 import onebit.ops.ConvOps;
 import onebit.ops.ConvRules;
+import onebit.ops.FusedOps.Norm;
+import onebit.ops.FusedOps.Running;
 import onebit.ops.PixelScale;
 import onebit.ops.Shapes;
 import onebit.tensor.ElementType;
@@ -125,14 +127,27 @@ final class CudaConvOps implements ConvOps, AutoCloseable {
     dnn().forward(device.memory(y), x, blocks.filters(w, g), PixelBlocks.geometry(g), y.type());
   }
 
-  /** Runs an op over blocks of pixels by the own kernels where they can, else by cuDNN; where that is measured, by the faster of both. */
-  private void overBlocks(String op, ConvGeometry g, Runnable ours, Runnable library) {
-    boolean own = blockKernels.takes(g) && (tuning == null || tuning.choose("stem " + op + " " + g, BLOCK_WAYS, way -> {
+  /** y = what conv2dOfPixels makes, and its statistics; false, and nothing done, where the own kernel is not the one to do it. */
+  boolean statisticsOfPixels(Tensor y, Tensor pixels, PixelScale scale, Tensor w, ConvGeometry g, Norm norm, Running running, ChannelSums sums) {
+    ConvRules.requireConv2d("statisticsOfPixels", pixels, w, y, g);
+    Shapes.requirePixels("statisticsOfPixels", pixels, scale, g.c());
+    boolean own = g.n() > 0 && inBlocks(g, y.type()) && byOwnKernel("forward of bytes", g, () -> blockKernels.forward(y, pixels, scale, w, g),
+        () -> byLibrary(y, blocks.images(pixels, scale, g), w, g));
+    if (own) blockKernels.statistics(y, pixels, scale, w, g, norm, running, sums);
+    return own;
+  }
+
+  /** Whether an op over blocks of pixels is the own kernels': where they can, and where that is measured, were faster than cuDNN. */
+  private boolean byOwnKernel(String op, ConvGeometry g, Runnable ours, Runnable library) {
+    return blockKernels.takes(g) && (tuning == null || tuning.choose("stem " + op + " " + g, BLOCK_WAYS, way -> {
       if (way == 0) return clock.applyAsDouble(ours);
       library.run();   // cuDNN's own choice is not part of the time
       return clock.applyAsDouble(library);
     }) == 0);
-    (own ? ours : library).run();
+  }
+
+  private void overBlocks(String op, ConvGeometry g, Runnable ours, Runnable library) {
+    (byOwnKernel(op, g, ours, library) ? ours : library).run();
   }
 
   @Override

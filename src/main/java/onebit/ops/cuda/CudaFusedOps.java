@@ -1,8 +1,10 @@
 package onebit.ops.cuda;
 
 import onebit.binarize.Binarizer;
+import onebit.ops.ConvGeometry;
 import onebit.ops.FusedOps;
 import onebit.ops.FusedRules;
+import onebit.ops.PixelScale;
 import onebit.ops.PointOps.Activation;
 import onebit.ops.Shapes;
 import onebit.tensor.BitTensor;
@@ -13,9 +15,9 @@ import onebit.tensor.Tensor;
  * Fused passes on the device; every argument structure is appended field by field in the order of its declaration.
  *
  * <pre>
- * Twin  kernels/unit.cuh, unit_passes.cuh, unit_pool.cuh, unit_forward.cu, unit_backward.cu, unit_product.cu, unit_pool.cu
- * Cost  statistics, both forwards and join one launch each, both backwards two; what works on a product one more for its filters, and
- *       forwardOf one for statistics
+ * Twin  kernels/unit.cuh, unit_passes.cuh, unit_pool.cuh, unit_forward.cu, unit_backward.cu, unit_product.cu, unit_pool.cu, block_conv2d.cu
+ * Cost  statistics (of pixels with their convolution), both forwards and join one launch each, both backwards two; what works on a product one more for
+ *       its filters, and forwardOf one for statistics
  * </pre>
  */
 final class CudaFusedOps implements FusedOps {
@@ -23,11 +25,13 @@ final class CudaFusedOps implements FusedOps {
 
   private final CudaDevice device;
   private final CudaBitOps bits;
+  private final CudaConvOps conv;
   private final ChannelSums sums;
 
-  CudaFusedOps(CudaDevice device, CudaBitOps bits, ChannelSums sums) {
+  CudaFusedOps(CudaDevice device, CudaBitOps bits, CudaConvOps conv, ChannelSums sums) {
     this.device = device;
     this.bits = bits;
+    this.conv = conv;
     this.sums = sums;
   }
 
@@ -83,6 +87,14 @@ final class CudaFusedOps implements FusedOps {
     int channels = y.shape().channels(), rows = rows(y), splits = sums.tileSplits(rows, channels);
     DeviceMemory partial = sums.tiles(splits, channels, 2);
     statistics(device.kernel("unit_statistics", y), partial, y, null, unit.norm(), running, rows, channels).launch(splits, (channels + 63) / 64, 128, 1, 0);
+  }
+
+  @Override
+  public void statisticsOfPixels(Unit unit, Tensor pixels, PixelScale scale, Tensor w, ConvGeometry g, Running running) {
+    FusedRules.requireStatistics("statisticsOfPixels", unit, running);
+    if (conv.statisticsOfPixels(unit.y(), pixels, scale, w, g, unit.norm(), running, sums)) return;
+    conv.conv2dOfPixels(unit.y(), pixels, scale, w, g);
+    statistics(unit, running);
   }
 
   /** struct UnitStatistics. */
