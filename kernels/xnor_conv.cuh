@@ -79,8 +79,9 @@ template <class PRODUCT, unsigned COLUMNS> class ConvTiles {
  public:
   __device__ __forceinline__ ConvTiles(unsigned* room, const Operands& a, const Conv& g)
       : a(a), g(g), ones(reinterpret_cast<int*>(room)), places(reinterpret_cast<Place*>(ones + kTileRows)), rows(reinterpret_cast<Row*>(places + kTileRows)),
-        over(reinterpret_cast<Divisor*>(rows + 2 * kTileRows)), taps(reinterpret_cast<unsigned*>(over + 4)), bases(reinterpret_cast<int*>(taps + 32)), rests(reinterpret_cast<float*>(bases + kBorders * kPitch)),
-        factors(rests + kBorders * kPitch), centres(factors + COLUMNS), stages(reinterpret_cast<unsigned*>(centres + COLUMNS)), pixels(g.n * g.p * g.q), tapCount(g.r * g.s), column0(int(blockIdx.y * COLUMNS)),
+        over(reinterpret_cast<Divisor*>(rows + 2 * kTileRows)), taps(reinterpret_cast<unsigned*>(over + 4)), bases(reinterpret_cast<int*>(taps + 32)),
+        rests(reinterpret_cast<float*>(bases + kBorders * kPitch)), factors(rests + kBorders * kPitch), centres(factors + COLUMNS),
+        stages(reinterpret_cast<unsigned*>(centres + COLUMNS)), pixels(g.n * g.p * g.q), tapCount(g.r * g.s), column0(int(blockIdx.y * COLUMNS)),
         tapWords(unsigned(g.c + 31) / 32), words(unsigned(g.r * g.s) * (unsigned(g.c + 31) / 32)), down(g.h, g.r, g.p, g.stride, g.pad, g.dilation),
         along(g.w, g.s, g.q, g.stride, g.pad, g.dilation), many(g.zeroRule && down.kinds() * along.kinds() > int(kBorders)) {
     if (threadIdx.x < 4) over[threadIdx.x] = Divisor(unsigned(threadIdx.x == 0 ? g.q : threadIdx.x == 1 ? g.p : threadIdx.x == 2 ? int(tapWords) : g.s));
@@ -153,7 +154,8 @@ template <class PRODUCT, unsigned COLUMNS> class ConvTiles {
 
   /** The whole table. */
   __device__ __forceinline__ void fill_all() {
-    int tops = g.zeroRule ? down.before + 1 : 1, bottoms = g.zeroRule ? down.behind + 1 : 1, lefts = g.zeroRule ? along.before + 1 : 1, rights = g.zeroRule ? along.behind + 1 : 1;
+    int tops = g.zeroRule ? down.before + 1 : 1, bottoms = g.zeroRule ? down.behind + 1 : 1;
+    int lefts = g.zeroRule ? along.before + 1 : 1, rights = g.zeroRule ? along.behind + 1 : 1;
     unsigned of = threadIdx.x % COLUMNS;
     Filter w = filter(of);
     int kinds = tops * bottoms * lefts * rights;
