@@ -239,6 +239,12 @@ template <class E> struct BackwardSums {
   }
 };
 
+/** sum + a and sum + a b, each rounded as written, so that every pass that adds up the same has the same bits: a float takes the product unrounded. */
+__device__ __forceinline__ float plus(float sum, float a) { return __fadd_rn(sum, a); }
+__device__ __forceinline__ double plus(double sum, float a) { return sum + double(a); }
+__device__ __forceinline__ float plus(float sum, float a, float b) { return fmaf(a, b, sum); }
+__device__ __forceinline__ double plus(double sum, float a, float b) { return sum + double(__fmul_rn(a, b)); }
+
 /** g with its sign turned where u is negative. */
 __device__ __forceinline__ float turned(float g, float u) { return __uint_as_float(__float_as_uint(g) ^ (__float_as_uint(u) & 0x80000000u)); }
 
@@ -303,14 +309,14 @@ template <class E> struct Incoming {
         for (unsigned k = 0; k < W; k++) {
           if (knows(KNOWN, kAdaBin) || set.kind == 2) {
             float u = (x[k] - of.beta) * of.inverse + 0.0f;
-            ofSet.of[0] += g[k];
-            ofSet.of[2] += turned(g[k], u);
-            g[k] *= slope(u);
-            ofSet.of[1] += g[k];
-            ofSet.of[3] += g[k] * u;
+            ofSet.of[0] = plus(ofSet.of[0], g[k]);
+            ofSet.of[2] = plus(ofSet.of[2], turned(g[k], u));
+            g[k] = __fmul_rn(g[k], slope(u));
+            ofSet.of[1] = plus(ofSet.of[1], g[k]);
+            ofSet.of[3] = plus(ofSet.of[3], g[k], u);
             g[k] *= shares<KNOWN>();
           } else {
-            g[k] *= slope(x[k]);
+            g[k] = __fmul_rn(g[k], slope(x[k]));
           }
         }
       });
@@ -477,15 +483,15 @@ template <class E> struct UnitBackward {
       if (knows(KNOWN, kAdaBin) || f.kind == 1) {
 #pragma unroll
         for (unsigned k = 0; k < 4; k++) {
-          sums.of[2][from + k] += g4[k] * fmaxf(t[k], 0.0f);
-          sums.of[3][from + k] += g4[k] * fminf(t[k], 0.0f);
+          sums.of[2][from + k] = plus(sums.of[2][from + k], g4[k], fmaxf(t[k], 0.0f));
+          sums.of[3][from + k] = plus(sums.of[3][from + k], g4[k], fminf(t[k], 0.0f));
         }
       }
       f.all_back(g4, t, some);
 #pragma unroll
       for (unsigned k = 0; k < 4; k++) {
-        sums.of[0][from + k] += g4[k];
-        sums.of[1][from + k] += g4[k] * (kDeviations ? norm.deviation(y[from + k], k) : norm.hat(y[from + k], k));
+        sums.of[0][from + k] = plus(sums.of[0][from + k], g4[k]);
+        sums.of[1][from + k] = plus(sums.of[1][from + k], g4[k], kDeviations ? norm.deviation(y[from + k], k) : norm.hat(y[from + k], k));
       }
       if (PLAIN) kept.round(g4, from);
       else four.round(g4, 0), four.store(gradT + row * channels + c + from, some);
