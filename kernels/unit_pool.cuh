@@ -134,13 +134,14 @@ template <unsigned J> __device__ __forceinline__ unsigned pair_masks(unsigned wo
 }
 
 /** Kinds of nonlinearities that have passes of their own, as in Nonlinearity; all others share one. */
-enum Kind { kNone = 0, kMaxout = 1, kRelu = 2, kOther = 3 };
+enum Kind { kNone = 0, kMaxout = 1, kRelu = 2, kHardtanh = 3, kOther = 4 };
 
 /** f(kind) with the kind as a constant, its value. */
 template <class F> __device__ __forceinline__ void with_kind(int kind, F f) {
   if (kind == kNone) f(Width<kNone>{});
   else if (kind == kMaxout) f(Width<kMaxout>{});
   else if (kind == kRelu) f(Width<kRelu>{});
+  else if (kind == kHardtanh) f(Width<kHardtanh>{});
   else f(Width<kOther>{});
 }
 
@@ -158,6 +159,7 @@ template <unsigned KIND> struct Bend {
     if constexpr (KIND == kNone) return t;
     else if constexpr (KIND == kMaxout) return fmaf(t, t > 0 ? above[k] : below[k], 0.0f);
     else if constexpr (KIND == kRelu) return t <= 0 ? 0.0f : t;
+    else if constexpr (KIND == kHardtanh) return t < -1 ? -1.0f : t > 1 ? 1.0f : t;
     else return any.value(t, k);
   }
 
@@ -169,6 +171,7 @@ template <unsigned KIND> struct Bend {
       return g * slope;
     } else if constexpr (KIND == kNone) return g;
     else if constexpr (KIND == kRelu) return t > 0 ? g : 0.0f;
+    else if constexpr (KIND == kHardtanh) return fabsf(t) < 1 ? g : 0.0f;
     else return any.back(g, t, k);
   }
 };
@@ -367,7 +370,7 @@ template <unsigned KIND> struct GradientOfY {
       slope = t < 0 ? below[k] : 0.0f;
       slope = t > 0 ? above[k] : slope;
     } else {
-      slope = KIND == kNone || t > 0 ? factor[k] : 0.0f;
+      slope = KIND == kNone || (KIND == kHardtanh ? fabsf(t) < 1 : t > 0) ? factor[k] : 0.0f;
     }
     return fmaf(d, along[k], base[k]);
   }
