@@ -11,16 +11,16 @@ static Launch unit_sums(unsigned channels, unsigned splits) {
 TEST(unit_gives_bits_and_gradients_of_batch_norm_shortcut_and_maxout) {
   each_element([](auto zero) {
     using E = decltype(zero);
-    for (unsigned at = 0; at < 8; at++) {
+    for (unsigned at = 0; at < 10; at++) {
       const bool adabin = at % 2 == 1;   // the slope that has an entry of its own, or another
-      const unsigned channels = std::vector<unsigned>{3, 16, 32, 100}[at / 2];
+      const unsigned channels = std::vector<unsigned>{3, 16, 32, 100, 96}[at / 2];   // 96: threads of a block are left over; a set with alpha below 0
       const unsigned splits = channels == 3 ? 53 : channels == 16 ? 20 : 2;   // 53: three groups of splits, all with rows of their own; 20: blocks of several tiles
       const unsigned n = splits > 2 ? 450 : 2, p = 5, q = 3, rows = n * p * q, size = rows * channels, words = (channels + 31) / 32;
       Random random(channels);
       std::vector<float> y = rounded<E>(random.normal(size, 5, 2)), x = rounded<E>(random.normal(size)), gq = rounded<E>(random.normal(size));
       std::vector<float> over = rounded<E>(random.normal(size)), gamma = random.normal(channels), beta = random.normal(channels);
       std::vector<float> positive = random.normal(channels), negative = random.normal(channels), ones(channels, 1);
-      float alpha = 0.8f, centre = 0.3f, k = 2, t0 = 1.5f;
+      float alpha = channels == 96 ? -0.8f : 0.8f, centre = 0.3f, k = 2, t0 = 1.5f;
       Array<double> partial(splits * 4 * channels), ofSet(2 * 64);
       Array<unsigned> counters(std::vector<unsigned>(64, 0)), bits(rows * words);
       Array<E> dy(elements<E>(y)), dx(elements<E>(x)), dgq(elements<E>(gq)), dover(elements<E>(over)), z(size), gradT(size), gradY(size);
@@ -62,7 +62,7 @@ TEST(unit_gives_bits_and_gradients_of_batch_norm_shortcut_and_maxout) {
           wantT[i] = g * (t > 0 ? positive[c] : negative[c]);
           g0[c] += wantT[i];
           g1[c] += wantT[i] * xhat;
-          expect(sign_bit(packed, r, channels, c) == (storedZ[i] >= centre ? 1 : -1), "bit " + std::to_string(i));
+          expect(sign_bit(packed, r, channels, c) == (u >= 0 ? 1 : -1), "bit " + std::to_string(i));
         }
         for (unsigned r = 0; r < rows; r++) {
           unsigned i = r * channels + c;
@@ -84,13 +84,14 @@ TEST(unit_gives_bits_and_gradients_of_batch_norm_shortcut_and_maxout) {
       expect_equal("counters" + what, counters.read(), std::vector<unsigned>(64, 0));
 
       Fields join = Fields()(gradT)(partial)(ofSet)(counters)(ga)(gb).none(6);
-      join(dgq)(z)(3)(k)(t0)(da)(db)(2)(1)(dover)(1)(p)(q)(channels)(1)(1).none(15);
+      join(dgq)(z)(adabin ? 2 : 3)(k)(t0)(da)(db)(2)(1)(dover)(1)(p)(q)(channels)(1)(1).none(15);
       run(entry<E>("unit_join"), launch, join(rows)(channels)(p)(q));
       for (unsigned i = 0; i < size; i++) {
-        double tanh = std::tanh(t0 * (storedZ[i] - centre) / alpha);
-        wantT[i] = gq[i] * k * t0 * (1 - tanh * tanh) + over[i];
+        double u = (storedZ[i] - centre) / alpha, tanh = std::tanh(t0 * u);
+        wantT[i] = gq[i] * (adabin ? std::max(0.0, 2 - 2 * std::fabs(u)) : k * t0 * (1 - tanh * tanh)) + over[i];
       }
       expect_near("gradZ" + what, values(gradT.read()), wantT, near);
+      expect_near("gradients of the set by the join" + what, {ga.read()[0], gb.read()[0]}, std::vector<double>{wantAlpha, wantBeta}, near);
     }
   });
 }
