@@ -112,7 +112,7 @@ ONEBIT_KERNEL(256, 2) ENTRY(unit_join)(const UnitBackward<ELEMENT> a) {
     Divisor perRow(a.channels / W);
     unsigned vectors = a.rows * perRow.by, done = 0;
     for (unsigned i = first; i < vectors; i += step) {
-      float g[W];
+      float g[W] = {};
       unsigned vector, row = perRow.divide(i, vector), c = vector * W;
       a.g.template of_stored<KNOWN>(g, set, row, c, a.channels, a.p, a.q, sums);
       store_vector(a.gradT + row * a.channels + c, g);

@@ -98,10 +98,10 @@ TEST(unit_gives_bits_and_gradients_of_batch_norm_shortcut_and_maxout) {
 
 /** A nonlinearity by its number in unit.cuh, and its slope. */
 static double bent(int kind, double t, double positive, double negative) {
-  return kind == 0 ? t : kind == 1 ? (t > 0 ? positive : negative) * t : kind == 2 ? std::max(0.0, t) : std::tanh(t);
+  return kind == 0 ? t : kind == 1 ? (t > 0 ? positive : negative) * t : kind == 2 ? std::max(0.0, t) : kind == 3 ? std::clamp(t, -1.0, 1.0) : std::tanh(t);
 }
 static double slope_of(int kind, double t, double positive, double negative) {
-  return kind == 0 ? 1 : kind == 1 ? (t > 0 ? positive : negative) : kind == 2 ? t > 0 : 1 - std::tanh(t) * std::tanh(t);
+  return kind == 0 ? 1 : kind == 1 ? (t > 0 ? positive : negative) : kind == 2 ? t > 0 : kind == 3 ? std::abs(t) < 1 : 1 - std::tanh(t) * std::tanh(t);
 }
 
 TEST(unit_pool_gives_the_largest_of_each_window_and_its_gradients) {
@@ -111,7 +111,7 @@ TEST(unit_pool_gives_the_largest_of_each_window_and_its_gradients) {
   };
   // what has a way of its own: windows of 3 over even sides, in one part of a column and in several, and windows of one pixel
   const Case cases[] = {{3, 7, 6, 3, 2, 1, 2}, {72, 7, 6, 3, 2, 1, 1}, {3, 14, 6, 3, 2, 1, 2}, {72, 14, 6, 3, 2, 1, 2}, {72, 36, 2, 3, 2, 1, 1}, {4, 20, 10, 3, 2, 1, 0},
-                        {8, 4, 4, 3, 2, 1, 4}, {20, 5, 3, 1, 1, 0, 1}, {68, 9, 8, 1, 1, 0, 0}, {640, 2, 2, 1, 1, 0, 2}, {5, 4, 3, 1, 1, 0, 4}, {12, 6, 5, 2, 2, 0, 4}};
+                        {72, 14, 6, 3, 2, 1, 3}, {68, 9, 8, 1, 1, 0, 3}, {8, 4, 4, 3, 2, 1, 4}, {20, 5, 3, 1, 1, 0, 1}, {68, 9, 8, 1, 1, 0, 0}, {640, 2, 2, 1, 1, 0, 2}, {5, 4, 3, 1, 1, 0, 4}, {12, 6, 5, 2, 2, 0, 4}};
   each_element([&](auto zero) {
     using E = decltype(zero);
     for (const Case& of : cases) {
