@@ -177,17 +177,17 @@ template <unsigned W, int KNOWN> struct NonlinearityOf {
     else each(live, [&](unsigned k, bool is) { if (is) g[k] = back(g[k], t[k], k); });
   }
 
-  /** g f'(t). */
+  /** g f'(t), rounded, whatever is done with it. */
   __device__ __forceinline__ float back(float g, float t, unsigned k) const {
-    if constexpr (knows(KNOWN, kAdaBin)) return g * slope(t, k);
+    if constexpr (knows(KNOWN, kAdaBin)) return __fmul_rn(g, slope(t, k));
     switch (kind) {
       case 0: return g;
-      case 1: return g * slope(t, k);
+      case 1: return __fmul_rn(g, slope(t, k));
       case 2: return t > 0 ? g : 0.0f;
       case 3: return fabsf(t) < 1 ? g : 0.0f;
       default: {
         float v = PLAIN ? 0.0f : tanhf(t);
-        return g * (1 - v * v);
+        return __fmul_rn(g, 1 - v * v);
       }
     }
   }

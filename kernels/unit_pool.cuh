@@ -163,12 +163,12 @@ template <unsigned KIND> struct Bend {
     else return any.value(t, k);
   }
 
-  /** g f'(t). */
+  /** g f'(t), rounded, whatever is done with it. */
   __device__ __forceinline__ float back(float g, float t, unsigned k) const {
     if constexpr (KIND == kMaxout) {
       float slope = t < 0 ? below[k] : 0.0f;
       slope = t > 0 ? above[k] : slope;
-      return g * slope;
+      return __fmul_rn(g, slope);
     } else if constexpr (KIND == kNone) return g;
     else if constexpr (KIND == kRelu) return t > 0 ? g : 0.0f;
     else if constexpr (KIND == kHardtanh) return fabsf(t) < 1 ? g : 0.0f;
