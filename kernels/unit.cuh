@@ -100,12 +100,6 @@ template <class E> struct Shortcut {
   }
 };
 
-/** f(known) with what is known as a constant, its value. */
-template <class F> __device__ __forceinline__ void with_known(bool plain, F f) {
-  if (plain) f(Width<kPlain>{});
-  else f(Width<kAnything>{});
-}
-
 /** kind 0 none, 1 Maxout, 2 ReLU, 3 hardtanh, 4 tanh. */
 struct Nonlinearity {
   const float *positive, *negative;
