@@ -46,9 +46,16 @@ instructions() { # architecture: the one-bit instructions of each entry of the b
   local f
   for f in xnor_gemm xnor_conv2d unit_product; do
     "$nvcc" "${plain[@]}" --ptx -arch="compute_$1" -o "$work/$f.ptx" "$here/$f.cu"
-    awk '/\.entry /{ e = $0; sub(/.*\.entry /, "", e); sub(/\(.*/, "", e); seen[e] = "" }
-      /mma\.sync.*\.b1/{ i = $1; sub(/\.row.*b1\.s32/, "", i); if (index(seen[e], i) == 0) seen[e] = seen[e] (seen[e] == "" ? "" : ", ") i }
-      END { for (e in seen) print e "\t" seen[e] }' "$work/$f.ptx"
+    # a function that the compiler left by itself counts for the entries that call it
+    awk 'function add(to, i) { if (index(seen[to], i) == 0) seen[to] = seen[to] (seen[to] == "" ? "" : ", ") i }
+      /\.entry /{ e = $0; sub(/.*\.entry /, "", e); sub(/\(.*/, "", e); seen[e] = calls[e] = "" }
+      /^\.func/{ e = $NF; sub(/\(.*/, "", e) }
+      /mma\.sync.*\.b1/{ i = $1; sub(/\.row.*b1\.s32/, "", i); add(e, i) }
+      /^[ \t]*_Z[A-Za-z0-9_]+,? *$/{ c = $1; sub(/,/, "", c); if (e in calls) calls[e] = calls[e] " " c }
+      END { for (e in calls) {
+        n = split(calls[e], called, " ")
+        for (k = 1; k <= n; k++) { m = split(seen[called[k]], own, ", "); for (j = 1; j <= m; j++) add(e, own[j]) }
+        print e "\t" seen[e] } }' "$work/$f.ptx"
   done | sort
 }
 
