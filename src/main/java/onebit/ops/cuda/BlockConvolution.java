@@ -1,5 +1,7 @@
 package onebit.ops.cuda;
 
+import java.util.function.IntPredicate;
+import java.util.function.IntToDoubleFunction;
 import onebit.ops.ConvGeometry;
 import onebit.ops.FusedOps.Norm;
 import onebit.ops.FusedOps.Running;
@@ -85,18 +87,24 @@ final class BlockConvolution {
     return Math.max(1, RESIDENT * device.multiprocessors() / ceil(to.o(), FILTERS));
   }
 
-  /** Rows of y of a chunk, so that the blocks run in few full rounds. */
-  private int rows(ConvGeometry g, ConvGeometry to) {
-    int down = to.o() > FILTERS / 2 ? 2 : 4, best = 1;
+  /** The fewest rows of those that cost least, of as many as y has and fit; 1 where none fits. */
+  private static int cheapest(ConvGeometry to, IntPredicate fits, IntToDoubleFunction cost) {
+    int best = 1;
     double least = Double.POSITIVE_INFINITY;
-    for (int rows = 1; rows <= Math.min(MOST_ROWS, to.p()) && room(g, to, rows) <= most(); rows++) {
-      int rounds = ceil(to.n() * ceil(to.p(), rows), blocks(to));
-      double cost = rounds * (ceil(ceil(rows * (lines(to) - 1), GROUPS), down) + START + LINE * lines(to) * rows);
-      if (cost >= least) continue;
-      least = cost;
+    for (int rows = 1; rows <= Math.min(MOST_ROWS, to.p()) && fits.test(rows); rows++) {
+      double of = cost.applyAsDouble(rows);
+      if (of >= least) continue;
+      least = of;
       best = rows;
     }
     return best;
+  }
+
+  /** Rows of y of a chunk, so that the blocks run in few full rounds. */
+  private int rows(ConvGeometry g, ConvGeometry to) {
+    int down = to.o() > FILTERS / 2 ? 2 : 4;
+    return cheapest(to, rows -> room(g, to, rows) <= most(),
+        rows -> ceil(to.n() * ceil(to.p(), rows), blocks(to)) * (ceil(ceil(rows * (lines(to) - 1), GROUPS), down) + START + LINE * lines(to) * rows));
   }
 
   /** y from the images as blocks; the filters are laid out on the way. */
@@ -136,16 +144,8 @@ final class BlockConvolution {
 
   /** The same for images of bytes and for stored ones, so that their sums have one order. */
   private int gradientRows(ConvGeometry g, ConvGeometry to) {
-    int best = 1;
-    double least = Double.POSITIVE_INFINITY;
-    for (int rows = 1; rows <= Math.min(MOST_ROWS, to.p()) && gradientRoom(g, to, rows) <= mostAlone(); rows++) {
-      int rounds = ceil(to.n() * ceil(to.p(), rows), SPLITS);
-      double cost = rounds * (ceil(rows * (lines(to) - 1), GROUPS) + GRADIENT_START);
-      if (cost >= least) continue;
-      least = cost;
-      best = rows;
-    }
-    return best;
+    return cheapest(to, rows -> gradientRoom(g, to, rows) <= mostAlone(),
+        rows -> ceil(to.n() * ceil(to.p(), rows), SPLITS) * (ceil(rows * (lines(to) - 1), GROUPS) + GRADIENT_START));
   }
 
   /** gradW of the filters themselves, from the images as blocks. */
