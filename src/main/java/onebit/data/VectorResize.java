@@ -37,7 +37,7 @@ final class VectorResize {
       int firstValue = block * LANES;
       for (int t = 0; t < taps; t++) {
         int cell = block * taps + t;
-        begins[cell] = (columns.first[firstValue / channels] + t) * channels;
+        begins[cell] = Math.min(columns.first[firstValue / channels] + t, columns.end() - 1) * channels;
         for (int lane = 0; lane < LANES; lane++) {
           int value = firstValue + lane, q = Math.min(value, values - 1) / channels;
           boolean live = value < values && t < columns.count[q];
