@@ -4,6 +4,7 @@
 //   load_vector(p, v), store_vector(p, v)    1, 2, 4 or 8 neighbours, at an address that is a multiple of theirs (or of 16 bytes)
 //   load_live, store_live                    those of the neighbours that there are, at once where they may be
 //   unpack_vector(raw, at, v, type)          the same, 4 or 8, out of 16-byte words that were read before
+//   TileSum<T>                               what a few of them are added in
 //   Packed<T, W>                             W neighbours as a type holds them: round some in place, then store all
 //   for_each_vector<W>(n, whole, f)          f(i, width): W elements at a time where whole holds, the rest one by one
 //
@@ -185,6 +186,14 @@ template <unsigned W> struct Packed<__nv_bfloat16, W> {
       reinterpret_cast<unsigned short*>(p)[k] = static_cast<unsigned short>(words[k / 2] >> k % 2 * 16);
     }
   }
+};
+
+/** What a few elements, and the rows of a few tiles, are added in: double beside float elements, float beside bfloat16. */
+template <class E> struct TileSum {
+  using type = double;
+};
+template <> struct TileSum<__nv_bfloat16> {
+  using type = float;
 };
 
 /** Elements of a type in 16 bytes, the widest load of a thread: 4 floats, 8 bfloat16. */

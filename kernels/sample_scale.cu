@@ -5,59 +5,42 @@
 //
 // Shapes     x, gradQ, gradX N samples of M values
 //            all are float, or bfloat16 in sample_scale_backward_bf16
-// Launch     block 512, grid N. The forward bit is that of x itself: pack in pack.cu
+// Launch     block 1024, grid N. The forward bit is that of x itself: pack in pack.cu
 // Limits     N * M < 2^31
-// Exactness  sums are double in a tree; gradX is rounded once
+// Exactness  sums as sample.cuh says; gradX is rounded once
 // Twin       src/main/java/onebit/ops/cpu/CpuBinarizeOps.java, sampleScaleBackward
 // Tests      native-tests/samples_test.cpp, src/test/java/onebit/ops/BinarizeActivationsTest.java
 // Source     Vargas et al. 2024, BiPer; code binarized_modules.py
-// Rungs      1 a block per sample, 2 neighbours in 16 bytes
+// Rungs      1 a block per sample, 2 neighbours in 16 bytes, 3 three passes in turn forward and back instead of four, sums of 8 in float
 #ifndef ELEMENT
-#include "element.cuh"
+#include "sample.cuh"
 #include "slope.cuh"
 #define ELEMENT_FILE "sample_scale.cu"
 #include "each_element.cuh"
 #else
 
-ONEBIT_KERNEL(512, 2) ENTRY(sample_scale_backward)(ELEMENT* gradX, const ELEMENT* gradQ, const ELEMENT* x, int kind, float a, float b,
-                                                float epsilon, unsigned size) {
+ONEBIT_KERNEL(kSampleThreads, 1) ENTRY(sample_scale_backward)(ELEMENT* gradX, const ELEMENT* gradQ, const ELEMENT* x, int kind, float a, float b,
+                                                              float epsilon, unsigned size) {
   __shared__ double shared[33];
-  Slope f{kind, a, b};
   const ELEMENT *sample = x + blockIdx.x * size, *gradient = gradQ + blockIdx.x * size;
   ELEMENT* out = gradX + blockIdx.x * size;
   bool whole = aligned(sample, gradient, out);
-  double sum = 0, squares = 0, hx = 0;
-  for_each_of_block<kWide<ELEMENT>>(size, whole, [&](unsigned i, auto width) {
-    float v[width.value];
-    load_vector(sample + i, v);
+  SampleMoments moments = sample_moments(sample, size, whole, shared);
+  double r = sqrt(moments.variance(size) + epsilon);
+  float inverse = float(1 / r), centre = float(moments.mean);
+  Slope{kind, a, b}.with([&](auto slope, auto plain) {
+    using S = typename SampleSum<ELEMENT>::S;
+    SampleSum<ELEMENT> hx;
+    each_pair_of_sample<true>(sample, gradient, size, whole, plain, [&](unsigned, const auto& v, auto width) {
+      hx.add([&](unsigned k) { return S(v.g[k] * slope(v.x[k] * inverse)) * v.x[k]; }, width);
+    });
+    float pull = float(block_sum(hx.sum, shared) / (max(1u, size - 1) * r * r * r));
+    each_pair_of_sample<false>(sample, gradient, size, whole, plain, [&](unsigned i, const auto& v, auto width) {
+      float g[width.value];
 #pragma unroll
-    for (unsigned k = 0; k < width.value; k++) sum += v[k];
-  });
-  double mean = block_sum(sum, shared) / size;
-  for_each_of_block<kWide<ELEMENT>>(size, whole, [&](unsigned i, auto width) {
-    float v[width.value];
-    load_vector(sample + i, v);
-#pragma unroll
-    for (unsigned k = 0; k < width.value; k++) squares += (v[k] - mean) * (v[k] - mean);
-  });
-  double r = sqrt(block_sum(squares, shared) / max(1u, size - 1) + epsilon);
-  float inverse = float(1 / r);
-  for_each_of_block<kWide<ELEMENT>>(size, whole, [&](unsigned i, auto width) {
-    float v[width.value], g[width.value];
-    load_vector(sample + i, v);
-    load_vector(gradient + i, g);
-#pragma unroll
-    for (unsigned k = 0; k < width.value; k++) hx += double(g[k] * f.slope(v[k] * inverse)) * v[k];
-  });
-  hx = block_sum(hx, shared);
-  float pull = float(hx / (max(1u, size - 1) * r * r * r)), centre = float(mean);
-  for_each_of_block<kWide<ELEMENT>>(size, whole, [&](unsigned i, auto width) {
-    float v[width.value], g[width.value];
-    load_vector(sample + i, v);
-    load_vector(gradient + i, g);
-#pragma unroll
-    for (unsigned k = 0; k < width.value; k++) g[k] = g[k] * f.slope(v[k] * inverse) * inverse - (v[k] - centre) * pull;
-    store_vector(out + i, g);
+      for (unsigned k = 0; k < width.value; k++) g[k] = v.g[k] * slope(v.x[k] * inverse) * inverse - (v.x[k] - centre) * pull;
+      store_vector(out + i, g);
+    });
   });
 }
 #endif

@@ -22,6 +22,22 @@ struct Slope {
   /** Whether the slope takes a few instructions. */
   __device__ __forceinline__ bool plain() const { return kind != 3 && kind != 4; }
 
+  /** f(what gives the slope at u, Width<1> where that takes a few instructions, else Width<0>): for loops over many values, the kind decided outside of them. */
+  template <class F> __device__ __forceinline__ void with(F f) const {
+    if (!plain()) {
+      f([of = *this](float u) { return of.slope(u); }, Width<0>{});
+    } else if (kind == 5) {
+      f([a = a, b = b](float u) { return fmaxf(0.0f, a * (1.41421356237309505f * b - b * b * fabsf(u))); }, Width<1>{});
+    } else {   // Identity, Clipped, Polynomial, ApproxSign: a line up to an end
+      bool level = kind < 2, ends = kind == 1 || kind == 6;
+      float at0 = level ? 1.0f : 2.0f, falls = level ? 0.0f : -2.0f, end = ends ? a : INFINITY, least = ends ? -INFINITY : 0.0f;
+      f([=](float u) {
+        float r = fabsf(u);
+        return r <= end ? fmaxf(falls * r + at0, least) : 0.0f;
+      }, Width<1>{});
+    }
+  }
+
   /** The slope; PLAIN leaves out the long ones, so that a loop over the others stays in the instruction cache. */
   template <bool PLAIN = false> __device__ __forceinline__ float slope(float u) const {
     float r = fabsf(u);

@@ -173,14 +173,6 @@ template <class E> constexpr unsigned kBackwardBlocks = sizeof(E) == 2 ? 3 : 2;
 /** Doubles of shared memory in which a block of tiles keeps the sums of its threads in backward. */
 constexpr unsigned kOwnSums = 36 * 128;
 
-/** What the rows of a few tiles are added in: double beside float elements, float beside bfloat16. */
-template <class E> struct TileSum {
-  using type = double;
-};
-template <> struct TileSum<__nv_bfloat16> {
-  using type = float;
-};
-
 /**
  * What a thread of a block of THREADS adds up for the gradients of the set, with gradQ = g, the slope s and u = (z - beta) / alpha: g, g s, g with the sign
  * of u, g s u.

@@ -16,7 +16,7 @@ Moments moments(const float* x, unsigned size) {
 TEST(sample_scale_backward_goes_through_the_deviation_of_its_sample) {
   each_element([&](auto zero) {
     using E = decltype(zero);
-    for (Slope f : slopes()) for (unsigned size : {5u, 70u, 1504u}) {
+    for (Slope f : slopes()) for (unsigned size : {5u, 70u, 1504u, 16392u + 8 * 1024}) {
       unsigned samples = 3;
       float epsilon = 1e-5f;
       std::vector<float> x = rounded<E>(Random(size).normal(samples * size, 0.1f, 2)), g = rounded<E>(Random(size + 1).normal(samples * size));
@@ -29,7 +29,7 @@ TEST(sample_scale_backward_goes_through_the_deviation_of_its_sample) {
         for (unsigned i = s * size; i < (s + 1) * size; i++) wanted.push_back(h(i) / r - (x[i] - m.mean) * hx / ((size - 1) * r * r * r));
       }
       Array<E> deviceX(elements<E>(x)), deviceG(elements<E>(g)), gradX(x.size());
-      run(entry<E>("sample_scale_backward"), blocks(samples, 512), gradX, deviceG, deviceX, f.kind, f.a, f.b, epsilon, size);
+      run(entry<E>("sample_scale_backward"), blocks(samples, 1024), gradX, deviceG, deviceX, f.kind, f.a, f.b, epsilon, size);
       expect_elements("gradX of slope kind " + std::to_string(f.kind) + " size " + std::to_string(size), gradX, wanted, 5e-5);
     }
   });
@@ -38,7 +38,7 @@ TEST(sample_scale_backward_goes_through_the_deviation_of_its_sample) {
 TEST(sample_standard_gives_the_moments_and_goes_through_them) {
   each_element([&](auto zero) {
     using E = decltype(zero);
-    for (Slope f : slopes()) for (unsigned size : {5u, 70u, 1504u}) {
+    for (Slope f : slopes()) for (unsigned size : {5u, 70u, 1504u, 16392u + 8 * 1024}) {
       unsigned samples = 3;
       std::vector<float> x = rounded<E>(Random(size).normal(samples * size, 0.4f, 2)), g = rounded<E>(Random(size + 1).normal(samples * size));
       std::vector<double> wanted, statistics;
@@ -52,10 +52,25 @@ TEST(sample_standard_gives_the_moments_and_goes_through_them) {
       }
       Array<E> deviceX(elements<E>(x)), deviceG(elements<E>(g)), gradX(x.size());
       Array<float> deviceStatistics(2 * samples);
-      run(entry<E>("sample_standard"), blocks(samples, 512), deviceStatistics, deviceX, size);
-      run(entry<E>("sample_standard_backward"), blocks(samples, 512), gradX, deviceG, deviceX, deviceStatistics, f.kind, f.a, f.b, size);
+      run(entry<E>("sample_standard"), blocks(samples, 1024), deviceStatistics, deviceX, size);
+      run(entry<E>("sample_standard_backward"), blocks(samples, 1024), gradX, deviceG, deviceX, deviceStatistics, f.kind, f.a, f.b, size);
       expect_near("statistics of size " + std::to_string(size), deviceStatistics.read(), statistics, 1e-5);
       expect_elements("gradX of slope kind " + std::to_string(f.kind) + " size " + std::to_string(size), gradX, wanted, 5e-5);
     }
+  });
+}
+
+TEST(sample_standard_of_equal_and_of_far_values) {
+  each_element([&](auto zero) {
+    using E = decltype(zero);
+    unsigned size = 20011;
+    std::vector<float> x(2 * size, 0.7f), far = rounded<E>(Random(3).normal(size, 40.0f, 2));
+    std::copy(far.begin(), far.end(), x.begin() + size);
+    x = rounded<E>(x);
+    Moments m = moments(&x[size], size);
+    Array<E> deviceX(elements<E>(x));
+    Array<float> statistics(4);
+    run(entry<E>("sample_standard"), blocks(2, 1024), statistics, deviceX, size);
+    expect_near("a sample of one value, and one around 40", statistics.read(), std::vector<double>{x[0], 0, m.mean, 1 / std::sqrt(m.variance)}, 1e-5);
   });
 }

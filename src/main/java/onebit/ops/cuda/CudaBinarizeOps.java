@@ -18,7 +18,7 @@ import onebit.tensor.Tensor;
  */
 final class CudaBinarizeOps implements BinarizeOps {
   private static final int FILTER = 256;
-  private static final int SAMPLE = 512;
+  private static final int SAMPLE = 1024;
 
   private final CudaBackend backend;
   private final CudaDevice device;

@@ -13,7 +13,7 @@ import onebit.tensor.ElementType;
 import onebit.tensor.Tensor;
 
 /**
- * Real-valued convolution by cuDNN, matrix products and convolutions of 1x1 and stride 1 by cuBLAS, or both by the own kernels where asked for; a border that is not 0 is written around a
+ * Real-valued convolution by cuDNN, matrix products and convolutions of 1x1 by cuBLAS, that of stride 2 and more over a copy of the pixels it reads and its gradient of x by cuDNN, or both by the own kernels where asked for; a border that is not 0 is written around a
  * copy of x first. One of stride 2 over few channels in bfloat16 goes through {@link PixelBlocks}, by {@link BlockConvolution} where that can, else by
  * cuDNN; where {@link Tuning} measures, by the faster of both.
  *
@@ -110,13 +110,23 @@ final class CudaConvOps implements ConvOps, AutoCloseable {
   private void forward(Tensor y, DeviceMemory x, Tensor w, ConvGeometry g) {
     DeviceMemory filters = as(y.type(), w, CudaDevice.Scratch.RIGHT);
     if (own != null) own.forward(device.memory(y), x, filters, g, y.type());
-    else if (product(g)) blas().gemm(device.memory(y), y.type(), x, false, filters, true, y.type(), rows(g), g.o(), g.c());
+    else if (product(g)) blas().gemm(device.memory(y), y.type(), pixelsRead(x, g, y.type()), false, filters, true, y.type(), rows(g), g.o(), g.c());
     else dnn().forward(device.memory(y), x, filters, g, y.type());
   }
 
-  /** Whether it is a product of matrices, of pixels and filters: cuBLAS does those of few channels several times faster than cuDNN. */
+  /** Whether it is a product of matrices, of the pixels it reads and filters: cuBLAS does those of few channels several times faster than cuDNN. */
   private static boolean product(ConvGeometry g) {
-    return g.r() == 1 && g.s() == 1 && g.stride() == 1 && g.pad() == 0 && g.groups() == 1;
+    return g.r() == 1 && g.s() == 1 && g.pad() == 0 && g.groups() == 1;
+  }
+
+  /** The pixels that a convolution of 1x1 reads, one after the other: x itself, or where it strides, a copy of every stride-th of every stride-th row. */
+  private DeviceMemory pixelsRead(DeviceMemory x, ConvGeometry g, ElementType type) {
+    if (g.stride() == 1) return x;
+    int size = rows(g) * g.c();
+    DeviceMemory read = device.scratch(CudaDevice.Scratch.VALUES, (long) type.bytes() * size);
+    device.kernel("average_pool", type).memory(read).memory(x).integer(size).integer(g.h()).integer(g.w()).integer(g.c()).integer(g.p()).integer(g.q()).integer(1)
+        .integer(g.stride()).each(size);
+    return read;
   }
 
   private static int rows(ConvGeometry g) {
@@ -157,7 +167,7 @@ final class CudaConvOps implements ConvOps, AutoCloseable {
     if (g.n() == 0) return;
     DeviceMemory filters = as(gradX.type(), w, CudaDevice.Scratch.RIGHT);
     if (own != null) own.gradX(device.memory(gradX), device.memory(gradY), filters, g, gradX.type());
-    else if (product(g)) blas().gemm(device.memory(gradX), gradX.type(), device.memory(gradY), false, filters, false, gradX.type(), rows(g), g.c(), g.o());
+    else if (product(g) && g.stride() == 1) blas().gemm(device.memory(gradX), gradX.type(), device.memory(gradY), false, filters, false, gradX.type(), rows(g), g.c(), g.o());
     else dnn().gradX(device.memory(gradX), device.memory(gradY), filters, g, gradX.type());
   }
 
@@ -205,7 +215,7 @@ final class CudaConvOps implements ConvOps, AutoCloseable {
     if (own != null) {
       gradWByOwnKernel(gradW, gradY, x, g, type);
     } else if (product(g)) {
-      blas().gemm(device.memory(gradW), gradW.type(), device.memory(gradY), true, x, false, type, g.o(), g.c(), rows(g));
+      blas().gemm(device.memory(gradW), gradW.type(), device.memory(gradY), true, pixelsRead(x, g, type), false, type, g.o(), g.c(), rows(g));
     } else if (gradW.type() == type) {
       dnn().gradW(device.memory(gradW), device.memory(gradY), x, g, type);
     } else {
