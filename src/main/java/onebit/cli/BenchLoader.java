@@ -3,6 +3,7 @@ package onebit.cli;
 import java.awt.Graphics2D;
 import java.awt.RenderingHints;
 import java.awt.image.BufferedImage;
+import java.awt.image.DataBufferByte;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.lang.management.ManagementFactory;
@@ -27,6 +28,7 @@ import onebit.data.ImageFolderDataset;
 import onebit.data.IndexMeasurement;
 import onebit.data.Loader;
 import onebit.data.LoaderWatch;
+import onebit.data.Picture;
 import onebit.data.ShardDataset;
 import onebit.data.Split;
 import onebit.recipe.Recipe;
@@ -42,7 +44,7 @@ import picocli.CommandLine.Parameters;
     mixinStandardHelpOptions = true,
     sortOptions = false,
     description = {"Times the input pipeline alone.", "With a recipe: reading, decoding, augmentation and batching on all its threads.",
-        "With --jpegs or --shards: one thread on the JPEG files of a folder, or on those in shards, random resized crop to 224, flip; beside it the JDK's decoder and its bilinear scaling on the same boxes.",
+        "With --jpegs or --shards: one thread on the JPEG files of a folder, or on the images in shards, random resized crop to 224, flip; beside it the JDK's decoder and its bilinear scaling on the same boxes (of PPM images, its scaling alone).",
         "With --index: writes an index of N images and opens it as a data set."})
 final class BenchLoader implements Callable<Integer> {
   private static final int SIDE = 224;
@@ -84,7 +86,8 @@ final class BenchLoader implements Callable<Integer> {
     if (shards != null) {
       if (!(Datasets.open("folder", shards, Split.TRAIN) instanceof ShardDataset all)) throw new IOException(shards + ": has no shards of training images");
       Map<String, Object> own = jpegs == null ? members : new LinkedHashMap<>();
-      sentences.add("Shards: " + chains(all, all::encoded, own));
+      own.put("stored", all.stored());
+      sentences.add("Shards (" + all.stored() + "): " + chains(all, all::encoded, own));
       if (own != members) members.put("shards", own);
     }
     if (jpegs != null || shards != null) {
@@ -125,12 +128,13 @@ final class BenchLoader implements Callable<Integer> {
     }
     long resident = peakResidentBytes();
     members.put("recipe", name);
+    members.put("stored", dataset.stored());
     members.put("images", images);
     members.put("seconds", took);
     members.put("imagesPerSecond", images / took);
     members.put("peakResidentBytes", resident);
-    return String.format(Locale.ROOT, "%s: %,d images in %.2f s, %,.0f images/s; the process held at most %,d MiB of memory, the JVM and its code among them", name, images, took,
-        images / took, resident >> 20);
+    return String.format(Locale.ROOT, "%s: %,d images in %.2f s, %,.0f images/s; the process held at most %,d MiB of memory, the JVM and its code among them%s", name, images, took,
+        images / took, resident >> 20, dataset.stored().isEmpty() ? "" : "; the images: " + dataset.stored());
   }
 
   /** The most memory this process has held, by the kernel's count; 0 where it is not told. */
@@ -157,7 +161,7 @@ final class BenchLoader implements Callable<Integer> {
       long start = clock.getCurrentThreadCpuTime();
       for (int i = 0; i < images.size(); i++) ours.read(images, i, rounds, image, 0);
       long middle = clock.getCurrentThreadCpuTime();
-      for (int i = 0; i < images.size(); i++) byJdk(encoded.of(i), steps.getFirst(), i, rounds);
+      for (int i = 0; i < images.size(); i++) byJdk(encoded.of(i), images, steps.getFirst(), i, rounds);
       long end = clock.getCurrentThreadCpuTime();
       best = Math.min(best, (middle - start) / 1e9 / images.size());
       jdk = Math.min(jdk, (end - middle) / 1e9 / images.size());
@@ -171,12 +175,22 @@ final class BenchLoader implements Callable<Integer> {
         images.size(), rounds, 1 / best, 1 / jdk, jdk / best);
   }
 
-  private static void byJdk(byte[] encoded, Augmentation crop, int index, int epoch) throws IOException {
-    BufferedImage whole = ImageIO.read(new ByteArrayInputStream(encoded)), small = new BufferedImage(SIDE, SIDE, BufferedImage.TYPE_3BYTE_BGR);
+  private static void byJdk(byte[] encoded, Dataset images, Augmentation crop, int index, int epoch) throws IOException {
+    BufferedImage read = ImageIO.read(new ByteArrayInputStream(encoded)), whole = read != null ? read : levels(images, index), small = new BufferedImage(SIDE, SIDE, BufferedImage.TYPE_3BYTE_BGR);
     Box box = crop.needs(whole.getHeight(), whole.getWidth(), new CounterRandom().reset(1, epoch, index, CounterRandom.AUGMENT | 1 << 8));
     Graphics2D canvas = small.createGraphics();
     canvas.setRenderingHint(RenderingHints.KEY_INTERPOLATION, RenderingHints.VALUE_INTERPOLATION_BILINEAR);
     canvas.drawImage(whole, 0, 0, SIDE, SIDE, box.left(), box.top(), box.left() + box.width(), box.top() + box.height(), null);
     canvas.dispose();
+  }
+
+  /** An image of a kind that the JDK has no decoder for, PPM, as our own gives it. */
+  private static BufferedImage levels(Dataset images, int index) throws IOException {
+    Picture x = new Picture();
+    images.decode(index, Box.Choice.WHOLE, x);
+    BufferedImage image = new BufferedImage(x.width(), x.height(), BufferedImage.TYPE_3BYTE_BGR);
+    byte[] bgr = ((DataBufferByte) image.getRaster().getDataBuffer()).getData();
+    for (int i = 0; i < bgr.length; i += 3) for (int c = 0; c < 3; c++) bgr[i + c] = x.pixels()[i + 2 - c];
+    return image;
   }
 }

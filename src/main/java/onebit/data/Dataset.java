@@ -39,6 +39,11 @@ public interface Dataset {
     return name() + ": sample " + index;
   }
 
+  /** How the images lie on the disk, in a few words, or nothing where the data set's name says it. */
+  default String stored() {
+    return "";
+  }
+
   /** Bytes of one image. */
   default int imageBytes() {
     return height() * width() * channels();

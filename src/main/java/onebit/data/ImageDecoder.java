@@ -22,7 +22,7 @@ import javax.imageio.ImageReader;
 import javax.imageio.stream.ImageInputStream;
 
 /**
- * The pixels of a JPEG or PNG file as RGB levels, or of the box of them that is wanted; a damaged file is refused, never returned half grey.
+ * The pixels of a JPEG, PNG or PPM file as RGB levels, or of the box of them that is wanted; a damaged file is refused, never returned half grey.
  *
  * <pre>
  * Kind      told by the first bytes, whatever the name says
@@ -30,7 +30,7 @@ import javax.imageio.stream.ImageInputStream;
  * Grey      repeated over the three channels
  * CMYK      inverted inks as Adobe writes them, white minus ink
  * EXIF      a turn asked for is not made, as in PIL and torchvision
- * Damage    any warning about data, a JPEG without its end marker, a PNG chunk with another CRC or without its end
+ * Damage    any warning about data, a JPEG without its end marker, a PNG chunk with another CRC or without its end, a PPM of another length
  * Decoder   libjpeg-turbo where it is installed ({@link JpegLibraries}), else the JDK's
  * </pre>
  */
@@ -100,16 +100,27 @@ final class ImageDecoder {
         if (box != null && header.plain()) box.decode(name, data, size, header, wanted, into);
         else if (whole.decode(name, data, size, header, wanted, into) == null) decodeByJdk(name, data.toArray(JAVA_BYTE), header, into);
       }
+    } else if (PpmHeader.isNetpbm(data, size)) {
+      PpmHeader header = PpmHeader.read(name, data, size);
+      copy(header, choice.of(header.height(), header.width()), into);
     } else {
       byte[] encoded = data.toArray(JAVA_BYTE);
-      if (!isPng(encoded)) throw new BadImageException(name + ": is neither a JPEG nor a PNG file");
+      if (!isPng(encoded)) throw new BadImageException(name + ": is neither a JPEG nor a PNG nor a binary PPM file");
       requireWholePng(name, encoded);
       decodeByJdk(name, encoded, null, into);
     }
   }
 
-  private static void requirePixels(String name, long width, long height) throws BadImageException {
+  static void requirePixels(String name, long width, long height) throws BadImageException {
     if (width * height > MAX_PIXELS) throw new BadImageException(name + ": has " + width * height + " pixels; at most " + MAX_PIXELS + " are read");
+  }
+
+  /** The rows of a box of the PPM file that lies in the room. */
+  private void copy(PpmHeader header, Box box, Picture into) {
+    into.resize(box, header.height(), header.width(), 3);
+    int stride = header.width() * 3, line = box.width() * 3, from = header.start() + box.top() * stride + box.left() * 3;
+    if (line == stride) room.get(from, into.pixels(), 0, into.bytes());
+    else for (int h = 0; h < box.height(); h++) room.get(from + h * stride, into.pixels(), h * line, line);
   }
 
   private void decodeByJdk(String name, byte[] encoded, JpegHeader header, Picture into) throws IOException {

@@ -28,8 +28,9 @@ import java.util.concurrent.atomic.AtomicLong;
  *
  * <pre>
  * train.tar := CLASS.tar*              CLASS.tar := CLASS_NUMBER.JPEG*          val.tar := ILSVRC2012_val_NUMBER.JPEG*
- * Encoding  of a re-encoded image: shorter side at most as asked by {@link Resize}, JPEG quality 90, colour at half resolution; where that is not
- *           fewer bytes, or the image cannot be decoded, it is copied as it is
+ * Encoding  of an image whose shorter side becomes at most as asked, by {@link Resize}: JPEG of quality 90, colour at half resolution, or, where
+ *           that is not fewer bytes, the image as it is; or PPM, its pixels, unless they are more than an image's file may have. An image that
+ *           cannot be decoded is copied as it is
  * </pre>
  */
 public final class ImageNetArchives {
@@ -37,15 +38,20 @@ public final class ImageNetArchives {
   public static final int TRAIN_IMAGES = 1_281_167, VALIDATION_IMAGES = 50_000;
 
   private static final int QUALITY = 90, VALIDATION_SHARD = 1000;
+  /** Levels of the largest PPM file that {@link ImageDecoder} takes. */
+  private static final int MOST_LEVELS = ImageDecoder.MAX_BYTES - 64;
+
+  /** How an image of another size than its file's is stored. */
+  public enum Encoding { JPEG, PPM }
 
   /**
    * What to make of what.
    *
    * <pre>
-   * Units  shortSide in pixels, 0 copies the files' bytes; trainImages and validationImages are the counts that are expected
+   * Units  shortSide in pixels, 0 copies the files' bytes, whatever the encoding; trainImages and validationImages are the counts that are expected
    * </pre>
    */
-  public record Plan(Path train, Path validation, Path labels, Path out, int shortSide, int trainImages, int validationImages, int threads) {
+  public record Plan(Path train, Path validation, Path labels, Path out, int shortSide, Encoding encoding, int trainImages, int validationImages, int threads) {
     public Plan {
       if (shortSide != 0 && (shortSide < 32 || shortSide > 4096)) throw new IllegalArgumentException("short side " + shortSide + " must be 0 or in [32, 4096]");
       if (trainImages < 1 || validationImages < 1) throw new IllegalArgumentException("expected counts must be >= 1");
@@ -85,8 +91,11 @@ public final class ImageNetArchives {
   private ImageNetArchives(Plan plan, Progress progress) {
     this.plan = plan;
     this.progress = progress;
-    made = plan.shortSide() == 0 ? "original bytes" : "short side " + plan.shortSide() + ", JPEG quality " + QUALITY + " 4:2:0 by "
-        + (TurboJpeg.available() ? "libjpeg-turbo" : "the JDK");
+    String codec = TurboJpeg.available() ? "libjpeg-turbo" : "the JDK";
+    made = plan.shortSide() == 0 ? "original bytes" : "short side " + plan.shortSide() + ", " + switch (plan.encoding()) {
+      case JPEG -> "JPEG quality " + QUALITY + " 4:2:0 by " + codec;
+      case PPM -> "PPM of pixels decoded by " + codec;
+    };
   }
 
   /**
@@ -248,7 +257,7 @@ public final class ImageNetArchives {
     progress.at(done.addAndGet(image.length), total);
   }
 
-  /** The image with a shorter side of at most what is asked, or its own bytes where they are fewer or cannot be decoded. */
+  /** The file of the image with a shorter side of at most what is asked, or its own bytes where they cannot be decoded or are fewer than a JPEG's. */
   private byte[] smaller(Workspace work, String name, byte[] image) throws IOException {
     Picture whole = work.whole;
     try {
@@ -264,6 +273,7 @@ public final class ImageNetArchives {
       int w = whole.width() == shorter ? plan.shortSide() : Resize.longSide(whole.width(), shorter, plan.shortSide());
       work.resize.apply(whole, h, w, small);
     }
+    if (plan.encoding() == Encoding.PPM && small.bytes() <= MOST_LEVELS) return PpmHeader.file(small);
     byte[] coded = JpegEncoder.encode(small, QUALITY);
     return coded.length < image.length ? coded : image;
   }

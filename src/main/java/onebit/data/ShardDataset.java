@@ -11,7 +11,9 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.TreeMap;
 import java.util.concurrent.atomic.AtomicReferenceArray;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import java.util.zip.CRC32C;
 import tools.jackson.core.JacksonException;
@@ -22,8 +24,8 @@ import tools.jackson.databind.json.JsonMapper;
  * Images in WebDataset tar shards, each read by its position: with the index that {@code data prepare} wrote, or, for shards made elsewhere, with
  * one made here from the headers.
  *
- * <p>In shards made elsewhere the files of a sample share their name up to the first dot: {@code jpg}, {@code jpeg} or {@code png} is the image,
- * {@code cls} its class as digits, or {@code json} an object with a whole number {@code label} or {@code cls}; the rest is skipped. With an index,
+ * <p>In shards made elsewhere the files of a sample share their name up to the first dot: {@code jpg}, {@code jpeg}, {@code png} or {@code ppm} is the
+ * image, {@code cls} its class as digits, or {@code json} an object with a whole number {@code label} or {@code cls}; the rest is skipped. With an index,
  * the bytes of every image are checked against their checksum each time they are read.
  *
  * <pre>
@@ -39,6 +41,7 @@ public final class ShardDataset implements Dataset {
   private final boolean checksums;
   private final int classes;
   private final int side;
+  private final String stored;
   private final AtomicReferenceArray<FileChannel> files;
   private final ThreadLocal<Workspace> workspace = ThreadLocal.withInitial(Workspace::new);
 
@@ -50,13 +53,14 @@ public final class ShardDataset implements Dataset {
     final CRC32C crc = new CRC32C();
   }
 
-  private ShardDataset(String name, Path folder, ShardIndex index, boolean checksums, int classes, int side) {
+  private ShardDataset(String name, Path folder, ShardIndex index, boolean checksums, int classes, int side, String stored) {
     this.name = name;
     this.folder = folder;
     this.index = index;
     this.checksums = checksums;
     this.classes = classes;
     this.side = side;
+    this.stored = stored;
     files = new AtomicReferenceArray<>(index.shards.size());
   }
 
@@ -89,24 +93,27 @@ public final class ShardDataset implements Dataset {
         throw new IOException(tar + ": " + (bytes < 0 ? "is missing" : "has " + bytes + " bytes") + "; " + file.getFileName() + " says " + shard.bytes() + " bytes");
       }
     }
-    return new ShardDataset(dir.getFileName().toString(), dir, index, true, index.classes.size(), side);
+    return new ShardDataset(dir.getFileName().toString(), dir, index, true, index.classes.size(), side, index.made);
   }
 
   /** Makes the index of shards that have none, from their headers and labels. */
   static ShardDataset scanned(Path dir, List<Path> tars, int side) throws IOException {
     List<ShardIndex> parts = new ArrayList<>();
+    Map<String, Integer> endings = new TreeMap<>();
     int most = -1;
     for (Path tar : tars) {
-      ShardIndex part = scan(tar);
+      ShardIndex part = scan(tar, endings);
       for (int label : part.label) most = Math.max(most, label);
       parts.add(part);
     }
     ShardIndex index = ShardIndex.joined(parts);
     if (index.size() == 0) throw new IOException(dir + ": its tar files have no images");
-    return new ShardDataset(dir.getFileName().toString(), dir, index, false, most + 1, side);
+    return new ShardDataset(dir.getFileName().toString(), dir, index, false, most + 1, side,
+        "made elsewhere: " + endings.entrySet().stream().map(e -> e.getValue() + " " + e.getKey()).collect(Collectors.joining(", ")));
   }
 
-  private static ShardIndex scan(Path tar) throws IOException {
+  /** The index of one file; counts its images by the ending of their names. */
+  private static ShardIndex scan(Path tar, Map<String, Integer> endings) throws IOException {
     Map<String, TarReader.Entry> images = new java.util.LinkedHashMap<>();
     Map<String, Integer> labels = new HashMap<>();
     try (FileChannel file = FileChannel.open(tar)) {
@@ -117,8 +124,9 @@ public final class ShardDataset implements Dataset {
         if (!entry.file() || dot < 1) continue;
         String key = entry.name().substring(0, entry.name().length() - base.length() + dot), ending = base.substring(dot + 1).toLowerCase(Locale.ROOT);
         switch (ending) {
-          case "jpg", "jpeg", "png" -> {
+          case "jpg", "jpeg", "png", "ppm" -> {
             if (images.put(key, entry) != null) throw new IOException(tar + ": has two images named " + key);
+            endings.merge(ending, 1, Integer::sum);
           }
           case "cls" -> labels.put(key, classOf(tar, entry, new String(reader.contents(entry, MOST_LABEL_BYTES), java.nio.charset.StandardCharsets.US_ASCII)));
           case "json" -> {
@@ -232,6 +240,10 @@ public final class ShardDataset implements Dataset {
   /** Whether these are shards with the index of {@code data prepare}, which counted them. */
   public boolean prepared() {
     return checksums;
+  }
+
+  @Override public String stored() {
+    return stored;
   }
 
   /** The name of each class, or an empty list where the shards have numbers only. */

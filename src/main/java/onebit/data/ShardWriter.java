@@ -1,6 +1,7 @@
 package onebit.data;
 
 import java.io.IOException;
+import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
@@ -13,7 +14,7 @@ import java.util.List;
 import java.util.zip.CRC32C;
 
 /**
- * One shard being written: a WebDataset tar with NAME.jpg and NAME.cls for every image, and beside it the index of its images.
+ * One shard being written: a WebDataset tar with NAME.jpg, or NAME.ppm, and NAME.cls for every image, and beside it the index of its images.
  *
  * <p>Both are written under {@code .part} names, brought to the disk, and then named, the index last: a shard with its index is whole, anything
  * else is written anew. The same images give the same bytes.
@@ -40,12 +41,12 @@ final class ShardWriter implements AutoCloseable {
     channel = FileChannel.open(part, StandardOpenOption.CREATE, StandardOpenOption.WRITE, StandardOpenOption.TRUNCATE_EXISTING);
   }
 
-  /** Adds an image and its class; {@code key} is the name without an ending and without dots. */
+  /** Adds the bytes of an image's file and its class; {@code key} is the name without an ending and without dots. */
   void add(String key, byte[] image, int label) throws IOException {
     CRC32C crc = new CRC32C();
     crc.update(image);
     images.add(new ShardIndex.Image(at + BLOCK, image.length, label, (int) crc.getValue()));
-    entry(key + ".jpg", image);
+    entry(key + (PpmHeader.isNetpbm(MemorySegment.ofArray(image), image.length) ? ".ppm" : ".jpg"), image);
     entry(key + ".cls", Integer.toString(label).getBytes(StandardCharsets.US_ASCII));
   }
 

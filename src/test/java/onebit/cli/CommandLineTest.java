@@ -59,7 +59,10 @@ class CommandLineTest {
     "data prepare no-such-set, no-such-set",
     "data prepare imagenet, ILSVRC2012_img_train.tar",
     "data prepare imagenet --train pom.xml --val pom.xml --short-side big, must be a number of pixels",
+    "data prepare imagenet --train pom.xml --val pom.xml --encoding bmp, must be jpeg or ppm",
+    "data prepare imagenet --train pom.xml --val pom.xml --encoding ppm, needs --short-side N",
     "data prepare mnist --threads 2, are for imagenet",
+    "data prepare mnist --encoding ppm, are for imagenet",
     "bench loader --index 0, --index must be >= 1",
     "bench feed default --steps 0, steps must be >= 1",
     "bench feed adabin-resnet20-cifar10 --set data.name=folder, needs its folder"

@@ -13,6 +13,8 @@ import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
@@ -141,7 +143,12 @@ class ImageNetArchivesTest {
   }
 
   private static ImageNetArchives.Result prepare(Path dir, String out, int shortSide, int train, int validation, Path labels) throws IOException {
-    return ImageNetArchives.prepare(new ImageNetArchives.Plan(dir.resolve("train.tar"), dir.resolve("val.tar"), labels, dir.resolve(out), shortSide, train, validation, 2), (done, all) -> { });
+    return prepare(dir, out, shortSide, ImageNetArchives.Encoding.JPEG, train, validation, labels);
+  }
+
+  private static ImageNetArchives.Result prepare(Path dir, String out, int shortSide, ImageNetArchives.Encoding encoding, int train, int validation, Path labels) throws IOException {
+    return ImageNetArchives.prepare(new ImageNetArchives.Plan(dir.resolve("train.tar"), dir.resolve("val.tar"), labels, dir.resolve(out), shortSide, encoding, train, validation, 2),
+        (done, all) -> { });
   }
 
   /** Checksum of every file of a folder but the lock. */
@@ -218,7 +225,7 @@ class ImageNetArchivesTest {
     assertTrue(assertThrows(IOException.class, () -> prepare(dir, "o", 0, 46, 50_000, kit)).getMessage().contains("50,000 are expected of ILSVRC 2012"));
     assertTrue(assertThrows(IOException.class, () -> prepare(dir, "o", 0, ImageNetArchives.TRAIN_IMAGES, VALIDATION, kit)).getMessage().contains("4 classes"));
     byte[] good = Files.readAllBytes(dir.resolve("train.tar"));
-    Files.write(dir.resolve("train.tar"), java.util.Arrays.copyOf(good, good.length * 2 / 3));
+    Files.write(dir.resolve("train.tar"), Arrays.copyOf(good, good.length * 2 / 3));
     assertTrue(assertThrows(IOException.class, () -> prepare(dir, "p", 0)).getMessage().contains("cut short"));
     for (TarFile wrong : List.of(new TarFile().add("readme.txt", "x"), new TarFile().add("n01.tar", new TarFile().add("x.txt", "y").end()), new TarFile().add("n01.tar", new TarFile().end()),
         new TarFile().add("n01.tar", "junk".repeat(200)), new TarFile().add("n01.tar", new byte[0]).add("n01.tar", new byte[0]))) {
@@ -240,35 +247,128 @@ class ImageNetArchivesTest {
     assertThrows(BadImageException.class, () -> train.decode(1, Box.Choice.WHOLE, new Picture()));
   }
 
+  /** What is stored is what the decoder and the resize in plain Java make of the archives' files; a file that cannot be decoded stays among them. */
+  @Test void pixelsAreStoredAndReadExactly(@TempDir Path dir) throws IOException {
+    archives(dir);
+    Path kit = dir.resolve("ILSVRC2012_devkit_t12.tar.gz"), ppm = dir.resolve("ppm");
+    byte[] train = Files.readAllBytes(dir.resolve("train.tar"));
+    byte[] extra = new TarFile().add("n09000000.tar", new TarFile().add("n09000000_1.JPEG", "no image").end()).bytes();
+    Files.write(dir.resolve("train.tar"), ByteBuffer.allocate(train.length - 1024 + extra.length).put(extra).put(train, 0, train.length - 1024).array());
+    prepare(dir, "original", 0, 47, VALIDATION, kit);
+    assertEquals(1, prepare(dir, "ppm", 48, ImageNetArchives.Encoding.PPM, 47, VALIDATION, kit).kept());
+    Map<String, Long> made = sums(ppm);
+    prepare(dir, "ppm", 48, ImageNetArchives.Encoding.PPM, 47, VALIDATION, kit);
+    assertEquals(made, sums(ppm));
+    String message = assertThrows(IOException.class, () -> prepare(dir, "ppm", 48, 47, VALIDATION, kit)).getMessage();
+    assertTrue(message.contains("PPM of pixels") && message.contains("JPEG quality") && message.contains("another --out"), message);
+    for (Split split : Split.values()) {
+      ShardDataset files = ShardDataset.find(dir.resolve("original"), split, 32), pixels = ShardDataset.find(ppm, split, 32);
+      assertEquals(files.size(), pixels.size());
+      assertTrue(pixels.stored().startsWith("short side 48, PPM of pixels decoded by "), pixels.stored());
+      for (int i = 0; i < files.size(); i++) {
+        assertEquals(files.label(i), pixels.label(i));
+        requireResized(files, pixels, i, 48);
+      }
+    }
+  }
+
+  private static void requireResized(ShardDataset files, ShardDataset pixels, int i, int shortSide) throws IOException {
+    Picture whole = new Picture(), small = new Picture(), found = new Picture();
+    if (new String(files.encoded(i), StandardCharsets.ISO_8859_1).equals("no image")) {
+      assertTrue(pixels.describe(i).endsWith(".jpg"), pixels.describe(i));
+      assertThrows(BadImageException.class, () -> pixels.decode(i, Box.Choice.WHOLE, found));
+      return;
+    }
+    files.decode(i, Box.Choice.WHOLE, whole);
+    int h = whole.height(), w = whole.width();
+    if (Math.min(h, w) > shortSide) new Resize(false).apply(whole, h <= w ? shortSide : h * shortSide / w, w <= h ? shortSide : w * shortSide / h, small);
+    else small = whole;
+    assertTrue(pixels.describe(i).endsWith(".ppm"), pixels.describe(i));
+    pixels.decode(i, Box.Choice.WHOLE, found);
+    assertEquals(small.height() + "x" + small.width(), found.height() + "x" + found.width());
+    assertArrayEquals(Arrays.copyOf(small.pixels(), small.bytes()), Arrays.copyOf(found.pixels(), found.bytes()), "image " + i);
+    String header = "P6\n" + small.width() + " " + small.height() + "\n255\n";
+    assertEquals(header, new String(pixels.encoded(i), 0, header.length(), StandardCharsets.US_ASCII));
+    Box box = new Box(small.height() / 3, small.width() / 4, small.height() / 2, small.width() / 2);
+    pixels.decode(i, (height, width) -> box, found);
+    for (int row = 0; row < box.height(); row++) {
+      int from = ((box.top() + row) * small.width() + box.left()) * 3, line = box.width() * 3;
+      assertArrayEquals(Arrays.copyOfRange(small.pixels(), from, from + line), Arrays.copyOfRange(found.pixels(), row * line, row * line + line), "image " + i + ", row " + row + " of " + box);
+    }
+  }
+
+  @Test void pixelsAreCheckedAndGiveTheSameBatchesByAnyNumberOfThreads(@TempDir Path dir) throws IOException {
+    archives(dir);
+    Path ppm = dir.resolve("ppm");
+    prepare(dir, "ppm", 64, ImageNetArchives.Encoding.PPM, 46, VALIDATION, dir.resolve("ILSVRC2012_devkit_t12.tar.gz"));
+    ShardDataset indexed = ShardDataset.find(ppm, Split.TRAIN, 32);
+    List<Long> batches = batches(indexed, 1);
+    assertEquals(5, batches.size());
+    assertEquals(batches, batches(indexed, 3));
+    Files.delete(ppm.resolve("train.index"));
+    ShardDataset scanned = ShardDataset.find(ppm, Split.TRAIN, 32);
+    assertEquals("made elsewhere: 46 ppm", scanned.stored());
+    assertEquals(batches, batches(scanned, 2));
+    Path tar = ppm.resolve("val-00000.tar");
+    byte[] content = Files.readAllBytes(tar);
+    ShardIndex index = ShardIndex.read(ppm.resolve("val.index"));
+    Random random = new Random(8);
+    for (int n = 0; n < 20; n++) {
+      int i = random.nextInt(VALIDATION), at = (int) index.at[i] + random.nextInt(index.length[i]);
+      byte bit = (byte) (1 << random.nextInt(8));
+      content[at] ^= bit;
+      Files.write(tar, content);
+      String message = assertThrows(BadImageException.class, () -> ShardDataset.find(ppm, Split.TEST, 32).decode(i, (h, w) -> new Box(0, 0, 1, 1), new Picture())).getMessage();
+      assertTrue(message.contains(".ppm") && message.contains("CRC"), message);
+      content[at] ^= bit;
+    }
+  }
+
+  /** A checksum of each batch of an epoch as training sees it. */
+  private static List<Long> batches(Dataset images, int threads) {
+    List<Long> all = new ArrayList<>();
+    try (Loader loader = new Loader(images, Sampler.training(4, images.size(), 9), Augmentation.imagenet(32, 0.08, 1), threads)) {
+      loader.start(1, 0);
+      for (ImageBatch batch = loader.next(); batch != null; batch = loader.next()) {
+        CRC32C crc = new CRC32C();
+        crc.update(batch.pixels(), 0, batch.count() * batch.imageBytes());
+        for (int i = 0; i < batch.count(); i++) crc.update(batch.labels()[i]);
+        all.add(crc.getValue());
+      }
+    }
+    return all;
+  }
+
   @Test void aKilledRunGoesOnToTheSameBytes(@TempDir Path dir) throws Exception {
     archives(dir);
-    prepare(dir, "whole", 200);
-    Map<String, Long> expected = sums(dir.resolve("whole"));
+    prepare(dir, "jpeg", 200);
+    prepare(dir, "ppm", 200, ImageNetArchives.Encoding.PPM, 46, VALIDATION, dir.resolve("ILSVRC2012_devkit_t12.tar.gz"));
     Random random = new Random(2);
     int killed = 0;
     for (int round = 0; round < 3; round++) {
       Path out = dir.resolve("killed" + round);
+      String encoding = round == 1 ? "ppm" : "jpeg";
       for (int attempt = 0; attempt < 3; attempt++) {
-        Process child = child(dir, out);
+        Process child = child(dir, out, encoding);
         if (!child.waitFor(250 + random.nextInt(900), TimeUnit.MILLISECONDS)) {
           child.destroyForcibly().waitFor();
           killed++;
         }
       }
-      Process last = child(dir, out);
+      Process last = child(dir, out, encoding);
       assertTrue(last.waitFor(120, TimeUnit.SECONDS));
       assertEquals(0, last.exitValue());
       Map<String, Long> found = sums(out);
       found.keySet().removeIf(name -> name.endsWith(".part"));
-      assertEquals(expected, found);
+      assertEquals(sums(dir.resolve(encoding)), found);
     }
     assertTrue(killed > 0, "no run was killed");
   }
 
-  private static Process child(Path dir, Path out) throws IOException {
+  private static Process child(Path dir, Path out, String encoding) throws IOException {
     return new ProcessBuilder(ProcessHandle.current().info().command().orElseThrow(), "--add-modules", "jdk.incubator.vector", "--enable-native-access=ALL-UNNAMED", "-Xmx512m",
         "-cp", System.getProperty("java.class.path"), Main.class.getName(), "data", "prepare", "imagenet", "--train", dir.resolve("train.tar").toString(), "--val",
-        dir.resolve("val.tar").toString(), "--out", out.toString(), "--short-side", "200", "--expect-train", "46", "--expect-val", Integer.toString(VALIDATION), "--threads", "2")
+        dir.resolve("val.tar").toString(), "--out", out.toString(), "--short-side", "200", "--encoding", encoding, "--expect-train", "46", "--expect-val", Integer.toString(VALIDATION), "--threads", "2")
         .redirectErrorStream(true).redirectOutput(dir.resolve("child.log").toFile()).start();
   }
 }

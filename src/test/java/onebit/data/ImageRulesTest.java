@@ -136,7 +136,7 @@ class ImageRulesTest {
   }
 
   @Test void emptyFilesTextAndOnePixelHaveTheirRules() throws IOException {
-    assertTrue(assertThrows(BadImageException.class, () -> decoder.decode("empty", new byte[0], x)).getMessage().contains("neither a JPEG nor a PNG"));
+    assertTrue(assertThrows(BadImageException.class, () -> decoder.decode("empty", new byte[0], x)).getMessage().contains("neither a JPEG nor a PNG nor a binary PPM"));
     assertTrue(assertThrows(BadImageException.class, () -> decoder.decode("text", "<html>404</html>".getBytes(), x)).getMessage().contains("neither"));
     BufferedImage dot = new BufferedImage(1, 1, BufferedImage.TYPE_INT_RGB);
     dot.setRGB(0, 0, 0x406080);

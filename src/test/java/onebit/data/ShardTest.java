@@ -8,12 +8,14 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
+import java.util.stream.IntStream;
 import java.util.zip.CRC32C;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -142,15 +144,19 @@ class ShardTest {
   @Test void shardsMadeElsewhereAreReadOrRefusedByName(@TempDir Path dir) throws IOException {
     Path tar = dir.resolve("train-000.tar");
     Files.write(tar, new TarFile().add("a/x.jpg", jpeg(1)).add("a/x.cls", "7\n").add("b/x.jpeg", jpeg(2)).add("b/x.json", "{\"label\": 3, \"note\": [1]}").add("b/x.txt", "caption")
-        .add("c.seg.png", new byte[3]).add("y.json", "{\"cls\": 0}").add("y.jpg", jpeg(3)).add("/z.cls", "1").add("/z.jpg", jpeg(4)).end());
+        .add("c.seg.png", new byte[3]).add("y.json", "{\"cls\": 0}").add("y.jpg", jpeg(3)).add("/z.cls", "1").add("/z.jpg", jpeg(4)).add("p.ppm", "P6 # by hand\n2 1 255\nRGBrgb").add("p.cls", "2").end());
     ShardDataset shards = ShardDataset.find(dir, Split.TRAIN, 32);
-    assertEquals(4, shards.size());
+    assertEquals(5, shards.size());
     assertEquals(8, shards.classes());
-    assertArrayEquals(new int[] {7, 3, 0, 1}, new int[] {shards.label(0), shards.label(1), shards.label(2), shards.label(3)});
+    assertEquals("made elsewhere: 1 jpeg, 3 jpg, 1 ppm", shards.stored());
+    assertArrayEquals(new int[] {7, 3, 0, 1, 2}, IntStream.range(0, 5).map(shards::label).toArray());
     shown(shards, 3);
+    Picture levels = new Picture();
+    shards.decode(4, Box.Choice.WHOLE, levels);
+    assertEquals("1x2 RGBrgb", levels.height() + "x" + levels.width() + " " + new String(levels.pixels(), 0, 6, StandardCharsets.US_ASCII));
     assertNull(ShardDataset.find(dir, Split.TEST, 32));
     Files.move(tar, Files.createDirectories(dir.resolve("val")).resolve("0.tar"));
-    assertEquals(4, ShardDataset.find(dir, Split.TEST, 32).size());
+    assertEquals(5, ShardDataset.find(dir, Split.TEST, 32).size());
     Object[][] wrong = {{new TarFile().add("x.jpg", jpeg(1)).end(), "no class"}, {new TarFile().add("x.jpg", jpeg(1)).add("x.cls", "cat").end(), "class number"},
         {new TarFile().add("x.jpg", jpeg(1)).add("x.cls", "-1").end(), "class number"}, {new TarFile().add("x.jpg", jpeg(1)).add("x.json", "{").end(), "not JSON"},
         {new TarFile().add("x.jpg", jpeg(1)).add("x.jpeg", jpeg(1)).add("x.cls", "1").end(), "two images"}, {new TarFile().end(), "no images"},
