@@ -22,30 +22,31 @@ struct Slope {
   /** Whether the slope takes a few instructions. */
   __device__ __forceinline__ bool plain() const { return kind != 3 && kind != 4; }
 
-  /** f(what gives the slope at u, Width<1> where that takes a few instructions, else Width<0>): for loops over many values, the kind decided outside of them. */
-  template <class F> __device__ __forceinline__ void with(F f) const {
-    if (!plain()) {
-      f([of = *this](float u) { return of.slope(u); }, Width<0>{});
-    } else if (kind == 5) {
-      f([a = a, b = b](float u) { return fmaxf(0.0f, a * (1.41421356237309505f * b - b * b * fabsf(u))); }, Width<1>{});
+  /** The slope of kind 5, each operation rounded as written, wherever it is. */
+  __device__ __forceinline__ float hat(float u) const { return fmaxf(0.0f, a * __fsub_rn(1.41421356237309505f * b, __fmul_rn(b * b, fabsf(u)))); }
+
+  /** f(what gives the slope at u) where that takes a few instructions: for loops over many values, the kind decided outside of them. */
+  template <class F> __device__ __forceinline__ void with_plain(F f) const {
+    if (kind == 5) {
+      f([of = *this](float u) { return of.hat(u); });
     } else {   // Identity, Clipped, Polynomial, ApproxSign: a line up to an end
       bool level = kind < 2, ends = kind == 1 || kind == 6;
       float at0 = level ? 1.0f : 2.0f, falls = level ? 0.0f : -2.0f, end = ends ? a : INFINITY, least = ends ? -INFINITY : 0.0f;
       f([=](float u) {
         float r = fabsf(u);
         return r <= end ? fmaxf(falls * r + at0, least) : 0.0f;
-      }, Width<1>{});
+      });
     }
   }
 
-  /** The slope; PLAIN leaves out the long ones, so that a loop over the others stays in the instruction cache. */
-  template <bool PLAIN = false> __device__ __forceinline__ float slope(float u) const {
+  /** The same for all: f(what gives the slope at u, Width<1> where that takes a few instructions, else Width<0>). */
+  template <class F> __device__ __forceinline__ void with(F f) const {
+    if (plain()) with_plain([&](auto slope) { f(slope, Width<1>{}); });
+    else f([of = *this](float u) { return of.slope(u); }, Width<0>{});
+  }
+
+  __device__ __forceinline__ float slope(float u) const {
     float r = fabsf(u);
-    if constexpr (PLAIN) {
-      float hat = kind == 5 ? a * (1.41421356237309505f * b - b * b * r) : 2 - 2 * r;
-      if (kind == 2 || kind == 5) return fmaxf(0.0f, hat);
-      return kind == 0 ? 1.0f : r <= a ? kind == 1 ? 1.0f : hat : 0.0f;
-    }
     switch (kind) {
       case 0: return 1.0f;
       case 1: return r <= a ? 1.0f : 0.0f;
@@ -55,7 +56,7 @@ struct Slope {
         return float(a * b * (1 - t * t));
       }
       case 4: return float(a * cos(double(a) * u));
-      case 5: return fmaxf(0.0f, a * (1.41421356237309505f * b - b * b * r));
+      case 5: return hat(u);
       default: return r <= a ? 2 - 2 * r : 0.0f;
     }
   }

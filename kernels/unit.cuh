@@ -100,12 +100,24 @@ template <class E> struct Shortcut {
   }
 };
 
-/** kind 0 none, 1 Maxout, 2 ReLU, 3 hardtanh, 4 tanh. */
+/** Nonlinearities. */
+enum Kind { kNone = 0, kMaxout = 1, kRelu = 2, kHardtanh = 3, kOther = 4 };
+
+/** f(kind) with the kind as a constant, its value. */
+template <class F> __device__ __forceinline__ void with_kind(int kind, F f) {
+  if (kind == kNone) f(Width<kNone>{});
+  else if (kind == kMaxout) f(Width<kMaxout>{});
+  else if (kind == kRelu) f(Width<kRelu>{});
+  else if (kind == kHardtanh) f(Width<kHardtanh>{});
+  else f(Width<kOther>{});
+}
+
+/** kind as in Kind, the last being tanh. */
 struct Nonlinearity {
   const float *positive, *negative;
   FIELD(int, kind);
 
-  __device__ __forceinline__ bool plain() const { return kind < 4; }
+  __device__ __forceinline__ bool plain() const { return kind < kOther; }
 };
 
 /** A nonlinearity at W channels from c on. Where anything may come the slopes of Maxout are read where they are needed, else held in registers. */
@@ -115,9 +127,9 @@ template <unsigned W, int KNOWN> struct NonlinearityOf {
   int kind;
   float positive[PLAIN ? W : 1] = {}, negative[PLAIN ? W : 1] = {};
 
-  __device__ __forceinline__ NonlinearityOf(const Nonlinearity& f, unsigned c, Live live = kAll) : above(f.positive + c), below(f.negative + c), kind(knows(KNOWN, kAdaBin) ? 1 : f.kind) {
+  __device__ __forceinline__ NonlinearityOf(const Nonlinearity& f, unsigned c, Live live = kAll) : above(f.positive + c), below(f.negative + c), kind(knows(KNOWN, kAdaBin) ? kMaxout : f.kind) {
     if constexpr (PLAIN) {
-      if (kind != 1) return;
+      if (kind != kMaxout) return;
       load_live(above, positive, live);
       load_live(below, negative, live);
     }
@@ -140,15 +152,13 @@ template <unsigned W, int KNOWN> struct NonlinearityOf {
   /** NaN stays NaN; a zero is positive. */
   __device__ __forceinline__ float maxout(float t, unsigned k) const { return t * (t > 0 ? upper(k) : lower(k)) + 0.0f; }
 
-  __device__ __forceinline__ float value(float t, unsigned k) const {
-    if constexpr (knows(KNOWN, kAdaBin)) return maxout(t, k);
-    switch (kind) {
-      case 0: return t;
-      case 1: return maxout(t, k);
-      case 2: return t <= 0 ? 0.0f : t;
-      case 3: return t < -1 ? -1.0f : t > 1 ? 1.0f : t;
-      default: return PLAIN ? t : tanhf(t);
-    }
+  /** f(t), of the kind that it is. */
+  template <unsigned KIND> __device__ __forceinline__ float value(float t, unsigned k) const {
+    if constexpr (KIND == kNone) return t;
+    else if constexpr (KIND == kMaxout) return maxout(t, k);
+    else if constexpr (KIND == kRelu) return t <= 0 ? 0.0f : t;
+    else if constexpr (KIND == kHardtanh) return t < -1 ? -1.0f : t > 1 ? 1.0f : t;
+    else return tanhf(t);
   }
 
   /** That of Maxout: 0 at 0 and where there is no number. */
@@ -157,40 +167,40 @@ template <unsigned W, int KNOWN> struct NonlinearityOf {
     return fabsf(t) > 0 ? side : 0.0f;
   }
 
-  /** z = f(t) of the W of them that there are, 0 for the others: what f is is asked once. */
+  /** g f'(t), rounded, whatever is done with it. */
+  template <unsigned KIND> __device__ __forceinline__ float back(float g, float t, unsigned k) const {
+    if constexpr (KIND == kNone) return g;
+    else if constexpr (KIND == kMaxout) return __fmul_rn(g, slope(t, k));
+    else if constexpr (KIND == kRelu) return t > 0 ? g : 0.0f;
+    else if constexpr (KIND == kHardtanh) return fabsf(t) < 1 ? g : 0.0f;
+    float v = tanhf(t);
+    return __fmul_rn(g, 1 - v * v);
+  }
+
+  /** z = f(t) of the W of them that there are, 0 for the others. */
   __device__ __forceinline__ void values(float (&z)[W], const float (&t)[W], Live live) const {
-    if (knows(KNOWN, kAdaBin) || kind == 1) each(live, [&](unsigned k, bool is) { z[k] = is ? maxout(t[k], k) : 0.0f; });
-    else if (kind == 0) each(live, [&](unsigned k, bool is) { z[k] = is ? t[k] : 0.0f; });
-    else each(live, [&](unsigned k, bool is) { z[k] = is ? value(t[k], k) : 0.0f; });
+    each([&](auto of, unsigned k) { z[k] = k < live.count ? value<of.value>(t[k], k) : 0.0f; });
   }
 
   /** g times f'(t) in place of the W of g that there are. */
   __device__ __forceinline__ void all_back(float (&g)[W], const float (&t)[W], Live live) const {
-    if (!knows(KNOWN, kAdaBin) && kind == 0) return;
-    if (knows(KNOWN, kAdaBin) || kind == 1) each(live, [&](unsigned k, bool is) { if (is) g[k] *= slope(t[k], k); });
-    else each(live, [&](unsigned k, bool is) { if (is) g[k] = back(g[k], t[k], k); });
-  }
-
-  /** g f'(t), rounded, whatever is done with it. */
-  __device__ __forceinline__ float back(float g, float t, unsigned k) const {
-    if constexpr (knows(KNOWN, kAdaBin)) return __fmul_rn(g, slope(t, k));
-    switch (kind) {
-      case 0: return g;
-      case 1: return __fmul_rn(g, slope(t, k));
-      case 2: return t > 0 ? g : 0.0f;
-      case 3: return fabsf(t) < 1 ? g : 0.0f;
-      default: {
-        float v = PLAIN ? 0.0f : tanhf(t);
-        return __fmul_rn(g, 1 - v * v);
-      }
-    }
+    each([&](auto of, unsigned k) { if (k < live.count) g[k] = back<of.value>(g[k], t[k], k); });
   }
 
  private:
-  /** f(k, whether there is a k-th). */
-  template <class F> static __device__ __forceinline__ void each(Live live, F f) {
+  /** do_it(kind, k) for all W: what f is is asked once, but where anything may come, whose code would be too long. */
+  template <class F> __device__ __forceinline__ void each(F do_it) const {
+    if constexpr (knows(KNOWN, kAdaBin)) all(Width<kMaxout>{}, do_it);
+    else if (kind == kMaxout) all(Width<kMaxout>{}, do_it);
+    else if (kind == kNone) all(Width<kNone>{}, do_it);
+    else if (PLAIN && kind == kRelu) all(Width<kRelu>{}, do_it);
+    else if (PLAIN) all(Width<kHardtanh>{}, do_it);
+    else all(Width<1>{}, [&](auto, unsigned k) { with_kind(kind, [&](auto of) { do_it(of, k); }); });
+  }
+
+  template <class K, class F> static __device__ __forceinline__ void all(K of, F do_it) {
 #pragma unroll
-    for (unsigned k = 0; k < W; k++) f(k, k < live.count);
+    for (unsigned k = 0; k < W; k++) do_it(of, k);
   }
 };
 

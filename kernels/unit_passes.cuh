@@ -8,7 +8,8 @@
 //
 // Exactness  sums are double, in an order that depends on the number of splits only: wherever y comes from, they have the same bits. In backward,
 //            beside bfloat16 elements, the 32 rows that a thread has of 4 tiles, and what the 64 values of a tile add to the set's gradients, are first
-//            added in float: off by at most 2^-19 and 2^-18 of the sum of the terms' magnitudes
+//            added in float: off by at most 2^-19 and 2^-18 of the sum of the terms' magnitudes. The gradient of Maxout's lower slope is there the
+//            difference of two such sums, over all t and over those above 0
 // Twin       src/main/java/onebit/ops/cpu/CpuFusedOps.java
 #pragma once
 #include "unit.cuh"
@@ -257,8 +258,10 @@ template <class E> struct Incoming {
   template <int KNOWN, class F> __device__ __forceinline__ void with_slope(F f) const {
     if (knows(KNOWN, kAdaBin) || (knows(KNOWN, kPlain) && slopeKind == 2)) {
       f([](float u) { return 2 / shares<KNOWN>() * __saturatef(1 - fabsf(u)); });
+    } else if (knows(KNOWN, kPlain)) {
+      Slope{slopeKind, slopeA, slopeB}.with_plain(f);
     } else {
-      f([of = Slope{slopeKind, slopeA, slopeB}](float u) { return of.slope<knows(KNOWN, kPlain)>(u); });
+      f([of = Slope{slopeKind, slopeA, slopeB}](float u) { return of.slope(u); });
     }
   }
 
@@ -432,8 +435,11 @@ template <class E> struct UnitBackward {
   FIELD(int, p);
   FIELD(int, q);
 
-  /** Beside bfloat16 elements y - mean stands for xhat in the sums, which are multiplied by the inverse deviation at the end. */
-  static constexpr bool kDeviations = sizeof(E) == 2;
+  /**
+   * Beside bfloat16 elements the sums are shorter: y - mean stands for xhat, and is multiplied by the inverse deviation at the end; t stands for its negative
+   * part, and the positive one is taken from it at the end.
+   */
+  static constexpr bool kShort = sizeof(E) == 2;
 
   /** What 8 channels of a row take beside y. */
   template <int KNOWN> struct Asked {
@@ -476,14 +482,14 @@ template <class E> struct UnitBackward {
 #pragma unroll
         for (unsigned k = 0; k < 4; k++) {
           sums.of[2][from + k] = plus(sums.of[2][from + k], g4[k], fmaxf(t[k], 0.0f));
-          sums.of[3][from + k] = plus(sums.of[3][from + k], g4[k], fminf(t[k], 0.0f));
+          sums.of[3][from + k] = plus(sums.of[3][from + k], g4[k], kShort ? t[k] : fminf(t[k], 0.0f));
         }
       }
       f.all_back(g4, t, some);
 #pragma unroll
       for (unsigned k = 0; k < 4; k++) {
         sums.of[0][from + k] = plus(sums.of[0][from + k], g4[k]);
-        sums.of[1][from + k] = plus(sums.of[1][from + k], g4[k], kDeviations ? norm.deviation(y[from + k], k) : norm.hat(y[from + k], k));
+        sums.of[1][from + k] = plus(sums.of[1][from + k], g4[k], kShort ? norm.deviation(y[from + k], k) : norm.hat(y[from + k], k));
       }
       if (PLAIN) kept.round(g4, from);
       else four.round(g4, 0), four.store(gradT + row * channels + c + from, some);
@@ -494,7 +500,7 @@ template <class E> struct UnitBackward {
   /** The gradients from all blocks' sums; room holds kTileSums<4> doubles. */
   template <int KNOWN = kAnything> __device__ __forceinline__ void finish(const BackwardSums<E>& sums, double* room) const {
     finish_tiles<4>(sums, partial, counters, channels, room, [&](unsigned c, double (&total)[4]) {
-      if (kDeviations) total[1] *= unit.norm.inverse[c];
+      if (kShort) total[1] *= unit.norm.inverse[c], total[3] -= total[2];
       to.finish(c, total, rows, unit.norm);
     });
     __syncthreads();

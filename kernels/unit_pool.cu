@@ -5,14 +5,15 @@
 //   unit_pool_backward        gradGamma, gradBeta, gradPositive, gradNegative; the gradient of t is gathered from gradZ and never stored
 //   unit_pool_backward_apply  gradY, which may take the place of y
 //
-// Shapes     y, gradY N,H,W,C; z, gradZ N,P,Q,C; chosen N,P,Q,C bytes: 16 row + column in the window; partial [splits][4][C] double
+// Shapes     y, gradY N,H,W,C; z, gradZ N,P,Q,C; chosen N,P,Q,C bytes: 16 row + column in the window; partial [splits][4][C] double,
+//            of which two are used without Maxout
 //            images are float, or bfloat16 in the entries named _bf16; the rest is float
 // Launch     unit_pool_forward block 256, unit_pool_backward_apply block 128, any grid; unit_pool_backward block 128, grid (any number of splits,
 //            ceil(C / 64))
 // Limits     N * H * W * C < 2^31; window <= 15; counters hold 0 before and after
 // Exactness  values in the operations of batch_norm.cu, maxout.cu, activate.cu and pool.cu, the sign of a zero aside; where the largest is NaN
 //            chosen is some pixel of the window. Sums are double in the order of unit_passes.cuh. Beside bfloat16 elements gradients are rounded when
-//            gradY is stored, not before; the 8 terms that a thread has of a tile are first added in float, off by at most 7 * 2^-24 of the sum of
+//            gradY is stored, not before; the 32 terms that a thread has of 4 tiles are first added in float, off by at most 2^-19 of the sum of
 //            their sizes; gradients are made of the sums at the end (kInParts); for windows of 3 gradY has its factors multiplied in (GradientOfY)
 // Twin       src/main/java/onebit/ops/cpu/CpuFusedOps.java, poolForward, poolBackward
 // Tests      native-tests/unit_test.cpp, src/test/java/onebit/ops/FusedOpsTest.java
@@ -203,14 +204,14 @@ constexpr unsigned kTileLanes = 8;
 __device__ __forceinline__ unsigned pool_channel() { return blockIdx.y * 64 + threadIdx.x % 16 * kLane; }
 
 /** Sums over the windows of 3 by steps of 2, each of which gives to the one pixel that it chose: a tile is 8 columns of windows, kWalk rows of them. */
-template <unsigned KIND, class E> __device__ __forceinline__ void sum_threes(const UnitPoolBackward<E>& a, const KeptSums& kept) {
+template <unsigned KIND, class E> __device__ __forceinline__ void sum_threes(const UnitPoolBackward<E>& a, double* kept) {
   constexpr unsigned N = Words<E>::kCount;
   unsigned p = unsigned(a.windows.p), q = unsigned(a.windows.q), line = 2 * q * a.channels, c = pool_channel();
   unsigned units = a.rows / (4 * p * q) * Walk::parts(p) * q;
   if (c >= a.channels) return;
   Divisor overColumns(q), overParts(Walk::parts(p));
   PoolUnit<KIND> unit(a.norm, a.f, c);
-  PoolSums<KIND, E> sums(unit);
+  PoolSums<KIND, E> sums(unit, kept);
   for (unsigned tile = blockIdx.x * kTileLanes; tile < units; tile += gridDim.x * kTileLanes) {
     unsigned i = tile + threadIdx.x / 16;
     if (i < units) {
@@ -246,17 +247,18 @@ template <unsigned KIND, class E> __device__ __forceinline__ void sum_threes(con
         at += 2 * line, from += q * a.channels;
       }
     }
-    sums.keep(kept);
+    sums.tile();
   }
+  sums.keep();
 }
 
 /** Sums over the rows of this block's tiles, each of kTileLanes * 8 rows; windows of one pixel. */
-template <unsigned KIND, class E> __device__ __forceinline__ void sum_ones(const UnitPoolBackward<E>& a, const KeptSums& kept) {
+template <unsigned KIND, class E> __device__ __forceinline__ void sum_ones(const UnitPoolBackward<E>& a, double* kept) {
   constexpr unsigned N = Words<E>::kCount;
   unsigned c = pool_channel();
   if (c >= a.channels) return;
   PoolUnit<KIND> unit(a.norm, a.f, c);
-  PoolSums<KIND, E> sums(unit);
+  PoolSums<KIND, E> sums(unit, kept);
   for (unsigned tile = blockIdx.x * 64; tile < a.rows; tile += gridDim.x * 64) {
     unsigned ofY[kRowsAtOnce][N], ofG[kRowsAtOnce][N];
     rows_at_once(tile + threadIdx.x / 16, min(a.rows, tile + 64), kTileLanes,
@@ -268,18 +270,19 @@ template <unsigned KIND, class E> __device__ __forceinline__ void sum_ones(const
 #pragma unroll
                    for (unsigned k = 0; k < kLane; k++) sums.add(g[k], y[k], k);
                  });
-    sums.keep(kept);
+    sums.tile();
   }
+  sums.keep();
 }
 
 /** The same for windows of any shape. */
-template <unsigned KIND, class E> __device__ __forceinline__ void sum_any(const UnitPoolBackward<E>& a, const KeptSums& kept) {
+template <unsigned KIND, class E> __device__ __forceinline__ void sum_any(const UnitPoolBackward<E>& a, double* kept) {
   unsigned c = pool_channel();
   if (c >= a.channels) return;
   Live live{min(kLane, a.channels - c), a.channels % kLane == 0};
   Divisor overW(unsigned(a.windows.w)), overH(unsigned(a.windows.h));
   PoolUnit<KIND> unit(a.norm, a.f, c, live);
-  PoolSums<KIND, E> sums(unit);
+  PoolSums<KIND, E> sums(unit, kept);
   for (unsigned tile = blockIdx.x * 64; tile < a.rows; tile += gridDim.x * 64) {
 #pragma unroll 1
     for (unsigned row = tile + threadIdx.x / 16; row < min(a.rows, tile + 64); row += kTileLanes) {
@@ -291,8 +294,9 @@ template <unsigned KIND, class E> __device__ __forceinline__ void sum_any(const 
         if (k < live.count) sums.add(g[k], y[k], k);
       }
     }
-    sums.keep(kept);
+    sums.tile();
   }
+  sums.keep();
 }
 
 /**
@@ -398,8 +402,9 @@ ONEBIT_KERNEL(256, kForwardBlocks<ELEMENT>) ENTRY(unit_pool_forward)(const UnitP
 }
 
 ONEBIT_KERNEL(128, kSumBlocks<ELEMENT>) ENTRY(unit_pool_backward)(const UnitPoolBackward<ELEMENT> a) {
-  __shared__ double room[kTileSums<4>], own[4 * kLane * 128];
-  KeptSums kept(own);
+  __shared__ double kept[kPoolSums];
+#pragma unroll
+  for (unsigned i = 0; i < kPoolSums / 128; i++) kept[i * 128 + threadIdx.x] = 0;
   with_kind(a.f.kind, [&](auto kind) {
     constexpr unsigned KIND = decltype(kind)::value;
     if constexpr (sizeof(ELEMENT) == 2 && KIND != kOther) {
@@ -408,8 +413,8 @@ ONEBIT_KERNEL(128, kSumBlocks<ELEMENT>) ENTRY(unit_pool_backward)(const UnitPool
     if (a.ones()) sum_ones<KIND>(a, kept);
     else sum_any<KIND>(a, kept);
   });
-  __syncthreads();
-  finish_tiles<4>(kept, a.partial, a.counters, a.channels, room, [&](unsigned c, const double (&total)[4]) { finish_pool(a, c, total); });
+  if (a.f.kind == kMaxout) finish_pool<4>(a, kept);
+  else finish_pool<2>(a, kept);
 }
 
 ONEBIT_KERNEL(128, 5) ENTRY(unit_pool_backward_apply)(const UnitPoolBackward<ELEMENT> a) {

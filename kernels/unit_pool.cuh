@@ -2,7 +2,7 @@
 //
 //   Words<E>                  elements as they lie in memory, compared a word at a time
 //   PoolUnit<KIND>            norm and nonlinearity of a thread's channels, the kind known when a pass is compiled
-//   PoolSums, KeptSums        what a thread adds up of a tile, and what a block keeps; finish_pool makes gradients of it
+//   PoolSums, finish_pool     what a thread adds up, and the gradients that are made of what blocks keep of it
 //   GradientOfY, TwoWindows   gradY of a thread's channels where windows are of 3, and what windows give to it
 //
 // Encoding   every field takes 8 bytes: the host writes an argument structure field by field (CudaFusedOps.java); a place in a window is
@@ -133,18 +133,6 @@ template <unsigned J> __device__ __forceinline__ unsigned pair_masks(unsigned wo
 #endif
 }
 
-/** Kinds of nonlinearities that have passes of their own, as in Nonlinearity; all others share one. */
-enum Kind { kNone = 0, kMaxout = 1, kRelu = 2, kHardtanh = 3, kOther = 4 };
-
-/** f(kind) with the kind as a constant, its value. */
-template <class F> __device__ __forceinline__ void with_kind(int kind, F f) {
-  if (kind == kNone) f(Width<kNone>{});
-  else if (kind == kMaxout) f(Width<kMaxout>{});
-  else if (kind == kRelu) f(Width<kRelu>{});
-  else if (kind == kHardtanh) f(Width<kHardtanh>{});
-  else f(Width<kOther>{});
-}
-
 /** A nonlinearity of a thread's channels, its kind known; what it has is in registers. */
 template <unsigned KIND> struct Bend {
   NonlinearityOf<kLane, kAnything> any;
@@ -160,7 +148,7 @@ template <unsigned KIND> struct Bend {
     else if constexpr (KIND == kMaxout) return fmaf(t, t > 0 ? above[k] : below[k], 0.0f);
     else if constexpr (KIND == kRelu) return t <= 0 ? 0.0f : t;
     else if constexpr (KIND == kHardtanh) return t < -1 ? -1.0f : t > 1 ? 1.0f : t;
-    else return any.value(t, k);
+    else return any.template value<kOther>(t, k);
   }
 
   /** g f'(t), rounded, whatever is done with it. */
@@ -172,7 +160,7 @@ template <unsigned KIND> struct Bend {
     } else if constexpr (KIND == kNone) return g;
     else if constexpr (KIND == kRelu) return t > 0 ? g : 0.0f;
     else if constexpr (KIND == kHardtanh) return fabsf(t) < 1 ? g : 0.0f;
-    else return any.back(g, t, k);
+    else return any.template back<kOther>(g, t, k);
   }
 };
 
@@ -262,27 +250,18 @@ template <class E> struct UnitPoolBackward {
  */
 template <class E> constexpr bool kInParts = sizeof(E) == 2;
 
-/** Where a block of tiles keeps the sums of its threads, 4 of each of 4 channels; 16 threads have 64 channels. */
-struct KeptSums {
-  double* kept;
+/** Doubles of shared memory in which a block of tiles keeps the sums of its threads, 4 of each of 4 channels; 16 threads have 64 channels. */
+constexpr unsigned kPoolSums = 4 * kLane * 128;
 
-  __device__ __forceinline__ explicit KeptSums(double* room) : kept(room) {
-#pragma unroll
-    for (unsigned i = 0; i < 4 * kLane; i++) kept[i * 128 + threadIdx.x] = 0;
-  }
-
-  /** A sum as finish_tiles wants it, 8 channels a thread, of which the first 64 have what all keep; behind a __syncthreads. */
-  __device__ __forceinline__ double operator()(unsigned v, unsigned k) const {
-    return threadIdx.x < 64 ? kept[(v * kLane + k % kLane) * 128 + threadIdx.x / 8 * 16 + threadIdx.x % 8 * 2 + k / kLane] : 0.0;
-  }
-};
-
-/** What a thread adds up of a tile. */
+/** What a thread adds up: the terms of kKeptTiles tiles in registers, then as double to what the block keeps. */
 template <unsigned KIND, class E> struct PoolSums {
+  static constexpr unsigned kSums = KIND == kMaxout ? 4 : 2;
   const PoolUnit<KIND>& unit;
-  typename TileSum<E>::type of[4][kLane] = {};
+  double* kept;
+  typename TileSum<E>::type of[kSums][kLane] = {};
+  unsigned tiles = 0;
 
-  __device__ __forceinline__ explicit PoolSums(const PoolUnit<KIND>& unit) : unit(unit) {}
+  __device__ __forceinline__ PoolSums(const PoolUnit<KIND>& unit, double* room) : unit(unit), kept(room + threadIdx.x) {}
 
   /** Adds what the gradient g of z gives at y. */
   __device__ __forceinline__ void add(float g, float y, unsigned k) {
@@ -294,17 +273,23 @@ template <unsigned KIND, class E> struct PoolSums {
       float back = unit.f.back(g, t, k);
       of[0][k] += back;
       of[1][k] += back * (kInParts<E> ? d : unit.norm.hat(y, k));
-      if (KIND != kMaxout) return;
-      of[2][k] += g * fmaxf(t, 0.0f);
-      of[3][k] += g * fminf(t, 0.0f);
+      if constexpr (KIND == kMaxout) {
+        of[2][k] += g * fmaxf(t, 0.0f);
+        of[3][k] += g * fminf(t, 0.0f);
+      }
     }
   }
 
-  /** The tile is done. The sums of kLane channels are read at once and no more, for want of registers. */
-  __device__ __forceinline__ void keep(const KeptSums& in) {
-    volatile double* mine = in.kept + threadIdx.x;
+  /** A tile is done. */
+  __device__ __forceinline__ void tile() {
+    if (++tiles % kKeptTiles<E> == 0) keep();
+  }
+
+  /** The sums of kLane channels are read at once and no more, for want of registers. */
+  __device__ __forceinline__ void keep() {
+    volatile double* mine = kept;
 #pragma unroll
-    for (unsigned v = 0; v < (KIND == kMaxout ? 4 : 2); v++) {
+    for (unsigned v = 0; v < kSums; v++) {
       double sum[kLane];
 #pragma unroll
       for (unsigned k = 0; k < kLane; k++) sum[k] = mine[(v * kLane + k) * 128];
@@ -318,21 +303,41 @@ template <unsigned KIND, class E> struct PoolSums {
 };
 
 /** The gradients of channel c, from all its sums. */
-template <class E> __device__ __forceinline__ void finish_pool(const UnitPoolBackward<E>& a, unsigned c, const double (&total)[4]) {
-  double sum[4] = {total[0], total[1], total[2], total[3]};
-  if (kInParts<E>) {
+template <unsigned SUMS, class E> __device__ __forceinline__ void finish_channel(const UnitPoolBackward<E>& a, unsigned c, const double (&total)[SUMS]) {
+  double sum[4] = {total[0], total[1]};
+  if constexpr (SUMS == 4) sum[2] = total[2], sum[3] = total[3];
+  if constexpr (kInParts<E>) {
     double inverse = a.norm.inverse[c];
-    if (a.f.kind == kMaxout) {
+    if constexpr (SUMS == 4) {
       double above = a.f.positive[c], below = a.f.negative[c], factor = a.norm.gamma[c] * a.norm.inverse[c], beta = a.norm.beta[c];
       sum[0] = above * total[0] + below * total[1];
-      sum[1] = (above * total[2] + below * total[3]) * inverse;
+      sum[1] = above * total[2] + below * total[3];
       sum[2] = total[2] * factor + total[0] * beta;
       sum[3] = total[3] * factor + total[1] * beta;
-    } else {
-      sum[1] *= inverse;
     }
+    sum[1] *= inverse;
   }
   a.to.finish(c, sum, a.rows, a.norm);
+}
+
+/** The gradients from what all blocks keep, by the last that comes here; all of a block come. */
+template <unsigned SUMS, class E> __device__ __forceinline__ void finish_pool(const UnitPoolBackward<E>& a, const double* kept) {
+  unsigned first = blockIdx.y * 64;
+  __syncthreads();
+  for (unsigned i = threadIdx.x; i < SUMS * 64; i += 128) {
+    unsigned v = i / 64, at = i % 64;
+    double sum = 0;
+#pragma unroll
+    for (unsigned k = 0; k < 8; k++) sum += kept[(v * kLane + at % kLane) * 128 + k * 16 + at / kLane];
+    if (first + at < a.channels) a.partial[(blockIdx.x * SUMS + v) * a.channels + first + at] = sum;
+  }
+  if (!splits_summed<SUMS>(a.partial, a.counters + blockIdx.y * split_counters(gridDim.x), blockIdx.x, gridDim.x, a.channels, first, 64)) return;
+  unsigned c = first + threadIdx.x;
+  if (threadIdx.x >= 64 || c >= a.channels) return;
+  double total[SUMS];
+#pragma unroll
+  for (unsigned v = 0; v < SUMS; v++) total[v] = __ldcg(a.partial + v * a.channels + c);
+  finish_channel(a, c, total);
 }
 
 /** The two means that gradY has taken away, of a thread's channels. */

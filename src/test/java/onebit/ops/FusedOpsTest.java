@@ -8,8 +8,11 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.function.Supplier;
+import java.util.stream.Stream;
 import onebit.binarize.AdaBin;
 import onebit.binarize.Binarizer;
+import onebit.binarize.BmxNet;
+import onebit.binarize.Rbnn;
 import onebit.ops.FusedOps.Binarization;
 import onebit.ops.FusedOps.Incoming;
 import onebit.ops.FusedOps.Nonlinearity;
@@ -37,9 +40,13 @@ class FusedOpsTest {
   private static final Shape[] IMAGES = {Shape.image(2, 4, 4, 1), Shape.image(3, 2, 3, 31), Shape.image(2, 4, 2, 32), Shape.image(3, 5, 5, 33),
       Shape.image(5, 6, 6, 16), Shape.image(2, 2, 2, 100), Shape.image(2, 6, 6, 64)};
 
-  private record Case(Shape y, Shortcut.Kind shortcut, Activation fixed, boolean maxout, boolean learned, boolean codeForm, Shortcut.Kind over) {}
+  /** Slopes without a jump, near which a rounded value has a slope near that of the value, and with one. */
+  private static final List<Binarizer> STEADY = List.of(new AdaBin.TanhSlope(2, 1.5f), new Binarizer.Polynomial(), new Rbnn.HatSlope(1, 1.2f), new Binarizer.Identity());
+  private static final List<Binarizer> SLOPES = Stream.concat(STEADY.stream(), Stream.of(new Binarizer.Clipped(1.1f), new BmxNet.ApproxSign(1.3f), new BmxNet.ApproxSign(0.8f))).toList();
 
-  private static List<Case> cases() {
+  private record Case(Shape y, Shortcut.Kind shortcut, Activation fixed, boolean maxout, boolean learned, boolean codeForm, Shortcut.Kind over, Binarizer slope) {}
+
+  private static List<Case> cases(List<Binarizer> slopes) {
     List<Case> all = new ArrayList<>();
     int turn = 0;
     for (Shape y : IMAGES) {
@@ -49,7 +56,7 @@ class FusedOpsTest {
           Activation fixed = f < 3 ? Activation.values()[f] : null;
           Shortcut.Kind over = Shortcut.Kind.values()[turn % 4];
           if (over.ordinal() > 1 && (y.d1() % 2 == 1 || y.d2() % 2 == 1)) over = Shortcut.Kind.SAME;
-          all.add(new Case(y, shortcut, fixed, f == 3, turn % 3 != 0, turn % 2 == 0, over));
+          all.add(new Case(y, shortcut, fixed, f == 3, turn % 3 != 0, turn % 2 == 0, over, slopes.get(turn % slopes.size())));
         }
       }
     }
@@ -64,7 +71,6 @@ class FusedOpsTest {
     final Tensor gradGamma, gradBeta, gradPositive, gradNegative, gradAlpha, gradBetaOfSet;
     final BinarySet set;
     final BitTensor bits;
-    final Binarizer slope;
 
     Bench(Backend backend, Case test, long seed) {
       this.backend = backend;
@@ -101,7 +107,6 @@ class FusedOpsTest {
       gradNegative = fresh.garbage(c);
       gradAlpha = fresh.garbage(1);
       gradBetaOfSet = fresh.garbage(1);
-      slope = test.learned ? new AdaBin.TanhSlope(2, 1.5f) : new Binarizer.Polynomial();
     }
 
     /** Values that a bfloat16 holds, of the backend's type for activations. */
@@ -130,7 +135,7 @@ class FusedOpsTest {
       Binarization next = test.learned ? new Binarization(Binarization.Kind.LEARNED, set, alpha, betaOfSet, test.codeForm) : Binarization.SIGN;
       ops.statistics(unit, new Running(runningMean, runningVar, 0.1f, EPSILON, true));
       ops.forward(bits, z, unit, next);
-      Incoming g = new Incoming(gradQ, null, next, slope, test.learned ? gradAlpha : null, test.learned ? gradBetaOfSet : null, over());
+      Incoming g = new Incoming(gradQ, null, next, test.slope, test.learned ? gradAlpha : null, test.learned ? gradBetaOfSet : null, over());
       ops.backward(gradY, gradT, new UnitGradients(gradGamma, gradBeta, test.maxout ? gradPositive : null, test.maxout ? gradNegative : null), unit, g);
     }
 
@@ -166,8 +171,8 @@ class FusedOpsTest {
 
     /** The gradient at z by simple ops. */
     void gradZ(Tensor g) {
-      if (test.learned) backend.binarize().learnedSetBackward(g, gradAlpha, gradBetaOfSet, gradQ, z, alpha, betaOfSet, slope, test.codeForm);
-      else backend.binarize().slope(g, gradQ, z, slope);
+      if (test.learned) backend.binarize().learnedSetBackward(g, gradAlpha, gradBetaOfSet, gradQ, z, alpha, betaOfSet, test.slope, test.codeForm);
+      else backend.binarize().slope(g, gradQ, z, test.slope);
       if (test.over == Shortcut.Kind.NONE) return;
       Tensor side = over;
       if (test.over != Shortcut.Kind.SAME) {
@@ -186,7 +191,7 @@ class FusedOpsTest {
   @OnEveryBackend
   void aUnitForwardAndBackwardEqualsTheSimpleOpsInARow(Backend backend) {
     long seed = 0;
-    for (Case test : cases()) {
+    for (Case test : cases(SLOPES)) {
       Bench simple = new Bench(backend, test, ++seed), fused = new Bench(backend, test, seed);
       simple.simple();
       fused.fused();
@@ -209,7 +214,7 @@ class FusedOpsTest {
     assumeTrue(!devices.isEmpty(), "there is no device with bfloat16");
     long seed = 200;
     try (Backend cpu = new CpuBackend(); Backend device = devices.getFirst().get()) {
-      for (Case test : cases()) {
+      for (Case test : cases(STEADY)) {
         Bench want = new Bench(cpu, test, ++seed), got = new Bench(device, test, seed);
         want.fused();
         got.fused();
@@ -233,7 +238,7 @@ class FusedOpsTest {
         double gradAlpha = 0;
         for (int i = 0; i < z.length; i++) {
           float u = (z[i] - 0.2f) / 0.7f;
-          gradAlpha += gradQ[i] * ((u >= 0 ? 1 : -1) + (test.codeForm ? 0.2f : 0) - u * got.slope.slope(u));
+          gradAlpha += gradQ[i] * ((u >= 0 ? 1 : -1) + (test.codeForm ? 0.2f : 0) - u * test.slope.slope(u));
         }
         assertEquals(gradAlpha, device.read(got.gradAlpha)[0], 1e-5 * z.length, "gradAlpha of " + test);
       }
@@ -246,7 +251,7 @@ class FusedOpsTest {
     for (Shape shape : new Shape[] {Shape.image(2, 7, 6, 3), Shape.image(1, 8, 8, 32), Shape.image(2, 5, 9, 20)}) {
       for (Window window : new Window[] {new Window(3, 2, 1), new Window(2, 2, 0), Window.NONE}) {
         for (boolean maxout : new boolean[] {true, false}) {
-          Bench simple = new Bench(backend, new Case(shape, Shortcut.Kind.NONE, maxout ? null : Activation.RELU, maxout, false, false, Shortcut.Kind.NONE), ++seed);
+          Bench simple = new Bench(backend, new Case(shape, Shortcut.Kind.NONE, maxout ? null : Activation.RELU, maxout, false, false, Shortcut.Kind.NONE, SLOPES.get(0)), ++seed);
           Bench fused = new Bench(backend, simple.test, seed);
           Fresh fresh = new Fresh(backend, seed);
           Shape out = Shape.image(shape.d0(), (shape.d1() + 2 * window.pad() - window.size()) / window.stride() + 1,
@@ -285,7 +290,7 @@ class FusedOpsTest {
   @OnEveryBackend
   void whereNoUnitLiesBeforeTheGradientsMeetAlike(Backend backend) {
     long seed = 100;
-    for (Case test : cases()) {
+    for (Case test : cases(SLOPES)) {
       Bench simple = new Bench(backend, test, ++seed), fused = new Bench(backend, test, seed);
       Fresh fresh = new Fresh(backend, seed);
       float[] z = fresh.normal(test.y.size());
@@ -293,7 +298,7 @@ class FusedOpsTest {
       backend.write(fused.z, z);
       simple.gradZ(simple.gradT);
       Binarization of = test.learned ? new Binarization(Binarization.Kind.LEARNED, fused.set, fused.alpha, fused.betaOfSet, test.codeForm) : Binarization.SIGN;
-      backend.fused().join(fused.gradT, new Incoming(fused.gradQ, fused.z, of, fused.slope, test.learned ? fused.gradAlpha : null,
+      backend.fused().join(fused.gradT, new Incoming(fused.gradQ, fused.z, of, test.slope, test.learned ? fused.gradAlpha : null,
           test.learned ? fused.gradBetaOfSet : null, fused.over()));
       assertArrayEquals(backend.read(simple.gradT), backend.read(fused.gradT), test.toString());
       fresh.assertClose("gradAlpha", Fresh.doubles(backend.read(simple.gradAlpha)), fused.gradAlpha, 1e-5 * Math.sqrt(z.length));
@@ -332,7 +337,7 @@ class FusedOpsTest {
 
   @OnEveryBackend
   void evaluationNormalisesWithTheRunningStatistics(Backend backend) {
-    Case test = new Case(Shape.image(2, 3, 3, 33), Shortcut.Kind.NONE, null, false, false, false, Shortcut.Kind.SAME);
+    Case test = new Case(Shape.image(2, 3, 3, 33), Shortcut.Kind.NONE, null, false, false, false, Shortcut.Kind.SAME, SLOPES.get(0));
     Bench b = new Bench(backend, test, 7);
     Fresh fresh = new Fresh(backend, 8);
     Tensor want = fresh.garbage(test.y);
@@ -345,7 +350,7 @@ class FusedOpsTest {
 
   @OnEveryBackend
   void aPlainGradientOfTheResultPassesAsItIs(Backend backend) {
-    Case test = new Case(Shape.image(2, 3, 3, 33), Shortcut.Kind.NONE, null, false, false, false, Shortcut.Kind.SAME);
+    Case test = new Case(Shape.image(2, 3, 3, 33), Shortcut.Kind.NONE, null, false, false, false, Shortcut.Kind.SAME, SLOPES.get(0));
     Bench b = new Bench(backend, test, 9);
     backend.fused().join(b.gradT, Incoming.plain(b.over));
     assertArrayEquals(backend.read(b.over), backend.read(b.gradT));
@@ -353,7 +358,7 @@ class FusedOpsTest {
 
   @OnEveryBackend
   void unequalShapesAreRefusedInWords(Backend backend) {
-    Case test = new Case(Shape.image(2, 4, 4, 4), Shortcut.Kind.NONE, null, false, false, false, Shortcut.Kind.NONE);
+    Case test = new Case(Shape.image(2, 4, 4, 4), Shortcut.Kind.NONE, null, false, false, false, Shortcut.Kind.NONE, SLOPES.get(0));
     Bench b = new Bench(backend, test, 11);
     Fresh fresh = new Fresh(backend, 12);
     Norm norm = new Norm(b.gamma, b.beta, b.mean, b.inverse);
@@ -367,6 +372,6 @@ class FusedOpsTest {
     assertRefused("join: no gradient comes in at z [2, 4, 4, 4]",
         () -> backend.fused().join(b.gradT, new Incoming(null, null, Binarization.NONE, null, null, null, Shortcut.NONE)));
     assertRefused("join: gradQ [2, 2, 2, 4] has 32 values, z [2, 4, 4, 4] has 128; they must be equal",
-        () -> backend.fused().join(b.gradT, new Incoming(small, b.z, Binarization.SIGN, b.slope, null, null, Shortcut.NONE)));
+        () -> backend.fused().join(b.gradT, new Incoming(small, b.z, Binarization.SIGN, b.test.slope, null, null, Shortcut.NONE)));
   }
 }
