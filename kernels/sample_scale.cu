@@ -19,7 +19,7 @@
 #include "each_element.cuh"
 #else
 
-ONEBIT_KERNEL(kSampleThreads, 1) ENTRY(sample_scale_backward)(ELEMENT* gradX, const ELEMENT* gradQ, const ELEMENT* x, int kind, float a, float b,
+ONEBIT_KERNEL(1024, 1) ENTRY(sample_scale_backward)(ELEMENT* gradX, const ELEMENT* gradQ, const ELEMENT* x, int kind, float a, float b,
                                                               float epsilon, unsigned size) {
   __shared__ double shared[33];
   const ELEMENT *sample = x + blockIdx.x * size, *gradient = gradQ + blockIdx.x * size;

@@ -19,7 +19,7 @@
 #include "each_element.cuh"
 #else
 
-ONEBIT_KERNEL(kSampleThreads, 1) ENTRY(sample_standard)(float* statistics, const ELEMENT* x, unsigned size) {
+ONEBIT_KERNEL(1024, 1) ENTRY(sample_standard)(float* statistics, const ELEMENT* x, unsigned size) {
   __shared__ double shared[33];
   const ELEMENT* sample = x + blockIdx.x * size;
   SampleMoments moments = sample_moments(sample, size, aligned(sample), shared);
@@ -30,7 +30,7 @@ ONEBIT_KERNEL(kSampleThreads, 1) ENTRY(sample_standard)(float* statistics, const
   }
 }
 
-ONEBIT_KERNEL(kSampleThreads, 1) ENTRY(sample_standard_backward)(ELEMENT* gradX, const ELEMENT* gradQ, const ELEMENT* x, const float* statistics,
+ONEBIT_KERNEL(1024, 1) ENTRY(sample_standard_backward)(ELEMENT* gradX, const ELEMENT* gradQ, const ELEMENT* x, const float* statistics,
                                                                  int kind, float a, float b, unsigned size) {
   __shared__ double room[33];
   const ELEMENT *sample = x + blockIdx.x * size, *gradient = gradQ + blockIdx.x * size;

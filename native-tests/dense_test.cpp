@@ -51,8 +51,7 @@ TEST(dense_sign_gives_bits_of_the_norm_and_goes_back_through_it) {
   each_element([&](auto zero) {
     using E = decltype(zero);
     for (auto [channels, pitch, gradPitch] : {std::array{64u, 96u, 64u}, {32u, 40u, 36u}, {5u, 7u, 6u}, {8u, 8u, 8u}, {100u, 128u, 104u}, {36u, 45u, 40u}}) {
-      unsigned rows = 41, n = rows * channels, words = (channels + 31) / 32, lanes = channels % 4 == 0 ? channels / 4 : channels, width = 1, splits = 2;
-      while (width < lanes && width < 32) width *= 2;
+      unsigned rows = 411, n = rows * channels, words = (channels + 31) / 32, splits = 2;
       Random random(channels + pitch);
       std::vector<float> x = rounded<E>(random.normal(rows * pitch)), g = rounded<E>(random.normal(n)), sums = rounded<E>(random.normal(rows * gradPitch));
       std::vector<float> gamma = random.normal(channels), beta = random.normal(channels), mean = random.normal(channels), inverse = random.uniform(channels, 0.5f, 2);
@@ -77,15 +76,15 @@ TEST(dense_sign_gives_bits_of_the_norm_and_goes_back_through_it) {
       Array<E> deviceX(elements<E>(x)), deviceG(elements<E>(g)), gradX(elements<E>(sums));
       Array<float> deviceGamma(gamma), deviceBeta(beta), deviceMean(mean), deviceInverse(inverse), deviceVar(var), runningMean(oldMean), runningVar(oldVar);
       Array<float> outGamma(channels), outBeta(channels), meanH(channels), meanHx(channels);
-      Array<unsigned> packed(rows * words);
+      Array<unsigned> packed(rows * words), counters(std::vector<unsigned>(8, 0));
       Array<double> partial(splits * 2 * channels);
       run(entry<E>("dense_sign"), blocks(3), packed, deviceX, deviceGamma, deviceBeta, deviceMean, deviceInverse, deviceVar, runningMean, runningVar, 0.1f, rows, channels, pitch);
       expect_equal("bits", packed.read(), bits);
       expect_near("running mean", runningMean.read(), newMean, 1e-6);
       expect_near("running var", runningVar.read(), newVar, 1e-6);
-      run(entry<E>("dense_sign_sums"), {(lanes + width - 1) / width, splits, width, 256 / width, 0}, partial, deviceG, deviceX, deviceGamma, deviceBeta, deviceMean, deviceInverse,
-          f.kind, f.a, f.b, rows, channels, pitch);
-      run("batch_norm_backward_finish", blocks((channels + 255) / 256), outGamma, outBeta, meanH, meanHx, partial, deviceInverse, splits, rows, channels);
+      run(entry<E>("dense_sign_sums"), {splits, (channels + 63) / 64, 128, 1, 0}, partial, counters, outGamma, outBeta, meanH, meanHx, deviceG, deviceX, deviceGamma, deviceBeta,
+          deviceMean, deviceInverse, f.kind, f.a, f.b, rows, channels, pitch);
+      expect_equal("counters", counters.read(), std::vector<unsigned>(8, 0));
       run(entry<E>("dense_sign_backward"), blocks(3), gradX, deviceG, deviceX, deviceGamma, deviceBeta, deviceMean, deviceInverse, meanH, meanHx, f.kind, f.a, f.b, n, channels,
           pitch, gradPitch);
       expect_near("gradGamma", outGamma.read(), gradGamma, 1e-5);

@@ -14,7 +14,7 @@ import onebit.tensor.Tensor;
  *
  * <pre>
  * Twin  kernels/dense.cu, unit_product.cu
- * Cost  append: two launches with moments, else one; appendOf one for its filters and one; moveRunning and normSign one; normSignBackward three
+ * Cost  append: two launches with moments, else one; appendOf one for its filters and one; moveRunning and normSign one; normSignBackward two
  * </pre>
  */
 final class CudaDenseOps implements DenseOps {
@@ -96,13 +96,12 @@ final class CudaDenseOps implements DenseOps {
   public void normSignBackward(Channels gradX, Tensor gradGamma, Tensor gradBeta, Tensor gradQ, Channels x, Norm n, Binarizer f) {
     DenseRules.requireNormSignBackward("normSignBackward", gradX, gradGamma, gradBeta, gradQ, x, n);
     SlopeCode slope = SlopeCode.of(f);
-    int rows = x.rows(), channels = x.count();
-    DeviceMemory partial = sums.plan(rows, channels, 2), means = device.scratch(CudaDevice.Scratch.CHANNELS, 8L * channels);
+    int rows = x.rows(), channels = x.count(), splits = sums.tileSplits(rows, channels);
+    DeviceMemory partial = sums.tiles(splits, channels, 2), means = device.scratch(CudaDevice.Scratch.CHANNELS, 8L * channels);
     long meanH = means.address(), meanHx = meanH + 4L * channels;
-    sums.launch(device.kernel("dense_sign_sums", gradQ).memory(partial).element(gradQ).element(x.of()).tensor(n.gamma()).tensor(n.beta()).tensor(n.mean())
-        .tensor(n.inverse()).slope(slope).integer(rows).integer(channels).integer(pitch(x)));
-    device.kernel("batch_norm_backward_finish").tensor(gradGamma).tensor(gradBeta).address(meanH).address(meanHx).memory(partial).tensor(n.inverse())
-        .integer(sums.splits()).integer(rows).integer(channels).blocks((channels + 255) / 256, 256);
+    device.kernel("dense_sign_sums", gradQ).memory(partial).memory(sums.counters()).tensor(gradGamma).tensor(gradBeta).address(meanH).address(meanHx).element(gradQ)
+        .element(x.of()).tensor(n.gamma()).tensor(n.beta()).tensor(n.mean()).tensor(n.inverse()).slope(slope).integer(rows).integer(channels).integer(pitch(x))
+        .launch(splits, (channels + 63) / 64, 128, 1, 0);
     device.kernel("dense_sign_backward", gradQ).element(gradX.of()).element(gradQ).element(x.of()).tensor(n.gamma()).tensor(n.beta()).tensor(n.mean())
         .tensor(n.inverse()).address(meanH).address(meanHx).slope(slope).integer(gradQ.size()).integer(channels).integer(pitch(x)).integer(pitch(gradX))
         .each(gradQ.size());
