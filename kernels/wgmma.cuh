@@ -2,6 +2,7 @@
 //
 //   wgmma_bf16(d, a, b)     d[m][n] += sum over 16 k of a[m][k] b[k][n]: 64 rows of a in registers, 64 or 128 columns of b in shared memory, bfloat16
 //   wgmma_rows(tile, k)     b: row k of the tile and the 15 behind it; wgmma_rows_at says where a tile keeps what
+//   wgmma_take(a, from)     fragments into the registers of the next products, outside of what runs
 //   wgmma_fence, wgmma_commit, wgmma_wait<N>   order of registers and groups; wgmma_hold(d) keeps the compiler from reading d before a wait
 //   fence_proxy_async       makes ordinary writes to shared memory visible to products
 //
@@ -67,6 +68,9 @@ inline void wgmma_fence() {}
 inline void wgmma_commit() {}
 template <int REGISTERS> inline void wgmma_hold(float (&)[REGISTERS]) {}
 template <int REGISTERS> inline void wgmma_hold(int32_t (&)[REGISTERS]) {}
+template <unsigned TILES> inline void wgmma_take(uint32_t (&a)[TILES][4], const uint32_t (&from)[TILES][4]) {
+  for (unsigned tile = 0; tile < TILES; tile++) for (int i = 0; i < 4; i++) a[tile][i] = from[tile][i];
+}
 template <int PENDING> inline void wgmma_wait() {}
 inline void fence_proxy_async() {}
 
@@ -115,6 +119,10 @@ template <int REGISTERS> __device__ __forceinline__ void wgmma_hold(int32_t (&d)
 #pragma unroll
   for (int i = 0; i < REGISTERS; i++) asm volatile("" : "+r"(d[i])::"memory");
 }
+template <unsigned TILES> __device__ __forceinline__ void wgmma_take(uint32_t (&a)[TILES][4], const uint32_t (&from)[TILES][4]) {
+#pragma unroll
+  for (unsigned i = 0; i < TILES * 4; i++) asm volatile("mov.b32 %0, %1;" : "=r"(a[i / 4][i % 4]) : "r"(from[i / 4][i % 4]));
+}
 template <int PENDING> __device__ __forceinline__ void wgmma_wait() { asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(PENDING) : "memory"); }
 __device__ __forceinline__ void fence_proxy_async() { asm volatile("fence.proxy.async;" ::: "memory"); }
 
@@ -127,6 +135,7 @@ __device__ __forceinline__ void wgmma_fence() {}
 __device__ __forceinline__ void wgmma_commit() {}
 template <int REGISTERS> __device__ __forceinline__ void wgmma_hold(float (&)[REGISTERS]) {}
 template <int REGISTERS> __device__ __forceinline__ void wgmma_hold(int32_t (&)[REGISTERS]) {}
+template <unsigned TILES> __device__ __forceinline__ void wgmma_take(uint32_t (&)[TILES][4], const uint32_t (&)[TILES][4]) {}
 template <int PENDING> __device__ __forceinline__ void wgmma_wait() {}
 __device__ __forceinline__ void fence_proxy_async() {}
 

@@ -16,7 +16,7 @@
 // Twin       src/main/java/onebit/ops/cpu/CpuBitOps.java, xnorConv2dGradW
 // Tests      native-tests/xnor_conv2d_grad_w_test.cpp, src/test/java/onebit/ops/BitGradientsTest.java
 // Source     elementary; PTX ISA, wgmma.mma_async: the transposed product takes columns as bits expanded in registers, gradY as it lies in shared memory
-// Rungs      1 mma.sync (xnor_conv2d_grad_w.cu), 2 wgmma: neither operand passes through ldmatrix (native-tests/ladder/README.md)
+// Rungs      1 mma.sync (xnor_conv2d_grad_w.cu), 2 wgmma: neither operand passes through ldmatrix, 4 fragments are made while products run (native-tests/ladder/README.md)
 #include "bit_values.cuh"
 #include "grad_w.cuh"
 #include "wgmma.cuh"
@@ -36,7 +36,7 @@ __device__ constexpr bool warpgroup_products() {
 template <unsigned FILTERS, unsigned TILES>
 __device__ __forceinline__ void grad_w_columns(unsigned char* room, float* partial, const __nv_bfloat16* gradY, const unsigned* x, const float* centre,
                                                const float* distance, float border, const GradShape g) {
-  constexpr unsigned WORDS = 2 * kGradGroups * TILES, THREADS = 128 * kGradGroups, STAGES = 4, CHUNKS = FILTERS / 8, REGISTERS = FILTERS / 2;
+  constexpr unsigned WORDS = 2 * kGradGroups * TILES, THREADS = 128 * kGradGroups, STAGES = 4, AHEAD = STAGES - 1, CHUNKS = FILTERS / 8, REGISTERS = FILTERS / 2;
   constexpr unsigned RISES = kGradStep * FILTERS * 2, WORDS_AT = STAGES * RISES, LEVELS_AT = WORDS_AT + STAGES * WORDS * kGradStep * 4;
   constexpr unsigned TABLE_AT = LEVELS_AT + STAGES * WORDS * kGradStep * 2, ENTRIES = WORDS * kGradStep / THREADS, ACROSS = THREADS / kGradStep;
   static_assert(WORDS * kGradStep % THREADS == 0 && THREADS % kGradStep == 0, "every thread has as many words, all of one position");
@@ -103,28 +103,38 @@ __device__ __forceinline__ void grad_w_columns(unsigned char* room, float* parti
   };
 
 #pragma unroll
-  for (unsigned step = 0; step + 1 < STAGES; step++) {
+  for (unsigned step = 0; step < AHEAD; step++) {
     if (step < steps) load(step, step);
     cp_async_commit();
   }
-  for (unsigned step = 0; step < steps; step++) {
-    cp_async_wait<STAGES - 2>();
+  // the copies of a stage are there for all threads; `later` are those of the stages behind it
+  auto arrived = [&](auto later) {
+    cp_async_wait<decltype(later)::value>();
     fence_proxy_async();   // this thread's copies, for the products of all
     __syncthreads();
+  };
+  arrived(Width<AHEAD - 1>{});
+  // products run while the fragments of the next 16 positions are made, in registers of their own: the compiler runs one product after the other if those
+  // that a product reads are written beside another
+  uint32_t now[TILES][4], next[TILES][4];
+  if (steps > 0) bits(next, 0, 0);
+  for (unsigned step = 0; step < steps; step++) {
     unsigned slot = step % STAGES;
 #pragma unroll
     for (unsigned k = 0; k < kGradStep; k += 16) {
-      uint32_t a[TILES][4];
-      bits(a, slot, k);
+      wgmma_take(now, next);
       wgmma_fence();
 #pragma unroll
-      for (unsigned tile = 0; tile < TILES; tile++) wgmma_bf16(sums[tile], a[tile], wgmma_rows(room + slot * RISES, k));
+      for (unsigned tile = 0; tile < TILES; tile++) wgmma_bf16(sums[tile], now[tile], wgmma_rows(room + slot * RISES, k));
       wgmma_commit();
-      if (k == 0) {
-        // beside the first products; the slot was read a step ago, by products that every thread waited for before this step's barrier
-        if (step + STAGES - 1 < steps) load((step + STAGES - 1) % STAGES, step + STAGES - 1);
+      if (k == kGradStep - 32) {
+        // the slot of the last step: no thread comes here before it has waited for that step's products
+        arrived(Width<AHEAD - 2>{});
+        if (step + AHEAD < steps) load((step + AHEAD) % STAGES, step + AHEAD);
         cp_async_commit();
       }
+      if (k + 16 < kGradStep) bits(next, slot, k + 16);
+      else if (step + 1 < steps) bits(next, (step + 1) % STAGES, 0);
       wgmma_wait<0>();
     }
   }
