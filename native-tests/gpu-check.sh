@@ -101,7 +101,10 @@ tests_line() { # JUnit's or Maven's count
   if [ -n "$n" ]; then echo "$n"; else grep -E 'Tests run:.*Fail' "$1" || last_line "$1"; fi
 }
 maven_line() { grep -E 'BUILD (SUCCESS|FAILURE)|^\[ERROR\]' "$1" | head -n 1; }
-sanitizer_line() { grep -E 'ERROR SUMMARY|RACECHECK SUMMARY' "$1" || last_line "$1"; }
+sanitizer_line() { # the count, and the first thing found
+  local first; first=$(grep -m 1 -E '^=+ (Invalid|Program hit|Error:|Warning:|Uninitialized|Barrier error|Misaligned)' "$1" | sed 's/^=* *//')
+  { grep -E 'ERROR SUMMARY|RACECHECK SUMMARY' "$1" || last_line "$1"; } | sed "s|\$|${first:+; first: ${first//[|&]/ }}|"
+}
 device_line() { grep -iE '^(device )?cuda' "$1" | head -n 1 | tr -s ' '; }
 feed_line() { grep -E 'on the device .* from the loader' "$1" | sed 's/^ */images\/s /' | grep . || last_line "$1"; }
 scale_line() { grep -E '^ *[0-9]+ .*%$' "$1" | awk '{ print "a step alone " $2 " s, with NCCL " $3 " s, its calls alone " $4 " s" }' | grep . || last_line "$1"; }
@@ -236,7 +239,9 @@ if wanted sanitizer; then
     for what in memcheck racecheck initcheck synccheck; do
       extra=()
       [ "$what" != initcheck ] || extra=(--no-poison)
-      part "$what of the C++ tests" 90 sanitizer_line "$tool" --tool "$what" --error-exitcode 99 "${kernels[@]}" "${extra[@]}"
+      part "$what of the C++ tests" 90 sanitizer_line "$tool" --tool "$what" --error-exitcode 99 "${kernels[@]}" "${extra[@]}" --without warpgroups
+      # apart: their kernels take nearly all registers of a multiprocessor, and the tools' instructions take some more
+      part "$what of products on warpgroups" 60 sanitizer_line "$tool" --tool "$what" --error-exitcode 99 "${kernels[@]}" "${extra[@]}" --only warpgroups
     done
   fi
 fi

@@ -1,6 +1,6 @@
 // kernel_test.cpp -- runs the kernel tests on the device that libcuda.so.1 opens
 //
-//   kernel_tests IMAGE [--driver LIBRARY] [--device N] [--only TEXT] [--no-poison] [--list] [--perf]
+//   kernel_tests IMAGE [--driver LIBRARY] [--device N] [--only TEXT] [--without TEXT] [--no-poison] [--list] [--perf]
 //
 // --perf runs the measurements instead of the tests, on a GPU only.
 // IMAGE is the fatbin, or the module of the emulated device. Exit code 0: all passed; 1: a check failed; 2: wrong words; 3: no device.
@@ -131,7 +131,7 @@ static void open(const char* path, int index, const std::vector<char>& image) {
 }
 
 static int main(int count, char** words) {
-  const char *file = nullptr, *only = "", *path = "libcuda.so.1";
+  const char *file = nullptr, *only = "", *without = nullptr, *path = "libcuda.so.1";
   int device = 0;
   bool list = false, perf = false;
   driver.poison = true;
@@ -141,6 +141,7 @@ static int main(int count, char** words) {
     if (word == "--driver" && more) path = words[++i];
     else if (word == "--device" && more) device = atoi(words[++i]);
     else if (word == "--only" && more) only = words[++i];
+    else if (word == "--without" && more) without = words[++i];
     else if (word == "--no-poison") driver.poison = false;
     else if (word == "--list") list = true;
     else if (word == "--perf") perf = true;
@@ -165,7 +166,7 @@ static int main(int count, char** words) {
   }
   int ran = 0, bad = 0;
   for (const Test& t : tests()) {
-    if (!strstr(t.name, only)) continue;
+    if (!strstr(t.name, only) || (without && strstr(t.name, without))) continue;
     current = t.name;
     int before = failures;
     auto begin = std::chrono::steady_clock::now();

@@ -1,16 +1,17 @@
 // xnor_conv2d_grad_w_test.cpp -- kernels/xnor_conv2d_grad_w.cu and xnor_conv2d_grad_w_wgmma.cu against loops over the taps of each position
 #include "kernel_test.h"
 
-TEST(gradient_of_filters_from_bits_is_the_sum_over_positions) {
+namespace {
+struct Form {
+  const char* entry;
+  unsigned rows, words, threads, stages;
+};
+
+void gradient_of_filters(const std::vector<Form>& forms, bool warpgroups) {
   struct Case { int n, h, w, c, o, r, s, stride, pad, dilation; };
   const Case cases[] = {{1, 5, 5, 1, 1, 3, 3, 1, 1, 1}, {2, 7, 6, 33, 20, 3, 3, 2, 1, 1}, {3, 9, 8, 64, 64, 3, 3, 1, 1, 1}, {1, 9, 8, 31, 5, 5, 3, 1, 2, 2},
                         {3, 4, 5, 96, 130, 1, 1, 2, 0, 1}, {1, 8, 8, 128, 128, 3, 1, 1, 1, 1}, {70, 1, 1, 40, 72, 3, 3, 1, 1, 1}, {2, 11, 13, 16, 16, 3, 3, 1, 1, 1},
                         {2, 9, 9, 160, 136, 3, 3, 1, 1, 1}};
-  struct Form { const char* entry; unsigned rows, words, threads, stages; bool warpgroups; };
-  const Form forms[] = {{"xnor_conv2d_grad_w_bf16", 128, 4, 128, 3, false}, {"xnor_conv2d_grad_w_narrow_bf16", 64, 6, 96, 3, false},
-                        {"xnor_conv2d_grad_w_wgmma_bf16", 128, 12, 384, 4, true}, {"xnor_conv2d_grad_w_wgmma_narrow_bf16", 64, 18, 384, 4, true}};
-  bool gpu = !driver.lastError;   // the emulated device has all products
-  if (gpu && driver.capability < 80) return;
   for (const Case& g : cases) {
     int p = (g.h + 2 * g.pad - g.dilation * (g.r - 1) - 1) / g.stride + 1, q = (g.w + 2 * g.pad - g.dilation * (g.s - 1) - 1) / g.stride + 1;
     Random random(unsigned(g.h * g.c + g.o));
@@ -33,8 +34,8 @@ TEST(gradient_of_filters_from_bits_is_the_sum_over_positions) {
       Array<unsigned> deviceX(bits);
       Array<float> c(std::vector<float>{centre}), d(std::vector<float>{distance}), gradW(size);
       for (const Form& form : forms) for (unsigned each : {64u, (positions + 63) / 64 * 64}) {
-        if (form.warpgroups && (g.o % 8 != 0 || (gpu && driver.capability != 90))) continue;
-        unsigned splits = (positions + each - 1) / each, bytes = form.stages * (64 * form.rows * 2 + form.words * 64 * 6) + form.words * 16 + (form.warpgroups ? 1024 : 0);
+        if (warpgroups && g.o % 8 != 0) continue;
+        unsigned splits = (positions + each - 1) / each, bytes = form.stages * (64 * form.rows * 2 + form.words * 64 * 6) + form.words * 16 + (warpgroups ? 1024 : 0);
         Array<float> partial(size_t(splits) * size);
         Launch launch{(words + form.words - 1) / form.words * ((unsigned(g.o) + form.rows - 1) / form.rows), splits, form.threads, 1, bytes};
         run(form.entry, launch, partial, deviceG, deviceX, c, d, border, g.n, g.h, g.w, g.c, g.o, g.r, g.s, g.stride, g.pad, g.dilation, p, q, each);
@@ -46,4 +47,15 @@ TEST(gradient_of_filters_from_bits_is_the_sum_over_positions) {
       }
     }
   }
+}
+}  // namespace
+
+TEST(gradient_of_filters_from_bits_is_the_sum_over_positions) {
+  if (!driver.lastError && driver.capability < 80) return;   // the emulated device has all products
+  gradient_of_filters({{"xnor_conv2d_grad_w_bf16", 128, 4, 128, 3}, {"xnor_conv2d_grad_w_narrow_bf16", 64, 6, 96, 3}}, false);
+}
+
+TEST(gradient_of_filters_on_warpgroups_is_the_sum_over_positions) {
+  if (!driver.lastError && driver.capability != 90) return;
+  gradient_of_filters({{"xnor_conv2d_grad_w_wgmma_bf16", 128, 12, 384, 4}, {"xnor_conv2d_grad_w_wgmma_narrow_bf16", 64, 18, 384, 4}}, true);
 }
