@@ -86,10 +86,10 @@ public final class Resize {
     byte[] x = from.pixels();
     boolean wide = vector != null && vector.takes(columns, c);
     int stride = from.width() * c;
-    for (int h = firstRow; h < lastRow; h += wide ? 4 : 1) {
+    for (int h = firstRow; h < lastRow; h += wide ? VectorResize.TILE : 1) {
       int row = (top + h) * stride + left * c, to = (h - firstRow) * pitch;
       if (wide) {
-        vector.columns(x, row, stride, Math.min(4, lastRow - h), between, to, pitch);
+        vector.columns(x, row, stride, Math.min(VectorResize.TILE, lastRow - h), between, to, pitch);
       } else {
         for (int q = 0; q < outWidth; q++) weigh(x, row + columns.first[q] * c, c, columns, q, between, to + q * c, c);
       }

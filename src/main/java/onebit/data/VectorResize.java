@@ -16,35 +16,45 @@ final class VectorResize {
   private static final VectorSpecies<Integer> INTS = LevelVectors.Width.INTS;
   private static final int LANES = LevelVectors.Width.LANES, WINDOW = 4 * LANES, HALF = 1 << (ResizeTaps.PRECISION_BITS - 1);
 
-  /** Per block of outputs: where its window begins in the row; per block and tap: which bytes of the window, and their weights. */
+  /** Rows to be given to {@link #columns} at a time: block by block through all of them, so few that they stay in the processor's first cache. */
+  static final int TILE = 8;
+
+  /** Per block of outputs and tap: where its window begins in the row, which bytes of the window, and their weights. */
   private int[] begins = new int[0];
   private byte[] picks = new byte[0];
   private int[] weights = new int[0];
   private int blocks;
   private int taps;
+  /** Whether all taps of a block, two or three, lie in one window. */
+  private boolean near;
 
   /** Lays the filter of one axis out for {@link #columns}; false where the outputs of some block look at more than a vector of bytes for one tap. */
   boolean takes(ResizeTaps columns, int channels) {
-    int values = columns.size * channels;
+    int values = columns.size * channels, widest = 0;
     blocks = (values + LANES - 1) / LANES;
     taps = 0;
     for (int q = 0; q < columns.size; q++) taps = Math.max(taps, columns.count[q]);
+    for (int from = 0; from < values; from += LANES) {
+      widest = Math.max(widest, (columns.first[(Math.min(values, from + LANES) - 1) / channels] - columns.first[from / channels]) * channels);
+    }
+    if (widest + channels > WINDOW) return false;
+    near = (taps == 2 || taps == 3) && widest + taps * channels <= WINDOW;
     int cells = blocks * taps;
     if (begins.length < cells) begins = new int[cells];
     if (picks.length < cells * WINDOW) picks = new byte[cells * WINDOW];
     if (weights.length < cells * LANES) weights = new int[cells * LANES];
-    for (int block = 0; block < blocks; block++) {
-      int firstValue = block * LANES;
-      for (int t = 0; t < taps; t++) {
-        int cell = block * taps + t;
-        begins[cell] = Math.min(columns.first[firstValue / channels] + t, columns.end() - 1) * channels;
-        for (int lane = 0; lane < LANES; lane++) {
-          int value = firstValue + lane, q = Math.min(value, values - 1) / channels;
-          boolean live = value < values && t < columns.count[q];
-          int pick = live ? (columns.first[q] + t) * channels + value % channels - begins[cell] : 0;
-          if (pick >= WINDOW) return false;
-          picks[cell * WINDOW + lane] = (byte) pick;
-          weights[cell * LANES + lane] = live ? columns.weights[q * columns.stride + t] : 0;
+    for (int block = 0, q = 0, channel = 0; block < blocks; block++) {
+      int first = columns.first[q], cell = block * taps;
+      for (int t = 0; t < taps; t++) begins[cell + t] = near ? first * channels : Math.min(first + t, columns.end() - 1) * channels;
+      for (int lane = 0; lane < LANES; lane++) {
+        int live = q < columns.size ? columns.count[q] : 0, pick = live == 0 ? 0 : (columns.first[q] - first) * channels + channel;
+        for (int t = 0; t < taps; t++) {
+          picks[(cell + t) * WINDOW + lane] = (byte) (t >= live ? 0 : near ? pick + t * channels : pick);
+          weights[(cell + t) * LANES + lane] = t >= live ? 0 : columns.weights[q * columns.stride + t];
+        }
+        if (++channel == channels) {
+          channel = 0;
+          q++;
         }
       }
     }
@@ -52,10 +62,44 @@ final class VectorResize {
   }
 
   /**
-   * Four rows of the source become four rows of levels {@code pitch} apart, by the filter laid out by {@link #takes}; the last row given stands
-   * for rows past it. Up to {@link Picture#SLACK} bytes behind a row are read, and behind its levels up to the pitch are written.
+   * At most {@link #TILE} rows of the source become as many rows of levels {@code pitch} apart, by the filter laid out by {@link #takes}. Up to
+   * {@link Picture#SLACK} bytes behind a row are read, and behind its levels up to the pitch are written.
    */
   void columns(byte[] x, int row, int stride, int rows, byte[] y, int to, int pitch) {
+    if (!near) {
+      for (int h = 0; h < rows; h += 4) four(x, row + h * stride, stride, Math.min(4, rows - h), y, to + h * pitch, pitch);
+    } else if (taps == 2) {
+      for (int block = 0; block < blocks; block++) two(x, row + begins[2 * block], stride, rows, 2 * block, y, to + block * LANES, pitch);
+    } else {
+      for (int block = 0; block < blocks; block++) three(x, row + begins[3 * block], stride, rows, 3 * block, y, to + block * LANES, pitch);
+    }
+  }
+
+  /** One block of every row where it has two taps. */
+  private void two(byte[] x, int from, int stride, int rows, int cell, byte[] y, int to, int pitch) {
+    ByteVector pick0 = ByteVector.fromArray(BYTES, picks, cell * WINDOW), pick1 = ByteVector.fromArray(BYTES, picks, cell * WINDOW + WINDOW);
+    IntVector weight0 = IntVector.fromArray(INTS, weights, cell * LANES), weight1 = IntVector.fromArray(INTS, weights, cell * LANES + LANES);
+    for (int h = 0; h < rows; h++) {
+      ByteVector window = ByteVector.fromArray(BYTES, x, from + h * stride);
+      store(picked(window, pick0).mul(weight0).add(picked(window, pick1).mul(weight1)).add(HALF), y, to + h * pitch);
+    }
+  }
+
+  /** One block of every row where it has three taps. */
+  private void three(byte[] x, int from, int stride, int rows, int cell, byte[] y, int to, int pitch) {
+    ByteVector pick0 = ByteVector.fromArray(BYTES, picks, cell * WINDOW), pick1 = ByteVector.fromArray(BYTES, picks, cell * WINDOW + WINDOW);
+    ByteVector pick2 = ByteVector.fromArray(BYTES, picks, cell * WINDOW + 2 * WINDOW);
+    IntVector weight0 = IntVector.fromArray(INTS, weights, cell * LANES), weight1 = IntVector.fromArray(INTS, weights, cell * LANES + LANES);
+    IntVector weight2 = IntVector.fromArray(INTS, weights, cell * LANES + 2 * LANES);
+    for (int h = 0; h < rows; h++) {
+      ByteVector window = ByteVector.fromArray(BYTES, x, from + h * stride);
+      IntVector sum = picked(window, pick0).mul(weight0).add(picked(window, pick1).mul(weight1)).add(picked(window, pick2).mul(weight2));
+      store(sum.add(HALF), y, to + h * pitch);
+    }
+  }
+
+  /** All blocks of up to four rows, any number of taps; the last row given stands for rows past it. */
+  private void four(byte[] x, int row, int stride, int rows, byte[] y, int to, int pitch) {
     int in1 = Math.min(1, rows - 1), in2 = Math.min(2, rows - 1), in3 = Math.min(3, rows - 1);
     for (int block = 0; block < blocks; block++) {
       IntVector sum0 = IntVector.broadcast(INTS, HALF), sum1 = sum0, sum2 = sum0, sum3 = sum0;
@@ -63,10 +107,10 @@ final class VectorResize {
         int cell = block * taps + t, from = row + begins[cell];
         ByteVector pick = ByteVector.fromArray(BYTES, picks, cell * WINDOW);
         IntVector weight = IntVector.fromArray(INTS, weights, cell * LANES);
-        sum0 = sum0.add(picked(x, from, pick).mul(weight));
-        sum1 = sum1.add(picked(x, from + in1 * stride, pick).mul(weight));
-        sum2 = sum2.add(picked(x, from + in2 * stride, pick).mul(weight));
-        sum3 = sum3.add(picked(x, from + in3 * stride, pick).mul(weight));
+        sum0 = sum0.add(picked(ByteVector.fromArray(BYTES, x, from), pick).mul(weight));
+        sum1 = sum1.add(picked(ByteVector.fromArray(BYTES, x, from + in1 * stride), pick).mul(weight));
+        sum2 = sum2.add(picked(ByteVector.fromArray(BYTES, x, from + in2 * stride), pick).mul(weight));
+        sum3 = sum3.add(picked(ByteVector.fromArray(BYTES, x, from + in3 * stride), pick).mul(weight));
       }
       int at = to + block * LANES;
       store(sum3, y, at + in3 * pitch);
@@ -76,9 +120,8 @@ final class VectorResize {
     }
   }
 
-  private static IntVector picked(byte[] x, int from, ByteVector pick) {
-    ByteVector levels = pick.selectFrom(ByteVector.fromArray(BYTES, x, from));
-    return (IntVector) levels.convertShape(VectorOperators.ZERO_EXTEND_B2I, INTS, 0);
+  private static IntVector picked(ByteVector window, ByteVector pick) {
+    return (IntVector) pick.selectFrom(window).convertShape(VectorOperators.ZERO_EXTEND_B2I, INTS, 0);
   }
 
   /**
