@@ -2,7 +2,7 @@
 //
 //   g = slope(z) gradQ of the convolution after it + gradient of the shortcut that starts here
 //   unit_backward        gradT = g f'(t) and the sums: gradGamma, gradBeta, gradPositive, gradNegative, gradAlpha, gradBeta of the set
-//   unit_backward_adabin the same for Maxout, a learned set and the polynomial slope, in fewer instructions
+//   unit_backward_adabin the same for Maxout, a learned set and the polynomial slope, shortcuts as they are, in fewer instructions
 //   unit_backward_apply  gradY = gamma inverse (gradT - mean(gradT) - xhat mean(gradT xhat))
 //   unit_join            gradZ = g and the sums of the set: where no unit lies before
 //
@@ -12,26 +12,27 @@
 //            images are float, or bfloat16 in the entries named _bf16; the rest is float
 // Launch     unit_backward, unit_backward_adabin block 128, grid (any number of splits, ceil(C / 64)); unit_join as channel_sums in common.cuh; unit_backward_apply block
 //            256, any grid
-// Limits     N * P * Q * C < 2^31; counters hold 0 before and after
+// Limits     N * P * Q * C < 2^31; counters hold 0 before and after; unit_backward_adabin C a multiple of 8, no shortcut of kind 2
 // Exactness  values in the operations of the simple kernels, in bfloat16 without their roundings between; sums as unit_passes.cuh says, in the order of
 //            unit_product.cu, which gives the same bits from a y that it computes again; those of gradT are taken before it is rounded
 // Twin       src/main/java/onebit/ops/cpu/CpuFusedOps.java, backward, join
 // Tests      native-tests/unit_test.cpp, src/test/java/onebit/ops/FusedOpsTest.java
 // Source     Ioffe and Szegedy 2015, arXiv 1502.03167; Tu et al. 2022, AdaBin, arXiv 2208.08084; anchors/performance.md section 7
 // Rungs      1 eight simple launches, 2 one pass with all sums and their finish in the last block, then one pass, 3 sums in the tiles of the
-//            binary convolution, 4 a thread keeps its channels, two rows at a time asked for ahead; sums of 4 tiles in float beside bfloat16
+//            binary convolution, 4 a thread keeps its channels, two rows at a time asked for ahead; sums of 4 tiles in float beside bfloat16,
+//            5 rows come ahead into shared memory; four threads share what they keep, four blocks a multiprocessor
 #ifndef ELEMENT
 #include "unit_passes.cuh"
 
 /** All rows of this block's tiles. */
 template <int KNOWN, class E> __device__ __forceinline__ void rows_backward(const UnitBackward<E>& a, BackwardSums<E>& sums) {
-  unsigned c = tile_channel();
+  unsigned c = tile_channel(), rows = c < a.channels ? a.rows : 0;
   Live live = tile_live(c, a.channels);
   typename Incoming<E>::Set set = a.g.template the_set<KNOWN>();
   UnitRead<KNOWN, E> of{a.unit};
-  for (unsigned tile = blockIdx.x; c < a.channels && tile * kTileRows < a.rows; tile += gridDim.x) {
+  for (unsigned tile = blockIdx.x; tile * kTileRows < a.rows; tile += gridDim.x) {
 #pragma unroll 1
-    for (unsigned row = tile * kTileRows + threadIdx.x / 8; row < min(a.rows, (tile + 1) * kTileRows); row += 16) {
+    for (unsigned row = tile * kTileRows + threadIdx.x / 8; row < min(rows, (tile + 1) * kTileRows); row += 16) {
       float y[8];
       load_live(a.unit.y + row * a.channels + c, y, live);
       auto asked = a.template ask<KNOWN>(row, c, live);
@@ -41,67 +42,98 @@ template <int KNOWN, class E> __device__ __forceinline__ void rows_backward(cons
   }
 }
 
-/** The same on the straight way, with the unit held in registers and the next row asked for before this one is computed. */
-template <int KNOWN, class E> __device__ __forceinline__ void straight_rows_backward(const UnitBackward<E>& a, BackwardSums<E>& sums) {
-  struct Asked {
-    Ahead<E, 8> y;
-    typename UnitBackward<E>::template Asked<KNOWN> rest;
+/** Rows of a thread that shared memory holds on the straight way: this one and those that are on their way. */
+template <class E> constexpr unsigned kRing = sizeof(E) == 2 ? 3 : 2;
+
+/** 16-byte words of a row's 8 channels in one array, of all that a block holds of a row for each thread, and of all rows. */
+template <class E> constexpr unsigned kPieces = 8 * sizeof(E) / 16;
+template <class E> constexpr unsigned kRowWords = UnitBackward<E>::kArrays * kPieces<E> * 128;
+template <class E> constexpr unsigned kRingWords = kRing<E> * kRowWords<E>;
+
+/**
+ * The same on the straight way, with the unit held in registers. Rows come ahead into a ring in shared memory: each thread copies what it will read, so that it
+ * waits for its own copies and for no other thread.
+ */
+template <int KNOWN, class E> __device__ __forceinline__ void straight_rows_backward(const UnitBackward<E>& a, BackwardSums<E>& sums, uint4* ring) {
+  constexpr unsigned kAhead = kRing<E> - 1;
+  unsigned c = tile_channel(), rows = c < a.channels ? a.rows : 0, row = blockIdx.x * kTileRows + threadIdx.x / 8, next = row, from = 0, to = 0;
+  if (rows == 0) c = 0;
+  ring += threadIdx.x;
+  auto behind = [](unsigned row) {
+    row += 16;
+    return row % kTileRows < 16 ? row + (gridDim.x - 1) * kTileRows : row;
   };
-  unsigned c = tile_channel(), row = blockIdx.x * kTileRows + threadIdx.x / 8;
-  if (c >= a.channels) return;
-  Asked one, two;
-  auto ask = [&](Asked& asked, unsigned row) {
-    if (row >= a.rows) return;
-    asked.y.ask(a.unit.y + row * a.channels + c, true);
-    asked.rest = a.template ask<KNOWN>(row, c, kAll);
+  auto round = [](unsigned at) { return at == kAhead * kRowWords<E> ? 0 : at + kRowWords<E>; };
+  auto ask = [&] {
+    if (next < rows) {
+      typename UnitBackward<E>::template Asked<KNOWN> none = {};
+      auto copy = [&](auto&, const E* array, unsigned number) {
+#pragma unroll
+        for (unsigned i = 0; i < kPieces<E>; i++) cp_async_16(ring + to + (number * kPieces<E> + i) * 128, array + (next * a.channels + c) + i * kWide<E>);
+      };
+      copy(none, a.unit.y, 0u);
+      a.template each_beside<KNOWN>(none, copy);
+    }
+    cp_async_commit();
+    next = behind(next), to = round(to);
   };
-  ask(one, row);
+#pragma unroll
+  for (unsigned i = 0; i < kAhead; i++) ask();
   typename Incoming<E>::Set set = a.g.template the_set<KNOWN>();
   UnitHeld<KNOWN> of(a.unit, c, kAll);
-  auto work = [&](const Asked& asked, unsigned row) {
-    if (row >= a.rows) return;
-    float y[8];
-    asked.y.take(y, 0, kAll);
-    a.template at<KNOWN>(y, asked.rest, of, set, row, c, kAll, sums);
-  };
   for (unsigned tile = blockIdx.x; tile * kTileRows < a.rows; tile += gridDim.x) {
 #pragma unroll 1
-    for (unsigned pair = 0; pair < kTileRows / 32; pair++) {
-      ask(two, row + 16);
-      work(one, row);
-      unsigned behind = row + 32 + (pair + 1 < kTileRows / 32 ? 0 : (gridDim.x - 1) * kTileRows);
-      ask(one, behind);
-      work(two, row + 16);
-      row = behind;
+    for (unsigned k = 0; k < kTileRows / 16; k++) {
+      ask();
+      cp_async_wait<int(kAhead)>();
+      if (row < rows) {
+        Ahead<E, 8> ofY;
+        typename UnitBackward<E>::template Asked<KNOWN> asked = {};
+        auto read = [&](auto& ahead, const E*, unsigned number) {
+#pragma unroll
+          for (unsigned i = 0; i < kPieces<E>; i++) ahead.raw[i] = ring[from + (number * kPieces<E> + i) * 128];
+        };
+        read(ofY, a.unit.y, 0u);
+        a.template each_beside<KNOWN>(asked, read);
+        float y[8];
+        ofY.take(y, 0, kAll);
+        a.template at<KNOWN>(y, asked, of, set, row, c, kAll, sums);
+      }
+      row = behind(row), from = round(from);
     }
     sums.keep();
   }
 }
+
+/** Blocks that a multiprocessor shall hold at once: as many as leave each the registers it needs. */
+template <class E> constexpr unsigned kBackwardBlocks = sizeof(E) == 2 ? 3 : 2;
+template <class E> constexpr unsigned kAdaBinBlocks = sizeof(E) == 2 ? 4 : 2;
 
 #define ELEMENT_FILE "unit_backward.cu"
 #include "each_element.cuh"
 #else
 
 ONEBIT_KERNEL(128, kBackwardBlocks<ELEMENT>) ENTRY(unit_backward)(const UnitBackward<ELEMENT> a) {
-  __shared__ double room[kTileSums<4>], kept[kOwnSums];
-  BackwardSums<ELEMENT> sums(kept);
+  __shared__ double room[kTileSums<4>];
+  __shared__ uint4 ring[kRingWords<ELEMENT>];
+  BackwardSums<ELEMENT> sums(room);
   if (!a.plain()) rows_backward<kAnything>(a, sums);
-  else if (a.straight()) straight_rows_backward<kPlain | kStraight>(a, sums);
+  else if (a.straight()) straight_rows_backward<kPlain | kStraight>(a, sums, ring);
   else rows_backward<kPlain>(a, sums);
-  a.finish(sums, room);
+  a.finish(sums, room, reinterpret_cast<double*>(ring));
 }
 
-ONEBIT_KERNEL(128, kBackwardBlocks<ELEMENT>) ENTRY(unit_backward_adabin)(const UnitBackward<ELEMENT> a) {
-  __shared__ double room[kTileSums<4>], kept[kOwnSums];
-  BackwardSums<ELEMENT> sums(kept);
-  if (a.straight() && a.joined()) straight_rows_backward<kAdaBin | kJoined>(a, sums);
-  else if (a.straight()) straight_rows_backward<kAdaBin | kStraight>(a, sums);
-  else rows_backward<kAdaBin>(a, sums);
-  a.template finish<kAdaBin>(sums, room);
+ONEBIT_KERNEL(128, kAdaBinBlocks<ELEMENT>) ENTRY(unit_backward_adabin)(const UnitBackward<ELEMENT> a) {
+  __shared__ double room[kTileSums<4>];
+  __shared__ uint4 ring[kRingWords<ELEMENT>];
+  BackwardSums<ELEMENT> sums(room);
+  if (a.joined()) straight_rows_backward<kAdaBin | kJoined>(a, sums, ring);
+  else straight_rows_backward<kAdaBin | kStraight>(a, sums, ring);
+  a.template finish<kAdaBin>(sums, room, reinterpret_cast<double*>(ring));
 }
 
 ONEBIT_KERNEL(256, 2) ENTRY(unit_join)(const UnitBackward<ELEMENT> a) {
-  __shared__ double tile[256], kept[4 * 256];
+  __shared__ double tile[2 * 256], kept[4 * 256];
   unsigned lane = threadIdx.y * blockDim.x + threadIdx.x, first = (blockIdx.y * gridDim.x + blockIdx.x) * 256 + lane, step = gridDim.x * gridDim.y * 256;
   SetSums<ELEMENT, 256> sums(kept, lane);
   double ofSet[2];
@@ -125,7 +157,10 @@ ONEBIT_KERNEL(256, 2) ENTRY(unit_join)(const UnitBackward<ELEMENT> a) {
   else if (straight && a.g.plain()) all(Width<kPlain | kStraight>{}, Width<8>{});
   else if (a.channels % 4 == 0 && a.g.plain()) all(Width<kPlain>{}, Width<4>{});
   else all(Width<kAnything>{}, Width<1>{});
-  finish_set<256>(a, a.counters + gridDim.x, tile, ofSet);
+  if (a.g.set.kind != 2) return;
+  unsigned blocks = gridDim.x * gridDim.y;
+  sum_set<256>(tile, lane, ofSet, a.ofSet + 2 * (blockIdx.y * gridDim.x + blockIdx.x));
+  if (last_block(a.counters + gridDim.x, blocks)) finish_set<256>(a.ofSet, blocks, tile, a.gradAlpha, a.gradBetaOfSet);
 }
 
 ONEBIT_KERNEL(256) ENTRY(unit_backward_apply)(const UnitBackwardApply<ELEMENT> a) {

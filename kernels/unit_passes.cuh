@@ -7,8 +7,8 @@
 //   own rows             a thread of a flat grid has 8 channels, always the same, of every so many rows
 //
 // Exactness  sums are double, in an order that depends on the number of splits only: wherever y comes from, they have the same bits. In backward,
-//            beside bfloat16 elements, the 32 rows that a thread has of 4 tiles, and what the 64 values of a tile add to the set's gradients, are first
-//            added in float: off by at most 2^-19 and 2^-18 of the sum of the terms' magnitudes. The gradient of Maxout's lower slope is there the
+//            beside bfloat16 elements, the 32 rows that each of four threads has of 4 tiles, and what their 256 values of a tile add to the set's
+//            gradients, are first added in float: off by at most 34 and 66 times 2^-24 of the sum of the terms' magnitudes. The gradient of Maxout's lower slope is there the
 //            difference of two such sums, over all t and over those above 0
 // Twin       src/main/java/onebit/ops/cpu/CpuFusedOps.java
 #pragma once
@@ -48,13 +48,35 @@ struct OwnRows {
   }
 };
 
-/** Doubles of shared memory that finish_tiles takes: the sums of four warps. */
-template <unsigned VALUES> constexpr unsigned kTileSums = 4 * 64 * VALUES;
+/** Doubles of shared memory with a block's sums: [4 rows of 4 threads' each][VALUES][8 channels of a thread][8 threads]. */
+template <unsigned VALUES> constexpr unsigned kTileSums = 4 * VALUES * 64;
 
-/** finish_sums for a block of tiles: sum(v, k) is a thread's for channel k of its 8; partial [splits][VALUES][C], room kTileSums<VALUES> doubles. */
+/**
+ * finish(c, totals) for every channel of a block of tiles, by the last block that added to it, which is told that it is: room holds the block's kTileSums<VALUES>;
+ * partial [splits][VALUES][C].
+ */
+template <unsigned VALUES, class Finish>
+__device__ __forceinline__ bool finish_tiles(const double* room, double* partial, unsigned* counters, unsigned channels, Finish finish) {
+  unsigned first = blockIdx.y * 64, c = first + threadIdx.x;
+  __syncthreads();
+  for (unsigned i = threadIdx.x; i < VALUES * 64; i += 128) {
+    unsigned at = i / 64 * 64 + i % 8 * 8 + i % 64 / 8;
+    double s = room[at] + room[VALUES * 64 + at] + room[2 * VALUES * 64 + at] + room[3 * VALUES * 64 + at];
+    if (first + i % 64 < channels) partial[(blockIdx.x * VALUES + i / 64) * channels + first + i % 64] = s;
+  }
+  if (!splits_summed<VALUES>(partial, counters + blockIdx.y * split_counters(gridDim.x), blockIdx.x, gridDim.x, channels, first, 64)) return false;
+  if (threadIdx.x < 64 && c < channels) {
+    double total[VALUES];
+#pragma unroll
+    for (unsigned v = 0; v < VALUES; v++) total[v] = __ldcg(partial + v * channels + c);
+    finish(c, total);
+  }
+  return true;
+}
+
+/** The same from what each thread has: sum(v, k) for channel k of its 8. */
 template <unsigned VALUES, class Sum, class Finish>
-__device__ __forceinline__ void finish_tiles(const Sum& sum, double* partial, unsigned* counters, unsigned channels, double* room, Finish finish) {
-  unsigned lane = threadIdx.x % 32, warp = threadIdx.x / 32, first = blockIdx.y * 64;
+__device__ __forceinline__ bool finish_tiles(const Sum& sum, double* partial, unsigned* counters, unsigned channels, double* room, Finish finish) {
 #pragma unroll
   for (unsigned v = 0; v < VALUES; v++) {
 #pragma unroll
@@ -62,22 +84,10 @@ __device__ __forceinline__ void finish_tiles(const Sum& sum, double* partial, un
       double s = sum(v, k);
       s += __shfl_xor_sync(kFullWarp, s, 8);
       s += __shfl_xor_sync(kFullWarp, s, 16);
-      if (lane < 8) room[(warp * VALUES + v) * 64 + lane * 8 + k] = s;
+      if (threadIdx.x % 32 < 8) room[(threadIdx.x / 32 * VALUES + v) * 64 + k * 8 + threadIdx.x % 8] = s;
     }
   }
-  __syncthreads();
-  for (unsigned i = threadIdx.x; i < VALUES * 64; i += 128) {
-    unsigned c = first + i % 64;
-    double s = room[i] + room[VALUES * 64 + i] + room[2 * VALUES * 64 + i] + room[3 * VALUES * 64 + i];
-    if (c < channels) partial[(blockIdx.x * VALUES + i / 64) * channels + c] = s;
-  }
-  if (!splits_summed<VALUES>(partial, counters + blockIdx.y * split_counters(gridDim.x), blockIdx.x, gridDim.x, channels, first, 64)) return;
-  unsigned c = first + threadIdx.x;
-  if (threadIdx.x >= 64 || c >= channels) return;
-  double total[VALUES];
-#pragma unroll
-  for (unsigned v = 0; v < VALUES; v++) total[v] = __ldcg(partial + v * channels + c);
-  finish(c, total);
+  return finish_tiles<VALUES>(room, partial, counters, channels, finish);
 }
 
 template <class E> struct UnitStatistics {
@@ -168,12 +178,6 @@ template <class E> struct UnitForward {
   }
 };
 
-/** Blocks of a backward pass that a multiprocessor shall hold at once: as many as leave each the registers it needs. */
-template <class E> constexpr unsigned kBackwardBlocks = sizeof(E) == 2 ? 3 : 2;
-
-/** Doubles of shared memory in which a block of tiles keeps the sums of its threads in backward. */
-constexpr unsigned kOwnSums = 36 * 128;
-
 /**
  * What a thread of a block of THREADS adds up for the gradients of the set, with gradQ = g, the slope s and u = (z - beta) / alpha: g, g s, g with the sign
  * of u, g s u.
@@ -203,31 +207,58 @@ template <class E, unsigned THREADS> struct SetSums {
 template <class E> constexpr unsigned kKeptTiles = sizeof(E) == 2 ? 4 : 1;
 
 /**
- * What a thread of a block of tiles adds up in backward: gradT, gradT xhat, the two slopes; what the set's gradients take. The rows of
- * kKeptTiles tiles are added in registers, then as double to what the block keeps.
+ * What a thread of a block of tiles adds up in backward: gradT, gradT xhat, the two slopes; what the set's gradients take. The rows of kKeptTiles tiles are
+ * added in registers, then those of four threads of the same channels, 4 i to 4 i + 3 of the block's 16 rows of threads, each of which gets 8 of the 32 sums
+ * to keep as double. DISTANCE lanes lie between two such rows.
  */
-template <class E> struct BackwardSums {
-  typename TileSum<E>::type of[4][8] = {};
-  SetSums<E, 128> ofSet;
+template <class E, unsigned DISTANCE = 8> struct BackwardSums {
+  using S = typename TileSum<E>::type;
+  struct OfSet {
+    S of[4] = {};
+  };
+  S of[4][8] = {};
+  OfSet ofSet;
+  unsigned lane, which;   // thread of unit_backward.cu that has the same rows and channels; the value that this thread keeps
   double* kept;
+  double ofWhich = 0;     // of the set
   unsigned tiles = 0;
 
-  __device__ __forceinline__ explicit BackwardSums(double* room) : ofSet(room + 32 * 128, threadIdx.x), kept(room) {
-#pragma unroll 1
-    for (unsigned i = 0; i < 32; i++) kept[i * 128 + threadIdx.x] = 0;
+  /** room: kTileSums<4> doubles of shared memory. */
+  __device__ __forceinline__ explicit BackwardSums(double* room, unsigned lane = threadIdx.x)
+      : lane(lane), which(lane / 8 % 2 * 2 + lane / 16 % 2), kept(room + (lane / 32 * 4 + which) * 64 + lane % 8) {
+#pragma unroll
+    for (unsigned k = 0; k < 8; k++) kept[k * 8] = 0;
   }
 
-  /** The sum of value v, one of the first four, for channel k of this thread's 8. */
-  __device__ __forceinline__ double operator()(unsigned v, unsigned k) const { return kept[(8 * v + k) * 128 + threadIdx.x] + double(of[v][k]); }
-
-  /** A tile is done. */
+  /** A tile is done; the whole block calls. */
   __device__ __forceinline__ void keep() {
-    ofSet.keep();
-    if (++tiles % kKeptTiles<E> != 0) return;
+    share<2>([&](unsigned i) -> S& { return ofSet.of[i]; }, which / 2, DISTANCE);
+    share<1>([&](unsigned i) -> S& { return ofSet.of[i]; }, which % 2, 2 * DISTANCE);
+    ofWhich += double(ofSet.of[0]);
 #pragma unroll
-    for (unsigned i = 0; i < 32; i++) {
-      kept[i * 128 + threadIdx.x] += double(of[i / 8][i % 8]);
-      of[i / 8][i % 8] = 0;
+    for (unsigned i = 0; i < 4; i++) ofSet.of[i] = 0;
+    if (++tiles % kKeptTiles<E> == 0) keep_rows();
+  }
+
+  __device__ __forceinline__ void keep_rows() {
+    share<16>([&](unsigned i) -> S& { return of[i / 8][i % 8]; }, which / 2, DISTANCE);
+    share<8>([&](unsigned i) -> S& { return of[i / 8][i % 8]; }, which % 2, 2 * DISTANCE);
+#pragma unroll
+    for (unsigned k = 0; k < 8; k++) kept[k * 8] += double(of[0][k]);
+#pragma unroll
+    for (unsigned i = 0; i < 32; i++) of[i / 8][i % 8] = 0;
+  }
+
+  /** What this thread has of value i of the set. */
+  __device__ __forceinline__ double operator()(unsigned i) const { return i == which ? ofWhich : 0.0; }
+
+ private:
+  /** Of 2 N sums each of two threads gets N, of both. */
+  template <unsigned N, class At> static __device__ __forceinline__ void share(At at, bool upper, unsigned distance) {
+#pragma unroll
+    for (unsigned i = 0; i < N; i++) {
+      S low = at(i), high = at(N + i), mine = upper ? high : low, other = upper ? low : high;
+      at(i) = mine + __shfl_xor_sync(kFullWarp, other, int(distance));
     }
   }
 };
@@ -362,41 +393,28 @@ template <class E> struct Incoming {
   }
 };
 
-/** The sum of all threads' values of a block of THREADS, in a tree. */
-template <unsigned THREADS> __device__ __forceinline__ double tile_sum(double* tile, double value) {
-  unsigned lane = threadIdx.y * blockDim.x + threadIdx.x;
-  tile[lane] = value;
+/** A block's part of the gradients of the set's two values, from what its threads have of them, in a tree; tile: 2 THREADS doubles of shared memory. */
+template <unsigned THREADS> __device__ __forceinline__ void sum_set(double* tile, unsigned lane, const double (&mine)[2], double* to) {
+  unsigned thread = threadIdx.y * blockDim.x + threadIdx.x;
+  tile[lane] = mine[0], tile[THREADS + lane] = mine[1];
   __syncthreads();
   for (unsigned half = THREADS / 2; half > 0; half /= 2) {
-    if (lane < half) tile[lane] += tile[lane + half];
+    if (thread < half) tile[thread] += tile[thread + half], tile[THREADS + thread] += tile[THREADS + thread + half];
     __syncthreads();
   }
-  double sum = tile[0];
-  __syncthreads();
-  return sum;
+  if (thread == 0) to[0] = tile[0], to[1] = tile[THREADS];
 }
 
-/** The set's two gradients: the sums of all threads of all blocks. */
-template <unsigned THREADS, class A> __device__ __forceinline__ void finish_set(const A& a, unsigned* counter, double* tile, const double (&mine)[2]) {
-  if (a.g.set.kind != 2) return;
-  unsigned blocks = gridDim.x * gridDim.y, lane = threadIdx.y * blockDim.x + threadIdx.x;
-  double alpha = tile_sum<THREADS>(tile, mine[0]), beta = tile_sum<THREADS>(tile, mine[1]);
-  if (lane == 0) {
-    a.ofSet[2 * (blockIdx.y * gridDim.x + blockIdx.x)] = alpha;
-    a.ofSet[2 * (blockIdx.y * gridDim.x + blockIdx.x) + 1] = beta;
+/** The set's two gradients from the sums of `blocks` blocks, by one of them. */
+template <unsigned THREADS> __device__ __forceinline__ void finish_set(const double* ofSet, unsigned blocks, double* tile, float* gradAlpha, float* gradBeta) {
+  unsigned thread = threadIdx.y * blockDim.x + threadIdx.x;
+  double sum[2] = {}, total[2];
+  for (unsigned i = thread; i < blocks; i += THREADS) {
+    sum[0] += __ldcg(ofSet + 2 * i);
+    sum[1] += __ldcg(ofSet + 2 * i + 1);
   }
-  if (!last_block(counter, blocks)) return;
-  alpha = beta = 0;
-  for (unsigned i = lane; i < blocks; i += THREADS) {
-    alpha += __ldcg(a.ofSet + 2 * i);
-    beta += __ldcg(a.ofSet + 2 * i + 1);
-  }
-  alpha = tile_sum<THREADS>(tile, alpha);
-  beta = tile_sum<THREADS>(tile, beta);
-  if (lane == 0) {
-    a.gradAlpha[0] = float(alpha);
-    a.gradBetaOfSet[0] = float(beta);
-  }
+  sum_set<THREADS>(tile, thread, sum, total);
+  if (thread == 0) gradAlpha[0] = float(total[0]), gradBeta[0] = float(total[1]);
 }
 
 /** Norm and nonlinearity of 8 channels: read where they are needed, 4 at a time, or held in registers over the rows. */
@@ -447,6 +465,15 @@ template <class E> struct UnitBackward {
     typename Incoming<E>::template Asked<KNOWN, 8> g;
   };
 
+  /** f(what, where, its number of kArrays) for all that the straight way reads beside y, each as part of `asked`. */
+  template <int KNOWN, class F> __device__ __forceinline__ void each_beside(Asked<KNOWN>& asked, F f) const {
+    if (knows(KNOWN, kAdaBin) || g.gradQ) f(asked.g.gradQ, g.gradQ, 1u);
+    if (knows(KNOWN, kJoined) || unit.shortcut.kind == 1) f(asked.x, unit.shortcut.x, 2u);
+    if (knows(KNOWN, kJoined) || g.over.kind == 1) f(asked.g.over, g.over.x, 3u);
+  }
+
+  static constexpr unsigned kArrays = 4;
+
   __device__ __forceinline__ bool plain() const { return unit.f.plain() && g.plain(); }
   __device__ __forceinline__ bool joined() const { return unit.shortcut.kind == 1 && g.over.kind == 1; }
   __device__ __forceinline__ bool straight() const { return channels % 8 == 0 && unit.shortcut.kind != 2 && g.over.kind != 2; }
@@ -459,9 +486,9 @@ template <class E> struct UnitBackward {
   }
 
   /** From y of 8 channels of a row, which gives z once more, and what was asked: gradT, and what the row adds to the sums. */
-  template <int KNOWN, class P>
+  template <int KNOWN, class P, class Sums>
   __device__ __forceinline__ void at(const float (&y)[8], const Asked<KNOWN>& asked, const P& of, const typename Incoming<E>::Set& set, unsigned row, unsigned c, Live live,
-                                     BackwardSums<E>& sums) const {
+                                     Sums& sums) const {
     constexpr bool PLAIN = knows(KNOWN, kPlain);
     Packed<E, 8> kept;
 #pragma unroll
@@ -497,16 +524,23 @@ template <class E> struct UnitBackward {
     if (PLAIN) kept.store(gradT + row * channels + c, live);
   }
 
-  /** The gradients from all blocks' sums; room holds kTileSums<4> doubles. */
-  template <int KNOWN = kAnything> __device__ __forceinline__ void finish(const BackwardSums<E>& sums, double* room) const {
-    finish_tiles<4>(sums, partial, counters, channels, room, [&](unsigned c, double (&total)[4]) {
+  /** The gradients from all blocks' sums, which lie in room; tile: 256 doubles of shared memory that no thread needs any more. */
+  template <int KNOWN = kAnything, class Sums> __device__ __forceinline__ void finish(Sums& sums, double* room, double* tile) const {
+    bool set = knows(KNOWN, kAdaBin) || g.set.kind == 2;
+    sums.keep_rows();
+    __syncthreads();
+    if (set) {
+      double mine[2];
+      g.template give<KNOWN>(mine, sums);
+      sum_set<128>(tile, sums.lane, mine, ofSet + 2 * (blockIdx.y * gridDim.x + blockIdx.x));
+    }
+    bool last = finish_tiles<4>(room, partial, counters, channels, [&](unsigned c, double (&total)[4]) {
       if (kShort) total[1] *= unit.norm.inverse[c], total[3] -= total[2];
       to.finish(c, total, rows, unit.norm);
     });
-    __syncthreads();
-    double ofSet[2];
-    g.template give<KNOWN>(ofSet, sums.ofSet);
-    finish_set<128>(*this, counters + gridDim.y * split_counters(gridDim.x), room, ofSet);
+    // the last blocks of each 64 channels: behind them lie all others
+    if (!set || !last || !last_block(counters + gridDim.y * split_counters(gridDim.x), gridDim.y)) return;
+    finish_set<128>(ofSet, gridDim.x * gridDim.y, tile, gradAlpha, gradBetaOfSet);
   }
 };
 

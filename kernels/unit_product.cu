@@ -277,8 +277,8 @@ template <class PRODUCT, class E> __device__ __forceinline__ void product_forwar
 }
 
 /** gradT of the rows of a tile, and what they add to the sums. */
-template <int KNOWN, class PRODUCT, class E>
-__device__ __forceinline__ void rows_backward(const UnitBackward<E>& pass, const TileRows<PRODUCT, E>& rows, BackwardSums<E>& sums) {
+template <int KNOWN, class PRODUCT, class E, class Sums>
+__device__ __forceinline__ void rows_backward(const UnitBackward<E>& pass, const TileRows<PRODUCT, E>& rows, Sums& sums) {
   unsigned c = rows.channel;
   Live live = knows(KNOWN, kStraight) ? kAll : rows.live;
   if (rows.count == 0) return;
@@ -296,7 +296,7 @@ template <class PRODUCT, class E> __device__ __forceinline__ void product_backwa
     const UnitBackward<E>& pass = a.pass;
     // what a thread keeps lies where the thread that has its rows and channels in unit_backward.cu would keep it, so that all is added in the order there
     unsigned in = xnor_row<PRODUCT>() * 8 + xnor_column<PRODUCT, 64>(0) / 8;
-    BackwardSums<E> sums(kept + in - threadIdx.x);
+    BackwardSums<E, PRODUCT::kTensor ? 4 : 8> sums(kept, in);
     constexpr bool kHolds = sizeof(E) == 2;   // double sums leave no registers for a unit
     bool plain = pass.plain(), straight = kHolds && pass.straight(), adabin = straight && pass.unit.f.kind == 1 && pass.g.adabin();
     a.product.template each_tile<PRODUCT, E>(room, [&](const TileRows<PRODUCT, E>& rows) {
@@ -306,20 +306,8 @@ template <class PRODUCT, class E> __device__ __forceinline__ void product_backwa
       else rows_backward<kPlain>(pass, rows, sums);
       sums.keep();
     });
-#pragma unroll
-    for (unsigned i = 0; i < 32; i++) {
-      sums.kept[i * kTileRows + threadIdx.x] += double(sums.of[i / 8][i % 8]);
-      sums.of[i / 8][i % 8] = 0;
-    }
-#pragma unroll
-    for (unsigned i = 0; i < 4; i++) {
-      sums.ofSet.kept[i * kTileRows] += double(sums.ofSet.of[i]);
-      sums.ofSet.of[i] = 0;
-    }
-    __syncthreads();
-    sums.kept = kept, sums.ofSet.kept = kept + 32 * kTileRows + threadIdx.x;
-    if (adabin) pass.template finish<kAdaBin>(sums, reinterpret_cast<double*>(room));
-    else pass.finish(sums, reinterpret_cast<double*>(room));
+    if (adabin) pass.template finish<kAdaBin>(sums, kept, reinterpret_cast<double*>(room));
+    else pass.finish(sums, kept, reinterpret_cast<double*>(room));
   }
 }
 
@@ -370,15 +358,15 @@ ONEBIT_KERNEL(128, kTileBlocks<ELEMENT>) ENTRY(unit_product_forward)(const Over<
 ONEBIT_KERNEL(128, kTileBlocks<ELEMENT>) ENTRY(unit_product_forward_xor)(const Over<UnitForward<ELEMENT>> a) { product_forward<XnorXor>(a, unit_product_room); }
 ONEBIT_KERNEL(128, 2) ENTRY(unit_product_forward_popc)(const Over<UnitForward<ELEMENT>> a) { product_forward<XnorPopc>(a, unit_product_room); }
 ONEBIT_KERNEL(128, 2) ENTRY(unit_product_backward)(const Over<UnitBackward<ELEMENT>> a) {
-  __shared__ double kept[kOwnSums];
+  __shared__ double kept[kTileSums<4>];
   product_backward<XnorAnd>(a, unit_product_room, kept);
 }
 ONEBIT_KERNEL(128, 2) ENTRY(unit_product_backward_xor)(const Over<UnitBackward<ELEMENT>> a) {
-  __shared__ double kept[kOwnSums];
+  __shared__ double kept[kTileSums<4>];
   product_backward<XnorXor>(a, unit_product_room, kept);
 }
 ONEBIT_KERNEL(128, 2) ENTRY(unit_product_backward_popc)(const Over<UnitBackward<ELEMENT>> a) {
-  __shared__ double kept[kOwnSums];
+  __shared__ double kept[kTileSums<4>];
   product_backward<XnorPopc>(a, unit_product_room, kept);
 }
 ONEBIT_KERNEL(128, kTileBlocks<ELEMENT>) ENTRY(unit_product_apply)(const Over<UnitBackwardApply<ELEMENT>> a) { product_apply<XnorAnd>(a, unit_product_room); }

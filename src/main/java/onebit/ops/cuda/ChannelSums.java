@@ -37,7 +37,12 @@ final class ChannelSums {
 
   /** How many blocks of tiles of 128 rows share the rows of each 64 channels; the sums' bits depend on it. */
   int tileSplits(int rows, int channels) {
-    return Math.clamp(CudaBitOps.tiles(rows), 1, Math.max(1, 6 * device.multiprocessors() / ((channels + 63) / 64)));
+    return tileSplits(rows, channels, 6);
+  }
+
+  /** The same for so many blocks a multiprocessor: a multiple of those that it holds at once. */
+  int tileSplits(int rows, int channels, int blocks) {
+    return Math.clamp(CudaBitOps.tiles(rows), 1, Math.max(1, blocks * device.multiprocessors() / ((channels + 63) / 64)));
   }
 
   /** The room for the partial sums of so many blocks of tiles. */

@@ -161,22 +161,28 @@ final class CudaFusedOps implements FusedOps {
   @Override
   public void backward(Tensor gradY, Tensor gradT, UnitGradients to, Unit unit, Incoming g) {
     FusedRules.requireBackward("backward", gradY, gradT, to, unit, g);
-    int channels = gradT.shape().channels(), rows = rows(gradT), splits = sums.tileSplits(rows, channels), across = (channels + 63) / 64;
+    boolean adabin = isAdaBin(unit, g, gradT.shape().channels());
+    int channels = gradT.shape().channels(), rows = rows(gradT), splits = sums.tileSplits(rows, channels, adabin ? 4 : 6), across = (channels + 63) / 64;
     DeviceMemory partial = sums.tiles(splits, channels, SUMS);
     if (unit.y() == null) {
       BitProduct product = bits.prepared(unit.product());
       bits.launch(backward(device.kernel(product.pass("unit_product_backward"), gradT), partial, splits * across, gradT, to, unit, g), unit.product(), splits);
       bits.launch(apply(device.kernel(product.pass("unit_product_apply"), gradY), gradY, gradT, unit, channels), unit.product(), splits);
     } else {
-      Kernel kernel = isAdaBin(unit, g) ? device.kernel("unit_backward_adabin", gradT) : device.kernel("unit_backward", gradT);
+      Kernel kernel = adabin ? device.kernel("unit_backward_adabin", gradT) : device.kernel("unit_backward", gradT);
       backward(kernel, partial, splits * across, gradT, to, unit, g).launch(splits, across, 128, 1, 0);
       apply(device.kernel("unit_backward_apply", gradY), gradY, gradT, unit, channels).blocks(ownRows(rows, channels), 256);
     }
   }
 
-  /** Whether the pass is the one that has an entry of its own. */
-  private static boolean isAdaBin(Unit unit, Incoming g) {
-    return unit.f().maxout() && g.gradQ() != null && g.of().kind() == Binarization.Kind.LEARNED && g.slope() instanceof Binarizer.Polynomial;
+  /** Whether the pass is the one that has an entry of its own, of which a multiprocessor holds four blocks at once. */
+  private static boolean isAdaBin(Unit unit, Incoming g, int channels) {
+    return unit.f().maxout() && g.gradQ() != null && g.of().kind() == Binarization.Kind.LEARNED && g.slope() instanceof Binarizer.Polynomial
+        && channels % 8 == 0 && asItIs(unit.shortcut()) && asItIs(g.over());
+  }
+
+  private static boolean asItIs(Shortcut s) {
+    return s.kind() == Shortcut.Kind.NONE || s.kind() == Shortcut.Kind.SAME;
   }
 
   /** struct UnitBackward. */
