@@ -48,9 +48,11 @@ template <class E> struct SignSums {
   }
 
   __device__ __forceinline__ void row_done() {
-    if (sizeof(E) == 4 || ++rows % 8 != 0) return;
+    if constexpr (sizeof(E) == 2) {
+      if (++rows % 8 != 0) return;
 #pragma unroll
-    for (unsigned i = 0; i < 16; i++) kept[i * kSignThreads] += double(of[i]), of[i] = 0;
+      for (unsigned i = 0; i < 16; i++) kept[i * kSignThreads] += double(of[i]), of[i] = 0;
+    }
   }
 
   __device__ __forceinline__ double operator()(unsigned v, unsigned k) const { return kept[(8 * v + k) * kSignThreads] + double(of[8 * v + k]); }
