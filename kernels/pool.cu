@@ -13,7 +13,8 @@
 // Twin       src/main/java/onebit/ops/cpu/CpuPoolOps.java, maxPool, averagePool, subsamplePad, poolPad and their backwards
 // Tests      native-tests/pool_test.cpp, src/test/java/onebit/ops/PoolOpsTest.java
 // Source     He et al. 2016, shortcut option A, for reduce_pad with window 1
-// Rungs      1 one thread per value of the destination, gradients gathered, 2 neighbouring channels in 16 bytes
+// Rungs      1 one thread per value of the destination, gradients gathered, 2 neighbouring channels in 16 bytes, 3 places by multiplications, four pixels of
+//            an average asked for at once
 #ifndef ELEMENT
 #include "element.cuh"
 
@@ -21,15 +22,55 @@ struct Place {
   int n, h, w, c;
 };
 
-__device__ __forceinline__ Place place(unsigned i, int height, int width, int channels) {
-  unsigned pixel = i / channels;
-  return {int(pixel / width / height), int(pixel / width % height), int(pixel % width), int(i % channels)};
-}
+/** Where the i-th value of images lies. */
+struct Places {
+  Divisor height, width, channels;
 
-/** First window (from) and the one past the last (to) that hold image coordinate h. */
-__device__ __forceinline__ void windows_over(int h, int window, int stride, int pad, int count, int& from, int& to) {
-  from = h + pad - window + 1 <= 0 ? 0 : (h + pad - window + stride) / stride;
-  to = min((h + pad) / stride + 1, count);
+  __device__ __forceinline__ Places(int height, int width, int channels) : height(unsigned(height)), width(unsigned(width)), channels(unsigned(channels)) {}
+
+  __device__ __forceinline__ Place at(unsigned i) const {
+    unsigned c, w, h, n = height.divide(width.divide(channels.divide(i, c), w), h);
+    return {int(n), int(h), int(w), int(c)};
+  }
+};
+
+/** The windows that hold a coordinate of an image: the first, and one past the last. */
+struct Windows {
+  int window, pad;
+  Divisor stride;
+
+  __device__ __forceinline__ Windows(int window, int stride, int pad) : window(window), pad(pad), stride(unsigned(stride)) {}
+
+  __device__ __forceinline__ void over(int h, int count, int& from, int& to) const {
+    unsigned rest;
+    int before = h + pad - window;
+    from = before < 0 ? 0 : int(stride.divide(unsigned(before) + stride.by, rest));
+    to = min(int(stride.divide(unsigned(h + pad), rest)) + 1, count);
+  }
+};
+
+/** Adds the pixels of a window in row order, a few asked for at once: rows by columns of them from x on, in an image w pixels wide. */
+template <unsigned W, class E> __device__ __forceinline__ void add_window(float (&sum)[W], const E* x, int rows, int columns, int w, int c) {
+  constexpr int kTogether = 4;
+  int column = 0;
+#pragma unroll 1
+  for (int left = rows * columns; left > 0; left -= kTogether) {
+    float v[kTogether][W];
+#pragma unroll
+    for (int j = 0; j < kTogether; j++) {
+      if (j >= left) continue;
+      load_vector(x, v[j]);
+      bool ends = ++column == columns;
+      x += ends ? (w - columns + 1) * c : c;
+      column = ends ? 0 : column;
+    }
+#pragma unroll
+    for (int j = 0; j < kTogether; j++) {
+      if (j >= left) continue;
+#pragma unroll
+      for (unsigned k = 0; k < W; k++) sum[k] += v[j][k];
+    }
+  }
 }
 
 #define ELEMENT_FILE "pool.cu"
@@ -38,9 +79,10 @@ __device__ __forceinline__ void windows_over(int h, int window, int stride, int 
 
 ONEBIT_KERNEL(256) ENTRY(max_pool)(ELEMENT* y, const ELEMENT* x, unsigned n, int h, int w, int c, int p, int q, int window, int stride,
                                    int pad) {
+  Places places(p, q, c);
   for_each_vector<kWide<ELEMENT>>(n, c % kWide<ELEMENT> == 0 && aligned(y, x), [=](unsigned i, auto width) {
     constexpr unsigned W = width.value;
-    Place at = place(i, p, q, c);
+    Place at = places.at(i);
     int h0 = max(0, at.h * stride - pad), h1 = min(h, at.h * stride - pad + window);
     int w0 = max(0, at.w * stride - pad), w1 = min(w, at.w * stride - pad + window);
     float best[W];
@@ -62,12 +104,14 @@ ONEBIT_KERNEL(256) ENTRY(max_pool)(ELEMENT* y, const ELEMENT* x, unsigned n, int
 
 ONEBIT_KERNEL(256) ENTRY(max_pool_backward)(ELEMENT* gradX, const ELEMENT* gradY, const ELEMENT* x, unsigned n, int h, int w, int c, int p,
                                             int q, int window, int stride, int pad) {
+  Places places(h, w, c);
+  Windows windows(window, stride, pad);
   for_each_vector<kWide<ELEMENT>>(n, c % kWide<ELEMENT> == 0 && aligned(gradX, gradY, x), [=](unsigned i, auto width) {
     constexpr unsigned W = width.value;
-    Place at = place(i, h, w, c);
+    Place at = places.at(i);
     int p0, p1, q0, q1;
-    windows_over(at.h, window, stride, pad, p, p0, p1);
-    windows_over(at.w, window, stride, pad, q, q0, q1);
+    windows.over(at.h, p, p0, p1);
+    windows.over(at.w, q, q0, q1);
     float sum[W] = {};
     for (int pp = p0; pp < p1; pp++) {
       for (int qq = q0; qq < q1; qq++) {
@@ -101,19 +145,13 @@ ONEBIT_KERNEL(256) ENTRY(max_pool_backward)(ELEMENT* gradX, const ELEMENT* gradY
 }
 
 ONEBIT_KERNEL(256) ENTRY(average_pool)(ELEMENT* y, const ELEMENT* x, unsigned n, int h, int w, int c, int p, int q, int window, int stride) {
+  Places places(p, q, c);
   for_each_vector<kWide<ELEMENT>>(n, c % kWide<ELEMENT> == 0 && aligned(y, x), [=](unsigned i, auto width) {
     constexpr unsigned W = width.value;
-    Place at = place(i, p, q, c);
+    Place at = places.at(i);
     int h0 = at.h * stride, h1 = min(h, h0 + window), w0 = at.w * stride, w1 = min(w, w0 + window);
     float sum[W] = {};
-    for (int hh = h0; hh < h1; hh++) {
-      for (int ww = w0; ww < w1; ww++) {
-        float v[W];
-        load_vector(x + ((at.n * h + hh) * w + ww) * c + at.c, v);
-#pragma unroll
-        for (unsigned k = 0; k < W; k++) sum[k] += v[k];
-      }
-    }
+    add_window(sum, x + ((at.n * h + h0) * w + w0) * c + at.c, h1 - h0, w1 - w0, w, c);
 #pragma unroll
     for (unsigned k = 0; k < W; k++) sum[k] *= 1.0f / ((h1 - h0) * (w1 - w0));
     store_vector(y + i, sum);
@@ -122,17 +160,22 @@ ONEBIT_KERNEL(256) ENTRY(average_pool)(ELEMENT* y, const ELEMENT* x, unsigned n,
 
 ONEBIT_KERNEL(256) ENTRY(average_pool_backward)(ELEMENT* gradX, const ELEMENT* gradY, unsigned n, int h, int w, int c, int p, int q,
                                                 int window, int stride) {
+  Places places(h, w, c);
+  float whole = __frcp_rn(float(window * window));
+  Windows windows(window, stride, 0);
   for_each_vector<kWide<ELEMENT>>(n, c % kWide<ELEMENT> == 0 && aligned(gradX, gradY), [=](unsigned i, auto width) {
     constexpr unsigned W = width.value;
-    Place at = place(i, h, w, c);
+    Place at = places.at(i);
     int p0, p1, q0, q1;
-    windows_over(at.h, window, stride, 0, p, p0, p1);
-    windows_over(at.w, window, stride, 0, q, q0, q1);
+    windows.over(at.h, p, p0, p1);
+    windows.over(at.w, q, q0, q1);
     float sum[W] = {};
     for (int pp = p0; pp < p1; pp++) {
+      int rows = min(window, h - pp * stride);
+#pragma unroll 1
       for (int qq = q0; qq < q1; qq++) {
-        int rows = min(h, pp * stride + window) - pp * stride, columns = min(w, qq * stride + window) - qq * stride;
-        float g[W], share = __frcp_rn(float(rows * columns));
+        int pixels = rows * min(window, w - qq * stride);
+        float g[W], share = pixels == window * window ? whole : __frcp_rn(float(pixels));
         load_vector(gradY + ((at.n * p + pp) * q + qq) * c + at.c, g);
 #pragma unroll
         for (unsigned k = 0; k < W; k++) sum[k] += share * g[k];
@@ -145,9 +188,10 @@ ONEBIT_KERNEL(256) ENTRY(average_pool_backward)(ELEMENT* gradX, const ELEMENT* g
 ONEBIT_KERNEL(256) ENTRY(reduce_pad)(ELEMENT* y, const ELEMENT* x, unsigned n, int h, int w, int c, int p, int q, int d, int window,
                                      int stride) {
   bool whole = c % kWide<ELEMENT> == 0 && (d - c) / 2 % kWide<ELEMENT> == 0 && aligned(y, x);
+  Places places(p, q, d);
   for_each_vector<kWide<ELEMENT>>(n, whole, [=](unsigned i, auto width) {
     constexpr unsigned W = width.value;
-    Place at = place(i, p, q, d);
+    Place at = places.at(i);
     int from = at.c - (d - c) / 2;
     float sum[W] = {}, factor = 1.0f / (window * window);
     if (from >= 0 && from < c) {
@@ -168,12 +212,14 @@ ONEBIT_KERNEL(256) ENTRY(reduce_pad)(ELEMENT* y, const ELEMENT* x, unsigned n, i
 ONEBIT_KERNEL(256) ENTRY(reduce_pad_backward)(ELEMENT* gradX, const ELEMENT* gradY, unsigned n, int h, int w, int c, int p, int q, int d,
                                               int window, int stride) {
   bool whole = c % kWide<ELEMENT> == 0 && (d - c) / 2 % kWide<ELEMENT> == 0 && aligned(gradX, gradY);
+  Places places(h, w, c);
+  Windows windows(window, stride, 0);
   for_each_vector<kWide<ELEMENT>>(n, whole, [=](unsigned i, auto width) {
     constexpr unsigned W = width.value;
-    Place at = place(i, h, w, c);
+    Place at = places.at(i);
     int p0, p1, q0, q1;
-    windows_over(at.h, window, stride, 0, p, p0, p1);
-    windows_over(at.w, window, stride, 0, q, q0, q1);
+    windows.over(at.h, p, p0, p1);
+    windows.over(at.w, q, q0, q1);
     float sum[W] = {}, factor = 1.0f / (window * window);
     for (int pp = p0; pp < p1; pp++) {
       for (int qq = q0; qq < q1; qq++) {
