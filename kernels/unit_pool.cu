@@ -14,13 +14,15 @@
 // Exactness  values in the operations of batch_norm.cu, maxout.cu, activate.cu and pool.cu, the sign of a zero aside; where the largest is NaN
 //            chosen is some pixel of the window. Sums are double in the order of unit_passes.cuh. Beside bfloat16 elements gradients are rounded when
 //            gradY is stored, not before; the 32 terms that a thread has of 4 tiles are first added in float, off by at most 2^-19 of the sum of
-//            their sizes; gradients are made of the sums at the end (kInParts); for windows of 3 gradY has its factors multiplied in (GradientOfY)
+//            their sizes; gradients are made of the sums at the end (kInParts); for windows of 3 and 2 by steps of 2 gradY has its factors multiplied in
+//            (GradientOfY)
 // Twin       src/main/java/onebit/ops/cpu/CpuFusedOps.java, poolForward, poolBackward
 // Tests      native-tests/unit_test.cpp, src/test/java/onebit/ops/FusedOpsTest.java
 // Source     Ioffe and Szegedy 2015, arXiv 1502.03167; anchors/performance.md section 7, stem
 // Rungs      1 seven simple launches, 2 one pass forward, two backward, 3 windows of 3 by steps of 2: all loads asked for at once, 4 a thread has 4
 //            channels and goes down 8 rows of such windows: a pixel's value is computed once in forward and compared two channels a word; sums take
-//            the chosen pixel of a window instead of what a pixel is given; windows of one pixel are rows, several asked for at once
+//            the chosen pixel of a window instead of what a pixel is given; windows of one pixel are rows, several asked for at once,
+//            5 windows of 2 by steps of 2 have 4 pixels each, two windows asked for at once
 #ifndef ELEMENT
 #include "unit_pool.cuh"
 
@@ -123,16 +125,17 @@ template <unsigned KIND, class E> __device__ __forceinline__ void forward_threes
   }
 }
 
-/** f(row) for rows from the first on that lie `step` apart, kRowsAtOnce of them asked for at once: ask(slot, row) for all, then take(slot, row). */
-template <class Ask, class Take> __device__ __forceinline__ void rows_at_once(unsigned first, unsigned end, unsigned step, Ask ask, Take take) {
+/** f(row) for rows from the first on that lie `step` apart, so many of them asked for at once: ask(slot, row) for all, then take(slot, row). */
+template <unsigned AT_ONCE = kRowsAtOnce, class Ask, class Take>
+__device__ __forceinline__ void rows_at_once(unsigned first, unsigned end, unsigned step, Ask ask, Take take) {
 #pragma unroll 1
-  for (unsigned row = first; row < end; row += kRowsAtOnce * step) {
+  for (unsigned row = first; row < end; row += AT_ONCE * step) {
 #pragma unroll
-    for (unsigned i = 0; i < kRowsAtOnce; i++) {
+    for (unsigned i = 0; i < AT_ONCE; i++) {
       if (row + i * step < end) ask(i, row + i * step);
     }
 #pragma unroll
-    for (unsigned i = 0; i < kRowsAtOnce; i++) {
+    for (unsigned i = 0; i < AT_ONCE; i++) {
       if (row + i * step < end) take(i, row + i * step);
     }
   }
@@ -158,6 +161,31 @@ template <unsigned KIND, class E> __device__ __forceinline__ void forward_ones(c
                    unit.template value<E>(w[i]);
                    store_words(a.z + row * a.channels + c, w[i]);
                  });
+  });
+}
+
+/** Windows of 2 by steps of 2. */
+template <unsigned KIND, class E> __device__ __forceinline__ void forward_twos(const UnitPoolForward<E>& a) {
+  using V = Words<E>;
+  Twos twos(a.windows, a.channels);
+  own_rows(a.channels, [&](unsigned c, unsigned first, unsigned step) {
+    PoolUnit<KIND> unit(a.norm, a.f, c);
+    unsigned pixel[2][4][V::kCount];
+    rows_at_once<2>(first, a.n / a.channels, step, [&](unsigned i, unsigned window) { twos.load(a.y, twos.pixel(window) + c, pixel[i]); },
+                    [&](unsigned i, unsigned window) {
+      unsigned most[V::kCount], code[V::kCount];
+#pragma unroll
+      for (unsigned k = 0; k < 4; k++) unit.template value<E>(pixel[i][k]);
+#pragma unroll
+      for (unsigned k = 0; k < V::kCount; k++) {
+        const unsigned z[4] = {pixel[i][0][k], pixel[i][1][k], pixel[i][2][k], pixel[i][3][k]};
+        most[k] = V::larger(V::larger(z[0], z[1]), V::larger(z[2], z[3]));
+        code[k] = select(V::equal(z[0], most[k]), 0, select(V::equal(z[1], most[k]), place_code(0, 1) * V::kOnes,
+                                                           select(V::equal(z[2], most[k]), place_code(1, 0) * V::kOnes, place_code(1, 1) * V::kOnes)));
+      }
+      store_words(a.z + window * a.channels + c, most);
+      *reinterpret_cast<unsigned*>(a.chosen + window * a.channels + c) = V::bytes(code);
+    });
   });
 }
 
@@ -247,6 +275,39 @@ template <unsigned KIND, class E> __device__ __forceinline__ void sum_threes(con
         at += 2 * line, from += q * a.channels;
       }
     }
+    sums.tile();
+  }
+  sums.keep();
+}
+
+/** Sums over the windows of 2 by steps of 2, 64 of them a tile: each gives to the one pixel that it chose. */
+template <unsigned KIND, class E> __device__ __forceinline__ void sum_twos(const UnitPoolBackward<E>& a, double* kept) {
+  constexpr unsigned N = Words<E>::kCount;
+  unsigned c = pool_channel(), windows = a.rows / 4;
+  if (c >= a.channels) return;
+  Twos twos(a.windows, a.channels);
+  PoolUnit<KIND> unit(a.norm, a.f, c);
+  PoolSums<KIND, E> sums(unit, kept);
+  for (unsigned tile = blockIdx.x * 64; tile < windows; tile += gridDim.x * 64) {
+    unsigned pixel[2][4][N], given[2][N], code[2];
+    rows_at_once<2>(tile + threadIdx.x / 16, min(windows, tile + 64), kTileLanes, [&](unsigned i, unsigned window) {
+      twos.load(a.y, twos.pixel(window) + c, pixel[i]);
+      load_words(a.gradZ + window * a.channels + c, given[i]);
+      code[i] = *reinterpret_cast<const unsigned*>(a.chosen + window * a.channels + c);
+    }, [&](unsigned i, unsigned) {
+      unsigned word[N];
+      auto pick = [&](auto j) {
+        constexpr unsigned J = decltype(j)::value;
+        ChosenOfTwo<J> of(code[i]);
+        word[J] = select(of.lower, select(of.right, pixel[i][3][J], pixel[i][2][J]), select(of.right, pixel[i][1][J], pixel[i][0][J]));
+      };
+      pick(Width<0>{}), pick(Width<1>{});
+      float y[kLane], g[kLane];
+      unpack_words<E>(word, y);
+      unpack_words<E>(given[i], g);
+#pragma unroll
+      for (unsigned k = 0; k < kLane; k++) sums.add(g[k], y[k], k);
+    });
     sums.tile();
   }
   sums.keep();
@@ -343,6 +404,41 @@ template <unsigned KIND, class E> __device__ __forceinline__ void apply_threes(c
   }
 }
 
+/** Windows of 2 by steps of 2; the last come first: their y was read last. */
+template <unsigned KIND, class E> __device__ __forceinline__ void apply_twos(const UnitPoolBackward<E>& a) {
+  constexpr unsigned N = Words<E>::kCount;
+  Twos twos(a.windows, a.channels);
+  unsigned windows = a.rows / 4;
+  own_rows(a.channels, [&](unsigned c, unsigned first, unsigned step) {
+    GradientOfY<KIND> gradient(a, c);
+    unsigned pixel[2][4][N], given[2][N], code[2], at[2];
+    rows_at_once<2>(first, windows, step, [&](unsigned i, unsigned back) {
+      unsigned window = windows - 1 - back;
+      at[i] = twos.pixel(window) + c;
+      twos.load(a.y, at[i], pixel[i]);
+      load_words(a.gradZ + window * a.channels + c, given[i]);
+      code[i] = *reinterpret_cast<const unsigned*>(a.chosen + window * a.channels + c);
+    }, [&](unsigned i, unsigned) {
+      ChosenOfTwo<0> ofFirst(code[i]);
+      ChosenOfTwo<1> ofSecond(code[i]);
+#pragma unroll
+      for (unsigned k = 0; k < 4; k++) {
+        unsigned to[N] = {given[i][0] & ofFirst.is(k), given[i][1] & ofSecond.is(k)};
+        float v[kLane], g[kLane];
+        unpack_words<E>(pixel[i][k], v);
+        unpack_words<E>(to, g);
+#pragma unroll
+        for (unsigned j = 0; j < kLane; j++) {
+          float slope, base = gradient.at(v[j], j, slope);
+          v[j] = fmaf(slope, g[j], base);
+        }
+        pack_words<E>(v, pixel[i][k]);
+        store_words(a.gradY + at[i] + k / 2 * twos.line + k % 2 * a.channels, pixel[i][k]);
+      }
+    });
+  });
+}
+
 /** Windows of one pixel. */
 template <unsigned KIND, class E> __device__ __forceinline__ void apply_ones(const UnitPoolBackward<E>& a) {
   constexpr unsigned N = Words<E>::kCount;
@@ -396,6 +492,7 @@ ONEBIT_KERNEL(256, kForwardBlocks<ELEMENT>) ENTRY(unit_pool_forward)(const UnitP
   with_kind(a.f.kind, [&](auto kind) {
     constexpr unsigned KIND = decltype(kind)::value;
     if (KIND != kOther && whole && a.windows.of_three() && a.chosen) forward_threes<KIND>(a);
+    else if (KIND != kOther && whole && a.windows.of_two() && a.chosen) forward_twos<KIND>(a);
     else if (whole && a.windows.of_one() && !a.chosen) forward_ones<KIND>(a);
     else forward_any<KIND>(a);
   });
@@ -409,6 +506,7 @@ ONEBIT_KERNEL(128, kSumBlocks<ELEMENT>) ENTRY(unit_pool_backward)(const UnitPool
     constexpr unsigned KIND = decltype(kind)::value;
     if constexpr (sizeof(ELEMENT) == 2 && KIND != kOther) {
       if (a.threes()) return sum_threes<KIND>(a, kept);
+      if (a.twos()) return sum_twos<KIND>(a, kept);
     }
     if (a.ones()) sum_ones<KIND>(a, kept);
     else sum_any<KIND>(a, kept);
@@ -422,6 +520,7 @@ ONEBIT_KERNEL(128, 5) ENTRY(unit_pool_backward_apply)(const UnitPoolBackward<ELE
     constexpr unsigned KIND = decltype(kind)::value;
     if constexpr (sizeof(ELEMENT) == 2 && KIND != kOther) {
       if (a.threes()) return apply_threes<KIND>(a);
+      if (a.twos()) return apply_twos<KIND>(a);
     }
     if (a.ones()) apply_ones<KIND>(a);
     else apply_any<KIND>(a);

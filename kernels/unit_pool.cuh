@@ -28,6 +28,9 @@ struct Windows {
   /** Windows of 3 by steps of 2 with 1 pixel around an image of even sides. */
   __device__ __forceinline__ bool of_three() const { return size == 3 && stride == 2 && pad == 1 && h == 2 * p && w == 2 * q; }
 
+  /** Windows of 2 by steps of 2 over an image of even sides. */
+  __device__ __forceinline__ bool of_two() const { return size == 2 && stride == 2 && pad == 0 && h == 2 * p && w == 2 * q; }
+
   __device__ __forceinline__ bool of_one() const { return size == 1 && stride == 1 && pad == 0; }
 
   /** The first window over row or column i. */
@@ -217,6 +220,9 @@ template <class E> struct UnitPoolBackward {
 
   /** Whether windows of 3 by steps of 2 of bfloat16 elements have their own way. */
   __device__ __forceinline__ bool threes() const { return sizeof(E) == 2 && windows.of_three() && channels % kLane == 0; }
+
+  /** The same of windows of 2. */
+  __device__ __forceinline__ bool twos() const { return sizeof(E) == 2 && windows.of_two() && channels % kLane == 0; }
 
   __device__ __forceinline__ bool ones() const { return windows.of_one() && channels % kLane == 0; }
 
@@ -410,4 +416,31 @@ template <class E> struct TwoWindows {
       }
     }
   }
+};
+
+/** Windows of 2 by steps of 2, numbered as they lie; each has 4 pixels of its own, in row order. */
+struct Twos {
+  Divisor overRow;   // of windows
+  unsigned channels, line;
+
+  __device__ __forceinline__ Twos(const Windows& windows, unsigned channels) : overRow(unsigned(windows.q)), channels(channels), line(2 * unsigned(windows.q) * channels) {}
+
+  /** Index of the first pixel of a window, at its channel 0. */
+  __device__ __forceinline__ unsigned pixel(unsigned window) const {
+    unsigned along, row = overRow.divide(window, along);
+    return 2 * row * line + 2 * along * channels;
+  }
+
+  /** The words of all 4, from the first one's index on. */
+  template <class E> __device__ __forceinline__ void load(const E* image, unsigned at, unsigned (&w)[4][Words<E>::kCount]) const {
+#pragma unroll
+    for (unsigned k = 0; k < 4; k++) load_words(image + at + k / 2 * line + k % 2 * channels, w[k]);
+  }
+};
+
+/** Which of its 4 pixels a window of 2 chose, as masks of word J. */
+template <unsigned J> struct ChosenOfTwo {
+  unsigned lower, right;
+  __device__ __forceinline__ explicit ChosenOfTwo(unsigned code) : lower(pair_masks<J>(code << 3)), right(pair_masks<J>(code << 7)) {}
+  __device__ __forceinline__ unsigned is(unsigned pixel) const { return (pixel / 2 ? lower : ~lower) & (pixel % 2 ? right : ~right); }
 };

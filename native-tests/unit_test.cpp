@@ -109,10 +109,12 @@ TEST(unit_pool_gives_the_largest_of_each_window_and_its_gradients) {
     unsigned channels;
     int h, w, size, stride, pad, kind;
   };
-  // what has a way of its own: windows of 3 over even sides, in one part of a column and in several, and windows of one pixel; of each one of many tiles
+  // what has a way of its own: windows of 3 over even sides, in one part of a column and in several, windows of 2 over even sides, and windows of one pixel; of each one
+  // of many tiles
   const Case cases[] = {{3, 7, 6, 3, 2, 1, 2}, {72, 7, 6, 3, 2, 1, 1}, {3, 14, 6, 3, 2, 1, 2}, {72, 14, 6, 3, 2, 1, 2}, {72, 36, 2, 3, 2, 1, 0}, {4, 48, 32, 3, 2, 1, 1},
                         {72, 14, 6, 3, 2, 1, 3}, {68, 9, 8, 1, 1, 0, 3}, {8, 4, 4, 3, 2, 1, 4}, {20, 5, 3, 1, 1, 0, 1}, {4, 20, 22, 1, 1, 0, 0}, {640, 2, 2, 1, 1, 0, 2},
-                        {5, 4, 3, 1, 1, 0, 4}, {12, 6, 5, 2, 2, 0, 4}, {4, 20, 21, 2, 2, 0, 1}};
+                        {5, 4, 3, 1, 1, 0, 4}, {12, 6, 5, 2, 2, 0, 4}, {4, 20, 21, 2, 2, 0, 1},
+                        {72, 6, 10, 2, 2, 0, 2}, {4, 42, 44, 2, 2, 0, 1}, {3, 4, 6, 2, 2, 0, 2}, {136, 2, 2, 2, 2, 0, 0}, {12, 8, 6, 2, 2, 0, 3}};
   each_element([&](auto zero) {
     using E = decltype(zero);
     for (const Case& of : cases) {
