@@ -94,9 +94,8 @@ final class BenchScale implements Callable<Integer> {
     if (!json) printMeasured(points);
     if (points.stream().anyMatch(p -> p.ranks() > 1)) {
       ScalingModel model = ScalingModel.fit(points);
-      members.put("fit", Map.of("latencyMicros", model.latency() * 1e6, "gigabytesPerSecond", model.bandwidth() / 1e9, "overlap", model.overlap(), "stepError",
-          model.error(points), "stepErrorNothingHidden", model.hiding(0).error(points), "stepErrorAllHidden", model.hiding(1).error(points)));
-      members.put("modelled", predict(model));
+      members.put("fit", fit(model, points));
+      members.put("modelled", predict(model, points));
       if (!json) printFit(model, points);
     }
     if (json) System.out.println(Json.object(members));
@@ -159,7 +158,22 @@ final class BenchScale implements Callable<Integer> {
     return members;
   }
 
-  private List<Map<String, Object>> predict(ScalingModel fitted) {
+  private static Map<String, Object> fit(ScalingModel model, List<ScalingModel.Point> points) {
+    Map<String, Object> fit = new LinkedHashMap<>();
+    String unknown = model.overlapUnknown(points);
+    fit.put("latencyMicros", model.latency() * 1e6);
+    fit.put("gigabytesPerSecond", model.bandwidth() / 1e9);
+    if (unknown == null) fit.put("overlap", model.overlap());
+    else fit.put("overlapUnknown", unknown);
+    fit.put("stepError", model.error(points));
+    fit.put("stepErrorNothingHidden", model.hiding(0).error(points));
+    fit.put("stepErrorAllHidden", model.hiding(1).error(points));
+    return fit;
+  }
+
+  /** The rows of GPUs; the one of the fitted overlap only where it is known. */
+  private List<Map<String, Object>> predict(ScalingModel fitted, List<ScalingModel.Point> points) {
+    boolean known = fitted.overlapUnknown(points) == null;
     long bytes = gradientBytes(gpuRecipe, List.of());
     int buckets = (int) Math.max(1, bytes / MOST_BUCKET_BYTES);
     List<Map<String, Object>> rows = new ArrayList<>();
@@ -169,7 +183,7 @@ final class BenchScale implements Callable<Integer> {
       row.put("gpus", n);
       row.put("reduceMillis", new ScalingModel(0, bandwidth, 0).reduce(n, bytes, buckets) * 1e3);
       row.put("efficiencyExposed", compute / new ScalingModel(0, bandwidth, 0).step(n, compute, bytes, 1));
-      row.put("efficiencyFittedOverlap", compute / new ScalingModel(0, bandwidth, fitted.overlap()).step(n, compute, bytes, buckets));
+      if (known) row.put("efficiencyFittedOverlap", compute / new ScalingModel(0, bandwidth, fitted.overlap()).step(n, compute, bytes, buckets));
       rows.add(row);
     }
     return rows;
@@ -196,8 +210,9 @@ final class BenchScale implements Callable<Integer> {
   }
 
   private void printFit(ScalingModel model, List<ScalingModel.Point> points) {
-    System.out.printf(Locale.ROOT, "%nModel fitted to them: %.0f us a bucket, %.2f GB/s, %.0f %% of backward hides reduction%n", model.latency() * 1e6,
-        model.bandwidth() / 1e9, 100 * model.overlap());
+    String unknown = model.overlapUnknown(points);
+    System.out.printf(Locale.ROOT, "%nModel fitted to them: %.0f us a bucket, %.2f GB/s, %s%n", model.latency() * 1e6, model.bandwidth() / 1e9,
+        unknown == null ? String.format(Locale.ROOT, "%.0f %% of backward hides reduction", 100 * model.overlap()) : "overlap not fitted, because " + unknown);
     System.out.printf(Locale.ROOT, "its steps are %.1f %% off the measured ones (root mean square); with nothing hidden %.1f %%, with all of backward hiding %.1f %%%n",
         100 * model.error(points), 100 * model.hiding(0).error(points), 100 * model.hiding(1).error(points));
     for (ScalingModel.Point p : points) {
@@ -206,10 +221,10 @@ final class BenchScale implements Callable<Integer> {
     }
     System.out.printf(Locale.ROOT, "%nModel of GPUs, not a measurement: %s, %.1f MB of gradients, %.2f ms of computation a step, %.0f GB/s in a node of %d, %.0f across%n",
         gpuRecipe, gradientBytes(gpuRecipe, List.of()) / 1e6, gpuStepMillis, nodeGigabytes, GPUS_PER_NODE, networkGigabytes);
-    System.out.println("GPUs  means of gradients, ms  efficiency with nothing hidden  with the overlap fitted above");
-    for (Map<String, Object> row : predict(model)) {
-      System.out.printf(Locale.ROOT, "%4d  %22.2f  %30.1f%%  %28.1f%%%n", row.get("gpus"), row.get("reduceMillis"), 100 * (double) row.get("efficiencyExposed"),
-          100 * (double) row.get("efficiencyFittedOverlap"));
+    System.out.println("GPUs  means of gradients, ms  efficiency with nothing hidden" + (unknown == null ? "  with the overlap fitted above" : ""));
+    for (Map<String, Object> row : predict(model, points)) {
+      System.out.printf(Locale.ROOT, "%4d  %22.2f  %30.1f%%%s%n", row.get("gpus"), row.get("reduceMillis"), 100 * (double) row.get("efficiencyExposed"),
+          unknown == null ? String.format(Locale.ROOT, "  %28.1f%%", 100 * (double) row.get("efficiencyFittedOverlap")) : "");
     }
   }
 }

@@ -13,6 +13,9 @@ import java.util.List;
  * </pre>
  */
 public record ScalingModel(double latency, double bandwidth, double overlap) {
+  /** Share of a step below which measurements do not tell models apart. */
+  private static final double TELLING = 0.01;
+
   /** What was measured on so many ranks. */
   public record Point(int ranks, double compute, double step, double reduce, long bytes, int buckets) {}
 
@@ -69,8 +72,23 @@ public record ScalingModel(double latency, double bandwidth, double overlap) {
 
   /** How far the model's steps are from measured ones on more than one rank: the root of the mean square of the shares by which they differ. */
   public double error(List<Point> points) {
-    return Math.sqrt(points.stream().filter(p -> p.ranks() > 1).mapToDouble(p -> Math.pow(step(p.ranks(), p.compute(), p.bytes(), p.buckets()) / p.step() - 1, 2))
+    return Math.sqrt(points.stream().filter(p -> p.ranks() > 1).mapToDouble(p -> Math.pow(stepOf(p) / p.step() - 1, 2))
         .average().orElse(0));
+  }
+
+  private double stepOf(Point p) {
+    return step(p.ranks(), p.compute(), p.bytes(), p.buckets());
+  }
+
+  /** Why the points say nothing of the overlap, so that the one fitted to them means nothing; null where they do. */
+  public String overlapUnknown(List<Point> points) {
+    List<Point> several = points.stream().filter(p -> p.ranks() > 1).toList();
+    if (several.stream().allMatch(p -> p.buckets() <= 1)) return "the gradients left in one bucket, and the last bucket hides behind nothing";
+    if (several.stream().allMatch(p -> p.step() - p.compute() > p.reduce())) {
+      return "a step together took longer than one alone by more than all means of gradients take: the processes wait for each other or share cores";
+    }
+    double differs = several.stream().mapToDouble(p -> (hiding(0).stepOf(p) - hiding(1).stepOf(p)) / p.step()).max().orElse(0);
+    return differs >= TELLING ? null : String.format(java.util.Locale.ROOT, "between nothing and all hidden the model's steps differ by %.1f %% at most, too little to be told from noise", 100 * differs);
   }
 
   /** The same latency and bandwidth with another overlap. */

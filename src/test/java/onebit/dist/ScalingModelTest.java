@@ -1,7 +1,9 @@
 package onebit.dist;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.List;
 import org.junit.jupiter.api.Test;
@@ -44,6 +46,15 @@ class ScalingModelTest {
   void theLastBucketHidesBehindNothing() {
     ScalingModel all = new ScalingModel(0, 1e9, 1);
     assertEquals(1 + all.reduce(2, 4_000_000, 4) / 4, all.step(2, 1, 4_000_000, 4), 1e-12);
+  }
+
+  @Test
+  void anOverlapThatThePointsDoNotTellIsNotGiven() {
+    ScalingModel made = new ScalingModel(2e-3, 1e9, 0.5);
+    assertNull(made.overlapUnknown(List.of(point(made, 1, 0.1, 80_000_000, 5), point(made, 2, 0.11, 80_000_000, 5))));
+    assertTrue(made.overlapUnknown(List.of(point(made, 1, 0.1, 80_000_000, 1), point(made, 2, 0.11, 80_000_000, 1))).contains("one bucket"));
+    assertTrue(made.overlapUnknown(List.of(new ScalingModel.Point(2, 0.65, 0.79, 0.036, 18_700_000, 4))).contains("share cores"));
+    assertTrue(made.overlapUnknown(List.of(point(made, 2, 10, 80_000_000, 5))).contains("0.7 %"));
   }
 
   @Test
