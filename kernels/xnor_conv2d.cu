@@ -25,6 +25,19 @@
 // Rungs      native-tests/ladder/xnor_conv2d.cu: 1 naive, 2 shared tile, 3 mma.sync AND
 #include "xnor_conv.cuh"
 
+/** The ones of bits [from, to) of a row. */
+__device__ __forceinline__ int ones_between(const unsigned* row, unsigned from, unsigned to) {
+  int count = 0;
+#pragma unroll 4
+  for (unsigned word = from / 32; word * 32 < to; word++) {
+    unsigned bits = row[word];
+    if (word * 32 < from) bits &= ~0u << from % 32;
+    if (word * 32 + 32 > to) bits &= (1u << to % 32) - 1;
+    count += __popc(bits);
+  }
+  return count;
+}
+
 ONEBIT_KERNEL(256) xnor_conv2d_filters(unsigned* taps, int* ones, const unsigned* w, unsigned filters, unsigned r, unsigned s, unsigned channels) {
   unsigned tapCount = r * s, perRow = (tapCount * channels + 31) / 32, tapWords = (channels + 31) / 32, lane = threadIdx.x % 32;
   for (unsigned filter = (blockIdx.x * 256 + threadIdx.x) / 32; filter < filters; filter += gridDim.x * 8) {
@@ -37,14 +50,25 @@ ONEBIT_KERNEL(256) xnor_conv2d_filters(unsigned* taps, int* ones, const unsigned
       if (count < 32) word &= (1u << count) - 1;
       own[i] = word;
     }
-    __syncwarp();
-    for (unsigned corner = lane; corner < (r + 1) * (s + 1); corner += 32) {
-      unsigned rows = corner / (s + 1), columns = corner % (s + 1);
-      int sum = 0;
-      for (unsigned i = 0; i < rows; i++) {
-        for (unsigned k = 0; k < columns * tapWords; k++) sum += __popc(own[i * s * tapWords + k]);
+    unsigned corners = (r + 1) * (s + 1);
+    if (tapCount <= 32) {   // each lane counts a tap
+      int own = lane < tapCount ? ones_between(row, lane * channels, (lane + 1) * channels) : 0;
+      for (unsigned corner = lane; corner - lane < corners; corner += 32) {
+        unsigned rows = corner / (s + 1), columns = corner % (s + 1);
+        int sum = 0;
+        for (unsigned tap = 0; tap < tapCount; tap++) {
+          int count = __shfl_sync(kFullWarp, own, int(tap));
+          if (tap / s < rows && tap % s < columns) sum += count;
+        }
+        if (corner < corners) ones[size_t(corner) * filters + filter] = sum;
       }
-      ones[size_t(corner) * filters + filter] = sum;
+    } else {
+      for (unsigned corner = lane; corner < corners; corner += 32) {
+        unsigned rows = corner / (s + 1), columns = corner % (s + 1);
+        int sum = 0;
+        for (unsigned i = 0; i < rows; i++) sum += ones_between(row, i * s * channels, (i * s + columns) * channels);
+        ones[size_t(corner) * filters + filter] = sum;
+      }
     }
   }
 }
