@@ -220,7 +220,7 @@ final class CudaFusedOps implements FusedOps {
     Kernel kernel = device.kernel("unit_pool_forward", z).element(z);
     orNull(kernel, chosen).element(unit.y());
     windows(nonlinearity(norm(kernel, unit.norm()), unit.f()), unit.y().shape(), z.shape(), window).integer(z.size()).integer(z.shape().channels())
-        .each(z.size() / (window.chooses() ? 4 : 16) + 1);
+        .each(z.size() / (window.size() > 2 ? 4 : 16) + 1);
   }
 
   @Override
