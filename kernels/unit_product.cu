@@ -5,7 +5,7 @@
 //   unit_product_forward     z = f(batch norm(y) + shortcut(x)) and the next layer's bits of z
 //   unit_product_backward    gradT and the sums of unit_backward.cu
 //   unit_product_apply       gradY as unit_backward_apply
-//   each ends in nothing (mma.sync AND), _xor (sm_75) or _popc (elsewhere)
+//   each ends in nothing (mma.sync AND, sm_80 to sm_90a), _xor (sm_75) or _popc (later devices, through PTX); elsewhere it does nothing
 //
 // Shapes     as unit_forward.cu, unit_backward.cu, xnor_conv2d.cu; partial [splits][2 or 4][C] double; y of _statistics rows of `pitch` values
 //            y, z, x and gradients are float, or bfloat16 in the entries named _bf16; the rest is float
@@ -104,7 +104,7 @@ struct Product {
   template <class PRODUCT, class E, class F> __device__ __forceinline__ void each_tile(unsigned* room, F f) const {
     with_tiles<PRODUCT>(room, [&](ConvTiles<PRODUCT, 64>& tiles, unsigned rows) {
       uint4* own = reinterpret_cast<uint4*>(tiles.spare()) + threadIdx.x;
-      tiles.template each<false>(blockIdx.x, gridDim.x, [&](unsigned k, unsigned, unsigned, const float(&out)[8], int) {
+      tiles.template each<false>(blockIdx.x, gridDim.x, false, [&](unsigned k, unsigned, unsigned, const float(&out)[8], int, auto) {
         uint4 raw[kRaw<E>];
         pack_vector(out, raw, static_cast<E*>(nullptr));
 #pragma unroll
@@ -205,45 +205,42 @@ template <class PRODUCT, class E> struct ProductSums {
   }
 };
 
-/** STRAIGHT: all vectors of channels are whole, in y too. */
-template <bool STRAIGHT, class PRODUCT, class E> __device__ __forceinline__ void product_statistics(const Over<UnitStatistics<E>>& a, unsigned* room, double* kept) {
-  const UnitStatistics<E>& pass = a.pass;
-  ProductSums<PRODUCT, E> sums(kept);
-  a.product.template with_tiles<PRODUCT>(room, [&](ConvTiles<PRODUCT, 64>& tiles, unsigned) {
-    unsigned c = product_channel<PRODUCT>();
-    Live live = STRAIGHT ? Live{8, true} : tile_live(c, pass.channels);
-    bool whole = STRAIGHT || (live.together && pass.pitch % 8 == 0 && aligned(pass.y));
-    tiles.template each<true>(blockIdx.x, gridDim.x, [&](unsigned k, unsigned from, unsigned, const float(&out)[8], int) {
-      uint4 raw[kRaw<E>];
-      float v[8];
-      pack_vector(out, raw, static_cast<E*>(nullptr));
-      unpack_vector(raw, 0, v, static_cast<E*>(nullptr));
-      if (pass.added) {
-        float x[8];
-        load_live(pass.added + (from * pass.channels + c) + k * (16 * pass.channels), x, live);
-#pragma unroll
-        for (unsigned j = 0; j < 8; j++) v[j] = __fadd_rn(v[j], x[j]);
-        pack_vector(v, raw, static_cast<E*>(nullptr));
-        unpack_vector(raw, 0, v, static_cast<E*>(nullptr));
-      }
-      sums.add(v, STRAIGHT ? 8u : live.count);
-      if (!pass.y) return;
-      E* to = pass.y + (from * pass.pitch + c) + k * (16 * pass.pitch);
-      if (whole) {
-#pragma unroll
-        for (unsigned i = 0; i < kRaw<E>; i++) reinterpret_cast<uint4*>(to)[i] = raw[i];
-      } else {
-        store_live(to, v, {live.count, false});
-      }
-    }, [&](unsigned) { sums.keep(); });
-  });
-  if (pass.partial) sums.finish(pass, reinterpret_cast<double*>(room));
-}
-
 template <class PRODUCT, class E> __device__ __forceinline__ void product_statistics(const Over<UnitStatistics<E>>& a, unsigned* room, double* kept) {
-  if constexpr (xnor_has<PRODUCT>()) {
-    if (a.pass.channels % 8 == 0 && a.pass.pitch % 8 == 0 && aligned(a.pass.y)) product_statistics<true, PRODUCT>(a, room, kept);
-    else product_statistics<false, PRODUCT>(a, room, kept);
+  if constexpr (xnor_is_chosen<PRODUCT>()) {
+    const UnitStatistics<E>& pass = a.pass;
+    ProductSums<PRODUCT, E> sums(kept);
+    a.product.template with_tiles<PRODUCT>(room, [&](ConvTiles<PRODUCT, 64>& tiles, unsigned) {
+      unsigned c = product_channel<PRODUCT>();
+      Live live = tile_live(c, pass.channels);
+      bool together = pass.pitch % 8 == 0 && aligned(pass.y);
+      const size_t below = size_t(16) * pass.pitch;   // from a row of this thread to its next
+      E* to = nullptr;
+      tiles.template each<true>(blockIdx.x, gridDim.x, together && !pass.added, [&](unsigned k, unsigned from, unsigned, const float(&out)[8], int, auto whole) {
+        constexpr bool kWhole = decltype(whole)::value;
+        uint4 raw[kRaw<E>];
+        float v[8];
+        pack_vector(out, raw, static_cast<E*>(nullptr));
+        unpack_vector(raw, 0, v, static_cast<E*>(nullptr));
+        if (!kWhole && pass.added) {
+          float x[8];
+          load_live(pass.added + (from * pass.channels + c) + k * (16 * pass.channels), x, live);
+#pragma unroll
+          for (unsigned j = 0; j < 8; j++) v[j] = __fadd_rn(v[j], x[j]);
+          pack_vector(v, raw, static_cast<E*>(nullptr));
+          unpack_vector(raw, 0, v, static_cast<E*>(nullptr));
+        }
+        sums.add(v, kWhole ? 8u : live.count);
+        to = k == 0 || !kWhole ? pass.y + (from * pass.pitch + c + k * (16 * pass.pitch)) : to + below;
+        if (!pass.y) return;
+        if (kWhole || (live.together && together)) {
+#pragma unroll
+          for (unsigned i = 0; i < kRaw<E>; i++) reinterpret_cast<uint4*>(to)[i] = raw[i];
+        } else {
+          store_live(to, v, {live.count, false});
+        }
+      }, [&](unsigned) { sums.keep(); });
+    });
+    if (pass.partial) sums.finish(pass, reinterpret_cast<double*>(room));
   }
 }
 
@@ -264,13 +261,13 @@ template <int KNOWN, class PRODUCT, class E> __device__ __forceinline__ void row
 }
 
 template <class PRODUCT, class E> __device__ __forceinline__ void product_forward(const Over<UnitForward<E>>& a, unsigned* room) {
-  if constexpr (xnor_has<PRODUCT>()) {
+  if constexpr (xnor_is_chosen<PRODUCT>()) {
     const UnitForward<E>& pass = a.pass;
     if (blockIdx.x == 0 && blockIdx.y == 0 && threadIdx.x == 0) pass.give_set();
-    bool plain = pass.unit.f.plain(), straight = pass.channels % 8 == 0 && pass.unit.shortcut.kind != 2;
+    const int way = !pass.unit.f.plain() ? 0 : pass.channels % 8 == 0 && pass.unit.shortcut.kind != 2 ? 2 : 1;
     a.product.template each_tile<PRODUCT, E>(room, [&](const TileRows<PRODUCT, E>& rows) {
-      if (!plain) rows_forward<kAnything>(pass, rows);
-      else if (straight) rows_forward<kPlain | kStraight>(pass, rows);
+      if (way == 0) rows_forward<kAnything>(pass, rows);
+      else if (way == 2) rows_forward<kPlain | kStraight>(pass, rows);
       else rows_forward<kPlain>(pass, rows);
     });
   }
@@ -292,27 +289,27 @@ __device__ __forceinline__ void rows_backward(const UnitBackward<E>& pass, const
 }
 
 template <class PRODUCT, class E> __device__ __forceinline__ void product_backward(const Over<UnitBackward<E>>& a, unsigned* room, double* kept) {
-  if constexpr (xnor_has<PRODUCT>()) {
+  if constexpr (xnor_is_chosen<PRODUCT>()) {
     const UnitBackward<E>& pass = a.pass;
     // what a thread keeps lies where the thread that has its rows and channels in unit_backward.cu would keep it, so that all is added in the order there
     unsigned in = xnor_row<PRODUCT>() * 8 + xnor_column<PRODUCT, 64>(0) / 8;
     BackwardSums<E, PRODUCT::kTensor ? 4 : 8> sums(kept, in);
     constexpr bool kHolds = sizeof(E) == 2;   // double sums leave no registers for a unit
-    bool plain = pass.plain(), straight = kHolds && pass.straight(), adabin = straight && pass.unit.f.kind == 1 && pass.g.adabin();
+    const int way = kHolds && pass.straight() && pass.unit.f.kind == 1 && pass.g.adabin() ? 3 : !pass.plain() ? 0 : kHolds && pass.straight() ? 2 : 1;
     a.product.template each_tile<PRODUCT, E>(room, [&](const TileRows<PRODUCT, E>& rows) {
-      if (adabin) rows_backward<kHolds ? kAdaBin | kStraight : kPlain>(pass, rows, sums);
-      else if (!plain) rows_backward<kAnything>(pass, rows, sums);
-      else if (straight) rows_backward<kHolds ? kPlain | kStraight : kPlain>(pass, rows, sums);
+      if (way == 3) rows_backward<kHolds ? kAdaBin | kStraight : kPlain>(pass, rows, sums);
+      else if (way == 0) rows_backward<kAnything>(pass, rows, sums);
+      else if (way == 2) rows_backward<kHolds ? kPlain | kStraight : kPlain>(pass, rows, sums);
       else rows_backward<kPlain>(pass, rows, sums);
       sums.keep();
     });
-    if (adabin) pass.template finish<kAdaBin>(sums, kept, reinterpret_cast<double*>(room));
+    if (way == 3) pass.template finish<kAdaBin>(sums, kept, reinterpret_cast<double*>(room));
     else pass.finish(sums, kept, reinterpret_cast<double*>(room));
   }
 }
 
 template <class PRODUCT, class E> __device__ __forceinline__ void product_apply(const Over<UnitBackwardApply<E>>& a, unsigned* room) {
-  if constexpr (xnor_has<PRODUCT>()) {
+  if constexpr (xnor_is_chosen<PRODUCT>()) {
     const UnitBackwardApply<E>& pass = a.pass;
     a.product.template each_tile<PRODUCT, E>(room, [&](const TileRows<PRODUCT, E>& rows) {
       unsigned c = rows.channel;

@@ -4,7 +4,9 @@
 //
 // Shapes     as xnor_conv2d.cu; a Conv whose element is int16 hands over <bx,bw> alone
 // Launch     block 128; blockIdx.y counts groups of COLUMNS filters; dynamic shared memory of CudaBitOps.room
-// Borders    what a position adds to its counts depends on the filter and on which taps are counted; a table has it for every kind of border
+// Borders    what a position adds to its counts depends on the filter and on which taps are counted; a table has it for every kind of border, and a thread
+//            keeps a row of it in registers until its next position has another border
+// Filters    of at most kStages stages stay in shared memory from tile to tile, where nothing else is kept in the place of the stages
 // Exactness  a value is the same whoever takes it
 #pragma once
 #include "xnor_tile.cuh"
@@ -24,9 +26,12 @@ struct Operands {
 
 /** The taps of an axis that lie inside: from is the first, the result one past the last. */
 __device__ __forceinline__ int inside_taps(int origin, int extent, int taps, int dilation, int& from) {
-  auto over = [=](int i) { return dilation == 1 ? i : i / dilation; };
-  from = origin >= 0 ? 0 : min(taps, over(dilation - 1 - origin));
-  int to = extent <= origin ? 0 : min(taps, over(extent - 1 - origin) + 1);
+  if (dilation == 1) {
+    from = min(taps, max(0, -origin));
+    return max(from, min(taps, extent - origin));
+  }
+  from = origin >= 0 ? 0 : min(taps, (dilation - 1 - origin) / dilation);
+  int to = extent <= origin ? 0 : min(taps, (extent - 1 - origin) / dilation + 1);
   return max(from, to);
 }
 
@@ -43,7 +48,12 @@ struct Cut {
   __device__ __forceinline__ int kinds() const { return (before + 1) * (behind + 1); }
 };
 
-constexpr unsigned kBorders = 16;
+constexpr unsigned kBorders = 16, kPieces = 256;
+
+/** Whether a tile is whole: all its rows exist, columns in groups of 8, and its borders are all in the table. */
+template <bool YES> struct Whole {
+  static constexpr bool value = YES;
+};
 
 /**
  * The tiles of a block. What a value takes beside its count depends on the column and on which taps of the position are counted, of which there are few
@@ -55,80 +65,113 @@ template <class PRODUCT, unsigned COLUMNS> class ConvTiles {
   struct Place {
     unsigned first, inside;   // index of the words of the first tap, a bit of every tap that is inside
   };
-  struct Row {
-    int valid;         // counted values of a position
-    unsigned border;   // where its kind lies in the table
+  struct Tap {
+    unsigned offset, bit;   // of its words from those of the first tap; as in Place
+  };
+  struct alignas(32) Window {
+    unsigned starts;              // a bit of the first tap of each of its rows; 0 where there is no bit for each tap, or no room in the table for all pieces
+    int bottoms, lefts, rights;   // kinds of border on three sides
+    int many;                     // whether there are more in all than the table has room for
   };
 
   const Operands& a;
   const Conv& g;
-  int* ones;      // of the tile's rows
   Place* places;
-  Row* rows;      // of this tile, and of the next
-  Divisor* over;  // what positions and words are divided by: Q, P, words of a tap, S
-  unsigned* taps; // index of the words of each of 32 taps, from those of the first
+  unsigned* rows;   // of this tile, and of the next: counted values of a position by kBorders, and the kind of its border
+  Divisor* over;    // what positions and words are divided by: Q, P, words of a tap, S
+  Window* window;
+  Tap* pieces;      // of each 4, 2 or 1 words, as many as divide those of a tap
   int* bases;
   float *rests, *factors, *centres;   // the last two of a column, whatever the border
   unsigned* stages;
-  XnorTile<PRODUCT, COLUMNS> tile;
+  XnorTile<PRODUCT, COLUMNS, true> tile;
   int pixels, tapCount, column0;
   unsigned tapWords, words;
-  Cut down, along;
-  bool many;
 
  public:
   __device__ __forceinline__ ConvTiles(unsigned* room, const Operands& a, const Conv& g)
-      : a(a), g(g), ones(reinterpret_cast<int*>(room)), places(reinterpret_cast<Place*>(ones + kTileRows)), rows(reinterpret_cast<Row*>(places + kTileRows)),
-        over(reinterpret_cast<Divisor*>(rows + 2 * kTileRows)), taps(reinterpret_cast<unsigned*>(over + 4)), bases(reinterpret_cast<int*>(taps + 32)),
-        rests(reinterpret_cast<float*>(bases + kBorders * kPitch)), factors(rests + kBorders * kPitch), centres(factors + COLUMNS),
-        stages(reinterpret_cast<unsigned*>(centres + COLUMNS)), pixels(g.n * g.p * g.q), tapCount(g.r * g.s), column0(int(blockIdx.y * COLUMNS)),
-        tapWords(unsigned(g.c + 31) / 32), words(unsigned(g.r * g.s) * (unsigned(g.c + 31) / 32)), down(g.h, g.r, g.p, g.stride, g.pad, g.dilation),
-        along(g.w, g.s, g.q, g.stride, g.pad, g.dilation), many(g.zeroRule && down.kinds() * along.kinds() > int(kBorders)) {
+      : a(a), g(g), places(reinterpret_cast<Place*>(room)), rows(reinterpret_cast<unsigned*>(places + kTileRows)), over(reinterpret_cast<Divisor*>(rows + 2 * kTileRows)),
+        window(reinterpret_cast<Window*>(over + 4)), pieces(reinterpret_cast<Tap*>(window + 1)), bases(reinterpret_cast<int*>(pieces + kPieces)), rests(reinterpret_cast<float*>(bases + kBorders * kPitch)),
+        factors(rests + kBorders * kPitch), centres(factors + COLUMNS), stages(reinterpret_cast<unsigned*>(centres + COLUMNS)), pixels(g.n * g.p * g.q),
+        tapCount(g.r * g.s), column0(int(blockIdx.y * COLUMNS)), tapWords(unsigned(g.c + 31) / 32), words(unsigned(g.r * g.s) * (unsigned(g.c + 31) / 32)) {
+    const bool few = tapCount <= 32 && words / per_piece() <= kPieces;
+    const Cut down(g.h, g.r, g.p, g.stride, g.pad, g.dilation), along(g.w, g.s, g.q, g.stride, g.pad, g.dilation);
+    const bool many = g.zeroRule && down.kinds() * along.kinds() > int(kBorders);
     if (threadIdx.x < 4) over[threadIdx.x] = Divisor(unsigned(threadIdx.x == 0 ? g.q : threadIdx.x == 1 ? g.p : threadIdx.x == 2 ? int(tapWords) : g.s));
-    if (threadIdx.x < 32) taps[threadIdx.x] = unsigned(g.dilation) * (threadIdx.x / unsigned(g.s) * unsigned(g.w) + threadIdx.x % unsigned(g.s)) * tapWords;
     if (threadIdx.x < COLUMNS) {
       int column = column0 + int(threadIdx.x);
       bool real = g.element != kInt16 && column < g.o;
       factors[threadIdx.x] = real ? a.xDistance[0] * a.wDistance[column * a.each] : 1.0f;
       centres[threadIdx.x] = real ? a.xDistance[0] * a.wCentre[column * a.each] : 0.0f;
     }
+    if (threadIdx.x == 0) {
+      *window = {0, down.behind + 1, along.before + 1, along.behind + 1, many};
+      if (few) for (int r = 0; r < g.r; r++) window->starts |= 1u << r * g.s;
+    }
     __syncthreads();
-    if (!many) fill_all();
+    if (few) {
+      unsigned each = per_piece();
+      for (unsigned i = threadIdx.x; i < words / each; i += kTileRows) {
+        unsigned within, left, tap = over[2].divide(i * each, within), top = over[3].divide(tap, left);
+        pieces[i] = {unsigned(g.dilation) * (top * unsigned(g.w) + left) * tapWords + within, 1u << tap};
+      }
+    }
+    if (!many) fill_all(down, along);
   }
 
   /** Room for values beside the tables, while no copies are under way. */
   __device__ __forceinline__ unsigned* spare() const { return stages; }
 
   /**
-   * take(k, from, part, values, sumX) for position from + 16 k, k below 8, and the 8 columns from xnor_column(part) on, of which the first is real: their values
-   * and the position's sum(bx), of every `step`-th tile from `first` on; done(tile) behind a tile. The rows of a thread are unrolled: take is small. With AHEAD the
-   * copies of the next tile begin before take is called; without, take and done have spare(), and all threads are done with it before it is written again.
+   * take(k, from, part, values, sumX, whole) for position from + 16 k, k below 8, and the 8 columns from xnor_column(part) on, of which the first is real: their
+   * values and the position's sum(bx), of every `step`-th tile from `first` on; done(tile) behind a tile. The rows of a thread are unrolled: take is small. Tiles
+   * are given as whole, which is faster, where the caller says that it takes such. With AHEAD the copies of the next tile begin before take is called; without,
+   * no tile is given as whole, take and done have spare(), and all threads are done with it before it is written again.
    */
-  template <bool AHEAD, class Take, class Done> __device__ __forceinline__ void each(unsigned first, unsigned step, Take take, Done done) {
+  template <bool AHEAD, class Take, class Done> __device__ __forceinline__ void each(unsigned first, unsigned step, bool takesWhole, Take take, Done done) {
     unsigned now = first, parity = 0;
-    bool counted = false;
+    if (now * kTileRows >= unsigned(pixels)) return;
+    place(now, rows);
+    __syncthreads();
+    tile.begin(stages, words, stage(now, true));
     for (;;) {
-      bool more = now * kTileRows < unsigned(pixels);
-      if (!AHEAD && counted) {
+      tile.run(stages, words, unsigned(g.o - column0), stage(now, now == first || copies<AHEAD>()));
+      unsigned next = now + step;
+      bool more = next * kTileRows < unsigned(pixels);
+      if constexpr (AHEAD) {
+        const unsigned* own = rows + parity * kTileRows;
+        parity ^= 1;
+        if (more) {
+          place(next, rows + parity * kTileRows);
+          __syncthreads();
+          tile.begin(stages, words, stage(next, copies<AHEAD>()));
+        }
+        if (takesWhole && !window->many && g.o % 8 == 0 && (now + 1) * kTileRows <= unsigned(pixels)) give<true>(now, own, take);
+        else give<false>(now, own, take);
+        done(now);
+      } else {
         __syncthreads();
-        give(now - step, rows + (parity ^ 1) * kTileRows, take);
-        done(now - step);
-      }
-      if (more) place(now, rows + parity * kTileRows);
-      __syncthreads();
-      if (more) tile.begin(stages, words, stage(now));
-      if (AHEAD && counted) {
-        give(now - step, rows + (parity ^ 1) * kTileRows, take);
-        done(now - step);
+        give<false>(now, rows, take);
+        done(now);
+        if (more) {
+          __syncthreads();
+          place(next, rows);
+          __syncthreads();
+          tile.begin(stages, words, stage(next, copies<AHEAD>()));
+        }
       }
       if (!more) return;
-      tile.run(stages, words, unsigned(g.o - column0), stage(now));
-      tile.share_ones(ones);
-      counted = true, now += step, parity ^= 1;
+      now = next;
     }
   }
 
  private:
+  /** Whether the filters are copied for every tile: where they do not all fit, or something else takes their place. */
+  template <bool AHEAD> __device__ __forceinline__ bool copies() const { return !AHEAD || words > kStages * kStageWords; }
+
+  /** Words that are copied at once. */
+  __device__ __forceinline__ unsigned per_piece() const { return tapWords % 4 == 0 ? 4 : tapWords % 2 == 0 ? 2 : 1; }
+
   /** What the table needs to know of a column. */
   struct Filter {
     const int* ones;   // of the taps above and left of each corner of the window
@@ -153,7 +196,7 @@ template <class PRODUCT, unsigned COLUMNS> class ConvTiles {
   }
 
   /** The whole table. */
-  __device__ __forceinline__ void fill_all() {
+  __device__ __forceinline__ void fill_all(const Cut& down, const Cut& along) {
     int tops = g.zeroRule ? down.before + 1 : 1, bottoms = g.zeroRule ? down.behind + 1 : 1;
     int lefts = g.zeroRule ? along.before + 1 : 1, rights = g.zeroRule ? along.behind + 1 : 1;
     unsigned of = threadIdx.x % COLUMNS;
@@ -180,91 +223,95 @@ template <class PRODUCT, unsigned COLUMNS> class ConvTiles {
   }
 
   /** What is to be known of the positions of a tile, each found by one thread. */
-  __device__ __forceinline__ void place(unsigned tile, Row* to) {
+  __device__ __forceinline__ void place(unsigned tile, unsigned* to) {
     int i = int(tile * kTileRows + threadIdx.x), row, column, image = position(unsigned(min(i, pixels - 1)), row, column), r0, r1, s0, s1;
     ranges(row, column, r0, r1, s0, s1);
-    unsigned inside = 0, line = s1 > s0 ? 0xffffffffu >> (32 - (s1 - s0)) << s0 : 0u;
-    if (tapCount <= 32 && i < pixels) for (int r = r0; r < r1; r++) inside |= line << r * g.s;
+    const Window& all = *window;
+    int lines = r1 - r0, across = s1 - s0;
+    unsigned inside = 0, of = unsigned(tapCount * g.c) * kBorders;
+    // the first taps of as many rows as are inside, moved to the first of them; each as wide as the columns that are
+    if (i < pixels && lines > 0 && across > 0) inside = (all.starts >> (g.r - lines) * g.s << r0 * g.s) * (0xffffffffu >> (32 - across) << s0);
     places[threadIdx.x] = {unsigned((image * g.h + row * g.stride - g.pad) * g.w + column * g.stride - g.pad) * tapWords, inside};
-    Row of{tapCount * g.c, 0};
     if (g.zeroRule) {
-      of.valid = (r1 - r0) * (s1 - s0) * g.c;
-      of.border = kPitch * (many ? threadIdx.x % 16 : unsigned(((r0 * (down.behind + 1) + g.r - r1) * (along.before + 1) + s0) * (along.behind + 1) + g.s - s1));
+      unsigned kind = unsigned(((r0 * all.bottoms + g.r - r1) * all.lefts + s0) * all.rights + g.s - s1);   // of no use where there are too many
+      of = unsigned(lines * across * g.c) * kBorders + kind % kBorders;
     }
-    to[threadIdx.x % 16 * 8 + threadIdx.x / 16] = of;
+    to[threadIdx.x] = of;
   }
 
-  /** Begins the copies of a stage of a tile. */
-  __device__ __forceinline__ auto stage(unsigned of) {
-    return [this, of](unsigned* toX, unsigned* toW, unsigned step) {
-      struct Tap {
-        unsigned offset, bit;
-      };
-      if (tapCount <= 32) {
-        unsigned first[4], inside[4];
+  /** Begins the copies of a stage of x where all pieces are in the table; LAST as in stage_rows. */
+  template <bool LAST> __device__ __forceinline__ void stage_few(unsigned* to, unsigned step) {
+    Place p[LAST ? 1 : 4];
 #pragma unroll
-        for (unsigned j = 0; j < 4; j++) {
-          Place p = places[threadIdx.x / 4 + 32 * j];
-          first[j] = p.first, inside[j] = p.inside;
-        }
-        stage_rows<RowStage, kTileRows>(toX, a.x, step, words, tapWords,
-                                        [&](unsigned word) {
-                                          unsigned within, tap = over[2].divide(word, within);
-                                          return Tap{taps[tap] + within, 1u << tap};
-                                        },
-                                        [&](unsigned j, const Tap& tap, unsigned& index) {
-                                          index = first[j] + tap.offset;
-                                          return (inside[j] & tap.bit) != 0;
-                                        });
+    for (unsigned j = 0; j < (LAST ? 1 : 4); j++) p[j] = places[LAST ? threadIdx.x : threadIdx.x / 4 + 32 * j];
+    stage_rows<RowStage, kTileRows, LAST>(to, a.x, step, words, tapWords,
+                                          [&](unsigned word, bool some, auto piece) {
+                                            Tap tap = pieces[word / piece.value];
+                                            if (!some) tap.bit = 0;
+                                            return tap;
+                                          },
+                                          [&](unsigned, unsigned j, const Tap& tap, unsigned& index) {
+                                            index = p[j].first + tap.offset;
+                                            return (p[j].inside & tap.bit) != 0;
+                                          });
+  }
+
+  /** Begins the copies of a stage of a tile; with its filters, or where they are there already. */
+  __device__ __forceinline__ auto stage(unsigned of, bool filters) {
+    return [this, of, filters](unsigned* toX, unsigned* toW, unsigned step) {
+      const bool few = window->starts != 0;
+      if (few && words - step * kStageWords <= 4) {
+        stage_few<true>(toX, step);
+      } else if (few) {
+        stage_few<false>(toX, step);
       } else {
-        stage_rows<RowStage, kTileRows, 1>(toX, a.x, step, words, [](unsigned word) { return word; }, [&](unsigned j, unsigned word, unsigned& index) {
-          unsigned within, left, top = over[3].divide(over[2].divide(word, within), left);
-          int i = int(of * kTileRows + threadIdx.x / 4 + 32 * j), row, column;
+        stage_rows<RowStage, kTileRows, 1, false>(toX, a.x, step, words, [](unsigned word, bool some, auto) { return StagedWord{word, some}; },
+                                                  [&](unsigned below, unsigned, const StagedWord& word, unsigned& index) {
+          unsigned within, left, top = over[3].divide(over[2].divide(word.at, within), left);
+          int i = int(of * kTileRows + below), row, column;
           int image = position(unsigned(i), row, column), h = row * g.stride - g.pad + int(top) * g.dilation, v = column * g.stride - g.pad + int(left) * g.dilation;
           index = unsigned((image * g.h + h) * g.w + v) * tapWords + within;
-          return i < pixels && h >= 0 && h < g.h && v >= 0 && v < g.w;
+          return word.some && i < pixels && h >= 0 && h < g.h && v >= 0 && v < g.w;
         });
       }
-      stage_matrix<ColumnStage, COLUMNS>(toW, a.taps, unsigned(column0), unsigned(g.o), step, words);
+      if (filters) stage_matrix<ColumnStage, COLUMNS>(toW, a.taps, unsigned(column0), unsigned(g.o), step, words);
     };
   }
 
   /** The values of a tile whose counts are there. */
-  template <class Take> __device__ __forceinline__ void give(unsigned of, const Row* own, Take take) {
-    if (many) give<true>(of, own, take);
-    else give<false>(of, own, take);
-  }
-
-  template <bool MANY, class Take> __device__ __forceinline__ void give(unsigned of, const Row* own, Take take) {
+  template <bool WHOLE, class Take> __device__ __forceinline__ void give(unsigned of, const unsigned* own, Take take) {
+    const bool many = !WHOLE && window->many;
     unsigned row = xnor_row<PRODUCT>(), from = of * kTileRows + row, have = from < unsigned(pixels) ? (unsigned(pixels) - from + 15) / 16 : 0u;
-    own += row * 8;
 #pragma unroll
     for (unsigned part = 0; part < COLUMNS / 64; part++) {
       unsigned column = xnor_column<PRODUCT, COLUMNS>(part);
       unsigned left = column0 + int(column) < g.o ? have : 0u;   // rows of this thread
-      float factor[8], centre[8];
+      if (WHOLE && left == 0) continue;
+      float factor[8], centre[8], rest[8];
+      int base[8];
+      unsigned held = 0;   // whose line of the table these are
       load_vector(factors + column, factor);
       load_vector(centres + column, centre);
 #pragma unroll
       for (unsigned k = 0; k < 8; k++) {
-        if (MANY) border_of(of, k);
-        if (k >= left) continue;
-        Row at = own[k];
-        int onesX = ones[row * 8 + k], sumX = 2 * onesX - at.valid;
-        float out[8], less = xnor_less<PRODUCT>(tapCount * g.c, onesX);
+        if (many) border_of(of, k);
+        if (!WHOLE && k >= left) continue;
+        unsigned at = own[row + 16 * k];
+        if (k == 0 || at != held || many) {
+          const unsigned line = (many ? row : at) % kBorders * kPitch + column;
+          held = at;
+          load_vector(rests + line, rest);
 #pragma unroll
-        for (unsigned j = 0; j < 8; j += 4) {
-          float rest[4];
-          load_vector(rests + at.border + column + j, rest);
-          int4 base = *reinterpret_cast<const int4*>(bases + at.border + column + j);
-          const int b[4] = {base.x, base.y, base.z, base.w};
-#pragma unroll
-          for (unsigned i = 0; i < 4; i++) {
-            float dot = xnor_dot<PRODUCT>(b[i], tile.count(part, k, j + i), less);
-            out[j + i] = factor[j + i] * dot + (centre[j + i] * float(sumX) + rest[i]);
+          for (unsigned j = 0; j < 8; j += 4) {
+            int4 four = *reinterpret_cast<const int4*>(bases + line + j);
+            base[j] = four.x, base[j + 1] = four.y, base[j + 2] = four.z, base[j + 3] = four.w;
           }
         }
-        take(k, from, part, out, sumX);
+        int onesX = tile.row_ones(k), sumX = 2 * onesX - int(at / kBorders);
+        float out[8], less = xnor_less<PRODUCT>(tapCount * g.c, onesX);
+#pragma unroll
+        for (unsigned j = 0; j < 8; j++) out[j] = factor[j] * xnor_dot<PRODUCT>(base[j], tile.count(part, k, j), less) + (centre[j] * float(sumX) + rest[j]);
+        take(k, from, part, out, sumX, Whole<WHOLE>());
       }
     }
   }

@@ -84,14 +84,15 @@ extern __shared__ __align__(16) unsigned xnor_conv2d_room[];
       const Conv g{n, h, w, c, o, r, s, stride, pad, dilation, p, q, zeroRule, element};                                                             \
       const Operands operands{x, taps, ones, xCentre, xDistance, wCentre, wDistance, each, offset};                                                  \
       ConvTiles<PRODUCT, COLUMNS> tiles(xnor_conv2d_room, operands, g);                                                                              \
-      tiles.template each<false>(blockIdx.x, gridDim.x, [&](unsigned k, unsigned first, unsigned part, const float(&out)[8], int sumX) {             \
+      bool together = o % 8 == 0 && aligned(y);                                                                                                      \
+      tiles.template each<true>(blockIdx.x, gridDim.x, together, [&](unsigned k, unsigned first, unsigned part, const float(&out)[8], int sumX, auto whole) {\
         unsigned pixel = first + 16 * k, column = blockIdx.y * COLUMNS + xnor_column<PRODUCT, COLUMNS>(part);                                        \
-        store_eight(y, element, size_t(pixel) * unsigned(o) + column, unsigned(o) - column, out);                                                    \
+        store_eight(y, element, size_t(pixel) * unsigned(o) + column, decltype(whole)::value ? 8u : unsigned(o) - column, out);                      \
         if (sumsX && column == 0) sumsX[pixel] = short(sumX);                                                                                        \
       }, [](unsigned) {});                                                                                                                           \
     }                                                                                                                                                \
   }
-XNOR_CONV2D(xnor_conv2d, XnorAnd, 64, 4)
+XNOR_CONV2D(xnor_conv2d, XnorAnd, 64, 3)
 XNOR_CONV2D(xnor_conv2d_wide, XnorAnd, 128, 2)
 XNOR_CONV2D(xnor_conv2d_xor, XnorXor, 64, 2)
 XNOR_CONV2D(xnor_conv2d_popc, XnorPopc, 64, 2)

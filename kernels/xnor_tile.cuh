@@ -8,7 +8,7 @@
 // Launch     block 128: two by two warps, each half of the rows and half of the columns; dynamic shared memory of CudaBitOps.room
 // Pipeline   up to 3 stages of 512 bits per row, copied by cp.async two stages ahead; one barrier per stage
 // Swizzle    a stage's row is four chunks of 16 bytes, laid out so that neither ldmatrix nor the copies meet a bank twice: RowStage, ColumnStage
-// Ones       one more column of products with all ones (of zeros for XOR); each half of the columns counts half of the rows
+// Ones       where asked for, one more column of products with all ones (of zeros for XOR): a thread has those of its own rows
 // Results    in the registers that counted them: ldmatrix takes the rows of a and of b in such an order that a thread has 8 rows, 16 apart, and 8
 //            neighbouring columns of each, so that it stores 16 bytes at once and nothing passes through shared memory
 // Limits     fewer than 2^21 bits a row
@@ -69,6 +69,20 @@ template <class PRODUCT> __device__ constexpr bool xnor_has() {
 #endif
 }
 
+/**
+ * Whether this is the product that passes over a convolution are launched with here: the tensor cores' own, population counts where these have none. Code for
+ * compute capability 9.0 is made for sm_90a; PTX of compute_90 without its features is read by later devices only. Of others a kernel is empty, as above.
+ */
+template <class PRODUCT> __device__ constexpr bool xnor_is_chosen() {
+#if defined(__CUDA_ARCH__) && (__CUDA_ARCH__ < 900 || defined(__CUDA_ARCH_FEAT_SM90_ALL))
+  return PRODUCT::kTensor && xnor_has<PRODUCT>();
+#elif defined(__CUDA_ARCH__)
+  return !PRODUCT::kTensor;
+#else
+  return true;
+#endif
+}
+
 /** Where an operand's words of one stage lie: row r of kStageWords words, its chunks of 16 bytes swizzled. Those of a, whose rows are read 8 in a row. */
 struct RowStage {
   static __device__ __forceinline__ unsigned at(unsigned row, unsigned chunk) { return row * kStageWords + (chunk ^ (row / 2 % 4)) * 4; }
@@ -80,43 +94,49 @@ struct ColumnStage {
 };
 
 /**
- * Begins the copies of one stage of ROWS rows out of `from`: at(j, position, index) tells whether row j * 32 + threadIdx.x / 4 has words there, else they
- * are zeros, and the index of the first of PIECE; position(word) is what all rows share. A chunk that no product reads is left alone.
+ * Begins the copies of one stage of ROWS rows out of `from`: there(j, position, index) tells whether row j has words at a position, else they are zeros, and the
+ * index of the first of PIECE; position(word, some, Width<PIECE>) is what all rows share, some: whether the word is one of theirs. A row is threadIdx.x / 4 + 32 j,
+ * 4 threads a row, or where no more than one chunk is left of the rows threadIdx.x, a thread a row. A chunk that no product reads is left alone.
  */
-template <class PLACE, unsigned ROWS, unsigned PIECE, class Position, class At>
-__device__ __forceinline__ void stage_rows(unsigned* to, const unsigned* from, unsigned step, unsigned words, Position position, At at) {
-  unsigned chunk = threadIdx.x % 4, word = step * kStageWords + chunk * 4;
-  if (word >= (words + 7) / 8 * 8) return;
+template <class PLACE, unsigned ROWS, unsigned PIECE, bool LAST, class Position, class There>
+__device__ __forceinline__ void stage_rows(unsigned* to, const unsigned* from, unsigned step, unsigned words, Position position, There there) {
+  unsigned chunk = LAST ? 0 : threadIdx.x % 4, word = step * kStageWords + chunk * 4, row = LAST ? threadIdx.x : threadIdx.x / 4;
+  if (LAST ? row >= ROWS : word >= words) return;
 #pragma unroll
-  for (unsigned piece = 0; piece < 4; piece += PIECE) {
+  for (unsigned i = 0; i < 4; i += PIECE) {
+    unsigned piece = i ^ ((LAST ? threadIdx.x / 2 : threadIdx.x / 8) * PIECE % 4);   // so that the lanes of one copy fill whole chunks together
     bool some = word + piece < words;
-    auto shared = position(some ? word + piece : 0);
+    auto shared = position(some ? word + piece : 0, some, Width<PIECE>());
 #pragma unroll
-    for (unsigned j = 0; j < ROWS / 32; j++) {
+    for (unsigned j = 0; j < (LAST ? 1 : ROWS / 32); j++) {
       unsigned index = 0;
-      bool there = at(j, shared, index) && some;
-      cp_async<4 * PIECE>(to + PLACE::at(j * 32 + threadIdx.x / 4, chunk) + piece, from + (there ? index : 0), there ? 4 * PIECE : 0);
+      bool here = there(row + 32 * j, j, shared, index);
+      cp_async<4 * PIECE>(to + PLACE::at(row + 32 * j, chunk) + piece, from + (here ? index : 0), here ? 4 * PIECE : 0);
     }
   }
 }
-
 /** The same with the widest copies that `aligned` words allow. */
-template <class PLACE, unsigned ROWS, class Position, class At>
-__device__ __forceinline__ void stage_rows(unsigned* to, const unsigned* from, unsigned step, unsigned words, unsigned aligned, Position position, At at) {
-  if (aligned % 4 == 0) stage_rows<PLACE, ROWS, 4>(to, from, step, words, position, at);
-  else if (aligned % 2 == 0) stage_rows<PLACE, ROWS, 2>(to, from, step, words, position, at);
-  else stage_rows<PLACE, ROWS, 1>(to, from, step, words, position, at);
+template <class PLACE, unsigned ROWS, bool LAST, class Position, class There>
+__device__ __forceinline__ void stage_rows(unsigned* to, const unsigned* from, unsigned step, unsigned words, unsigned aligned, Position position, There there) {
+  if (aligned % 4 == 0) stage_rows<PLACE, ROWS, 4, LAST>(to, from, step, words, position, there);
+  else if (aligned % 2 == 0) stage_rows<PLACE, ROWS, 2, LAST>(to, from, step, words, position, there);
+  else stage_rows<PLACE, ROWS, 1, LAST>(to, from, step, words, position, there);
 }
+
+/** A word of a row, or none. */
+struct StagedWord {
+  unsigned at;
+  bool some;
+};
 
 /** The rows of a matrix of packed rows of `words` words, from row `first` on; those past `rows` are zeros. */
 template <class PLACE, unsigned ROWS>
 __device__ __forceinline__ void stage_matrix(unsigned* to, const unsigned* matrix, unsigned first, unsigned rows, unsigned step, unsigned words) {
-  unsigned row = first + threadIdx.x / 4, start = row * words;
-  stage_rows<PLACE, ROWS>(to, matrix, step, words, words, [](unsigned word) { return word; },
-                          [&](unsigned j, unsigned word, unsigned& index) {
-                            index = start + j * 32 * words + word;
-                            return row + j * 32 < rows;
-                          });
+  stage_rows<PLACE, ROWS, false>(to, matrix, step, words, words, [](unsigned word, bool some, auto) { return StagedWord{word, some}; },
+                                 [&](unsigned row, unsigned, const StagedWord& word, unsigned& index) {
+                                   index = (first + row) * words + word.at;
+                                   return first + row < rows && word.some;
+                                 });
 }
 
 /** The rows of a thread are xnor_row() + 16 k for k below 8, */
@@ -129,17 +149,24 @@ template <class PRODUCT, unsigned COLUMNS> __device__ __forceinline__ unsigned x
   return PRODUCT::kTensor ? threadIdx.x / 32 % 2 * (COLUMNS / 2) + part * 32 + threadIdx.x % 4 * 8 : threadIdx.x % 8 * 8;
 }
 
-/** One tile: begin(stage), run(stage), share_ones(ones), a barrier, then counts(part, k), and ones[xnor_row() * 8 + k]. stage(a, b, step) begins the copies of a stage of both operands. */
-template <class PRODUCT, unsigned COLUMNS> struct XnorTile {
+/** One tile: begin(stage), run(stage), then count(part, k, j), with ONES also row_ones(k). stage(a, b, step) begins the copies of a stage of both operands. */
+template <class PRODUCT, unsigned COLUMNS, bool ONES> struct XnorTile {
   static constexpr bool kTensor = PRODUCT::kTensor;
   static constexpr unsigned kParts = COLUMNS / 64, kWords = (kTileRows + COLUMNS) * kStageWords;
   int of[kTensor ? 4 : 8][kTensor ? COLUMNS / 16 : 8][kTensor ? 4 : 1];
-  int ones[kTensor ? 2 : 8][kTensor ? 4 : 1];
+  int ones[!ONES ? 1 : kTensor ? 4 : 8][kTensor ? 4 : 1];
 
   /** popc(a & b), or popc(a ^ b), of row k of this thread and the columns of a part. */
   __device__ __forceinline__ int count(unsigned part, unsigned k, unsigned j) const {
     if constexpr (kTensor) return of[k / 2][part * 4 + j / 2][k % 2 * 2 + j % 2];
     else return of[k][j][0];
+  }
+
+  /** popc(a) of row k of this thread. */
+  __device__ __forceinline__ int row_ones(unsigned k) const {
+    static_assert(ONES, "nothing has counted them");
+    if constexpr (kTensor) return ones[k / 2][k % 2 * 2];
+    else return ones[k][0];
   }
 
   /** Begins the copies of the first stages. */
@@ -154,12 +181,18 @@ template <class PRODUCT, unsigned COLUMNS> struct XnorTile {
 
   /** All products; columns are those of b that exist. Behind it the stages may still be read by other threads. */
   template <class Stage> __device__ __forceinline__ void run(unsigned* room, unsigned words, unsigned columns, Stage stage) {
-    unsigned steps = (words + kStageWords - 1) / kStageWords, slot = 0;
+    // ldmatrix: lane 8 i + r gives the address of row r of matrix i; a's are top, bottom, top, bottom, b's left, left, right, right. Rows of a product are those
+    // of xnor_row, 16 apart from top to bottom; columns 2 t and 2 t + 1 of the n-th product of 4 are 8 t + 2 n and the next. Both move from stage to stage
+    unsigned lane = threadIdx.x % 32, right = threadIdx.x / 32 % 2;
+    unsigned ofA = RowStage::at(threadIdx.x / 64 * 8 + lane % 8 + lane / 8 % 2 * 16, lane / 16);
+    unsigned ofB = kTileRows * kStageWords + ColumnStage::at(right * (COLUMNS / 2) + lane % 8 / 2 * 8 + lane / 16 * 2 + lane % 2, lane / 8 % 2);
+    bool some = columns > right * (COLUMNS / 2);
+    unsigned steps = (words + kStageWords - 1) / kStageWords, slot = 0, step = 0;
 #pragma unroll
     for (auto& rows : of) for (auto& some : rows) for (int& one : some) one = 0;
 #pragma unroll
     for (auto& some : ones) for (int& one : some) one = 0;
-    for (unsigned step = 0; step < steps; step++) {
+    do {
       cp_async_wait<kStages - 2>();
       __syncthreads();
       if (step + kStages - 1 < steps) {
@@ -168,52 +201,37 @@ template <class PRODUCT, unsigned COLUMNS> struct XnorTile {
       }
       cp_async_commit();
       unsigned chunks = min(4u, (words - step * kStageWords + 3) / 4);
-      if constexpr (kTensor) multiply(room + slot * kWords, chunks, columns > threadIdx.x / 32 % 2 * (COLUMNS / 2));
+      if constexpr (kTensor) multiply(room, ofA, ofB, chunks, some);
       else add_up(room + slot * kWords, chunks);
       slot = slot + 1 == kStages ? 0 : slot + 1;
-    }
-  }
-
-  /** The ones of all rows of a for all threads: those of row r + 16 k at 8 r + k. Each half of the columns has counted half of them. */
-  __device__ __forceinline__ void share_ones(int* to) const {
-    if constexpr (kTensor) {
-      unsigned right = threadIdx.x / 32 % 2;
-      if (threadIdx.x % 4 == 0) *reinterpret_cast<int4*>(to + xnor_row<PRODUCT>() * 8 + 4 * right) = make_int4(ones[0][0], ones[0][2], ones[1][0], ones[1][2]);
-    } else {
-#pragma unroll
-      for (unsigned k = 0; k < 8; k++) if (threadIdx.x % 8 == 0) to[xnor_row<PRODUCT>() * 8 + k] = ones[k][0];
-    }
+      ofA += slot == 0 ? kWords - kStages * kWords : kWords, ofB += slot == 0 ? kWords - kStages * kWords : kWords;
+    } while (++step < steps);
   }
 
  private:
   /** The products of one stage on the tensor cores; some: whether this half has a column at all. */
-  __device__ __forceinline__ void multiply(const unsigned* a, unsigned chunks, bool some) {
-    unsigned lane = threadIdx.x % 32, right = threadIdx.x / 32 % 2, below = threadIdx.x / 64;
-    // ldmatrix: lane 8 i + r gives the address of row r of matrix i; a's are top, bottom, top, bottom, b's left, left, right, right. Rows of a product are those
-    // of xnor_row, 16 apart from top to bottom; columns 2 t and 2 t + 1 of the n-th product of 4 are 8 t + 2 n and the next
-    unsigned ofA = RowStage::at(below * 8 + lane % 8 + lane / 8 % 2 * 16, lane / 16);
-    unsigned ofB = kTileRows * kStageWords + ColumnStage::at(right * (COLUMNS / 2) + lane % 8 / 2 * 8 + lane / 16 * 2 + lane % 2, lane / 8 % 2);
+  __device__ __forceinline__ void multiply(const unsigned* room, unsigned ofA, unsigned ofB, unsigned chunks, bool some) {
 #pragma unroll
     for (unsigned c = 0; c < 4; c += 2) {   // two chunks further: another bit of both places
-      if (c + 1 < chunks) multiply<true>(a, ofA ^ (c * 4), ofB ^ (c * 4), some);
-      else if (c < chunks) multiply<false>(a, ofA ^ (c * 4), ofB ^ (c * 4), some);
+      if (c + 1 < chunks) multiply<true>(room, ofA ^ (c * 4), ofB ^ (c * 4), some);
+      else if (c < chunks) multiply<false>(room, ofA ^ (c * 4), ofB ^ (c * 4), some);
     }
   }
 
   /** Those of 256 bits, or of the 128 that are left. */
-  template <bool WHOLE> __device__ __forceinline__ void multiply(const unsigned* stage, unsigned ofA, unsigned ofB, bool some) {
+  template <bool WHOLE> __device__ __forceinline__ void multiply(const unsigned* room, unsigned ofA, unsigned ofB, bool some) {
     auto product = [](int(&d)[4], const uint32_t(&l)[4], const uint32_t(&r)[2]) {
       if constexpr (WHOLE) PRODUCT::k256(d, l, r);
       else PRODUCT::k128(d, l, r);
     };
     uint32_t left[4][4];
 #pragma unroll
-    for (unsigned i = 0; i < 4; i++) ldmatrix_x4(left[i], stage + ofA + 32 * i * kStageWords);
+    for (unsigned i = 0; i < 4; i++) ldmatrix_x4(left[i], room + ofA + 32 * i * kStageWords);
 #pragma unroll
     for (unsigned n = 0; n < COLUMNS / 16; n += 2) {
       if (!some) break;   // networks of at most 32 filters
       uint32_t pair[4];
-      ldmatrix_x4(pair, stage + (ofB ^ (n / 4 * 16)) + (n / 4 * 32 + n % 4 * 2) * kStageWords);
+      ldmatrix_x4(pair, room + (ofB ^ (n / 4 * 16)) + (n / 4 * 32 + n % 4 * 2) * kStageWords);
       const uint32_t first[2] = {pair[0], pair[1]}, second[2] = {pair[2], pair[3]};
 #pragma unroll
       for (unsigned i = 0; i < 4; i++) {
@@ -221,9 +239,11 @@ template <class PRODUCT, unsigned COLUMNS> struct XnorTile {
         product(of[i][n + 1], left[i], second);
       }
     }
-    const uint32_t one[2] = {PRODUCT::kOne, PRODUCT::kOne};
-    if (threadIdx.x / 32 % 2 == 0) product(ones[0], left[0], one), product(ones[1], left[1], one);
-    else product(ones[0], left[2], one), product(ones[1], left[3], one);
+    if constexpr (ONES) {
+      const uint32_t one[2] = {PRODUCT::kOne, PRODUCT::kOne};
+#pragma unroll
+      for (unsigned i = 0; i < 4; i++) product(ones[i], left[i], one);
+    }
   }
 
   /** The products of one stage by population counts. */
@@ -235,7 +255,7 @@ template <class PRODUCT, unsigned COLUMNS> struct XnorTile {
 #pragma unroll
       for (unsigned k = 0; k < 8; k++) {
         left[k] = *reinterpret_cast<const uint4*>(a + RowStage::at(row + 16 * k, c));
-        ones[k][0] += __popc(left[k].x) + __popc(left[k].y) + __popc(left[k].z) + __popc(left[k].w);
+        if constexpr (ONES) ones[k][0] += __popc(left[k].x) + __popc(left[k].y) + __popc(left[k].z) + __popc(left[k].w);
       }
 #pragma unroll
       for (unsigned j = 0; j < 8; j++) {
@@ -258,8 +278,10 @@ template <class PRODUCT> __device__ __forceinline__ int xnor_base(int most, int 
   return 0x4b000000 + most + bits - 2 * ones + (PRODUCT::kXor ? 2 * everywhere : 0);
 }
 
-/** what the row takes away; */
-template <class PRODUCT> __device__ __forceinline__ float xnor_less(int most, int onesOfA) { return float((1 << 23) + most + (PRODUCT::kXor ? 0 : 2 * onesOfA)); }
+/** what the row takes away, likewise; */
+template <class PRODUCT> __device__ __forceinline__ float xnor_less(int most, int onesOfA) {
+  return __int_as_float(0x4b000000 + most + (PRODUCT::kXor ? 0 : 2 * onesOfA));
+}
 
 /** and all of it, exactly. */
 template <class PRODUCT> __device__ __forceinline__ float xnor_dot(int base, int count, float less) {

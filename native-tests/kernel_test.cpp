@@ -117,13 +117,15 @@ static void open(const char* path, int index, const std::vector<char>& image) {
   CUdevice device;
   CUcontext context;
   char name[256] = "";
-  int major = 0, minor = 0;
+  int major = 0, minor = 0, multiprocessors = 0;
   require(driver.init(0), "cuInit");
   require(driver.deviceGet(&device, index), "cuDeviceGet");
   require(driver.deviceGetName(name, sizeof name, device), "cuDeviceGetName");
   require(driver.deviceGetAttribute(&major, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, device), "cuDeviceGetAttribute");
   require(driver.deviceGetAttribute(&minor, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, device), "cuDeviceGetAttribute");
+  require(driver.deviceGetAttribute(&multiprocessors, CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT, device), "cuDeviceGetAttribute");
   driver.capability = 10 * major + minor;
+  driver.multiprocessors = unsigned(multiprocessors);
   require(driver.primaryCtxRetain(&context, device), "cuDevicePrimaryCtxRetain");
   require(driver.ctxSetCurrent(context), "cuCtxSetCurrent");
   require(driver.moduleLoadData(&driver.module, image.data()), "cuModuleLoadData");

@@ -44,6 +44,7 @@ struct Driver {
   const char* (*lastError)();   // of the emulated device, in words; else null
   CUmodule module;
   int capability;
+  unsigned multiprocessors;
   bool poison;
 };
 extern Driver driver;
@@ -276,14 +277,14 @@ struct BitProduct {
   int least, most;
   unsigned columns;
   bool native() const { return driver.lastError || (driver.capability >= least && driver.capability <= most); }
-  /** more: bytes beside the stages and the ones of the rows; least: bytes of the stages that are taken for something else too. */
+  /** more: bytes beside the stages; least: bytes of the stages that are taken for something else too. */
   Launch launch(unsigned rows, unsigned across, unsigned words, unsigned more, unsigned least = 0) const {
-    unsigned stages = std::min(3u, (words + 15) / 16), bytes = std::max(4 * stages * (128 + columns) * 16, least) + 512 + more;
+    unsigned stages = std::min(3u, (words + 15) / 16), bytes = std::max(4 * stages * (128 + columns) * 16, least) + more;
     return {(rows + 127) / 128, (across + columns - 1) / columns, 128, 1, bytes};
   }
   /** Of a convolution: places and borders of its rows, and what a value takes beside its count. */
   Launch convolution(unsigned rows, unsigned across, unsigned words, unsigned least = 0) const {
-    return launch(rows, across, words, 3 * 1024 + 160 + 128 * (columns + 4) + 8 * columns, least);
+    return launch(rows, across, words, 4 * 1024 + 64 + 128 * (columns + 4) + 8 * columns, least);
   }
 };
 

@@ -7,7 +7,8 @@ struct Case {
 };
 const Case kCases[] = {{1, 5, 5, 1, 1, 3, 3, 1, 1, 1}, {2, 7, 6, 31, 5, 3, 3, 1, 1, 1}, {1, 8, 8, 32, 64, 3, 3, 1, 1, 1}, {1, 9, 8, 33, 65, 3, 3, 2, 1, 1},
                        {2, 5, 5, 64, 70, 1, 1, 2, 0, 1}, {1, 6, 7, 100, 3, 3, 3, 1, 2, 2}, {1, 9, 9, 20, 8, 5, 3, 2, 2, 1}, {3, 4, 4, 128, 16, 3, 3, 1, 1, 1},
-                       {1, 12, 12, 64, 136, 3, 3, 1, 1, 1}, {2, 9, 8, 256, 24, 3, 3, 1, 1, 1}, {1, 4, 6, 16, 8, 3, 5, 1, 4, 3}, {1, 11, 9, 33, 9, 7, 5, 2, 3, 1}};
+                       {1, 12, 12, 64, 136, 3, 3, 1, 1, 1}, {2, 9, 8, 256, 24, 3, 3, 1, 1, 1}, {1, 4, 6, 16, 8, 3, 5, 1, 4, 3}, {1, 11, 9, 33, 9, 7, 5, 2, 3, 1},
+                       {1, 18, 19, 64, 72, 3, 3, 1, 1, 1}, {2, 14, 10, 96, 8, 6, 6, 1, 3, 1}, {1, 4, 4, 1100, 8, 3, 3, 1, 1, 1}};
 
 void convolutions(const char* kernel, const BitProduct& product) {
   if (!product.native()) return;
@@ -50,9 +51,11 @@ void convolutions(const char* kernel, const BitProduct& product) {
         Array<float> xCentre(xc), xDistance(xd), wCentre(wc), wDistance(wd);
         run("xnor_conv2d_filters", blocks(2), filters, ones, deviceW, unsigned(g.o), unsigned(g.r), unsigned(g.s), unsigned(g.c));
         Launch launch = product.convolution(unsigned(g.n * p * q), unsigned(g.o), unsigned(taps) * tapWords);
+        const unsigned tiles = launch.gridX;
         std::string what = "y of C " + std::to_string(g.c) + " O " + std::to_string(g.o) + (zeroRule ? " zero rule" : " -1 rule") + (each ? " sets" : " signs");
         for (int element = 0; element < 3; element++) {
           if (element == 1 && plain) continue;
+          launch.gridX = element == 0 ? tiles : 1;   // a block for each tile, or one for all
           Array<int16_t> sumsX(sums.size());
           std::vector<float> y = bit_product_y(element, wanted.size(), [&](auto& y) {
             auto go = [&](auto& sumsOrNull) {

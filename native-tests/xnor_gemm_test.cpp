@@ -17,11 +17,11 @@ static void products(const char* kernel, const BitProduct& product) {
         }
       }
       Array<unsigned> deviceA(a), deviceB(b);
-      Array<int> ones(n);
+      Array<int> onesA(m), onesB(n);
       unsigned words = (k + 31) / 32;
-      run("bit_counts", blocks(3), ones, deviceB, n, words);
+      run("bit_counts", blocks(3), onesA, onesB, deviceA, deviceB, m, n, words);
       for (int element = 0; element < 3; element++) {
-        std::vector<float> y = bit_product_y(element, m * n, [&](auto& y) { run(kernel, product.launch(m, n, words, 0), y, deviceA, deviceB, ones, m, n, k, element); });
+        std::vector<float> y = bit_product_y(element, m * n, [&](auto& y) { run(kernel, product.launch(m, n, words, 0), y, deviceA, deviceB, onesA, onesB, m, n, k, element); });
         expect_equal("y of " + std::to_string(m) + "x" + std::to_string(n) + "x" + std::to_string(k) + " element " + std::to_string(element), y,
                      element == 1 ? rounded<Bf16>(wanted) : wanted);
       }
@@ -34,16 +34,21 @@ TEST(xnor_gemm_wide_is_the_sum_of_products) { products("xnor_gemm_wide", {80, 90
 TEST(xnor_gemm_xor_is_the_sum_of_products) { products("xnor_gemm_xor", {75, 75, 64}); }
 TEST(xnor_gemm_popc_is_the_sum_of_products) { products("xnor_gemm_popc", {0, 1000, 64}); }
 
-TEST(bit_counts_are_the_ones_of_each_row) {
+TEST(bit_counts_are_the_ones_of_each_row_of_both) {
   Random random(2);
   for (unsigned bits : {1u, 32u, 33u, 2000u}) {
-    unsigned rows = 19, words = (bits + 31) / 32;
-    std::vector<unsigned> a = random.bits(rows, bits);
-    std::vector<int> wanted(rows);
-    for (unsigned row = 0; row < rows; row++) for (unsigned k = 0; k < bits; k++) wanted[row] += sign_bit(a, row, bits, k) > 0;
-    Array<unsigned> device(a);
-    Array<int> ones(rows);
-    run("bit_counts", blocks(2), ones, device, rows, words);
-    expect_equal("ones of " + std::to_string(bits) + " bits", ones.read(), wanted);
+    unsigned rows[2] = {19, 7}, words = (bits + 31) / 32;
+    std::vector<unsigned> matrix[2];
+    std::vector<int> wanted[2];
+    for (int side = 0; side < 2; side++) {
+      matrix[side] = random.bits(rows[side], bits);
+      wanted[side].resize(rows[side]);
+      for (unsigned row = 0; row < rows[side]; row++) for (unsigned k = 0; k < bits; k++) wanted[side][row] += sign_bit(matrix[side], row, bits, k) > 0;
+    }
+    Array<unsigned> a(matrix[0]), b(matrix[1]);
+    Array<int> onesA(rows[0]), onesB(rows[1]);
+    run("bit_counts", blocks(2), onesA, onesB, a, b, rows[0], rows[1], words);
+    expect_equal("ones of " + std::to_string(bits) + " bits of a", onesA.read(), wanted[0]);
+    expect_equal("ones of " + std::to_string(bits) + " bits of b", onesB.read(), wanted[1]);
   }
 }

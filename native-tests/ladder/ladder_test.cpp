@@ -18,10 +18,11 @@ Launch wgmma_launch(unsigned rows, unsigned across, unsigned columns) {
   return {(rows + 127) / 128, (across + columns - 1) / columns, 256, 1, kWgmmaStages * (128 + columns) * 128 + 1024};
 }
 
-void gemm_rung(int rung, const Array<float>& y, const Array<unsigned>& a, const Array<unsigned>& b, const Array<int>& ones, unsigned m, unsigned n, unsigned k) {
+void gemm_rung(int rung, const Array<float>& y, const Array<unsigned>& a, const Array<unsigned>& b, const Array<int>& onesA, const Array<int>& ones,
+               unsigned m, unsigned n, unsigned k) {
   if (rung == 1) begin("gemm_naive", blocks(std::min(65535u, (m * n + 255) / 256)), y, a, b, ones, m, n, k);
   if (rung == 2) begin("gemm_shared_tile", {(m + 63) / 64, (n + 63) / 64, 256, 1, 0}, y, a, b, ones, m, n, k);
-  if (rung == 3) begin("xnor_gemm_wide", kWide.launch(m, n, (k + 31) / 32, 0), y, a, b, ones, m, n, k, 0);
+  if (rung == 3) begin("xnor_gemm_wide", kWide.launch(m, n, (k + 31) / 32, 0), y, a, b, onesA, ones, m, n, k, 0);
   if (rung == 4) begin("gemm_wgmma", wgmma_launch(m, n, 256), y, a, b, ones, m, n, k);
 }
 
@@ -54,7 +55,9 @@ void conv_rung(int rung, const Array<float>& y, const Operands& d, const Conv& g
   if (rung == 3) {
     bool wide = g.o % 128 == 0;
     std::nullptr_t none = nullptr;
-    begin(wide ? "xnor_conv2d_wide" : "xnor_conv2d", (wide ? kWide : kNarrow).convolution(g.pixels(), unsigned(g.o), g.words()), y, none, d.x, d.taps, d.ones,
+    Launch launch = (wide ? kWide : kNarrow).convolution(g.pixels(), unsigned(g.o), g.words());
+    launch.gridX = std::max(1u, std::min(launch.gridX, (wide ? 2 : 3) * driver.multiprocessors / launch.gridY));
+    begin(wide ? "xnor_conv2d_wide" : "xnor_conv2d", launch, y, none, d.x, d.taps, d.ones,
           d.zero, d.one, d.zero, d.one, 0, g.n, g.h, g.h, g.c, g.o, 3, 3, g.stride, 1, 1, p, p, 1, 0, 0.0f);
   }
   if (rung == 4) {
@@ -85,11 +88,11 @@ TEST(every_rung_of_the_matrix_product_is_the_sum_of_products) {
         wanted[i] = float(int(k) - 2 * unequal);
       }
       Array<unsigned> deviceA(a), deviceB(b);
-      Array<int> ones(ones_of(b, n));
+      Array<int> onesA(ones_of(a, m)), ones(ones_of(b, n));
       for (int rung = 1; rung <= 4; rung++) {
         if (!has_rung(rung)) continue;
         Array<float> y(m * n);
-        gemm_rung(rung, y, deviceA, deviceB, ones, m, n, k);
+        gemm_rung(rung, y, deviceA, deviceB, onesA, ones, m, n, k);
         expect_equal("rung " + std::to_string(rung) + " of " + std::to_string(m) + "x" + std::to_string(n) + "x" + std::to_string(k), y.read(), wanted);
       }
     }
@@ -132,7 +135,7 @@ MEASURE(gemm) {
     Array<float> y[2] = {Array<float>(size_t(size) * size), Array<float>(size_t(size) * size)};
     for (int rung = 1; rung <= 4; rung++) {
       if (!has_rung(rung)) continue;
-      std::vector<float> times = milliseconds(rung < 3 ? 5 : 31, [&](int i) { gemm_rung(rung, y[i % 2], left[i % 2], right[i % 2], ones[i % 2], size, size, size); });
+      std::vector<float> times = milliseconds(rung < 3 ? 5 : 31, [&](int i) { gemm_rung(rung, y[i % 2], left[i % 2], right[i % 2], ones[1 - i % 2], ones[i % 2], size, size, size); });
       report(("gemm " + std::to_string(size)).c_str(), rung, times, 2.0 * size * size * size);
     }
   }

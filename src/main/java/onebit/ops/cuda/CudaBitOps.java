@@ -11,6 +11,7 @@ import onebit.ops.FusedOps.Product;
 import onebit.ops.Padding;
 import onebit.tensor.BinarySet;
 import onebit.tensor.BitTensor;
+import onebit.tensor.ElementType;
 import onebit.tensor.Tensor;
 
 /**
@@ -22,7 +23,7 @@ import onebit.tensor.Tensor;
  */
 final class CudaBitOps implements BitOps {
   /** A block's rows, 32-bit words of a row in one stage, most stages, kinds of border, and bytes beside the stages: kernels/xnor_tile.cuh, xnor_conv.cuh. */
-  private static final int ROWS = 128, STAGE_WORDS = 16, STAGES = 3, BORDERS = 16, ONES_BYTES = 4 * ROWS, PLACES_BYTES = 24 * ROWS + 160;
+  private static final int ROWS = 128, STAGE_WORDS = 16, STAGES = 3, BORDERS = 16, PLACES_BYTES = 16 * ROWS + 64 + 8 * 256;
 
   /** Words of a row from which on counts no longer fit the kernels' floats. */
   private static final int MOST_WORDS = 1 << 16;
@@ -59,10 +60,17 @@ final class CudaBitOps implements BitOps {
     return (bits + 31) >>> 5;
   }
 
-  /** Bytes of shared memory of a block: its stages, or what else takes so many bytes in their place, and the ones of its rows. */
-  private static int room(int columnsPerBlock, int words, int least) {
+  private static void requireCounted(int words) {
     if (words >= MOST_WORDS) throw new IllegalArgumentException("bit products: a row has " + words + " words of 32 bits; on the device it must have fewer than " + MOST_WORDS);
-    return Math.max(4 * Math.min(STAGES, (words + STAGE_WORDS - 1) / STAGE_WORDS) * (ROWS + columnsPerBlock) * STAGE_WORDS, least) + ONES_BYTES;
+  }
+
+  private static void requireCounted(ConvGeometry g) {
+    requireCounted(Math.multiplyExact(g.r() * g.s(), words(g.c())));
+  }
+
+  /** Bytes of shared memory of a block: its stages, or what else takes so many bytes in their place. */
+  private static int room(int columnsPerBlock, int words, int least) {
+    return Math.max(4 * Math.min(STAGES, (words + STAGE_WORDS - 1) / STAGE_WORDS) * (ROWS + columnsPerBlock) * STAGE_WORDS, least);
   }
 
   private static int blocks(int n, int each) {
@@ -107,12 +115,14 @@ final class CudaBitOps implements BitOps {
   @Override
   public void xnorGemm(Tensor y, BitTensor a, BitTensor b) {
     ConvRules.requireXnorGemm(y, a, b);
+    requireCounted(words(a.bits()));
     int m = a.rows(), n = b.rows();
-    DeviceMemory ones = device.scratch(CudaDevice.Scratch.COUNTS, 4L * n);
-    device.kernel("bit_counts").memory(ones).bits(b).integer(n).integer(words(b.bits())).blocks(device.blocks(Math.multiplyExact(n, 32)), 256);
-    int columns = product.columnsPerBlock(n);
-    device.kernel(product.entry("xnor_gemm", n)).memory(device.memory(y)).bits(a).bits(b).memory(ones).integer(m).integer(n).integer(a.bits()).integer(element(y))
-        .launch(blocks(m, ROWS), blocks(n, columns), 128, 1, room(columns, words(a.bits()), 0));
+    int columns = product.columnsPerBlock(n), room = room(columns, words(a.bits()), 0), rows = Math.addExact(m, n);
+    long ones = device.scratch(CudaDevice.Scratch.COUNTS, 4L * rows).address();
+    device.kernel("bit_counts").address(ones).address(ones + 4L * m).bits(a).bits(b).integer(m).integer(n).integer(words(b.bits()))
+        .blocks(device.blocks(Math.multiplyExact(rows, 32)), 256);
+    device.kernel(product.entry("xnor_gemm", n)).memory(device.memory(y)).bits(a).bits(b).address(ones).address(ones + 4L * m).integer(m).integer(n).integer(a.bits())
+        .integer(element(y)).launch(blocks(m, ROWS), blocks(n, columns), 128, 1, room);
   }
 
   @Override
@@ -139,6 +149,7 @@ final class CudaBitOps implements BitOps {
 
   /** The convolution; with an address, the sum(bx) of each position as int16 there. */
   void xnorConv2d(Tensor y, long sumsX, BitTensor x, BitTensor w, BinarySet xSet, BinarySet wSet, ConvGeometry g, Padding padding, float offset) {
+    requireCounted(g);
     Filters filters = laidOut(w, g);
     if (tuning == null) {
       multiply(product, product.columnsPerBlock(g.o()), y, sumsX, x, filters, xSet, wSet, g, padding, offset);
@@ -154,8 +165,20 @@ final class CudaBitOps implements BitOps {
   private void multiply(BitProduct product, int columns, Tensor y, long sumsX, BitTensor x, Filters filters, BinarySet xSet, BinarySet wSet, ConvGeometry g,
       Padding padding, float offset) {
     Kernel kernel = device.kernel(product.entry("xnor_conv2d", columns)).memory(device.memory(y)).address(sumsX);
-    extents(sets(kernel, x, filters, xSet, wSet), g, padding).integer(element(y)).real(offset)
-        .launch(blocks(pixels(g), ROWS), blocks(g.o(), columns), 128, 1, room(g, columns, 0));
+    int across = blocks(g.o(), columns), room = room(g, columns, 0), held = product == BitProduct.AND && columns == 64 ? 3 : 2;
+    extents(sets(kernel, x, filters, xSet, wSet), g, padding).integer(element(y)).real(offset).launch(alongRows(g, across, held, room), across, 128, 1, room);
+  }
+
+  /** Blocks along the rows, where `across` share each: as many as registers and shared memory let the device hold at once, each with many tiles, unless there are fewer tiles. */
+  private int alongRows(ConvGeometry g, int across, int held, int room) {
+    int shared = switch (device.capability()) {
+      case 75 -> 64 << 10;
+      case 80, 87 -> 164 << 10;
+      case 86, 89, 120 -> 100 << 10;
+      default -> 228 << 10;
+    };
+    int atOnce = Math.clamp(shared / (room + 1024), 1, held) * device.multiprocessors();
+    return Math.clamp(blocks(pixels(g), ROWS), 1, Math.max(1, atOnce / across));
   }
 
   private static int pixels(ConvGeometry g) {
@@ -204,6 +227,7 @@ final class CudaBitOps implements BitOps {
 
   /** Lays out the filters of a product as they are now, for it and for its backward, and tells how its kernels are called. */
   BitProduct prepare(Product p) {
+    requireCounted(p.g());
     Filters filters = kept.computeIfAbsent(p.w().memory(), w -> new Filters(device.allocate(tapBytes(p.g())), device.allocate(onesBytes(p.g()))));
     layOut(filters, p.w(), p.g());
     return product;
@@ -214,7 +238,12 @@ final class CudaBitOps implements BitOps {
     return kept.containsKey(p.w().memory()) ? product : prepare(p);
   }
 
-  /** Blocks along the rows of the product's tiles. */
+  /** Blocks along the rows of a product whose values are of that type; the bits of sums depend on it. */
+  int splits(Product p, ElementType values) {
+    return alongRows(p.g(), blocks(p.g().o(), 64), values == ElementType.BFLOAT16 ? 3 : 2, room(p.g(), 64, VALUES_BYTES));
+  }
+
+  /** Tiles of so many rows. */
   static int tiles(int rows) {
     return blocks(rows, ROWS);
   }

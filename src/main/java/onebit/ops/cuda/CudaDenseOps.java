@@ -51,7 +51,7 @@ final class CudaDenseOps implements DenseOps {
   @Override
   public void appendOf(Channels to, Product of, Moments moments) {
     DenseRules.requireAppendOf("appendOf", to, of, moments);
-    int rows = to.rows(), channels = to.count(), splits = sums.tileSplits(rows, channels);
+    int rows = to.rows(), channels = to.count(), splits = bits.splits(of, to.of().type());
     BitProduct product = bits.prepare(of);
     Kernel kernel = device.kernel(product.pass("unit_product_statistics"), to.of());
     if (moments == null) kernel.address(0);

@@ -135,22 +135,21 @@ final class CudaFusedOps implements FusedOps {
   @Override
   public void forwardOf(BitTensor to, Tensor z, Unit unit, Binarization next, Running running) {
     FusedRules.requireForwardOf("forwardOf", to, z, unit, next, running);
-    int channels = z.shape().channels(), rows = rows(z);
+    int channels = z.shape().channels(), rows = rows(z), splits = bits.splits(unit.product(), z.type());
     BitProduct product = bits.prepare(unit.product());
     if (running != null) {
-      int splits = sums.tileSplits(rows, channels);
       DeviceMemory partial = sums.tiles(splits, channels, 2);
       bits.launch(statistics(device.kernel(product.pass("unit_product_statistics"), z), partial, unit.y(), null, unit.norm(), running, rows, channels), unit.product(),
           splits);
     }
     if (running != null && unit.y() != null) forward(to, z, unit, next);
-    else bits.launch(forward(device.kernel(product.pass("unit_product_forward"), z), to, z, unit, next), unit.product(), sums.tileSplits(rows, channels));
+    else bits.launch(forward(device.kernel(product.pass("unit_product_forward"), z), to, z, unit, next), unit.product(), splits);
   }
 
   @Override
   public void sumOf(Tensor z, Product of, Tensor added, Norm next, Running running) {
     FusedRules.requireSumOf("sumOf", z, of, added, next, running);
-    int channels = z.shape().channels(), rows = rows(z), splits = sums.tileSplits(rows, channels);
+    int channels = z.shape().channels(), rows = rows(z), splits = bits.splits(of, z.type());
     BitProduct product = bits.prepare(of);
     Kernel kernel = device.kernel(product.pass("unit_product_statistics"), z);
     if (next != null) statistics(kernel, sums.tiles(splits, channels, 2), z, added, next, running, rows, channels);
@@ -167,7 +166,7 @@ final class CudaFusedOps implements FusedOps {
     if (unit.y() == null) {
       BitProduct product = bits.prepared(unit.product());
       bits.launch(backward(device.kernel(product.pass("unit_product_backward"), gradT), partial, splits * across, gradT, to, unit, g), unit.product(), splits);
-      bits.launch(apply(device.kernel(product.pass("unit_product_apply"), gradY), gradY, gradT, unit, channels), unit.product(), splits);
+      bits.launch(apply(device.kernel(product.pass("unit_product_apply"), gradY), gradY, gradT, unit, channels), unit.product(), bits.splits(unit.product(), gradY.type()));
     } else {
       Kernel kernel = adabin ? device.kernel("unit_backward_adabin", gradT) : device.kernel("unit_backward", gradT);
       backward(kernel, partial, splits * across, gradT, to, unit, g).launch(splits, across, 128, 1, 0);

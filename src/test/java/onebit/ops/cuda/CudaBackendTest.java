@@ -7,14 +7,20 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import java.util.List;
 import onebit.binarize.Binarizer;
 import onebit.ops.ConvGeometry;
+import onebit.ops.FusedOps;
+import onebit.ops.Padding;
 import onebit.ops.cpu.CpuBackend;
+import onebit.tensor.BinarySet;
+import onebit.tensor.BitTensor;
 import onebit.tensor.ElementType;
 import onebit.tensor.Shape;
 import onebit.tensor.Tensor;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.function.Executable;
 
 /** The backend around the ops: memory, refusals, words of errors. */
 class CudaBackendTest {
@@ -48,6 +54,27 @@ class CudaBackendTest {
       assertArrayEquals(values, backend.read(x), "more than one piece of staging memory");
       backend.fill(x, -0.5f);
       assertEquals(-0.5f, backend.read(x)[5_000_000]);
+    }
+  }
+
+  /** A count and what is added to it stand in the mantissa of a float: longer rows are refused by each way to a bit product, and nothing is done for them. */
+  @Test
+  void rowsOfTooManyBitsAreRefusedBeforeAnythingIsAllocatedOrLaunched() throws Exception {
+    try (CudaBackend backend = CudaBackend.emulated()) {
+      ConvGeometry g = new ConvGeometry(1, 2, 2, 1 << 19, 1, 2, 2, 1, 0, 1, 1);
+      Tensor y = backend.create(g.y()), product = backend.create(Shape.matrix(1, 1)), value = backend.create(Shape.vector(1));
+      BitTensor row = backend.createBits(1, 1 << 21), x = backend.createBits(4, 1 << 19);
+      BinarySet set = new BinarySet(value, value);
+      CudaBitOps bits = (CudaBitOps) backend.bits();
+      backend.read(value);
+      long allocated = backend.allocatedBytes(), launches = EmulatedDriver.counter("launches");
+      for (Executable way : List.<Executable>of(() -> bits.xnorGemm(product, row, row), () -> bits.xnorConv2d(y, x, row, set, set, g, Padding.ZERO, 0),
+          () -> bits.prepare(new FusedOps.Product(x, row, set, set, g, Padding.ZERO, 0)))) {
+        String said = assertThrows(IllegalArgumentException.class, way).getMessage();
+        assertEquals("bit products: a row has 65536 words of 32 bits; on the device it must have fewer than 65536", said);
+      }
+      assertEquals(launches, EmulatedDriver.counter("launches"));
+      assertEquals(allocated, backend.allocatedBytes());
     }
   }
 
