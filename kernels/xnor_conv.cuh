@@ -129,46 +129,44 @@ template <class PRODUCT, unsigned COLUMNS> class ConvTiles {
    * no tile is given as whole, take and done have spare(), and all threads are done with it before it is written again.
    */
   template <bool AHEAD, class Take, class Done> __device__ __forceinline__ void each(unsigned first, unsigned step, bool takesWhole, Take take, Done done) {
-    unsigned now = first, parity = 0;
-    if (now * kTileRows >= unsigned(pixels)) return;
-    place(now, rows);
-    __syncthreads();
-    tile.begin(stages, words, stage(now, true));
-    for (;;) {
-      tile.run(stages, words, unsigned(g.o - column0), stage(now, now == first || copies<AHEAD>()));
-      unsigned next = now + step;
-      bool more = next * kTileRows < unsigned(pixels);
-      if constexpr (AHEAD) {
+    if constexpr (!AHEAD) {
+      for (unsigned now = first; now * kTileRows < unsigned(pixels); now += step) {
+        place(now, rows);
+        __syncthreads();
+        tile.begin(stages, words, stage(now, true));
+        tile.run(stages, words, unsigned(g.o - column0), stage(now, true));
+        __syncthreads();
+        give<false>(now, rows, take);
+        done(now);
+        __syncthreads();
+      }
+    } else if (first * kTileRows < unsigned(pixels)) {
+      unsigned now = first, parity = 0;
+      const bool copies = words > kStages * kStageWords;   // filters for every tile, because they do not all fit
+      place(now, rows);
+      __syncthreads();
+      tile.begin(stages, words, stage(now, true));
+      for (;;) {
+        tile.run(stages, words, unsigned(g.o - column0), stage(now, copies || now == first));
+        unsigned next = now + step;
         const unsigned* own = rows + parity * kTileRows;
+        bool more = next * kTileRows < unsigned(pixels);
         parity ^= 1;
         if (more) {
           place(next, rows + parity * kTileRows);
           __syncthreads();
-          tile.begin(stages, words, stage(next, copies<AHEAD>()));
+          tile.begin(stages, words, stage(next, copies));
         }
         if (takesWhole && !window->many && g.o % 8 == 0 && (now + 1) * kTileRows <= unsigned(pixels)) give<true>(now, own, take);
         else give<false>(now, own, take);
         done(now);
-      } else {
-        __syncthreads();
-        give<false>(now, rows, take);
-        done(now);
-        if (more) {
-          __syncthreads();
-          place(next, rows);
-          __syncthreads();
-          tile.begin(stages, words, stage(next, copies<AHEAD>()));
-        }
+        if (!more) return;
+        now = next;
       }
-      if (!more) return;
-      now = next;
     }
   }
 
  private:
-  /** Whether the filters are copied for every tile: where they do not all fit, or something else takes their place. */
-  template <bool AHEAD> __device__ __forceinline__ bool copies() const { return !AHEAD || words > kStages * kStageWords; }
-
   /** Words that are copied at once. */
   __device__ __forceinline__ unsigned per_piece() const { return tapWords % 4 == 0 ? 4 : tapWords % 2 == 0 ? 2 : 1; }
 
