@@ -90,7 +90,7 @@ final class DataCommand implements Runnable {
     @Option(names = "--encoding", paramLabel = "jpeg|ppm", defaultValue = JPEG, description = {
         "imagenet: how images of --short-side are stored (default: ${DEFAULT-VALUE}). jpeg: quality 90; small, and decoded each time it is read.",
         "ppm: the pixels themselves, read several times faster: for training that waits for the processor and has a fast disk or much memory. With --short-side 256 an "
-            + "image takes about 262 KB, the whole set about 350 GB; as jpeg it takes about 29 KB and 39 GB."})
+            + "image takes about 263 KB, the whole set about 350 GB; as jpeg it takes about 31 KB and 41 GB."})
     private String encoding;
 
     @Option(names = "--expect-train", paramLabel = "N", description = "imagenet, for rehearsals: how many training images there are (default: 1281167).")
