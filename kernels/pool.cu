@@ -35,13 +35,13 @@ struct Places {
 };
 
 /** The windows that hold a coordinate of an image: the first, and one past the last. */
-struct Windows {
+struct WindowsOver {
   int window, pad;
   Divisor stride;
 
-  __device__ __forceinline__ Windows(int window, int stride, int pad) : window(window), pad(pad), stride(unsigned(stride)) {}
+  __device__ __forceinline__ WindowsOver(int window, int stride, int pad) : window(window), pad(pad), stride(unsigned(stride)) {}
 
-  __device__ __forceinline__ void over(int h, int count, int& from, int& to) const {
+  __device__ __forceinline__ void at(int h, int count, int& from, int& to) const {
     unsigned rest;
     int before = h + pad - window;
     from = before < 0 ? 0 : int(stride.divide(unsigned(before) + stride.by, rest));
@@ -105,13 +105,13 @@ ONEBIT_KERNEL(256) ENTRY(max_pool)(ELEMENT* y, const ELEMENT* x, unsigned n, int
 ONEBIT_KERNEL(256) ENTRY(max_pool_backward)(ELEMENT* gradX, const ELEMENT* gradY, const ELEMENT* x, unsigned n, int h, int w, int c, int p,
                                             int q, int window, int stride, int pad) {
   Places places(h, w, c);
-  Windows windows(window, stride, pad);
+  WindowsOver windows(window, stride, pad);
   for_each_vector<kWide<ELEMENT>>(n, c % kWide<ELEMENT> == 0 && aligned(gradX, gradY, x), [=](unsigned i, auto width) {
     constexpr unsigned W = width.value;
     Place at = places.at(i);
     int p0, p1, q0, q1;
-    windows.over(at.h, p, p0, p1);
-    windows.over(at.w, q, q0, q1);
+    windows.at(at.h, p, p0, p1);
+    windows.at(at.w, q, q0, q1);
     float sum[W] = {};
     for (int pp = p0; pp < p1; pp++) {
       for (int qq = q0; qq < q1; qq++) {
@@ -162,13 +162,13 @@ ONEBIT_KERNEL(256) ENTRY(average_pool_backward)(ELEMENT* gradX, const ELEMENT* g
                                                 int window, int stride) {
   Places places(h, w, c);
   float whole = __frcp_rn(float(window * window));
-  Windows windows(window, stride, 0);
+  WindowsOver windows(window, stride, 0);
   for_each_vector<kWide<ELEMENT>>(n, c % kWide<ELEMENT> == 0 && aligned(gradX, gradY), [=](unsigned i, auto width) {
     constexpr unsigned W = width.value;
     Place at = places.at(i);
     int p0, p1, q0, q1;
-    windows.over(at.h, p, p0, p1);
-    windows.over(at.w, q, q0, q1);
+    windows.at(at.h, p, p0, p1);
+    windows.at(at.w, q, q0, q1);
     float sum[W] = {};
     for (int pp = p0; pp < p1; pp++) {
       int rows = min(window, h - pp * stride);
@@ -213,13 +213,13 @@ ONEBIT_KERNEL(256) ENTRY(reduce_pad_backward)(ELEMENT* gradX, const ELEMENT* gra
                                               int window, int stride) {
   bool whole = c % kWide<ELEMENT> == 0 && (d - c) / 2 % kWide<ELEMENT> == 0 && aligned(gradX, gradY);
   Places places(h, w, c);
-  Windows windows(window, stride, 0);
+  WindowsOver windows(window, stride, 0);
   for_each_vector<kWide<ELEMENT>>(n, whole, [=](unsigned i, auto width) {
     constexpr unsigned W = width.value;
     Place at = places.at(i);
     int p0, p1, q0, q1;
-    windows.over(at.h, p, p0, p1);
-    windows.over(at.w, q, q0, q1);
+    windows.at(at.h, p, p0, p1);
+    windows.at(at.w, q, q0, q1);
     float sum[W] = {}, factor = 1.0f / (window * window);
     for (int pp = p0; pp < p1; pp++) {
       for (int qq = q0; qq < q1; qq++) {

@@ -46,8 +46,8 @@ template <int KNOWN, class E> __device__ __forceinline__ void rows_backward(cons
 template <class E> constexpr unsigned kRing = sizeof(E) == 2 ? 3 : 2;
 
 /** 16-byte words of a row's 8 channels in one array, of all that a block holds of a row for each thread, and of all rows. */
-template <class E> constexpr unsigned kPieces = 8 * sizeof(E) / 16;
-template <class E> constexpr unsigned kRowWords = UnitBackward<E>::kArrays * kPieces<E> * 128;
+template <class E> constexpr unsigned kRingPieces = 8 * sizeof(E) / 16;
+template <class E> constexpr unsigned kRowWords = UnitBackward<E>::kArrays * kRingPieces<E> * 128;
 template <class E> constexpr unsigned kRingWords = kRing<E> * kRowWords<E>;
 
 /**
@@ -69,7 +69,7 @@ template <int KNOWN, class E> __device__ __forceinline__ void straight_rows_back
       typename UnitBackward<E>::template Asked<KNOWN> none = {};
       auto copy = [&](auto&, const E* array, unsigned number) {
 #pragma unroll
-        for (unsigned i = 0; i < kPieces<E>; i++) cp_async_16(ring + to + (number * kPieces<E> + i) * 128, array + (next * a.channels + c) + i * kWide<E>);
+        for (unsigned i = 0; i < kRingPieces<E>; i++) cp_async_16(ring + to + (number * kRingPieces<E> + i) * 128, array + (next * a.channels + c) + i * kWide<E>);
       };
       copy(none, a.unit.y, 0u);
       a.template each_beside<KNOWN>(none, copy);
@@ -91,7 +91,7 @@ template <int KNOWN, class E> __device__ __forceinline__ void straight_rows_back
         typename UnitBackward<E>::template Asked<KNOWN> asked = {};
         auto read = [&](auto& ahead, const E*, unsigned number) {
 #pragma unroll
-          for (unsigned i = 0; i < kPieces<E>; i++) ahead.raw[i] = ring[from + (number * kPieces<E> + i) * 128];
+          for (unsigned i = 0; i < kRingPieces<E>; i++) ahead.raw[i] = ring[from + (number * kRingPieces<E> + i) * 128];
         };
         read(ofY, a.unit.y, 0u);
         a.template each_beside<KNOWN>(asked, read);
