@@ -77,7 +77,7 @@ template <unsigned W, class E> __device__ __forceinline__ void add_window(float 
 #include "each_element.cuh"
 #else
 
-ONEBIT_KERNEL(256) ENTRY(max_pool)(ELEMENT* y, const ELEMENT* x, unsigned n, int h, int w, int c, int p, int q, int window, int stride,
+ONEBIT_KERNEL(256, 4) ENTRY(max_pool)(ELEMENT* y, const ELEMENT* x, unsigned n, int h, int w, int c, int p, int q, int window, int stride,
                                    int pad) {
   Places places(p, q, c);
   for_each_vector<kWide<ELEMENT>>(n, c % kWide<ELEMENT> == 0 && aligned(y, x), [=](unsigned i, auto width) {
