@@ -71,7 +71,7 @@ if [ -n "$table" ]; then
     echo "| Entry | sm_80 registers | sm_80 shared | sm_80 spilled | sm_90a registers | sm_90a shared | sm_90a spilled |"
     echo "|---|---|---|---|---|---|---|"
     awk '/Compiling entry function/{ e = $0; sub(/.*function ./, "", e); sub(/. for.*/, "", e); a = $0 ~ /sm_80/ ? 0 : 3; known[e] = 1 }
-      /spill stores/{ spilled[e, a] = $5 + $9 }
+      /spill stores/{ spilled[e, a] += $5 + $9 }   # of the functions that it calls, too
       /Used [0-9]+ registers/{ r = $0; sub(/.*Used /, "", r); registers[e, a] = r + 0; m = 0; if (match($0, /[0-9]+ bytes smem/)) m = substr($0, RSTART) + 0; shared[e, a] = m }
       END { for (e in known) printf "| `%s` | %d | %d | %d | %d | %d | %d |\n", e, registers[e, 0], shared[e, 0], spilled[e, 0], registers[e, 3], shared[e, 3], spilled[e, 3] }' \
       "$work/usage.80" "$work/usage.90a" | sort

@@ -161,7 +161,7 @@ ONEBIT_KERNEL(256) rotate_all(const RotationEntry* table, const uint2* blocks, i
   });
 }
 
-ONEBIT_KERNEL(256) rotate_all_backward(const RotationEntry* table, const uint2* blocks, int kind, float a, float b) {
+ONEBIT_KERNEL(256, 4) rotate_all_backward(const RotationEntry* table, const uint2* blocks, int kind, float a, float b) {
   __shared__ double shared[33];
   RotationEntry t = table[blocks[blockIdx.x].x];
   unsigned filter = blocks[blockIdx.x].y;

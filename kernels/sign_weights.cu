@@ -44,7 +44,7 @@ ONEBIT_KERNEL(256) sign_weights_all(const SignEntry* table, const uint2* blocks,
   });
 }
 
-ONEBIT_KERNEL(256) sign_weights_all_backward(const SignEntry* table, const uint2* blocks, int kind, float a, float b, int throughMean, int real,
+ONEBIT_KERNEL(256, 4) sign_weights_all_backward(const SignEntry* table, const uint2* blocks, int kind, float a, float b, int throughMean, int real,
                                              float penalty) {
   __shared__ double shared[33];
   SignEntry t = table[blocks[blockIdx.x].x];

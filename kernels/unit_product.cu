@@ -230,8 +230,8 @@ template <class PRODUCT, class E> __device__ __forceinline__ void product_statis
           unpack_vector(raw, 0, v, static_cast<E*>(nullptr));
         }
         sums.add(v, kWhole ? 8u : live.count);
-        to = k == 0 || !kWhole ? pass.y + (from * pass.pitch + c + k * (16 * pass.pitch)) : to + below;
         if (!pass.y) return;
+        to = k == 0 || !kWhole ? pass.y + (from * pass.pitch + c + k * (16 * pass.pitch)) : to + below;
         if (kWhole || (live.together && together)) {
 #pragma unroll
           for (unsigned i = 0; i < kRaw<E>; i++) reinterpret_cast<uint4*>(to)[i] = raw[i];

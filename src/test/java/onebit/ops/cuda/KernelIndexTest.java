@@ -27,7 +27,7 @@ class KernelIndexTest {
     TreeSet<String> names = new TreeSet<>();
     Matcher both = Pattern.compile("ONEBIT_KERNEL\\(\\d+(?:, [^)]+)?\\) ENTRY\\(([a-z]\\w*)\\)\\(").matcher(text);
     while (both.find()) names.addAll(List.of(both.group(1), both.group(1) + "_bf16"));
-    Matcher written = Pattern.compile("ONEBIT_KERNEL\\(\\d+\\) ([a-z]\\w*)\\(").matcher(text);
+    Matcher written = Pattern.compile("ONEBIT_KERNEL\\(\\d+(?:, [^)]+)?\\) ([a-z]\\w*)\\(").matcher(text);
     while (written.find()) names.add(written.group(1));
     Matcher made = Pattern.compile("(?m)^[A-Z0-9_]+\\(([a-z]\\w*), \\w+(?:, \\w+)*\\)$").matcher(text);
     while (made.find()) names.add(made.group(1));
