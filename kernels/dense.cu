@@ -30,7 +30,7 @@
 constexpr unsigned kSignThreads = 128, kSignSums = 16 * kSignThreads;
 template <class E> constexpr unsigned kSignBlocks = sizeof(E) == 2 ? 4 : 3;   // that a multiprocessor shall hold at once
 
-/** What a thread adds up of its 8 channels: h, and h (x - mean). */
+/** What a thread adds up of its 8 channels: h, and h xhat; beside bfloat16 h (x - mean), which is multiplied by the inverse deviation at the end. */
 template <class E> struct SignSums {
   using S = typename TileSum<E>::type;
   S of[16] = {};
@@ -42,9 +42,11 @@ template <class E> struct SignSums {
     for (unsigned i = 0; i < 16; i++) kept[i * kSignThreads] = 0;
   }
 
-  __device__ __forceinline__ void add(float h, float deviation, unsigned k) {
-    of[k] += S(h);
-    of[8 + k] += S(h) * S(deviation);
+  static constexpr bool kShort = sizeof(E) == 2;
+
+  __device__ __forceinline__ void add(float h, float v, const NormOf<8>& norm, unsigned k) {
+    of[k] = plus(of[k], h);
+    of[8 + k] = plus(of[8 + k], h, kShort ? norm.deviation(v, k) : norm.hat(v, k));
   }
 
   __device__ __forceinline__ void row_done() {
@@ -165,7 +167,7 @@ ONEBIT_KERNEL(128, kSignBlocks<ELEMENT>) ENTRY(dense_sign_sums)(double* partial,
   if (live.count > 0) {
     NormOf<8> norm({gamma, beta, mean, inverse}, c, live);
     Slope{kind, a, b}.with([&](auto slope, auto plain) {
-      auto add = [&](float v, float g, unsigned k) { sums.add(g * slope(norm.apply(v, k)), norm.deviation(v, k), k); };
+      auto add = [&](float v, float g, unsigned k) { sums.add(__fmul_rn(g, slope(norm.apply(v, k))), v, norm, k); };
       if constexpr (decltype(plain)::value == 1) {
         mine.each<Asked>(rows, [&](Asked& asked, unsigned row) {
           asked.x.ask(x + row * pitch + c, ofX.together);
@@ -188,7 +190,7 @@ ONEBIT_KERNEL(128, kSignBlocks<ELEMENT>) ENTRY(dense_sign_sums)(double* partial,
     });
   }
   finish_tiles<2>(sums, partial, counters, channels, room, [&](unsigned channel, const double (&total)[2]) {
-    norm_sums(gradGamma, gradBeta, meanH, meanHx, channel, total[0], total[1] * inverse[channel], rows, inverse);
+    norm_sums(gradGamma, gradBeta, meanH, meanHx, channel, total[0], total[1] * (sums.kShort ? inverse[channel] : 1.0f), rows, inverse);
   });
 }
 
