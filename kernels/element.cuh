@@ -208,10 +208,3 @@ template <unsigned W, class F> __device__ __forceinline__ void for_each_vector(u
   FOR_EACH(i, vectors) f(i * W, Width<W>{});
   FOR_EACH(i, n - vectors * W) f(vectors * W + i, Width<1>{});
 }
-
-/** The same over the elements of one block's own array. */
-template <unsigned W, class F> __device__ __forceinline__ void for_each_of_block(unsigned n, bool whole, F f) {
-  unsigned vectors = whole ? n / W : 0;
-  for (unsigned i = threadIdx.x; i < vectors; i += blockDim.x) f(i * W, Width<W>{});
-  for (unsigned i = vectors * W + threadIdx.x; i < n; i += blockDim.x) f(i, Width<1>{});
-}

@@ -11,7 +11,7 @@
 // Twin       src/main/java/onebit/ops/cpu/CpuBinarizeOps.java, sampleScaleBackward
 // Tests      native-tests/samples_test.cpp, src/test/java/onebit/ops/BinarizeActivationsTest.java
 // Source     Vargas et al. 2024, BiPer; code binarized_modules.py
-// Rungs      1 a block per sample, 2 neighbours in 16 bytes, 3 three passes in turn forward and back instead of four, sums of 8 in float
+// Rungs      1 a block per sample, 2 neighbours in 16 bytes, 2 three passes in turn forward and back instead of four, sums of 8 in float
 #ifndef ELEMENT
 #include "sample.cuh"
 #include "slope.cuh"
@@ -20,7 +20,7 @@
 #else
 
 ONEBIT_KERNEL(1024, 1) ENTRY(sample_scale_backward)(ELEMENT* gradX, const ELEMENT* gradQ, const ELEMENT* x, int kind, float a, float b,
-                                                              float epsilon, unsigned size) {
+                                                     float epsilon, unsigned size) {
   __shared__ double shared[33];
   const ELEMENT *sample = x + blockIdx.x * size, *gradient = gradQ + blockIdx.x * size;
   ELEMENT* out = gradX + blockIdx.x * size;

@@ -11,7 +11,7 @@
 // Twin       src/main/java/onebit/ops/cpu/CpuBinarizeOps.java, sampleStandard, sampleStandardBackward
 // Tests      native-tests/samples_test.cpp, src/test/java/onebit/ops/BinarizeActivationsTest.java
 // Source     Lin et al. 2020, RBNN, arXiv 2009.13055; code binarized_modules.py
-// Rungs      1 a block per sample, 2 neighbours in 16 bytes, 3 moments from one reading, passes in turn forward and back, sums of 8 in float
+// Rungs      1 a block per sample, 2 neighbours in 16 bytes, 2 moments from one reading, passes in turn forward and back, sums of 8 in float
 #ifndef ELEMENT
 #include "sample.cuh"
 #include "slope.cuh"
@@ -31,7 +31,7 @@ ONEBIT_KERNEL(1024, 1) ENTRY(sample_standard)(float* statistics, const ELEMENT* 
 }
 
 ONEBIT_KERNEL(1024, 1) ENTRY(sample_standard_backward)(ELEMENT* gradX, const ELEMENT* gradQ, const ELEMENT* x, const float* statistics,
-                                                                 int kind, float a, float b, unsigned size) {
+                                                        int kind, float a, float b, unsigned size) {
   __shared__ double room[33];
   const ELEMENT *sample = x + blockIdx.x * size, *gradient = gradQ + blockIdx.x * size;
   ELEMENT* out = gradX + blockIdx.x * size;

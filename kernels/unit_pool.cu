@@ -265,11 +265,7 @@ template <unsigned KIND, class E> __device__ __forceinline__ void sum_threes(con
           word[J] = select(row2, along(below), select(row1, along(middle), along(above)));
         };
         pick(Width<0>{}), pick(Width<1>{});
-        float y[kLane], g[kLane];
-        unpack_words<E>(word, y);
-        unpack_words<E>(given, g);
-#pragma unroll
-        for (unsigned k = 0; k < kLane; k++) sums.add(g[k], y[k], k);
+        sums.add_words(word, given);
 #pragma unroll
         for (unsigned k = 0; k < 3 * N; k++) above[k / N][k % N] = below[k / N][k % N];
         at += 2 * line, from += q * a.channels;
@@ -302,11 +298,7 @@ template <unsigned KIND, class E> __device__ __forceinline__ void sum_twos(const
         word[J] = select(of.lower, select(of.right, pixel[i][3][J], pixel[i][2][J]), select(of.right, pixel[i][1][J], pixel[i][0][J]));
       };
       pick(Width<0>{}), pick(Width<1>{});
-      float y[kLane], g[kLane];
-      unpack_words<E>(word, y);
-      unpack_words<E>(given[i], g);
-#pragma unroll
-      for (unsigned k = 0; k < kLane; k++) sums.add(g[k], y[k], k);
+      sums.add_words(word, given[i]);
     });
     sums.tile();
   }
@@ -324,13 +316,7 @@ template <unsigned KIND, class E> __device__ __forceinline__ void sum_ones(const
     unsigned ofY[kRowsAtOnce][N], ofG[kRowsAtOnce][N];
     rows_at_once(tile + threadIdx.x / 16, min(a.rows, tile + 64), kTileLanes,
                  [&](unsigned i, unsigned row) { load_words(a.y + row * a.channels + c, ofY[i]), load_words(a.gradZ + row * a.channels + c, ofG[i]); },
-                 [&](unsigned i, unsigned) {
-                   float y[kLane], g[kLane];
-                   unpack_words<E>(ofY[i], y);
-                   unpack_words<E>(ofG[i], g);
-#pragma unroll
-                   for (unsigned k = 0; k < kLane; k++) sums.add(g[k], y[k], k);
-                 });
+                 [&](unsigned i, unsigned) { sums.add_words(ofY[i], ofG[i]); });
     sums.tile();
   }
   sums.keep();

@@ -286,6 +286,15 @@ template <unsigned KIND, class E> struct PoolSums {
     }
   }
 
+  /** The same for all of this thread's channels, from words of y and of the gradient. */
+  __device__ __forceinline__ void add_words(const unsigned (&ofY)[Words<E>::kCount], const unsigned (&ofG)[Words<E>::kCount]) {
+    float y[kLane], g[kLane];
+    unpack_words<E>(ofY, y);
+    unpack_words<E>(ofG, g);
+#pragma unroll
+    for (unsigned k = 0; k < kLane; k++) add(g[k], y[k], k);
+  }
+
   /** A tile is done. */
   __device__ __forceinline__ void tile() {
     if (++tiles % kKeptTiles<E> == 0) keep();

@@ -52,12 +52,12 @@ ONEBIT_KERNEL(256) xnor_conv2d_filters(unsigned* taps, int* ones, const unsigned
     }
     unsigned corners = (r + 1) * (s + 1);
     if (tapCount <= 32) {   // each lane counts a tap
-      int own = lane < tapCount ? ones_between(row, lane * channels, (lane + 1) * channels) : 0;
+      int counted = lane < tapCount ? ones_between(row, lane * channels, (lane + 1) * channels) : 0;
       for (unsigned corner = lane; corner - lane < corners; corner += 32) {
         unsigned rows = corner / (s + 1), columns = corner % (s + 1);
         int sum = 0;
         for (unsigned tap = 0; tap < tapCount; tap++) {
-          int count = __shfl_sync(kFullWarp, own, int(tap));
+          int count = __shfl_sync(kFullWarp, counted, int(tap));
           if (tap / s < rows && tap % s < columns) sum += count;
         }
         if (corner < corners) ones[size_t(corner) * filters + filter] = sum;

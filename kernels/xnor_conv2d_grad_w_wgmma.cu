@@ -16,7 +16,7 @@
 // Twin       src/main/java/onebit/ops/cpu/CpuBitOps.java, xnorConv2dGradW
 // Tests      native-tests/xnor_conv2d_grad_w_test.cpp, src/test/java/onebit/ops/BitGradientsTest.java
 // Source     elementary; PTX ISA, wgmma.mma_async: the transposed product takes columns as bits expanded in registers, gradY as it lies in shared memory
-// Rungs      1 mma.sync (xnor_conv2d_grad_w.cu), 2 wgmma: neither operand passes through ldmatrix, 4 fragments are made while products run (native-tests/ladder/README.md)
+// Rungs      1 mma.sync (xnor_conv2d_grad_w.cu), 2 wgmma: neither operand passes through ldmatrix, 3 fragments are made while products run (native-tests/ladder/README.md)
 #include "bit_values.cuh"
 #include "grad_w.cuh"
 #include "wgmma.cuh"

@@ -8,12 +8,10 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.Callable;
 import onebit.data.Datasets;
-import onebit.data.Split;
 import onebit.ops.Backend;
 import onebit.recipe.Recipe;
 import onebit.report.Json;
 import onebit.train.FeedMeasurement;
-import onebit.train.InputPipeline;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -60,7 +58,6 @@ final class BenchFeed implements Callable<Integer> {
     FeedMeasurement.Plan plan = new FeedMeasurement.Plan(rounds, warmup, steps, loaderSeconds);
     Recipe recipe = compute.recipe(name);
     Path folder = Workplace.dataFolder(recipe, data);
-    String stored = InputPipeline.open(recipe.data(), folder, Split.TRAIN, recipe.train().seed()).stored();
     FeedMeasurement m;
     List<String> facts;
     try (Backend backend = compute.open(recipe)) {
@@ -73,7 +70,7 @@ final class BenchFeed implements Callable<Integer> {
     members.put("recipe", name);
     members.put("batch", batch);
     members.put("images", m.images());
-    members.put("stored", stored);
+    members.put("stored", m.stored());
     members.put("workers", m.workers());
     members.put("residentImagesPerSecond", m.resident());
     members.put("copiedImagesPerSecond", m.copied());
@@ -90,7 +87,7 @@ final class BenchFeed implements Callable<Integer> {
       return 0;
     }
     System.out.printf(Locale.ROOT, "%s, batch %d, %,d images%s read again and again by %d threads, %d rounds of %d steps, medians, images/s%n", name, batch, m.images(),
-        stored.isEmpty() ? "" : " (" + stored + ")", m.workers(), rounds, steps);
+        m.stored().isEmpty() ? "" : " (" + m.stored() + ")", m.workers(), rounds, steps);
     System.out.printf(Locale.ROOT, "  on the device %,.0f; copied there each step %,.0f (%.3f); from the loader %,.0f (%.3f); the loader alone %,.0f%n", m.resident(), m.copied(),
         m.copied() / m.resident(), m.fed(), m.fed() / m.resident(), m.loader());
     System.out.printf(Locale.ROOT, "  the loader's stall share %.1f %%; real data at least %.1f of the speed on the device: %s%s%n", 100 * m.stallShare(), BAR,

@@ -29,10 +29,11 @@ import onebit.tensor.Tensor;
  *
  * <pre>
  * Units   resident: one batch that lies on the device; copied: one batch copied there before each step; fed: batches of the loader; loader: no
- *         steps at all; each a median over rounds; stallShare: the part of the fed rounds' time spent waiting for the loader; bad: images not decoded
+ *         steps at all; each a median over rounds; stallShare: the part of the fed rounds' time spent waiting for the loader; bad: images not decoded; stored: what the set
+ *         says of its images, or nothing
  * </pre>
  */
-public record FeedMeasurement(double resident, double copied, double fed, double loader, double stallShare, int images, int workers, int bad, Rise rise) {
+public record FeedMeasurement(double resident, double copied, double fed, double loader, double stallShare, int images, String stored, int workers, int bad, Rise rise) {
   /**
    * How the loader became fast while its code was compiled and its memory taken: images per second in the first second and in the last, and the
    * seconds it ran alone; steady: whether it had stopped rising.
@@ -146,7 +147,7 @@ public record FeedMeasurement(double resident, double copied, double fed, double
       }
     }
     double[] speed = Arrays.stream(seconds).mapToDouble(s -> plan.steps() * (double) batch / Quantiles.median().compute(s)).toArray();
-    return new FeedMeasurement(speed[0], speed[1], speed[2], speed[3], stalled / fedSeconds, once.size(), InputPipeline.workers(data), watch.bad, rise);
+    return new FeedMeasurement(speed[0], speed[1], speed[2], speed[3], stalled / fedSeconds, once.size(), once.stored(), InputPipeline.workers(data), watch.bad, rise);
   }
 
   /** A batch of one's own: the loader fills its own again. */

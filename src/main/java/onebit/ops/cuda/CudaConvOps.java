@@ -10,6 +10,7 @@ import onebit.ops.FusedOps.Running;
 import onebit.ops.PixelScale;
 import onebit.ops.Shapes;
 import onebit.tensor.ElementType;
+import onebit.tensor.Shape;
 import onebit.tensor.Tensor;
 
 /**
@@ -124,8 +125,8 @@ final class CudaConvOps implements ConvOps, AutoCloseable {
     if (g.stride() == 1) return x;
     int size = rows(g) * g.c();
     DeviceMemory read = device.scratch(CudaDevice.Scratch.VALUES, (long) type.bytes() * size);
-    device.kernel("average_pool", type).memory(read).memory(x).integer(size).integer(g.h()).integer(g.w()).integer(g.c()).integer(g.p()).integer(g.q()).integer(1)
-        .integer(g.stride()).each(size);
+    CudaPoolOps.extents(device.kernel("average_pool", type).memory(read).memory(x), size, Shape.image(g.n(), g.h(), g.w(), g.c()), Shape.image(g.n(), g.p(), g.q(), g.c()))
+        .integer(1).integer(g.stride()).each(size);
     return read;
   }
 
