@@ -132,6 +132,17 @@ class ArchitectureTest {
     assertEquals(Set.of(), wrong);
   }
 
+  /** A comma for the decimal point or Arabic digits in a file's name would make a run that only its own computer can read. */
+  @Test
+  void whatIsWrittenDoesNotDependOnTheLanguageOfTheComputer() {
+    Pattern local = Pattern.compile("(?:String\\.format|\\.printf)\\((?!\\s*(?:java\\.util\\.)?Locale\\.ROOT)|\\.formatted\\(|\\.to(?:Lower|Upper)Case\\(\\)");
+    Set<String> wrong = new TreeSet<>();
+    for (Path file : files(MAIN, ".java")) {
+      if (local.matcher(text(file)).find()) wrong.add(file + " formats without Locale.ROOT");
+    }
+    assertEquals(Set.of(), wrong);
+  }
+
   @Test
   void everyRegisteredMethodHasItsFileWithASource() {
     for (Map.Entry<String, ?> method : Methods.byName().entrySet()) {

@@ -163,7 +163,7 @@ public final class CheckpointStore {
   }
 
   private static String name(long step) {
-    return "step-%06d".formatted(step);
+    return String.format(java.util.Locale.ROOT, "step-%06d", step);
   }
 
   private List<Candidate> candidates() throws IOException {

@@ -32,13 +32,13 @@ public final class BenchConv implements Callable<Integer> {
   /** Channels, extent, filters, stride, how many such layers. */
   private static final int[][] RESNET20 = {{16, 32, 16, 1, 6}, {16, 32, 32, 2, 1}, {32, 16, 32, 1, 5}, {32, 16, 64, 2, 1}, {64, 8, 64, 1, 5}};
 
-  @Option(names = "--rounds", defaultValue = "15", description = "Runs of each convolution; the median counts (default: ${DEFAULT-VALUE}).")
+  @Option(names = "--rounds", paramLabel = "N", defaultValue = "15", description = "Runs of each convolution; the median counts (default: ${DEFAULT-VALUE}).")
   private int rounds = 15;
 
-  @Option(names = "--warm", defaultValue = "1", description = "Seconds of warm-up of each convolution (default: ${DEFAULT-VALUE}).")
+  @Option(names = "--warm", paramLabel = "SECONDS", defaultValue = "1", description = "Seconds of warm-up of each convolution (default: ${DEFAULT-VALUE}).")
   private double warmSeconds = 1;
 
-  @Option(names = "--batch", description = "Images of the forward convolutions (default: 8; on a GPU 256).")
+  @Option(names = "--batch", paramLabel = "N", description = "Images of the forward convolutions (default: 8; on a GPU 256).")
   private Integer batch;
 
   @Option(names = "--device", paramLabel = "NAME", defaultValue = "cpu", description = "Where to compute: " + Workplace.DEVICES + " (default: ${DEFAULT-VALUE}).")
@@ -80,7 +80,7 @@ public final class BenchConv implements Callable<Integer> {
     CpuConvOps real = CpuConvOps.throughColumns();
     Map<String, Object> ratios = new LinkedHashMap<>();
     double logs = 0;
-    System.out.printf("%n%-28s %12s %14s %10s %8s %14s%n", "forward, threads " + threads, "binary Gop/s", "sgemm Gflop/s", "ratio", "spread",
+    System.out.printf(Locale.ROOT, "%n%-28s %12s %14s %10s %8s %14s%n", "forward, threads " + threads, "binary Gop/s", "sgemm Gflop/s", "ratio", "spread",
         "by CPU time");
     for (int[] shape : RESNET18) {
       ConvGeometry g = new ConvGeometry(batch, shape[1], shape[1], shape[0], shape[2], 3, 3, shape[3], 1, 1, 1);
@@ -115,7 +115,7 @@ public final class BenchConv implements Callable<Integer> {
       lines.add(String.format(Locale.ROOT, "%-28s %12.1f %14.1f %10.2f %8d", g.words(),
           work / times[0].median(), work / times[1].median(), sum, shape[4]));
     }
-    System.out.printf("%n%-28s %12s %14s %10s %8s%n", "gradients, threads " + threads, "gradX Gflop/s", "gradW Gflop/s", "millis", "layers");
+    System.out.printf(Locale.ROOT, "%n%-28s %12s %14s %10s %8s%n", "gradients, threads " + threads, "gradX Gflop/s", "gradW Gflop/s", "millis", "layers");
     lines.forEach(System.out::println);
     System.out.printf(Locale.ROOT, "%-28s %12s %14s %10.1f%n", "ResNet-20, batch 128", "", "", total);
     return total;

@@ -26,10 +26,10 @@ import picocli.CommandLine.Option;
 @Command(name = "gemm", mixinStandardHelpOptions = true,
     description = "Times the binary matrix product beside OpenBLAS sgemm on one thread, or on a GPU beside cuBLAS in bfloat16.")
 public final class BenchGemm implements Callable<Integer> {
-  @Option(names = "--rounds", defaultValue = "31", description = "Runs of each product; the median counts (default: ${DEFAULT-VALUE}).")
+  @Option(names = "--rounds", paramLabel = "N", defaultValue = "31", description = "Runs of each product; the median counts (default: ${DEFAULT-VALUE}).")
   private int rounds = 31;
 
-  @Option(names = "--warm", defaultValue = "1.5", description = "Seconds of warm-up of each product (default: ${DEFAULT-VALUE}).")
+  @Option(names = "--warm", paramLabel = "SECONDS", defaultValue = "1.5", description = "Seconds of warm-up of each product (default: ${DEFAULT-VALUE}).")
   private double warmSeconds = 1.5;
 
   @Option(names = "--size", split = ",", paramLabel = "M,N,K", description = "Sizes (default: 1024,1024,4096; on a GPU 4096 and 8192 of each).")
@@ -70,7 +70,7 @@ public final class BenchGemm implements Callable<Integer> {
     String[] names = {"binary", "binary, plain Java", "sgemm " + OpenBlas.core()};
     double sgemm = times[2].median(), sgemmCpu = times[2].cpuMedian();
     System.out.println("binary: " + CpuBitOps.status() + "; sgemm: " + OpenBlas.status());
-    System.out.printf("%-22s %10s %10s %8s %10s %12s%n", "one thread", "Gop/s", "best", "spread", "x sgemm", "x by CPU time");
+    System.out.printf(Locale.ROOT, "%-22s %10s %10s %8s %10s %12s%n", "one thread", "Gop/s", "best", "spread", "x sgemm", "x by CPU time");
     for (int i = 0; i < 3; i++) {
       System.out.printf(Locale.ROOT, "%-22s %10.0f %10.0f %7.1f%% %10.2f %12.2f%n", names[i], gigaOperations / times[i].median(), gigaOperations / times[i].best(),
           100 * times[i].spread(), sgemm / times[i].median(), sgemmCpu / times[i].cpuMedian());

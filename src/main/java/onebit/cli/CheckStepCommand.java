@@ -5,6 +5,7 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.Callable;
 import onebit.checkpoint.Safetensors;
@@ -63,7 +64,7 @@ final class CheckStepCommand implements Callable<Integer> {
     } else {
       SummaryTable table = new SummaryTable("tensor", ">error", ">tolerance", "");
       for (CheckStep.Comparison c : report.comparisons()) {
-        table.row(c.name(), String.format("%.2e", c.error()), String.format("%.0e", c.tolerance()), c.passes() ? "" : "FAIL");
+        table.row(c.name(), String.format(Locale.ROOT, "%.2e", c.error()), String.format(Locale.ROOT, "%.0e", c.tolerance()), c.passes() ? "" : "FAIL");
       }
       System.out.print(table);
       System.out.println(report.passes() ? "PASS" : "FAIL");

@@ -99,14 +99,14 @@ final class DataCommand implements Runnable {
     @Option(names = "--expect-val", paramLabel = "N", description = "imagenet, for rehearsals: how many validation images there are (default: 50000).")
     private Integer expectValidation;
 
+    @Option(names = "--no-room-check", description = "imagenet: begin even where the disk has less room than the shards are expected to take.")
+    private boolean noRoomCheck;
+
     @Option(names = "--threads", paramLabel = "N", description = "imagenet: shards made at once (default: one per core).")
     private Integer threads;
 
     @Option(names = "--json", description = "Print the result as one JSON object on the last line.")
     private boolean json;
-
-    private final long begin = System.nanoTime();
-    private long toldNanos;
 
     @Override
     public Integer call() throws IOException {
@@ -123,9 +123,9 @@ final class DataCommand implements Runnable {
     }
 
     private String fetched(Path folder, Screen screen) throws IOException {
-      if (train != null || validation != null || labels != null || expectTrain != null || expectValidation != null || threads != null || !shortSide.equals(ORIGINAL)
+      if (train != null || validation != null || labels != null || expectTrain != null || expectValidation != null || threads != null || noRoomCheck || !shortSide.equals(ORIGINAL)
           || !encoding.equals(JPEG)) {
-        throw new IllegalArgumentException("--train, --val, --labels, --short-side, --encoding, --expect-train, --expect-val and --threads are for imagenet, not for " + name);
+        throw new IllegalArgumentException("--train, --val, --labels, --short-side, --encoding, --expect-train, --expect-val, --threads and --no-room-check are for imagenet, not for " + name);
       }
       Fetch.prepare(name, folder, (file, bytes, total) -> {
         String text = String.format(Locale.ROOT, "%s  %.1f of %.1f MiB", file, bytes / 1048576.0, total / 1048576.0);
@@ -148,7 +148,7 @@ final class DataCommand implements Runnable {
       ImageNetArchives.Result result = ImageNetArchives.prepare(new ImageNetArchives.Plan(train, validation, list, folder, side,
           encoding.equals(PPM) ? ImageNetArchives.Encoding.PPM : ImageNetArchives.Encoding.JPEG,
           expectTrain == null ? ImageNetArchives.TRAIN_IMAGES : expectTrain, expectValidation == null ? ImageNetArchives.VALIDATION_IMAGES : expectValidation,
-          threads == null ? Runtime.getRuntime().availableProcessors() : threads), (bytes, total) -> tell(screen, bytes, total));
+          threads == null ? Runtime.getRuntime().availableProcessors() : threads, !noRoomCheck), progress(screen));
       members.put("trainImages", result.train());
       members.put("validationImages", result.validation());
       members.put("classes", result.classes());
@@ -158,13 +158,33 @@ final class DataCommand implements Runnable {
           result.bytes() >> 20, result.kept() == 0 ? "" : "; " + result.kept() + " that could not be decoded were copied as they are");
     }
 
-    private synchronized void tell(Screen screen, long bytes, long total) {
-      long now = System.nanoTime();
-      if (now - toldNanos < 500_000_000L && bytes < total) return;
-      toldNanos = now;
-      double left = (now - begin) / 1e9 * (total - bytes) / Math.max(1, bytes);
-      screen.status(String.format(Locale.ROOT, "imagenet  %.2f of %.2f GiB  %.1f %%  ETA %s", bytes / 1073741824.0, total / 1073741824.0, 100.0 * bytes / total,
-          ProgressLine.duration(left)));
+    /** On a terminal a line that is redrawn twice a second, elsewhere a line every ten seconds. */
+    private static ImageNetArchives.Progress progress(Screen screen) {
+      return new ImageNetArchives.Progress() {
+        private final long pauseNanos = screen.isTerminal() ? 500_000_000L : 10_000_000_000L;
+        private long begin, told, before = -1;
+
+        @Override
+        public synchronized void at(long bytes, long total) {
+          long now = System.nanoTime();
+          if (before < 0) {
+            begin = told = now;
+            before = bytes;
+          }
+          if (now - told < pauseNanos) return;
+          told = now;
+          double left = (now - begin) / 1e9 * (total - bytes) / Math.max(1, bytes - before);
+          String text = String.format(Locale.ROOT, "imagenet  %.2f of %.2f GiB  %.1f %%  ETA %s", bytes / 1073741824.0, total / 1073741824.0, 100.0 * bytes / total,
+              ProgressLine.duration(left));
+          if (screen.isTerminal()) screen.status(text);
+          else screen.line(text);
+        }
+
+        @Override
+        public void say(String text) {
+          screen.line(text);
+        }
+      };
     }
   }
 }

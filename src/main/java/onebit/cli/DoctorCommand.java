@@ -2,6 +2,7 @@ package onebit.cli;
 
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.Callable;
 import onebit.data.Datasets;
@@ -40,8 +41,8 @@ final class DoctorCommand implements Callable<Integer> {
       System.out.println(Json.object(findings));
     } else {
       findings.forEach((name, value) -> {
-        if (value instanceof List<?> lines) lines.forEach(line -> System.out.printf("%-14s %s%n", name, line));
-        else System.out.printf("%-14s %s%n", name, value);
+        if (value instanceof List<?> lines) lines.forEach(line -> System.out.printf(Locale.ROOT, "%-14s %s%n", name, line));
+        else System.out.printf(Locale.ROOT, "%-14s %s%n", name, value);
       });
     }
     return 0;

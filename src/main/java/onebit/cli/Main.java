@@ -50,11 +50,15 @@ public final class Main implements Runnable {
 
   /** Runs one command line and returns its exit code. */
   static int execute(String... args) {
-    return new CommandLine(new Main())
+    CommandLine line = new CommandLine(new Main())
         .setCaseInsensitiveEnumValuesAllowed(true)
         .setParameterExceptionHandler(Main::refuse)
-        .setExecutionExceptionHandler((e, command, parsed) -> fail(e, command.getErr()))
-        .execute(args);
+        .setExecutionExceptionHandler((e, command, parsed) -> fail(e, command.getErr()));
+    try {
+      return line.execute(args);
+    } catch (OutOfMemoryError | LinkageError | StackOverflowError e) {
+      return fail(e, line.getErr());
+    }
   }
 
   private static int refuse(CommandLine.ParameterException e, String[] args) {
@@ -67,14 +71,15 @@ public final class Main implements Runnable {
   }
 
   /** Says what failed and ends this process at once: one of several, whose others wait for it and would wait for ever. */
-  static void failAndHalt(Exception e) {
+  static void failAndHalt(Throwable e) {
     PrintWriter err = new PrintWriter(System.err, true);
     int code = fail(e, err);
     err.flush();
     Runtime.getRuntime().halt(code);
   }
 
-  private static int fail(Exception e, PrintWriter err) {
+  private static int fail(Throwable e, PrintWriter err) {
+    if (e instanceof OutOfMemoryError) return outOfMemory(e, err);
     boolean usage = e instanceof IllegalArgumentException;
     boolean known = usage || e instanceof IOException || e instanceof UncheckedIOException;
     String message = e.getMessage() == null ? e.getClass().getSimpleName() : e.getMessage();
@@ -82,5 +87,12 @@ public final class Main implements Runnable {
     if (System.getenv("ONEBIT_STACKTRACE") != null) e.printStackTrace(err);
     else if (!known) err.println("Please report it with the output of ONEBIT_STACKTRACE=1.");
     return usage ? CommandLine.ExitCode.USAGE : CommandLine.ExitCode.SOFTWARE;
+  }
+
+  private static int outOfMemory(Throwable e, PrintWriter err) {
+    err.println("onebit: memory is full (" + e.getMessage() + "): this process may take " + (Runtime.getRuntime().maxMemory() >> 20)
+        + " MiB; give it more with ONEBIT_JAVA_OPTS=-Xmx4g, or lower data.batch and data.evalBatch with --set");
+    if (System.getenv("ONEBIT_STACKTRACE") != null) e.printStackTrace(err);
+    return CommandLine.ExitCode.SOFTWARE;
   }
 }

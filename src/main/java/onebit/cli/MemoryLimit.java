@@ -31,6 +31,11 @@ record MemoryLimit(String text, long bytes) {
     return new MemoryLimit(text, (long) (Double.parseDouble(found.group(1)) * unit));
   }
 
+  /** @throws IllegalArgumentException on the CPU, where no rooms are planned; known before anything is opened */
+  void requireDevice(String device) {
+    if (device.equals("cpu")) throw new IllegalArgumentException("--memory-limit is about the memory of a CUDA device; the device is " + device);
+  }
+
   /**
    * The fastest way that fits: all images of a process at once, as batch norm's statistics want it, with the fastest memory that allows it; else in
    * as few parts as possible, doubled in number each time.

@@ -26,21 +26,34 @@ final class RecipesCommand implements Callable<Integer> {
   @Option(names = "--keys", description = "List every key of a recipe with its type, rule and default.")
   private boolean keys;
 
-  @Option(names = "--json", description = "Print the list as one JSON object on the last line.")
+  @Option(names = "--json", description = "Print the list, the recipe or the keys as one JSON object on the last line.")
   private boolean json;
 
   @Override
   public Integer call() {
+    if (name != null && keys) throw new IllegalArgumentException("--keys lists the keys of all recipes; leave out " + name);
     if (name != null) {
-      System.out.print(Workplace.RECIPES.write(Workplace.RECIPES.load(name, List.of())));
+      Recipe recipe = Workplace.RECIPES.load(name, List.of());
+      if (json) System.out.println(Json.object(Workplace.RECIPES.tree(recipe)));
+      else System.out.print(Workplace.RECIPES.write(recipe));
     } else if (keys) {
-      SummaryTable table = new SummaryTable("key", "type", "rule", "default");
-      for (RecordKey key : Workplace.RECIPES.keys()) table.row(key.key(), key.type(), key.allowed(), key.presence() == RecordKey.Presence.DEFAULTED ? key.otherwise() : Recipes.word(key.presence()));
-      System.out.print(table);
+      listKeys();
     } else {
       list();
     }
     return 0;
+  }
+
+  private void listKeys() {
+    SummaryTable table = new SummaryTable("key", "type", "rule", "default");
+    Map<String, Object> all = new LinkedHashMap<>();
+    for (RecordKey key : Workplace.RECIPES.keys()) {
+      String otherwise = key.presence() == RecordKey.Presence.DEFAULTED ? key.otherwise() : Recipes.word(key.presence());
+      table.row(key.key(), key.type(), key.allowed(), otherwise);
+      all.put(key.key(), Map.of("type", key.type(), "rule", key.allowed(), "default", otherwise));
+    }
+    if (json) System.out.println(Json.object(all));
+    else System.out.print(table);
   }
 
   private static String status(Published published) {
@@ -57,7 +70,14 @@ final class RecipesCommand implements Callable<Integer> {
       table.row(recipeName, recipe.train().epochs(), recipe.data().batch(), published == null ? null : published.top1(),
           published == null ? null : published.top5().orElse(null),
           published == null ? "" : status(published));
-      all.put(recipeName, recipe.description());
+      Map<String, Object> members = new LinkedHashMap<>();
+      members.put("description", recipe.description());
+      members.put("epochs", recipe.train().epochs());
+      members.put("batch", recipe.data().batch());
+      members.put("publishedTop1", published == null ? null : published.top1());
+      members.put("publishedTop5", published == null ? null : published.top5().orElse(null));
+      members.put("status", published == null ? null : status(published));
+      all.put(recipeName, members);
     }
     if (json) System.out.println(Json.object(all));
     else System.out.print(table);

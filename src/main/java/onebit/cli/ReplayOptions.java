@@ -16,6 +16,11 @@ final class ReplayOptions {
       description = "With train.deterministic=false on a GPU: times the ways to do each convolution once and remembers the fastest in FILE (default: ${DEFAULT-VALUE}).")
   private String tuning;
 
+  /** @throws IllegalArgumentException where a tuning file is named for the CPU; known before anything is opened */
+  void requireDevice(String device) {
+    if (!tuning.equals("off") && device.equals("cpu")) throw new IllegalArgumentException("--tuning is about a CUDA device; the device is " + device);
+  }
+
   /** Sets the device up; writes: whether this process adds to the file. */
   void use(Backend backend, Recipe recipe, boolean writes, Consumer<String> tell) throws IOException {
     backend.replay(!noGraph);

@@ -176,7 +176,11 @@ final class Supervisor {
     List<String> options = ManagementFactory.getRuntimeMXBean().getInputArguments();
     command.addAll(options);
     if (options.stream().noneMatch(o -> o.startsWith("-Donebit.threads="))) command.add("-Donebit.threads=" + threads);
-    if (options.stream().noneMatch(o -> o.startsWith("-Xmx"))) command.add("-XX:MaxRAMPercentage=" + Math.max(1, 70 / workers));
+    if (options.stream().noneMatch(o -> o.startsWith("-Xmx"))) {
+      command.add("-XX:MaxRAMPercentage=" + Math.max(1, 70 / workers));
+      // of the launcher's options the last holds: short-lived objects leave room for the others in a small share, too
+      command.add("-XX:MaxNewSize=" + Math.min(1L << 30, Runtime.getRuntime().maxMemory() / workers / 4));
+    }
     command.addAll(List.of("-cp", System.getProperty("java.class.path"), Main.class.getName()));
     command.addAll(arguments);
     return command;

@@ -115,6 +115,9 @@ final class TrainCommand implements Callable<Integer> {
   public Integer call() throws IOException {
     if (epochs != null && epochs < 1) throw new IllegalArgumentException("--epochs must be >= 1, got " + epochs);
     if (steps != null && !devRun) throw new IllegalArgumentException("--steps belongs to --dev-run; --epochs shortens a run");
+    if (restarts != 0 && procs == null && gpus == null) throw new IllegalArgumentException("--restarts belongs to --procs or --gpus, whose processes it starts again");
+    if (memoryLimit != null) MemoryLimit.of(memoryLimit).requireDevice(compute.device);
+    replay.requireDevice(compute.device);
     if (steps != null && steps < 1) throw new IllegalArgumentException("--steps must be >= 1, got " + steps);
     Recipe recipe = Workplace.RECIPES.load(name, allOverrides());
     Path folder = Workplace.dataFolder(recipe, data);
@@ -179,7 +182,7 @@ final class TrainCommand implements Callable<Integer> {
         Runtime.getRuntime().addShutdownHook(hook);
         code = train(settled(recipe, run, backend, log), backend, communicator, folder, run, screen, log);
         communicator.any(false);   // nobody leaves before all have done their part
-      } catch (IOException | RuntimeException e) {
+      } catch (IOException | RuntimeException | Error e) {
         Main.failAndHalt(e);   // the others wait in a collective: only the end of this process tells them
         throw e;
       }

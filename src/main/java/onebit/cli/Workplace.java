@@ -100,6 +100,7 @@ final class Workplace {
   static Path dataFolder(Recipe recipe, Path given) {
     DataRecipe.Source source = recipe.data().name();
     if (source == DataRecipe.Source.GLYPHS || source == DataRecipe.Source.GENERATED) return null;
+    if (given != null && !Files.exists(given)) throw new UncheckedIOException(new IOException("--data " + given + " does not exist"));
     if (given != null) return given;
     String name = Recipes.word(source);
     Path usual = Path.of("data", name);

@@ -79,7 +79,7 @@ public final class IdxDataset implements Dataset {
     try (InputStream in = zipped ? new GZIPInputStream(new ByteArrayInputStream(content)) : new ByteArrayInputStream(content)) {
       int found = int32(in, file);
       if (found != magic) {
-        throw new IOException(String.format("%s: magic number is 0x%08x, an IDX file of bytes with %d dimensions has 0x%08x", file, found, rank, magic));
+        throw new IOException(String.format(java.util.Locale.ROOT, "%s: magic number is 0x%08x, an IDX file of bytes with %d dimensions has 0x%08x", file, found, rank, magic));
       }
       int[] dimensions = new int[rank];
       long values = 1;

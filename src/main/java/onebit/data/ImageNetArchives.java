@@ -9,6 +9,7 @@ import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.HashSet;
+import java.util.Iterator;
 import java.util.List;
 import java.util.Set;
 import java.util.TreeMap;
@@ -38,6 +39,8 @@ public final class ImageNetArchives {
   public static final int TRAIN_IMAGES = 1_281_167, VALIDATION_IMAGES = 50_000;
 
   private static final int QUALITY = 90, VALIDATION_SHARD = 1000;
+  /** Images that are stored on trial, to know how much room all of them take. */
+  private static final int SAMPLES = 64;
   /** Levels of the largest PPM file that {@link ImageDecoder} takes. */
   private static final int MOST_LEVELS = ImageDecoder.MAX_BYTES - 64;
 
@@ -50,8 +53,16 @@ public final class ImageNetArchives {
    * <pre>
    * Units  shortSide in pixels, 0 copies the files' bytes, whatever the encoding; trainImages and validationImages are the counts that are expected
    * </pre>
+   *
+   * @param checksRoom refuse before the first shard what the disk has no room for
    */
-  public record Plan(Path train, Path validation, Path labels, Path out, int shortSide, Encoding encoding, int trainImages, int validationImages, int threads) {
+  public record Plan(Path train, Path validation, Path labels, Path out, int shortSide, Encoding encoding, int trainImages, int validationImages, int threads,
+      boolean checksRoom) {
+    /** A plan that is refused where the disk has too little room. */
+    public Plan(Path train, Path validation, Path labels, Path out, int shortSide, Encoding encoding, int trainImages, int validationImages, int threads) {
+      this(train, validation, labels, out, shortSide, encoding, trainImages, validationImages, threads, true);
+    }
+
     public Plan {
       if (shortSide != 0 && (shortSide < 32 || shortSide > 4096)) throw new IllegalArgumentException("short side " + shortSide + " must be 0 or in [32, 4096]");
       if (trainImages < 1 || validationImages < 1) throw new IllegalArgumentException("expected counts must be >= 1");
@@ -62,9 +73,12 @@ public final class ImageNetArchives {
   /** What was made; kept counts images that could not be decoded and were copied as they are. */
   public record Result(int train, int validation, int classes, long bytes, int kept) {}
 
-  /** Told now and then how many bytes of the archives are done. */
+  /** Told now and then how many bytes of the archives are done: first what an earlier run has done, before any image is read. */
   public interface Progress {
     void at(long bytes, long total);
+
+    /** Told once how much room the shards that are missing take, before any is made. */
+    default void say(String text) {}
   }
 
   /** An image to be put into a shard: where it is in its archive. */
@@ -79,7 +93,12 @@ public final class ImageNetArchives {
   }
 
   /** A shard to be made: where its images are. */
-  private record Piece(String shard, Path archive, long at, long size, List<Source> images, int label) {}
+  private record Piece(String shard, Path archive, long at, long size, List<Source> images, int label) {
+    /** Bytes of the archive that it is made of. */
+    long bytes() {
+      return images == null ? size : images.stream().mapToLong(Source::size).sum();
+    }
+  }
 
   private final Plan plan;
   private final Progress progress;
@@ -101,7 +120,8 @@ public final class ImageNetArchives {
   /**
    * Makes the shards and their indexes.
    *
-   * @throws IOException if an archive is damaged or holds something else, or the counts are wrong; nothing is left half made
+   * @throws IOException if an archive is damaged or holds something else, the counts are wrong, or the disk has no room; what is whole stays for the next run, and
+   *     nothing is left half made
    */
   public static Result prepare(Plan plan, Progress progress) throws IOException {
     Files.createDirectories(plan.out());
@@ -146,7 +166,7 @@ public final class ImageNetArchives {
     int[] labels = ValidationLabels.read(plan.labels(), classes, images.size());
     List<Source> sorted = List.copyOf(images.values());
     for (int from = 0; from < sorted.size(); from += VALIDATION_SHARD) {
-      validation.add(new Piece(String.format("val-%05d.tar", from / VALIDATION_SHARD), plan.validation(), 0, 0,
+      validation.add(new Piece(String.format(java.util.Locale.ROOT, "val-%05d.tar", from / VALIDATION_SHARD), plan.validation(), 0, 0,
           sorted.subList(from, Math.min(sorted.size(), from + VALIDATION_SHARD)), -1));
     }
     List<Piece> all = new ArrayList<>(train);
@@ -187,12 +207,21 @@ public final class ImageNetArchives {
 
   /** Makes the shards that are not there yet, several at a time; the first failure ends the rest. */
   private List<ShardIndex> makeAll(List<Piece> pieces, List<String> classes, int[] labels) throws IOException {
-    List<ShardIndex> made = new ArrayList<>();
+    List<ShardIndex> there = new ArrayList<>(), made = new ArrayList<>();
+    List<Piece> missing = new ArrayList<>();
+    for (Piece piece : pieces) {
+      there.add(whole(piece, classes));
+      if (there.getLast() == null) missing.add(piece);
+      else done.addAndGet(piece.bytes());
+    }
+    progress.at(done.get(), total);
+    if (!missing.isEmpty()) progress.say(need(pieces, missing, classes).require(plan.out(), free(missing), plan.checksRoom()));
     ExecutorService threads = Executors.newFixedThreadPool(plan.threads(), Thread.ofPlatform().daemon().name("onebit-prepare-", 0).factory());
     try {
       List<Future<ShardIndex>> futures = new ArrayList<>();
-      for (Piece piece : pieces) futures.add(threads.submit(() -> make(piece, classes, labels)));
-      for (Future<ShardIndex> future : futures) made.add(future.get());
+      for (Piece piece : missing) futures.add(threads.submit(() -> make(piece, classes, labels)));
+      Iterator<Future<ShardIndex>> next = futures.iterator();
+      for (ShardIndex index : there) made.add(index != null ? index : next.next().get());
       return made;
     } catch (ExecutionException e) {
       if (e.getCause() instanceof IOException io) throw new IOException(io.getMessage(), io);
@@ -205,18 +234,80 @@ public final class ImageNetArchives {
     }
   }
 
+  /** The index of a shard that an earlier run made as this one would; null where it is to be made. */
+  private ShardIndex whole(Piece piece, List<String> classes) throws IOException {
+    Path file = plan.out().resolve(piece.shard());
+    ShardIndex there = ShardWriter.whole(file);
+    if (there != null && (!there.made.equals(made) || !there.classes.equals(classes))) {
+      throw new IOException(file + ": was made with " + there.made + " and " + there.classes.size() + " classes, now it would be " + made + " and "
+          + classes.size() + "; give another --out or delete that one");
+    }
+    return there;
+  }
+
+  /** What the missing shards take: training images are counted by their share of the archive's bytes, and stored images weigh what some of them weigh. */
+  private StorageNeed need(List<Piece> all, List<Piece> missing, List<String> classes) throws IOException {
+    long trainBytes = 0, missingTrain = 0, missingValidation = 0, validation = 0;
+    for (Piece piece : all) if (piece.images() == null) trainBytes += piece.bytes();
+    for (Piece piece : missing) {
+      if (piece.images() == null) {
+        missingTrain += piece.bytes();
+      } else {
+        missingValidation += piece.bytes();
+        validation += piece.images().size();
+      }
+    }
+    long train = Math.round((double) plan.trainImages() * missingTrain / Math.max(1, trainBytes)), images = train + validation;
+    // the archive of a class has headers and padding of its own
+    long copied = missingTrain + train * (StorageNeed.TAR_BYTES - 768) + missingValidation + validation * StorageNeed.TAR_BYTES;
+    if (plan.shortSide() == 0) return new StorageNeed(copied, images, 0);
+    Workspace work = new Workspace();
+    int pieces = Math.min(missing.size(), SAMPLES), each = (SAMPLES + pieces - 1) / pieces, sampled = 0;
+    long stored = 0;
+    for (int i = 0; i < pieces; i++) {
+      Piece piece = missing.get((int) ((long) i * missing.size() / pieces));
+      for (byte[] image : first(piece, each, classes)) {
+        byte[] small = smaller(work, piece.shard(), image);
+        stored += small == null ? image.length : small.length;
+        sampled++;
+      }
+    }
+    return new StorageNeed(images * (stored / Math.max(1, sampled) + StorageNeed.TAR_BYTES), images, sampled);
+  }
+
+  /** The files of the first so many images of a shard to be made. */
+  private static List<byte[]> first(Piece piece, int count, List<String> classes) throws IOException {
+    List<byte[]> files = new ArrayList<>();
+    try (FileChannel archive = FileChannel.open(piece.archive())) {
+      if (piece.images() != null) {
+        for (Source image : piece.images().subList(0, Math.min(count, piece.images().size()))) files.add(contents(piece.archive(), archive, image));
+        return files;
+      }
+      TarReader tar = TarReader.of(piece.archive() + ":" + classes.get(piece.label()) + ".tar", archive, piece.at(), piece.size());
+      for (TarReader.Entry entry = tar.next(); entry != null && files.size() < count; entry = tar.next()) {
+        if (entry.file()) files.add(tar.contents(entry, ImageDecoder.MAX_BYTES));
+      }
+    }
+    return files;
+  }
+
+  private static byte[] contents(Path path, FileChannel archive, Source image) throws IOException {
+    TarReader tar = TarReader.of(path.toString(), archive, image.at() - 512, image.size() + 512);
+    return tar.contents(tar.next(), ImageDecoder.MAX_BYTES);
+  }
+
+  /** Bytes that may be written, with those of shards that were begun and are begun anew. */
+  private long free(List<Piece> missing) throws IOException {
+    long free = StorageNeed.free(plan.out());
+    for (Piece piece : missing) {
+      Path begun = ShardWriter.part(plan.out().resolve(piece.shard()));
+      if (free != Long.MAX_VALUE && Files.isRegularFile(begun)) free += Files.size(begun);
+    }
+    return free;
+  }
+
   private ShardIndex make(Piece piece, List<String> classes, int[] labels) throws IOException {
     Path file = plan.out().resolve(piece.shard());
-    long bytes = piece.images() == null ? piece.size() : piece.images().stream().mapToLong(Source::size).sum();
-    ShardIndex there = ShardWriter.whole(file);
-    if (there != null) {
-      if (!there.made.equals(made) || !there.classes.equals(classes)) {
-        throw new IOException(file + ": was made with " + there.made + " and " + there.classes.size() + " classes, now it would be " + made + " and "
-            + classes.size() + "; give another --out or delete that one");
-      }
-      progress.at(done.addAndGet(bytes), total);
-      return there;
-    }
     Workspace work = new Workspace();
     try (FileChannel archive = FileChannel.open(piece.archive()); ShardWriter shard = new ShardWriter(file, made, classes)) {
       if (piece.images() == null) {
@@ -231,11 +322,10 @@ public final class ImageNetArchives {
         if (keys.isEmpty()) throw new IOException(name + ": holds no images");
       } else {
         for (Source image : piece.images()) {
-          TarReader tar = TarReader.of(piece.archive().toString(), archive, image.at() - 512, image.size() + 512);
           String digits = base(image.name()).replaceAll("\\.[A-Za-z]+$", "").replaceAll(".*[^0-9]", "");
           int number = digits.isEmpty() || digits.length() > 9 ? 0 : Integer.parseInt(digits);
           if (number < 1 || number > labels.length) throw new IOException(piece.archive() + ": " + image.name() + " is not numbered 1 to " + labels.length);
-          add(shard, work, piece.archive().toString(), image.name(), tar.contents(tar.next(), ImageDecoder.MAX_BYTES), labels[number - 1]);
+          add(shard, work, piece.archive().toString(), image.name(), contents(piece.archive(), archive, image), labels[number - 1]);
         }
       }
       return shard.finish();
@@ -253,18 +343,19 @@ public final class ImageNetArchives {
   }
 
   private void add(ShardWriter shard, Workspace work, String archive, String name, byte[] image, int label) throws IOException {
-    shard.add(key(archive, name), plan.shortSide() == 0 ? image : smaller(work, name, image), label);
+    byte[] stored = plan.shortSide() == 0 ? image : smaller(work, name, image);
+    if (stored == null) kept.incrementAndGet();
+    shard.add(key(archive, name), stored == null ? image : stored, label);
     progress.at(done.addAndGet(image.length), total);
   }
 
-  /** The file of the image with a shorter side of at most what is asked, or its own bytes where they cannot be decoded or are fewer than a JPEG's. */
+  /** The file of the image with a shorter side of at most what is asked, or its own bytes where they are fewer than a JPEG's; null where it cannot be decoded. */
   private byte[] smaller(Workspace work, String name, byte[] image) throws IOException {
     Picture whole = work.whole;
     try {
       work.decoder.decode(name, image, whole);
     } catch (BadImageException e) {
-      kept.incrementAndGet();
-      return image;
+      return null;
     }
     int shorter = Math.min(whole.height(), whole.width());
     Picture small = shorter <= plan.shortSide() ? whole : work.small;

@@ -35,10 +35,15 @@ final class ShardWriter implements AutoCloseable {
 
   ShardWriter(Path file, String made, List<String> classes) throws IOException {
     this.file = file;
-    this.part = file.resolveSibling(file.getFileName() + ".part");
+    this.part = part(file);
     this.made = made;
     this.classes = classes;
     channel = FileChannel.open(part, StandardOpenOption.CREATE, StandardOpenOption.WRITE, StandardOpenOption.TRUNCATE_EXISTING);
+  }
+
+  /** What a shard is called until it is whole. */
+  static Path part(Path shard) {
+    return shard.resolveSibling(shard.getFileName() + ".part");
   }
 
   /** Adds the bytes of an image's file and its class; {@code key} is the name without an ending and without dots. */
@@ -90,19 +95,32 @@ final class ShardWriter implements AutoCloseable {
 
   private void flush() throws IOException {
     buffer.flip();
-    while (buffer.hasRemaining()) channel.write(buffer);
+    try {
+      while (buffer.hasRemaining()) channel.write(buffer);
+    } catch (IOException e) {
+      throw unwritten(e);
+    }
     buffer.clear();
+  }
+
+  private IOException unwritten(IOException e) {
+    return new IOException(file + ": cannot be written: " + e.getMessage() + "; the shards that are whole stay, and the same command goes on with the others", e);
   }
 
   /** Ends the archive, gives both files their names, and returns the index. */
   ShardIndex finish() throws IOException {
     put(new byte[2 * BLOCK], 2 * BLOCK);
     flush();
-    channel.force(true);
-    channel.close();
     ShardIndex index = ShardIndex.of(made, file.getFileName().toString(), at, classes, images);
-    Files.move(part, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
-    index.write(piece(file));
+    try {
+      channel.force(true);
+      channel.close();
+      Files.move(part, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+      index.write(piece(file));
+    } catch (IOException e) {
+      Files.deleteIfExists(file);
+      throw unwritten(e);
+    }
     return index;
   }
 
@@ -124,9 +142,7 @@ final class ShardWriter implements AutoCloseable {
   }
 
   @Override public void close() throws IOException {
-    if (channel.isOpen()) {
-      channel.close();
-      Files.deleteIfExists(part);
-    }
+    channel.close();
+    Files.deleteIfExists(part);
   }
 }

@@ -13,6 +13,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
 import java.util.stream.Stream;
 
 /** The recipes that come with the program, by name, and those in a user's files, by path. */
@@ -73,6 +74,11 @@ public final class Recipes {
   /** The merged recipe as YAML, as written into a run folder. */
   public String write(Recipe recipe) {
     return binder.write(recipe);
+  }
+
+  /** The merged recipe as maps, lists, numbers and texts. */
+  public Map<String, Object> tree(Recipe recipe) {
+    return binder.tree(recipe);
   }
 
   /** Every key a recipe may hold. */

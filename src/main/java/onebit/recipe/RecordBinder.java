@@ -58,6 +58,11 @@ public final class RecordBinder {
     return new RecordWriter(this).write(value);
   }
 
+  /** A record as maps, lists, numbers and texts, under the keys that {@link #write} gives them. */
+  public Map<String, Object> tree(Record value) {
+    return new RecordWriter(this).tree(value, value.getClass());
+  }
+
   /** Every dotted key of a record type with its type, rule and default, in component order. */
   public List<RecordKey> describe(Class<? extends Record> type) {
     return new RecordKeys(this).of(type);

@@ -2,6 +2,7 @@ package onebit.recipe;
 
 import java.lang.reflect.RecordComponent;
 import java.util.Arrays;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -25,6 +26,27 @@ final class RecordWriter {
     StringBuilder out = new StringBuilder();
     block(value, value.getClass(), "", out);
     return out.toString();
+  }
+
+  Map<String, Object> tree(Record value, Class<?> declared) {
+    Map<String, Object> members = new LinkedHashMap<>();
+    if (declared.isInterface()) members.put("name", nameOf(value, declared));
+    for (RecordComponent component : value.getClass().getRecordComponents()) {
+      Object held = get(value, component);
+      if (held instanceof Optional<?> optional && optional.isEmpty()) continue;
+      members.put(component.getName(), leaf(held, component.getType()));
+    }
+    return members;
+  }
+
+  private Object leaf(Object held, Class<?> declared) {
+    return switch (held) {
+      case Optional<?> optional -> leaf(optional.get(), optional.get().getClass());
+      case Record section -> tree(section, declared);
+      case List<?> list -> list.stream().map(element -> leaf(element, element.getClass())).toList();
+      case Enum<?> constant -> Scalars.kebab(constant);
+      default -> held;
+    };
   }
 
   private void block(Record value, Class<?> declared, String indent, StringBuilder out) {
@@ -87,7 +109,7 @@ final class RecordWriter {
       char c = words.charAt(i);
       if (c == '"' || c == '\\') quoted.append('\\').append(c);
       else if (c == '\n') quoted.append("\\n");
-      else if (mustEscape(c)) quoted.append(String.format("\\u%04x", (int) c));
+      else if (mustEscape(c)) quoted.append(String.format(Locale.ROOT, "\\u%04x", (int) c));
       else quoted.append(c);
     }
     return quoted.append('"').toString();

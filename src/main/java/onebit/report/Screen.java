@@ -6,6 +6,7 @@ import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.util.Map;
 import java.util.Objects;
+import java.util.function.IntSupplier;
 
 /**
  * Where a run speaks to the person: whole lines, and on a terminal one status line that is redrawn below them.
@@ -14,15 +15,16 @@ import java.util.Objects;
  * depends on who is reading. Control characters inside a text are shown as {@code ?}.
  */
 public final class Screen {
-  private static final int DEFAULT_COLUMNS = 80;
+  private static final int DEFAULT_COLUMNS = 80, MOST_COLUMNS = 400;
 
   private final OutputStream out;
   private final boolean terminal;
-  private final int columns;
+  private final IntSupplier columns;
   private String status = "";
   private boolean broken;
 
-  private Screen(OutputStream out, boolean terminal, int columns) {
+  /** {@code columns}: the width of the terminal, asked at every status line. */
+  Screen(OutputStream out, boolean terminal, IntSupplier columns) {
     this.out = Objects.requireNonNull(out, "out");
     this.terminal = terminal;
     this.columns = columns;
@@ -32,12 +34,12 @@ public final class Screen {
   public static Screen standard(PrintStream out) {
     var console = System.console();
     var env = System.getenv();
-    return new Screen(out, redraws(env, console != null && console.isTerminal()), columns(env));
+    return new Screen(out, redraws(env, console != null && console.isTerminal()), () -> columns(env, TerminalWidth.now()));
   }
 
   /** Plain lines on {@code out}, or a redrawn status line where {@code terminal} is true. */
   public static Screen of(OutputStream out, boolean terminal) {
-    return new Screen(out, terminal, DEFAULT_COLUMNS);
+    return new Screen(out, terminal, () -> DEFAULT_COLUMNS);
   }
 
   /** A screen nobody sees. */
@@ -53,13 +55,15 @@ public final class Screen {
     return isTerminal && !term.isEmpty() && !term.equals("dumb") && !buildMachine;
   }
 
-  private static int columns(Map<String, String> env) {
+  /** What COLUMNS says, else the terminal; 80 where neither tells. */
+  static int columns(Map<String, String> env, int terminal) {
+    int told = terminal;
     try {
-      int columns = Integer.parseInt(env.getOrDefault("COLUMNS", ""));
-      return Math.clamp(columns, 20, 400);
+      told = Integer.parseInt(env.getOrDefault("COLUMNS", ""));
     } catch (NumberFormatException none) {
-      return DEFAULT_COLUMNS;
+      // the terminal tells
     }
+    return told <= 0 ? DEFAULT_COLUMNS : Math.clamp(told, 2, MOST_COLUMNS);
   }
 
   /** True where {@link #status} is drawn. */
@@ -84,8 +88,9 @@ public final class Screen {
       return;
     }
     String cut = clean(text, false);
-    if (cut.length() > columns - 1) {
-      cut = cut.substring(0, columns - 1);
+    int room = columns.getAsInt() - 1;
+    if (cut.length() > room) {
+      cut = cut.substring(0, room);
     }
     status = cut;
     write("\r" + cut + "\u001b[K");

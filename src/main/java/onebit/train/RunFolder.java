@@ -103,7 +103,10 @@ public record RunFolder(Path path) {
   /** The weights that best, last, a checkpoint folder or a safetensors file holds; a run folder stands for its best. */
   public static List<NamedTensor> weights(Path from) throws IOException {
     if (Files.isDirectory(from)) {
-      Path best = from.resolve("best");
+      Path best = from.resolve("best"), last = from.resolve("last");
+      if (!Files.exists(best) && Files.exists(last)) {
+        throw new CheckpointException("run " + from + " has no best weights yet, for none of its epochs has ended; " + last + " has those of its last checkpoint");
+      }
       return CheckpointStore.load(Files.exists(best) ? best : from).weights();
     }
     if (!Files.exists(from)) throw new CheckpointException("weights " + from + " do not exist");

@@ -63,6 +63,9 @@ class CommandLineTest {
     "data prepare imagenet --train pom.xml --val pom.xml --encoding ppm, needs --short-side N",
     "data prepare mnist --threads 2, are for imagenet",
     "data prepare mnist --encoding ppm, are for imagenet",
+    "train default --restarts 2, --restarts belongs to --procs or --gpus",
+    "recipes default --keys, leave out default",
+    "data prepare mnist --no-room-check, are for imagenet",
     "bench loader --index 0, --index must be >= 1",
     "bench feed default --steps 0, steps must be >= 1",
     "bench feed adabin-resnet20-cifar10 --set data.name=folder, needs its folder"
@@ -77,6 +80,7 @@ class CommandLineTest {
   @ParameterizedTest
   @CsvSource({
     "import missing.th out.safetensors, missing.th",
+    "train adabin-resnet20-cifar10 --data nowhere-at-all, --data nowhere-at-all does not exist",
     "check-step missing.safetensors --recipe default, missing.safetensors",
     "eval --recipe default --weights missing.safetensors, missing.safetensors",
     "eval --recipe default --weights pom.xml, pom.xml",
@@ -111,6 +115,46 @@ class CommandLineTest {
     Said said = run("summary", "adabin-resnet20-cifar10", "--json");
     assertEquals(0, said.code, said.err);
     assertTrue(said.lastLine().startsWith("{\"parameters\":271262,\"binaryParameters\":267264,"), said.lastLine());
+  }
+
+  @Test
+  void recipesAndKeysArePrintedAsJson() {
+    String recipe = run("recipes", "default", "--json").lastLine(), keys = run("recipes", "--keys", "--json").lastLine(), all = run("recipes", "--json").lastLine();
+    assertTrue(recipe.startsWith("{\"description\":\"AdaBin on a small") && recipe.contains("\"method\":{\"name\":\"adabin\",\"form\":\"code\",") && recipe.contains("\"mean\":[0.5]")
+        && recipe.contains("\"learningRate\":0.003,") && recipe.endsWith("}"), recipe);
+    assertTrue(keys.startsWith("{\"description\":{") && keys.contains("\"optimizer.learningRate\":{"), keys);
+    assertTrue(all.contains("\"adabin-resnet20-cifar10\":{") && all.contains("\"epochs\":400,\"batch\":128,\"publishedTop1\":88.1,\"publishedTop5\":null,\"status\":\"readme\""), all);
+  }
+
+  @ParameterizedTest
+  @CsvSource({"--memory-limit lots, lots is no size", "--memory-limit 8GB, the device is cpu", "--tuning choices.txt, the device is cpu"})
+  void refusedWordsLeaveNoRunFolder(String words, String named) {
+    Path out = folder.resolve("refused");
+    String[] option = words.split(" ");
+    Said said = run("train", "default", "--out", out.toString(), option[0], option[1]);
+    assertEquals(2, said.code, said.err);
+    assertTrue(said.err.contains(named), said.err);
+    assertFalse(Files.exists(out));
+  }
+
+  @Test
+  void aRunWithoutAFinishedEpochSaysThatItHasNoBest() throws Exception {
+    Path run = folder.resolve("begun");
+    Files.createDirectories(run.resolve("checkpoints/step-000020"));
+    Files.createSymbolicLink(run.resolve("last"), Path.of("checkpoints/step-000020"));
+    Said said = run("eval", "--recipe", "default", "--weights", run.toString());
+    assertEquals(1, said.code, said.err);
+    assertTrue(said.err.contains("has no best weights yet") && said.err.contains(run.resolve("last").toString()), said.err);
+  }
+
+  @Test
+  void fullMemoryIsSaidInOneSentence() throws Exception {
+    Process process = new ProcessBuilder(ProcessHandle.current().info().command().orElseThrow(), "--add-modules", "jdk.incubator.vector", "--enable-native-access=ALL-UNNAMED",
+        "-Xmx24m", "-cp", System.getProperty("java.class.path"), Main.class.getName(), "summary", "adabin-resnet18-imagenet").redirectErrorStream(true).start();
+    String said = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+    assertEquals(1, process.waitFor(), said);
+    assertTrue(said.contains("onebit: memory is full (") && said.contains("ONEBIT_JAVA_OPTS=-Xmx4g"), said);
+    assertFalse(said.contains("\tat "), said);
   }
 
   static java.util.List<String> smallImageRecipes() {

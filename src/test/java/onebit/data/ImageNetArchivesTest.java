@@ -33,7 +33,7 @@ class ImageNetArchivesTest {
   /** Sorted WNIDs, and the ID that the development kit gives each: not in that order. */
   private static final List<String> WNIDS = List.of("n01440764", "n02119789", "n03445777", "n04067472");
   private static final int[] IDS = {3, 1, 4, 2};
-  private static final int VALIDATION = 23;
+  static final int VALIDATION = 23;
 
   private static final Path PHOTOS = Path.of("../shared/data/imagenet-full-size");
 
@@ -64,7 +64,7 @@ class ImageNetArchivesTest {
   }
 
   /** train.tar of 4 classes with 10, 11, 12 and 13 images, val.tar of 23 and the development kit. */
-  private static void archives(Path dir) throws IOException {
+  static void archives(Path dir) throws IOException {
     List<byte[]> images = images();
     TarFile train = new TarFile();
     for (int c : new int[] {2, 0, 3, 1}) train.add(WNIDS.get(c) + ".tar", classTar(c, 10 + c, images));
@@ -152,7 +152,7 @@ class ImageNetArchivesTest {
   }
 
   /** Checksum of every file of a folder but the lock. */
-  private static Map<String, Long> sums(Path folder) throws IOException {
+  static Map<String, Long> sums(Path folder) throws IOException {
     Map<String, Long> all = new TreeMap<>();
     try (Stream<Path> files = Files.list(folder)) {
       for (Path file : files.toList()) {

@@ -44,6 +44,23 @@ class ScreenTest {
   }
 
   @Test
+  void theWidthIsThatOfTheTerminalAtThatMomentUnlessColumnsSaysOtherwise() {
+    var out = new ByteArrayOutputStream();
+    int[] columns = {30};
+    Screen screen = new Screen(out, true, () -> columns[0]);
+    screen.status("x".repeat(100));
+    columns[0] = 12;
+    screen.status("y".repeat(100));
+    assertEquals("\r" + "x".repeat(29) + "\u001b[K\r" + "y".repeat(11) + "\u001b[K", out.toString(StandardCharsets.UTF_8));
+    assertEquals(33, Screen.columns(Map.of(), 33));
+    assertEquals(120, Screen.columns(Map.of("COLUMNS", "120"), 33));
+    assertEquals(33, Screen.columns(Map.of("COLUMNS", "wide"), 33));
+    assertEquals(80, Screen.columns(Map.of(), 0));
+    assertEquals(2, Screen.columns(Map.of(), 1));
+    assertTrue(TerminalWidth.now() >= 0);
+  }
+
+  @Test
   void escapeSequencesInATextAreNotSentToTheTerminal() {
     var out = new ByteArrayOutputStream();
     Screen.of(out, false).line("a\u001b[2Jb\u009b");

@@ -94,8 +94,14 @@ public final class NativeLibraries {
     try {
       JCudaDriver.setExceptionsEnabled(false);
     } catch (LinkageError missing) {
-      throw new IOException("no CUDA driver: libcuda.so.1 cannot be loaded (" + firstLine(missing) + "); install the NVIDIA driver or use --device cpu", missing);
+      throw new IOException("no CUDA driver: libcuda.so.1 cannot be loaded (" + reason(missing) + "); install the NVIDIA driver or use --device cpu", missing);
     }
+  }
+
+  /** The loader's own words, without the file that asked for the driver. */
+  private static String reason(LinkageError missing) {
+    String line = firstLine(missing);
+    return line.substring(Math.max(0, line.lastIndexOf("libcuda.so.1: ")));
   }
 
   private static boolean loads(Runnable library, String name, List<String> notes) {
