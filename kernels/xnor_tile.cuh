@@ -225,6 +225,7 @@ template <class PRODUCT, unsigned COLUMNS, bool ONES> struct XnorTile {
       else PRODUCT::k128(d, l, r);
     };
     uint32_t left[4][4];
+    if constexpr (!WHOLE) ofA ^= threadIdx.x % 32 / 16 * 4, ofB ^= threadIdx.x % 16 / 8 * 4;   // nothing was copied behind the one chunk: it is read twice
 #pragma unroll
     for (unsigned i = 0; i < 4; i++) ldmatrix_x4(left[i], room + ofA + 32 * i * kStageWords);
 #pragma unroll
