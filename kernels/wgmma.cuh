@@ -65,13 +65,16 @@ template <int REGISTERS> inline void wgmma_bf16(float (&d)[REGISTERS], const uin
   }
 }
 inline void wgmma_fence() {}
-inline void wgmma_commit() {}
+inline void wgmma_commit() { hostcuda_wgmma_commit(); }
 template <int REGISTERS> inline void wgmma_hold(float (&)[REGISTERS]) {}
 template <int REGISTERS> inline void wgmma_hold(int32_t (&)[REGISTERS]) {}
 template <unsigned TILES> inline void wgmma_take(uint32_t (&a)[TILES][4], const uint32_t (&from)[TILES][4]) {
   for (unsigned tile = 0; tile < TILES; tile++) for (int i = 0; i < 4; i++) a[tile][i] = from[tile][i];
 }
-template <int PENDING> inline void wgmma_wait() {}
+template <int PENDING> inline void wgmma_wait(HOSTCUDA_SITE) {
+  struct Done { void operator()(unsigned, const char*, char*) const { hostcuda_wgmma_done(PENDING); } };
+  hostcuda::collective<char, char>(0xffffffffu, "wgmma_wait", 0, Done{}, file, line);
+}
 inline void fence_proxy_async() {}
 
 #elif defined(__CUDA_ARCH_FEAT_SM90_ALL)

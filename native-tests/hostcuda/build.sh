@@ -68,7 +68,7 @@ link() { # target flags...
 }
 
 objects=()
-sources=(engine memory counters module driver streams stubs)
+sources=(engine bulk memory counters module driver streams stubs)
 [ "$variant" = checked ] && sources+=(checked)
 [ "$variant" = asan ] && sources+=(asan)
 for s in "${sources[@]}"; do object "$here/$s.cpp"; done

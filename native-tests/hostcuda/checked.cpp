@@ -122,6 +122,19 @@ void hostcuda_forget_shared(const void* address, uint64_t bytes) {
   for (uint64_t i = 0; i < bytes; i++) s.bytes[size_t(p - s.low) + i].writtenInBlock = 0;
 }
 
+void hostcuda_landed_shared(const void* address, uint64_t bytes) {   // written by no thread: whoever may read it is told by its barrier
+  const SharedVariable* v;
+  size_t offset;
+  const char* p = static_cast<const char*>(address);
+  if (!sharedVariable(p, v, offset)) return;
+  SharedShadow& s = sharedShadow();
+  for (uint64_t i = 0; i < bytes; i++) {
+    SharedByte& b = s.bytes[size_t(p - s.low) + i];
+    b = {};
+    b.writtenInBlock = s.block;
+  }
+}
+
 #define HOOKS(N)                                                                                          \
   void __asan_load##N##_noabort(const void* p) { hostcuda_check(p, N, 0, __builtin_return_address(0)); }  \
   void __asan_store##N##_noabort(const void* p) { hostcuda_check(p, N, 1, __builtin_return_address(0)); }

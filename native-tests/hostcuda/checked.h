@@ -32,4 +32,6 @@ extern int hostcuda_checked;
 /** Ends the launch unless the running thread may touch these bytes now. */
 void hostcuda_check(const void* address, uint64_t bytes, int access, const void* caller);
 void hostcuda_forget_shared(const void* address, uint64_t bytes);
+/** The bytes hold what a copy brought. */
+void hostcuda_landed_shared(const void* address, uint64_t bytes);
 }

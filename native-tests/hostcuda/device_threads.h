@@ -62,6 +62,17 @@ void hostcuda_collective(unsigned mask, const char* call, const void* in, void* 
 void hostcuda_async_copy(void* to, const void* from, unsigned bytes, unsigned sourceBytes);
 void hostcuda_async_commit();
 void hostcuda_async_wait(unsigned pendingGroups);
+// barriers in shared memory, bulk copies and the products that read them: bulk.cpp
+void hostcuda_mbarrier_init(void* barrier, unsigned arrivals, const char* file, int line);
+void hostcuda_mbarrier_fence_init();
+void hostcuda_mbarrier_arrive(void* barrier, unsigned bytes, const char* file, int line);
+void hostcuda_mbarrier_wait(void* barrier, unsigned parity, const char* file, int line);
+void hostcuda_bulk_copy(void* to, const void* from, unsigned bytes, void* barrier, const char* file, int line);
+/** The thread's next group of products reads these bytes of shared memory. */
+void hostcuda_async_read(const void* from, unsigned bytes, const char* file, int line);
+void hostcuda_wgmma_commit();
+/** Of the calling warp all groups of products but the last so many are over. */
+void hostcuda_wgmma_done(unsigned pendingGroups);
 }
 
 #define threadIdx (hostcuda_current->index)

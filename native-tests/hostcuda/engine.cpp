@@ -3,6 +3,7 @@
 // A fiber runs thread after thread in a plain loop; only when a thread has to wait does another fiber carry on. A kernel without barriers
 // and warp calls therefore costs one call per thread and one context switch per block.
 #include "engine.h"
+#include "bulk.h"
 #include "checked.h"
 #include <sys/mman.h>
 #include <unistd.h>
@@ -55,6 +56,7 @@ int hostcuda_checked = 0;
 extern "C" {
 void hostcuda_check(const void*, uint64_t, int, const void*) {}
 void hostcuda_forget_shared(const void*, uint64_t) {}
+void hostcuda_landed_shared(const void*, uint64_t) {}
 }
 #endif
 
@@ -74,7 +76,7 @@ struct Fiber {
   unsigned number;
 };
 
-enum State : unsigned char { kNotStarted, kRunning, kAtBarrier, kInWarpCall, kExited };
+enum State : unsigned char { kNotStarted, kRunning, kAtBarrier, kInWarpCall, kParked, kExited };
 
 struct AsyncCopy { char* to; const char* from; unsigned bytes, sourceBytes, group; };
 
@@ -215,6 +217,7 @@ void Runner::switchTo(Fiber* to) {
 void Runner::leave() {
   Fiber* to = &scheduler;
   if (!failed) {
+    while (head == tail && next == count && exited < count && bulkLand()) {}   // bytes come when nobody can do without them
     if (head != tail) {
       ThreadState* t = ready[head++ & (ready.size() - 1)];
       t->state = kRunning;
@@ -258,6 +261,7 @@ void Runner::runBlock(size_t number) {
   head = tail = 0;
   next = exited = atBarrier = trues = 0;
   failed = false;
+  bulkBegin(reverse);
   unsigned i = 0;
   for (unsigned z = 0; z < b.z; z++)
     for (unsigned y = 0; y < b.y; y++)
@@ -293,6 +297,10 @@ void Runner::runBlock(size_t number) {
   running = &scheduler;
   switchTo(idleFiber());
   if (!failed && exited != count) diagnose();
+  if (!failed) {
+    std::string left = bulkEnd();
+    if (!left.empty()) fail(719, left);
+  }
   hostcuda_current = nullptr;
   if (failed) {
     idle.clear();
@@ -322,14 +330,26 @@ void Runner::fail(int code, const std::string& what) {
 
 /** Nobody can run and not all have exited: says who waits for whom. */
 void Runner::diagnose() {
-  ThreadState *barrier = nullptr, *warp = nullptr, *exit = nullptr;
+  ThreadState *barrier = nullptr, *warp = nullptr, *parked = nullptr, *exit = nullptr;
   for (unsigned i = 0; i < count; i++) {
     ThreadState& t = threads[i];
     if (t.state == kAtBarrier && !barrier) barrier = &t;
     if (t.state == kInWarpCall && !warp) warp = &t;
+    if (t.state == kParked && !parked) parked = &t;
     if (t.state == kExited && !exit) exit = &t;
   }
-  if (warp) {
+  if (parked) {
+    hostcuda_current = parked;
+    std::string what, last;
+    for (unsigned i = 0; i < count; i++) {
+      ThreadState& t = threads[i];
+      if (t.state != kParked) continue;
+      std::string own = text(" waits at %s:%d for ", shortName(t.file), t.line) + bulkWait(i);
+      if (own != last) what += (what.empty() ? "" : "; ") + name(t) + own;
+      last = own;
+    }
+    fail(719, what);
+  } else if (warp) {
     unsigned w = warp->linear / 32, missing = warp->mask & ~waiting[w];
     hostcuda_current = warp;
     std::string what = text("unbalanced %s at %s:%d: mask 0x%08x", warp->call, shortName(warp->file), warp->line, warp->mask);
@@ -376,6 +396,16 @@ void failHere(int code, const std::string& what) {
   r.fail(code, what);
   for (;;) r.switchTo(&r.scheduler);
 }
+
+void park(const char* file, int line) {
+  ThreadState& t = *static_cast<ThreadState*>(hostcuda_current);
+  t.file = file;
+  t.line = line;
+  t.state = kParked;
+  runner->leave();
+}
+
+void wake(unsigned linear) { runner->ready[runner->tail++ & (runner->ready.size() - 1)] = &runner->threads[linear]; }
 
 bool ownMemory(const char* p, size_t bytes) {
   const Runner* r = runner;
@@ -519,6 +549,7 @@ uint64_t hostcuda_barrier(int predicate, const char* file, int line) {
   r.barrierResult = uint64_t(r.count) << 32 | r.trues;
   r.atBarrier = r.trues = 0;
   r.shadow.epoch++;
+  bulkMeet();
   t.state = kRunning;
   for (unsigned k = 0; k < r.count; k++) {
     ThreadState& o = r.threads[r.reverse ? r.count - 1 - k : k];

@@ -348,6 +348,49 @@ static void plantedBugs() {
   }
 }
 
+/** bulk_kernels.cu: copies of the copy engine in a ring of two slots. */
+static void bulkCopies() {
+  const unsigned steps = 7, rows = 72, slots = 2 * rows * 128, room = slots + 4 * 8;
+  std::vector<unsigned> x(steps * rows * 32);
+  for (size_t i = 0; i < x.size(); i++) x[i] = unsigned((i + 1) * 2654435761u) ^ unsigned(i << 7);
+  auto word = [&](unsigned step, unsigned row, unsigned k) { return x[step * rows * 32 + row * 32 + (k / 4 ^ row % 8) * 4 + k % 4]; };
+  std::vector<int> wanted(64 * 8);
+  for (unsigned i = 0; i < 64 * 8; i++)
+    for (unsigned step = 0; step < steps; step++)
+      for (unsigned k = 0; k < 32; k++) wanted[i] += __builtin_popcount(word(step, i / 8, k) & word(step, 64 + i % 8, k));
+  Buffer in(x), out(wanted.size() * 4);
+  enum { NONE, READER_PARITY, NO_WAIT, NO_RELEASE, EARLY_RELEASE, WRITER_PARITY, NO_WRITER_WAIT, MORE_BYTES, FEWER_BYTES, ODD_BYTES, NOT_MET, NO_FENCE, NOBODY_WAITS,
+         ONE_ARRIVAL_MORE, WRITTEN_OVER, PAST_THE_END };
+  auto ring = [&](int mistake) { return launch("bulk_ring", 1, 160, room, nullptr, out.p, in.p, steps, mistake); };
+  EXPECT(!ring(NONE) && !cuCtxSynchronize());
+  EXPECT(out.read<int>(wanted.size()) == wanted);
+  auto wrong = [&](int mistake, std::initializer_list<const char*> words) { planted(CUDA_ERROR_LAUNCH_FAILED, words, [&] { return ring(mistake); }); };
+  if (variant == "checked") {
+    for (int mistake : {READER_PARITY, NO_WAIT}) planted(CUDA_ERROR_ILLEGAL_ADDRESS, {"kernel bulk_ring, block (0,0,0), thread (0,0,0)", "was never written"}, [&] { return ring(mistake); });
+  } else {
+    for (int mistake : {READER_PARITY, NO_WAIT}) wrong(mistake, {"kernel bulk_ring, block (0,0,0), thread (", " at bulk_kernels.cu:"});
+  }
+  wrong(NO_RELEASE, {"thread (128,0,0) waits at bulk_kernels.cu:", "for parity 0 of the barrier of bulk_kernels.cu:", "4 of 4 arrivals are missing"});
+  wrong(EARLY_RELEASE, {"bulk_copy into bytes that ", "warp ", " at bulk_kernels.cu:"});
+  wrong(WRITER_PARITY, {"thread (128,0,0) waits at", "for parity 0", "arrivals are missing"});
+  wrong(NO_WRITER_WAIT, {"thread (128,0,0): mbarrier_", "counts 1 arrivals a phase, and this is one more at bulk_kernels.cu:"});
+  wrong(MORE_BYTES, {"16 bytes were announced that no copy brings"});
+  wrong(FEWER_BYTES, {"copies brought 16 bytes more than were announced"});
+  wrong(NO_FENCE, {"mbarrier_fence_init() is missing"});
+  wrong(NOBODY_WAITS, {"for parity 0 of the barrier", "4 of 4 arrivals are missing"});
+  wrong(ONE_ARRIVAL_MORE, {"kernel bulk_ring"});
+  wrong(WRITTEN_OVER, {"was written over"});
+  wrong(NOT_MET, {"kernel bulk_ring, block (0,0,0)", "barrier"});
+  planted(CUDA_ERROR_MISALIGNED_ADDRESS, {"bulk_copy of 9208 bytes: bytes and both addresses must be multiples of 16 at bulk_kernels.cu:"}, [&] { return ring(ODD_BYTES); });
+  planted(CUDA_ERROR_ILLEGAL_ADDRESS, {"bulk_copy of 9216 bytes to shared byte 18432 of 18464"}, [&] { return ring(PAST_THE_END); });
+  planted(CUDA_ERROR_ILLEGAL_ADDRESS, {"bulk_copy reads 9216 bytes: ", "0 bytes past the end of a 64512-byte allocation"}, [&] { return launch("bulk_ring", 1, 160, room, nullptr, out.p, in.p, steps + 1, 0); });
+  const unsigned one = 1;
+  planted(CUDA_ERROR_LAUNCH_FAILED, {"the block ended while the bulk copy of bulk_kernels.cu:", "nobody waited for it"},
+          [&] { return launch("bulk_ring", 1, 160, room, nullptr, out.p, in.p, one, int(NOBODY_WAITS)); });
+  EXPECT(!ring(NONE) && !cuCtxSynchronize());
+  EXPECT(out.read<int>(wanted.size()) == wanted);
+}
+
 int main(int argc, char** argv) {
   if (argc != 3) { fprintf(stderr, "hostcuda_test MODULE VARIANT\n"); return 2; }
   variant = argv[2];
@@ -362,6 +405,7 @@ int main(int argc, char** argv) {
   lazyWork();
   countersCount();
   plantedBugs();
+  bulkCopies();
   rightKernels();   // the device works on after every bug
   printf("hostcuda_test (%s): %d checks, %d failed\n", argv[2], checks, failures);
   return failures != 0;

@@ -1,0 +1,177 @@
+// gemm_bulk.cu -- rung 5 of the binary matrix product: tiles laid out beforehand, brought by the copy engine, multiplied by two warpgroups
+//
+//   gemm_tiles   tilesA, tilesB = a, b as the products read them; less, base = what a row takes away from a value and what a column begins with
+//   gemm_bulk    y[m][n] = sum over k of a[m][k] * b[n][k], sm_90a
+//
+// Shapes     a [M][W] words, b [N][W] words, W = ceil(K / 32); y [M][N] float32; M', N' = M, N up to a multiple of 256, 192, S = ceil(K / 1024);
+//            tilesA [M' / 256][S][256][32] words, tilesB [N' / 192][S][192][32] words, at multiples of 128 bytes; less M' float32, base N' int32
+// Layout     a row of 1024 bits is 128 bytes, with the swizzle of wgmma_at; row gemm_place(c) of a tile of b is its column c, so that a thread has four
+//            neighbours of y; rows, columns and bits past the end are 0, which AND does not count
+// Launch     gemm_tiles: block 256, any grid; gemm_bulk: block 384, grid as many as there are multiprocessors, dynamic shared memory kBulkRoom
+// Pipeline   four slots of 1024 bits of 256 rows and 192 columns; one thread of the third warpgroup fills them, those of the next tile too, and the other
+//            two, 128 rows each, free a slot when their products of it are done; while one stores its values the other multiplies
+// Limits     K < 2^21; sm_90a: elsewhere gemm_bulk does nothing
+// Exactness  whole numbers
+// Source     PTX ISA, as in bulk.cuh and wgmma.cuh; order of tiles in groups of rows: the public ladder of fp-cuda, anchors/performance.md section 1.2
+#include "../../kernels/xnor_tile.cuh"
+#include "bulk.cuh"
+#include "wgmma.cuh"
+
+constexpr unsigned kBulkRows = 256, kBulkColumns = 192, kBulkWords = 32, kBulkSlots = 4, kBulkTogether = 8;
+constexpr unsigned kBulkBytesA = kBulkRows * 128, kBulkBytesB = kBulkColumns * 128, kBulkSlotBytes = kBulkBytesA + kBulkBytesB;
+constexpr unsigned kBulkRoom = kBulkSlots * kBulkSlotBytes + 2 * kBulkSlots * sizeof(Mbarrier);
+static_assert(kBulkRoom <= 227 << 10, "a block has 227 KB of shared memory");
+
+/** The row of a tile of b that holds its column: fragments give a thread columns 2 t, 2 t + 1 of 8, of which two make 4 t to 4 t + 3 of 16. */
+__device__ __forceinline__ unsigned gemm_place(unsigned column) { return column / 16 * 16 + column % 4 / 2 * 8 + column % 16 / 4 * 2 + column % 2; }
+
+ONEBIT_KERNEL(256) gemm_tiles(unsigned* tilesA, unsigned* tilesB, float* less, int* base, const unsigned* a, const unsigned* b, unsigned m, unsigned n, unsigned bits) {
+  unsigned lane = threadIdx.x % 32, words = (bits + 31) / 32, steps = (words + kBulkWords - 1) / kBulkWords;
+  unsigned rows = (m + kBulkRows - 1) / kBulkRows * kBulkRows, columns = (n + kBulkColumns - 1) / kBulkColumns * kBulkColumns;
+  for (unsigned i = (blockIdx.x * 256 + threadIdx.x) / 32; i < rows + columns; i += gridDim.x * 8) {
+    bool ofA = i < rows;
+    unsigned row = ofA ? i : i - rows, height = ofA ? kBulkRows : kBulkColumns, place = ofA ? row % kBulkRows : gemm_place(row % kBulkColumns);
+    unsigned live = row < (ofA ? m : n) ? words : 0;
+    const unsigned* from = (ofA ? a : b) + size_t(row) * words;
+    unsigned* to = (ofA ? tilesA : tilesB) + (size_t(row / height) * steps * height + place) * kBulkWords + wgmma_at(place, lane * 4) % 128 / 4;
+    int ones = 0;
+#pragma unroll 8
+    for (unsigned step = 0; step < steps; step++) {
+      unsigned word = step * kBulkWords + lane, value = word < live ? from[word] : 0u;
+      to[size_t(step) * height * kBulkWords] = value;
+      ones += __popc(value);
+    }
+    for (int d = 16; d > 0; d /= 2) ones += __shfl_down_sync(kFullWarp, ones, d);
+    if (lane != 0) continue;
+    if (ofA) less[row] = xnor_less<XnorAnd>(int(bits), ones);
+    else base[row] = xnor_base<XnorAnd>(int(bits), int(bits), ones, ones);
+  }
+}
+
+/** The tiles of a launch: groups of kBulkTogether rows of tiles, column after column, so that blocks of one time share rows and columns in L2. */
+struct BulkTiles {
+  unsigned down, across;
+  __device__ __forceinline__ BulkTiles(unsigned m, unsigned n) : down((m + kBulkRows - 1) / kBulkRows), across((n + kBulkColumns - 1) / kBulkColumns) {}
+  __device__ __forceinline__ void at(unsigned tile, unsigned& row, unsigned& column) const {
+    unsigned group = tile / (kBulkTogether * across), rest = tile % (kBulkTogether * across), first = group * kBulkTogether, height = min(kBulkTogether, down - first);
+    row = first + rest % height;
+    column = rest / height;
+  }
+};
+
+/** Slot after slot, and the parity of the phase that is waited for. */
+struct BulkSlot {
+  unsigned slot = 0, parity;
+  __device__ __forceinline__ explicit BulkSlot(unsigned parity) : parity(parity) {}
+  __device__ __forceinline__ void next() {
+    if (++slot < kBulkSlots) return;
+    slot = 0;
+    parity ^= 1;
+  }
+};
+
+__device__ __forceinline__ void bulk_fill(unsigned char* room, Mbarrier* full, Mbarrier* empty, const unsigned* tilesA, const unsigned* tilesB, const BulkTiles& tiles,
+                                          unsigned steps) {
+  BulkSlot to(1);   // new slots are empty
+  for (unsigned tile = blockIdx.x; tile < tiles.down * tiles.across; tile += gridDim.x) {
+    unsigned row, column;
+    tiles.at(tile, row, column);
+    const unsigned *a = tilesA + size_t(row) * steps * kBulkRows * kBulkWords, *b = tilesB + size_t(column) * steps * kBulkColumns * kBulkWords;
+    for (unsigned step = 0; step < steps; step++) {
+      unsigned char* own = room + to.slot * kBulkSlotBytes;
+      mbarrier_wait(&empty[to.slot], to.parity);
+      mbarrier_expect(&full[to.slot], kBulkSlotBytes);
+      bulk_copy(own, a, kBulkBytesA, &full[to.slot]);
+      bulk_copy(own + kBulkBytesA, b, kBulkBytesB, &full[to.slot]);
+      a += kBulkRows * kBulkWords;
+      b += kBulkColumns * kBulkWords;
+      to.next();
+    }
+  }
+}
+
+__device__ __forceinline__ void bulk_multiply(float* y, unsigned char* room, Mbarrier* full, Mbarrier* empty, const float* less, const int* base, const BulkTiles& tiles,
+                                              unsigned m, unsigned n, unsigned steps) {
+  unsigned lane = threadIdx.x % 32, first = threadIdx.x / 128 * 128;
+  int counts[2][96] = {};   // of rows `first` to first + 63 and of the 64 behind them
+  BulkSlot from(0);
+  if (first > 0 && steps > 1) mbarrier_wait(&full[1], 0);   // a slot behind the other, so that they store their values one after the other
+  for (unsigned tile = blockIdx.x; tile < tiles.down * tiles.across; tile += gridDim.x) {
+    unsigned tileRow, tileColumn, before = 0;
+    tiles.at(tile, tileRow, tileColumn);
+    unsigned row = tileRow * kBulkRows + first + threadIdx.x / 32 % 4 * 16 + lane / 4, column0 = tileColumn * kBulkColumns;
+    float subtract[4];   // of rows row + {0, 8, 64, 72}
+#pragma unroll
+    for (unsigned k = 0; k < 4; k++) subtract[k] = less[row + k / 2 * 64 + k % 2 * 8];
+    prefetch_l1(base + column0 + lane * 6);
+    for (unsigned step = 0; step < steps; step++) {
+      const unsigned char* own = room + from.slot * kBulkSlotBytes;
+      mbarrier_wait(&full[from.slot], from.parity);
+      wgmma_fence();
+#pragma unroll
+      for (unsigned k = 0; k < 4; k++) {
+        WgmmaOperand b = wgmma_operand(own + kBulkBytesA, k * 32);
+#pragma unroll
+        for (unsigned strip = 0; strip < 2; strip++) wgmma_and_popc(counts[strip], wgmma_operand(own + (first + strip * 64) * 128, k * 32), b, step + k > 0);
+      }
+      wgmma_commit();
+      wgmma_wait<1>();   // of the step before
+      if (step > 0 && lane == 0) mbarrier_arrive(&empty[before]);
+      before = from.slot;
+      from.next();
+    }
+    wgmma_wait<0>();
+    wgmma_hold(counts[0]);
+    wgmma_hold(counts[1]);
+    if (lane == 0) mbarrier_arrive(&empty[before]);
+    unsigned column = column0 + lane % 4 * 4;
+    float* to[4];
+#pragma unroll
+    for (unsigned k = 0; k < 4; k++) to[k] = y + size_t(row + k / 2 * 64 + k % 2 * 8) * n + column;
+    auto store = [&](auto whole) {   // of whole tiles without a branch
+#pragma unroll
+      for (unsigned j = 0; j < kBulkColumns / 16; j++) {
+        int4 begin = __ldg(reinterpret_cast<const int4*>(base + column + j * 16));
+#pragma unroll
+        for (unsigned k = 0; k < 4; k++) {
+          const int* common = counts[k / 2] + 8 * j + k % 2 * 2;
+          float v[4] = {xnor_dot<XnorAnd>(begin.x, common[0], subtract[k]), xnor_dot<XnorAnd>(begin.y, common[1], subtract[k]),
+                        xnor_dot<XnorAnd>(begin.z, common[4], subtract[k]), xnor_dot<XnorAnd>(begin.w, common[5], subtract[k])};
+          if constexpr (decltype(whole)::value) {
+            *reinterpret_cast<float4*>(to[k] + j * 16) = make_float4(v[0], v[1], v[2], v[3]);
+          } else {
+#pragma unroll
+            for (unsigned i = 0; i < 4; i++) if (row + k / 2 * 64 + k % 2 * 8 < m && column + j * 16 + i < n) to[k][j * 16 + i] = v[i];
+          }
+        }
+      }
+    };
+    if (n % 4 == 0 && (tileRow + 1) * kBulkRows <= m && column0 + kBulkColumns <= n) store(Width<1>{});
+    else store(Width<0>{});
+  }
+}
+
+extern __shared__ __align__(1024) unsigned char gemm_bulk_room[];
+
+ONEBIT_KERNEL(384, 1) gemm_bulk(float* y, const unsigned* tilesA, const unsigned* tilesB, const float* less, const int* base, unsigned m, unsigned n, unsigned bits) {
+#if defined(__HOSTCUDA__) || defined(__CUDA_ARCH_FEAT_SM90_ALL)
+  Mbarrier *full = reinterpret_cast<Mbarrier*>(gemm_bulk_room + kBulkSlots * kBulkSlotBytes), *empty = full + kBulkSlots;
+  if (threadIdx.x == 0) {
+    for (unsigned slot = 0; slot < kBulkSlots; slot++) {
+      mbarrier_init(&full[slot], 1);
+      mbarrier_init(&empty[slot], 8);   // a lane of each warp that multiplies
+    }
+    mbarrier_fence_init();
+  }
+  __syncthreads();
+  BulkTiles tiles(m, n);
+  unsigned steps = (bits + 32 * kBulkWords - 1) / (32 * kBulkWords);
+  if (threadIdx.x >= 256) {
+    registers_give<24>();
+    if (threadIdx.x == 256) bulk_fill(gemm_bulk_room, full, empty, tilesA, tilesB, tiles, steps);
+  } else {
+    registers_take<240>();
+    bulk_multiply(y, gemm_bulk_room, full, empty, less, base, tiles, m, n, steps);
+  }
+#endif
+}
