@@ -3,6 +3,13 @@ package onebit.cli;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.io.UncheckedIOException;
+import java.nio.file.AccessDeniedException;
+import java.nio.file.FileAlreadyExistsException;
+import java.nio.file.FileSystemException;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.NotDirectoryException;
+import java.nio.file.Path;
 import picocli.AutoComplete;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
@@ -22,7 +29,7 @@ import picocli.CommandLine.Spec;
     synopsisSubcommandLabel = "COMMAND",
     footer = {"", "First run:  onebit train", "Recipes:    onebit recipes", "Help:       onebit COMMAND --help"},
     subcommands = {
-      TrainCommand.class, EvalCommand.class, SummaryCommand.class, RecipesCommand.class, ImportCommand.class, CheckStepCommand.class,
+      TrainCommand.class, EvalCommand.class, PredictCommand.class, SummaryCommand.class, RecipesCommand.class, ImportCommand.class, CheckStepCommand.class,
       BenchCommand.class, DoctorCommand.class, DataCommand.class, AutoComplete.GenerateCompletion.class
     })
 public final class Main implements Runnable {
@@ -82,11 +89,26 @@ public final class Main implements Runnable {
     if (e instanceof OutOfMemoryError) return outOfMemory(e, err);
     boolean usage = e instanceof IllegalArgumentException;
     boolean known = usage || e instanceof IOException || e instanceof UncheckedIOException;
-    String message = e.getMessage() == null ? e.getClass().getSimpleName() : e.getMessage();
+    String message = words(e);
     err.println("onebit: " + (known ? message : "internal error: " + e.getClass().getSimpleName() + ": " + message));
     if (System.getenv("ONEBIT_STACKTRACE") != null) e.printStackTrace(err);
     else if (!known) err.println("Please report it with the output of ONEBIT_STACKTRACE=1.");
     return usage ? CommandLine.ExitCode.USAGE : CommandLine.ExitCode.SOFTWARE;
+  }
+
+  /** What a failure says; the JDK's own failures of files often say no more than the file's name. */
+  private static String words(Throwable e) {
+    Throwable told = e instanceof UncheckedIOException unchecked && unchecked.getCause().toString().equals(e.getMessage()) ? unchecked.getCause() : e;
+    if (told instanceof FileSystemException file && file.getReason() == null && file.getFile() != null) {
+      return file.getFile() + switch (file) {
+        case NoSuchFileException none -> " does not exist";
+        case AccessDeniedException denied -> " may not be read or written by this user";
+        case NotDirectoryException plain -> " is not a folder";
+        case FileAlreadyExistsException there -> Files.isDirectory(Path.of(file.getFile())) ? " is there already" : " is there already, and is no folder";
+        default -> " failed: " + file.getClass().getSimpleName();
+      };
+    }
+    return told.getMessage() == null ? told.getClass().getSimpleName() : told.getMessage();
   }
 
   private static int outOfMemory(Throwable e, PrintWriter err) {

@@ -371,8 +371,9 @@ final class TrainCommand implements Callable<Integer> {
       Map<String, Object> members = new LinkedHashMap<>();
       members.put("run", run.path().toString());
       members.put("end", end);
-      members.put("bestTop1", trainer.bestTop1());
-      members.put("bestEpoch", trainer.bestEpoch());
+      boolean any = trainer.bestEpoch() > 0;   // none before the first epoch has ended
+      members.put("bestTop1", any ? trainer.bestTop1() : null);
+      members.put("bestEpoch", any ? trainer.bestEpoch() : null);
       members.put("seconds", seconds);
       System.out.println(Json.object(members));
     }

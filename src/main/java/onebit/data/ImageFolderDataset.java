@@ -103,7 +103,7 @@ public final class ImageFolderDataset implements Dataset {
     return new ImageFolderDataset(folder.toString(), List.of("all"), files, new int[files.size()], side);
   }
 
-  private static boolean isImage(String name) {
+  static boolean isImage(String name) {
     String lower = name.toLowerCase(Locale.ROOT);
     return lower.endsWith(".jpg") || lower.endsWith(".jpeg") || lower.endsWith(".png");
   }

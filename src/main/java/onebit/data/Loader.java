@@ -316,7 +316,8 @@ public final class Loader implements AutoCloseable {
   private String named(int index, int batchEpoch, Throwable e) {
     String what = dataset.describe(index);
     String why = e.getMessage() == null ? e.toString() : e.getMessage();
-    return (why.contains(what) ? why : what + ": " + why) + " (sample " + index + " of epoch " + batchEpoch + ")";
+    String sample = " (sample " + index + " of epoch " + batchEpoch + ")";
+    return why.endsWith(sample) ? why : (why.contains(what) ? why : what + ": " + why) + sample;
   }
 
   /** Waits for a notice, so many milliseconds where they are not 0; true if the thread was interrupted meanwhile. */

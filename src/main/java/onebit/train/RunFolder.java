@@ -2,6 +2,7 @@ package onebit.train;
 
 import java.io.IOException;
 import java.nio.file.Files;
+import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.util.ArrayDeque;
@@ -11,14 +12,16 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.function.UnaryOperator;
+import java.util.stream.Stream;
 import onebit.checkpoint.CheckpointException;
 import onebit.checkpoint.CheckpointStore;
 import onebit.checkpoint.NamedTensor;
 import onebit.checkpoint.Safetensors;
+import onebit.report.MetricsLog;
 
 /** The folder of one run and the merged recipe in it. */
 public record RunFolder(Path path) {
-  private static final String RECIPE = "recipe.yaml";
+  private static final String RECIPE = "recipe.yaml", CHECKPOINTS = "checkpoints";
   /** Keys that may differ between a run and its resumption: they do not change what is computed, or are told when they do. */
   private static final List<String> FREE = List.of("description", "published", "checkpoint", "data.workers", "data.evalBatch", "train.stopAfter",
       "train.spikeGuard", "train.precision", "train.gradients", "train.float8Limit", "dist.timeoutSeconds");
@@ -26,6 +29,17 @@ public record RunFolder(Path path) {
   /** Whether a run has been started here. */
   public boolean holdsRun() {
     return Files.exists(path.resolve(RECIPE));
+  }
+
+  /** Whether there is something to go on with; a run that failed before its first checkpoint, as where its data were not found, leaves only its recipe. */
+  private boolean hasBegun() throws IOException {
+    if (!holdsRun()) return false;
+    if (Files.exists(path.resolve("last"), LinkOption.NOFOLLOW_LINKS) || Files.exists(path.resolve(MetricsLog.JSONL))) return true;
+    Path checkpoints = path.resolve(CHECKPOINTS);
+    if (!Files.isDirectory(checkpoints)) return false;
+    try (Stream<Path> saved = Files.list(checkpoints)) {
+      return saved.findAny().isPresent();
+    }
   }
 
   /** runs/NAME, or the first of runs/NAME-2, -3, ... that holds no run. */
@@ -60,12 +74,13 @@ public record RunFolder(Path path) {
   }
 
   /**
-   * Refuses another recipe than the one the run was started with.
+   * Refuses another recipe than the one the run was started with; where there is nothing to go on with, any recipe may start.
    *
    * @param rewrite gives the recipe of a file as this version writes it, with the keys that came since
    * @throws IllegalArgumentException naming the first key that differs and both values
    */
   public void requireSameRecipe(String yaml, UnaryOperator<String> rewrite) throws IOException {
+    if (!hasBegun()) return;
     Map<String, String> before = flat(rewrite.apply(path.resolve(RECIPE).toString())), now = flat(yaml);
     Map<String, String> all = new LinkedHashMap<>(before);
     now.forEach(all::putIfAbsent);
@@ -81,7 +96,7 @@ public record RunFolder(Path path) {
 
   /** The precision that the run computed in last, as the recipe spells it; empty if there is no run. */
   public Optional<String> precision() throws IOException {
-    return holdsRun() ? Optional.ofNullable(flat(Files.readString(path.resolve(RECIPE))).get("train.precision")) : Optional.empty();
+    return hasBegun() ? Optional.ofNullable(flat(Files.readString(path.resolve(RECIPE))).get("train.precision")) : Optional.empty();
   }
 
   /** Dotted key to text, from the indented form that recipes are written in. */

@@ -4,12 +4,14 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.awt.image.BufferedImage;
 import java.io.ByteArrayOutputStream;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import javax.imageio.ImageIO;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -79,6 +81,8 @@ class CommandLineTest {
 
   @ParameterizedTest
   @CsvSource({
+    "bench loader --jpegs nowhere-at-all, nowhere-at-all does not exist",
+    "bench loader --jpegs pom.xml, pom.xml is not a folder",
     "import missing.th out.safetensors, missing.th",
     "train adabin-resnet20-cifar10 --data nowhere-at-all, --data nowhere-at-all does not exist",
     "check-step missing.safetensors --recipe default, missing.safetensors",
@@ -95,7 +99,7 @@ class CommandLineTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"train", "eval", "summary", "recipes", "import", "check-step", "bench", "doctor", "data", "generate-completion"})
+  @CsvSource({"train", "eval", "predict", "summary", "recipes", "import", "check-step", "bench", "doctor", "data", "generate-completion"})
   void everyCommandHasHelp(String command) {
     Said said = run(command, "--help");
     assertEquals(0, said.code);
@@ -145,6 +149,35 @@ class CommandLineTest {
     Said said = run("eval", "--recipe", "default", "--weights", run.toString());
     assertEquals(1, said.code, said.err);
     assertTrue(said.err.contains("has no best weights yet") && said.err.contains(run.resolve("last").toString()), said.err);
+  }
+
+  @Test
+  void aRunThatFailedBeforeItsFirstCheckpointBindsNoRecipe() {
+    String out = folder.resolve("run").toString();
+    Said first = run("train", "bmxnet-lenet-mnist", "--data", folder.toString(), "--out", out);
+    assertEquals(1, first.code, first.err);
+    assertTrue(first.err.contains("train-images-idx3-ubyte"), first.err);
+    Said second = run("train", "default", "--dev-run", "--steps", "1", "--json", "--out", out);
+    assertEquals(0, second.code, second.err);
+    Said third = run("train", "default", "--dev-run", "--steps", "1", "--out", out, "--set", "optimizer.beta1=0.8");
+    assertEquals(2, third.code, third.err);
+    assertTrue(third.err.contains("optimizer.beta1"), third.err);
+  }
+
+  @Test
+  void predictionsAreSaidForEveryImage() throws Exception {
+    String out = folder.resolve("run").toString(), images = folder.resolve("images").toString();
+    run("train", "default", "--dev-run", "--steps", "1", "--json", "--out", out);
+    Files.createDirectories(Path.of(images));
+    for (int i = 0; i < 3; i++) ImageIO.write(new BufferedImage(40 + i, 50, BufferedImage.TYPE_INT_RGB), "png", Path.of(images, i + ".png").toFile());
+    Said said = run("predict", "--recipe", "default", "--weights", out, "--top", "2", "--json", images, images + "/1.png");
+    assertEquals(0, said.code, said.err);
+    assertEquals(4, said.lastLine().split("\"image\":", -1).length - 1, said.lastLine());
+    assertEquals(8, said.lastLine().split("\"probability\":", -1).length - 1, said.lastLine());
+    Files.writeString(Path.of(images, "3.png"), "no image");
+    Said bad = run("predict", "--recipe", "default", "--weights", out, images);
+    assertEquals(1, bad.code, bad.err);
+    assertEquals(2, bad.err.split("3.png|sample 3", -1).length - 1, "named once, with its number once: " + bad.err);
   }
 
   @Test

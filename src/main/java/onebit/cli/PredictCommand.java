@@ -1,0 +1,124 @@
+package onebit.cli;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.concurrent.Callable;
+import java.util.stream.IntStream;
+import onebit.data.ImageFiles;
+import onebit.data.ImageFolderDataset;
+import onebit.data.Loader;
+import onebit.data.LoaderWatch;
+import onebit.data.ShardDataset;
+import onebit.data.Split;
+import onebit.models.Model;
+import onebit.ops.Backend;
+import onebit.recipe.DataRecipe;
+import onebit.recipe.Recipe;
+import onebit.report.Json;
+import onebit.report.SummaryTable;
+import onebit.tensor.Shape;
+import onebit.train.InputPipeline;
+import onebit.train.Prediction;
+import onebit.train.RunFolder;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+
+/** {@code onebit predict}. */
+@Command(
+    name = "predict",
+    mixinStandardHelpOptions = true,
+    sortOptions = false,
+    description = "Says what trained weights take images for: your own JPEG and PNG files, seen as the recipe's test images are.",
+    footer = {"", "Example: onebit predict --recipe adabin-resnet20-cifar10 --weights runs/adabin-resnet20-cifar10/best photo.jpg holiday/"})
+final class PredictCommand implements Callable<Integer> {
+  private static final List<String> CIFAR10 = List.of("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck");
+  private static final List<String> FASHION_MNIST = List.of("T-shirt or top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot");
+
+  @Option(names = "--recipe", required = true, paramLabel = "RECIPE", description = "A name from 'onebit recipes', or a YAML file.")
+  private String name;
+
+  @Option(names = "--weights", required = true, paramLabel = "FILE", description = "A safetensors file, a checkpoint folder, or a run folder (its best).")
+  private Path weights;
+
+  @Parameters(arity = "1..*", paramLabel = "IMAGE", description = "Image files, or folders of them.")
+  private List<Path> images;
+
+  @Option(names = "--data", paramLabel = "DIR", description = "Folder of the data set, for the names of its classes; else they are numbers, but for cifar10 and fashion-mnist.")
+  private Path data;
+
+  @Option(names = "--top", paramLabel = "N", defaultValue = "3", description = "Likeliest classes to show (default: ${DEFAULT-VALUE}).")
+  private int top;
+
+  @Mixin private ComputeOptions compute;
+
+  @Option(names = "--json", description = "Print the result as one JSON object on the last line.")
+  private boolean json;
+
+  @Override
+  public Integer call() throws IOException {
+    Recipe recipe = compute.recipe(name);
+    DataRecipe described = recipe.data();
+    if (top < 1) throw new IllegalArgumentException("--top must be >= 1, got " + top);
+    if (described.height() != described.width()) {
+      throw new IllegalArgumentException("predict takes square images; the recipe says " + described.height() + "x" + described.width());
+    }
+    List<Path> files = ImageFiles.find(images);
+    List<String> classes = classes(recipe);
+    var tensors = RunFolder.weights(weights);
+    int batch = Math.min(files.size(), described.evalBatch());
+    List<double[]> probabilities;
+    try (Backend backend = compute.open(recipe);
+        Loader loader = InputPipeline.evaluation(described, new ImageFiles(files, described.height(), described.channels()), batch, LoaderWatch.STRICT)) {
+      Model model = new Model(recipe.network(), recipe.method(), Shape.image(batch, described.height(), described.width(), described.channels()),
+          described.classes(), backend, recipe.train().seed());
+      model.load(tensors, weights.toString());
+      probabilities = Prediction.of(backend, model, described, batch).run(loader);
+    }
+    print(files, probabilities, classes);
+    return 0;
+  }
+
+  private List<String> classes(Recipe recipe) throws IOException {
+    DataRecipe described = recipe.data();
+    if (described.name() == DataRecipe.Source.CIFAR10) return CIFAR10;
+    if (described.name() == DataRecipe.Source.FASHION_MNIST) return FASHION_MNIST;
+    if (data == null) return List.of();
+    return switch (InputPipeline.open(described, Workplace.dataFolder(recipe, data), Split.TEST, recipe.train().seed())) {
+      case ImageFolderDataset folder -> folder.classNames();
+      case ShardDataset shards -> shards.classNames();
+      default -> List.of();
+    };
+  }
+
+  private void print(List<Path> files, List<double[]> probabilities, List<String> classes) {
+    SummaryTable table = new SummaryTable("image", "class", ">probability");
+    List<Map<String, Object>> all = new ArrayList<>();
+    for (int i = 0; i < files.size(); i++) {
+      double[] of = probabilities.get(i);
+      List<Integer> likeliest = IntStream.range(0, of.length).boxed().sorted((a, b) -> Double.compare(of[b], of[a])).limit(top).toList();
+      List<Map<String, Object>> guesses = new ArrayList<>();
+      for (int c : likeliest) {
+        String called = c < classes.size() ? classes.get(c) : Integer.toString(c);
+        table.row(guesses.isEmpty() ? files.get(i) : "", called, String.format(Locale.ROOT, "%.2f %%", 100 * of[c]));
+        Map<String, Object> guess = new LinkedHashMap<>();
+        guess.put("class", c);
+        guess.put("name", called);
+        guess.put("probability", of[c]);
+        guesses.add(guess);
+      }
+      Map<String, Object> image = new LinkedHashMap<>();
+      image.put("image", files.get(i).toString());
+      image.put("likeliest", guesses);
+      all.add(image);
+    }
+    if (json) System.out.println(Json.object(Map.of("predictions", all)));
+    else System.out.print(table);
+  }
+}

@@ -1,0 +1,112 @@
+package onebit.data;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.stream.Stream;
+
+/**
+ * Image files without classes, as a network wants to see them: the shorter side becomes the network's, and the centre counts.
+ *
+ * <pre>
+ * Encoding  RGB, or for a network of one channel its brightness 0.299 R + 0.587 G + 0.114 B
+ * </pre>
+ */
+public final class ImageFiles implements Dataset {
+  private static final int RGB = 3;
+
+  private final List<Path> files;
+  private final int side;
+  private final int channels;
+  private final ThreadLocal<Workspace> workspace = ThreadLocal.withInitial(Workspace::new);
+
+  private static final class Workspace {
+    final ImageDecoder decoder = new ImageDecoder();
+    final Resize resize = new Resize();
+    final Picture whole = new Picture();
+    final Picture small = new Picture();
+  }
+
+  /** @throws IllegalArgumentException unless there is a file and the network takes one channel or three */
+  public ImageFiles(List<Path> files, int side, int channels) {
+    if (files.isEmpty()) throw new IllegalArgumentException("ImageFiles: no files; there must be one");
+    if (channels != 1 && channels != RGB) throw new IllegalArgumentException("ImageFiles: the network takes " + channels + " channels; it must be 1 or 3");
+    this.files = List.copyOf(files);
+    this.side = side;
+    this.channels = channels;
+  }
+
+  /**
+   * The files that are named, and in the order of their names the JPEG and PNG files of folders that are.
+   *
+   * @throws IOException if one does not exist, or a folder has no images
+   */
+  public static List<Path> find(List<Path> named) throws IOException {
+    List<Path> all = new ArrayList<>();
+    for (Path path : named) {
+      if (!Files.exists(path)) throw new IOException("image " + path + " does not exist");
+      if (!Files.isDirectory(path)) {
+        all.add(path);
+        continue;
+      }
+      try (Stream<Path> entries = Files.list(path)) {
+        List<Path> images = entries.filter(f -> ImageFolderDataset.isImage(f.getFileName().toString())).sorted().toList();
+        if (images.isEmpty()) throw new IOException(path + ": has no JPEG or PNG files");
+        all.addAll(images);
+      }
+    }
+    return all;
+  }
+
+  @Override public void decode(int index, Box.Choice choice, Picture into) throws IOException {
+    workspace.get().decoder.decode(files.get(index), choice, into);
+  }
+
+  @Override public void read(int index, byte[] into, int offset) throws IOException {
+    Workspace w = workspace.get();
+    decode(index, (height, width) -> Augmentation.centreSource(height, width, side, side), w.whole);
+    Augmentation.centre(w.whole, side, side, w.resize, w.small);
+    byte[] rgb = w.small.pixels();
+    if (channels == RGB) {
+      System.arraycopy(rgb, 0, into, offset, imageBytes());
+      return;
+    }
+    for (int i = 0; i < side * side; i++) {
+      into[offset + i] = (byte) ((299 * (rgb[RGB * i] & 255) + 587 * (rgb[RGB * i + 1] & 255) + 114 * (rgb[RGB * i + 2] & 255) + 500) / 1000);
+    }
+  }
+
+  @Override public String describe(int index) {
+    return files.get(index).toString();
+  }
+
+  @Override public String name() {
+    return "image files";
+  }
+
+  @Override public int size() {
+    return files.size();
+  }
+
+  @Override public int height() {
+    return side;
+  }
+
+  @Override public int width() {
+    return side;
+  }
+
+  @Override public int channels() {
+    return channels;
+  }
+
+  @Override public int classes() {
+    return 1;
+  }
+
+  @Override public int label(int index) {
+    return 0;
+  }
+}

@@ -1,0 +1,52 @@
+package onebit.train;
+
+import java.util.ArrayList;
+import java.util.List;
+import onebit.data.ImageBatch;
+import onebit.data.Loader;
+import onebit.models.Model;
+import onebit.ops.Backend;
+import onebit.ops.Inlet;
+import onebit.ops.PixelScale;
+import onebit.recipe.DataRecipe;
+import onebit.tensor.Shape;
+
+/** What a trained network takes images for: of every image the probability of every class, with running statistics. */
+public final class Prediction {
+  private final Backend backend;
+  private final Model model;
+  private final Inlet input;
+
+  private Prediction(Backend backend, Model model, Inlet input) {
+    this.backend = backend;
+    this.model = model;
+    this.input = input;
+  }
+
+  /** Predictions of a model that was built for batches of so many images of the recipe's size. */
+  public static Prediction of(Backend backend, Model model, DataRecipe data, int batch) {
+    model.takePixels(new PixelScale(data.mean(), data.std()));
+    return new Prediction(backend, model, backend.inlet(Shape.image(batch, data.height(), data.width(), data.channels())));
+  }
+
+  /** softmax(logits) of each image of the loader's data set, in its order. */
+  public List<double[]> run(Loader loader) {
+    List<double[]> all = new ArrayList<>();
+    loader.start(0, 0);
+    for (ImageBatch batch = loader.next(); batch != null; batch = loader.next()) {
+      float[] logits = backend.read(model.forward(input.next(batch.pixels(), batch.count()), false));
+      int classes = logits.length / batch.count();
+      for (int i = 0; i < batch.count(); i++) all.add(softmax(logits, i * classes, classes));
+    }
+    return all;
+  }
+
+  private static double[] softmax(float[] logits, int from, int classes) {
+    double greatest = Double.NEGATIVE_INFINITY, sum = 0;
+    for (int c = 0; c < classes; c++) greatest = Math.max(greatest, logits[from + c]);
+    double[] probability = new double[classes];
+    for (int c = 0; c < classes; c++) sum += probability[c] = Math.exp(logits[from + c] - greatest);
+    for (int c = 0; c < classes; c++) probability[c] /= sum;
+    return probability;
+  }
+}
