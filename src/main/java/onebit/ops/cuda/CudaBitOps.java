@@ -171,13 +171,7 @@ final class CudaBitOps implements BitOps {
 
   /** Blocks along the rows, where `across` share each: as many as registers and shared memory let the device hold at once, each with many tiles, unless there are fewer tiles. */
   private int alongRows(ConvGeometry g, int across, int held, int room) {
-    int shared = switch (device.capability()) {
-      case 75 -> 64 << 10;
-      case 80, 87 -> 164 << 10;
-      case 86, 89, 120 -> 100 << 10;
-      default -> 228 << 10;
-    };
-    int atOnce = Math.clamp(shared / (room + 1024), 1, held) * device.multiprocessors();
+    int atOnce = Math.clamp(device.blocksBySharedMemory(room), 1, held) * device.multiprocessors();
     return Math.clamp(blocks(pixels(g), ROWS), 1, Math.max(1, atOnce / across));
   }
 

@@ -124,7 +124,7 @@ final class CudaConvOps implements ConvOps, AutoCloseable {
   private DeviceMemory pixelsRead(DeviceMemory x, ConvGeometry g, ElementType type) {
     if (g.stride() == 1) return x;
     int size = rows(g) * g.c();
-    DeviceMemory read = device.scratch(CudaDevice.Scratch.VALUES, (long) type.bytes() * size);
+    DeviceMemory read = device.scratch(CudaDevice.Scratch.PIXELS, (long) type.bytes() * size);
     CudaPoolOps.extents(device.kernel("average_pool", type).memory(read).memory(x), size, Shape.image(g.n(), g.h(), g.w(), g.c()), Shape.image(g.n(), g.p(), g.q(), g.c()))
         .integer(1).integer(g.stride()).each(size);
     return read;

@@ -30,7 +30,7 @@ import onebit.tensor.Tensor;
 /** One device with its context, its stream, the kernels' module and the memory asked of it; every op of the backend goes to the one stream. */
 final class CudaDevice implements AutoCloseable {
   /** Memory that lives only within one op; two pieces of different use never overlap. */
-  enum Scratch { SUMS, TOTALS, COUNTERS, CHANNELS, FILTERS, COUNTS, IMAGE, BLOCKS, VALUES, PEAKS, CENTRED, LEFT, RIGHT, LIBRARY }
+  enum Scratch { SUMS, TOTALS, COUNTERS, CHANNELS, FILTERS, COUNTS, IMAGE, BLOCKS, VALUES, PIXELS, PEAKS, CENTRED, LEFT, RIGHT, LIBRARY }
 
   private static final int NON_BLOCKING = 1;
   private static final int NO_TIMING = 2;
@@ -65,6 +65,8 @@ final class CudaDevice implements AutoCloseable {
   private final String model;
   private final int capability;
   private final int multiprocessors;
+  private final int sharedBytes;
+  private final int reservedSharedBytes;
   private final String imageHash;
   private final List<Staging> stagings = new ArrayList<>();
   private final List<CUevent> events = new ArrayList<>();
@@ -88,6 +90,8 @@ final class CudaDevice implements AutoCloseable {
     capability = attribute(CUdevice_attribute.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR) * 10
         + attribute(CUdevice_attribute.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR);
     multiprocessors = attribute(CUdevice_attribute.CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT);
+    sharedBytes = attribute(CUdevice_attribute.CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_MULTIPROCESSOR);
+    reservedSharedBytes = attribute(CUdevice_attribute.CU_DEVICE_ATTRIBUTE_RESERVED_SHARED_MEMORY_PER_BLOCK);
     check("cuDevicePrimaryCtxRetain", JCudaDriver.cuDevicePrimaryCtxRetain(context, handle));
     enter();
     imageHash = hash(image);
@@ -242,6 +246,11 @@ final class CudaDevice implements AutoCloseable {
 
   int multiprocessors() {
     return multiprocessors;
+  }
+
+  /** Blocks that the shared memory of a multiprocessor is enough for, each with so many bytes of it. */
+  int blocksBySharedMemory(int bytes) {
+    return sharedBytes / (bytes + reservedSharedBytes);
   }
 
   /** New memory of zeros, freed with the device. */

@@ -105,38 +105,43 @@ class TuningTest {
     }
   }
 
-  /** The gradient of binary filters is made by either way, and by the own kernel where nobody is asked. */
+  /** The gradient of binary filters is made by either way, and by the own kernel where nobody is asked; one of 1x1 that strides reads some of the unpacked values. */
   @Test
   void theGradientOfFiltersIsMadeByTheFasterOfTwoWays() throws Exception {
     String refusal = EmulatedDriver.refusal();
     assumeTrue(refusal == null, refusal);
     try (CudaBackend backend = CudaBackend.emulated(BitProduct.AND, CudaMode.BFLOAT16)) {
-      ConvGeometry g = new ConvGeometry(1, 6, 5, 40, 70, 3, 3, 1, 1, 1, 1);
-      Random random = new Random(4);
-      BitTensor x = bits(backend, g.x(), random);
-      BinarySet set = new BinarySet(values(backend, Shape.vector(1), random), values(backend, Shape.vector(1), random));
-      Tensor gradY = backend.create(g.y(), ElementType.BFLOAT16), gradW = backend.create(g.filters());
-      backend.point().copy(gradY, values(backend, g.y(), random));
-      backend.bits().xnorConv2dGradW(gradW, gradY, x, set, g, 0, null);
-      float[] wanted = backend.read(gradW);
-      for (int fastest = 0; fastest < 2; fastest++) {
-        String way = fastest == 0 ? "own kernel from bits" : "cuDNN from bits unpacked into 1 MB";
-        backend.tune(tuning(new Tuning.Choice("xnorConv2dGradW " + g, way, 1)), work -> 1);
-        backend.fill(gradW, 77);
-        long calls = EmulatedDriver.counter("library_calls");
-        backend.bits().xnorConv2dGradW(gradW, gradY, x, set, g, 0, null);
-        assertEquals(fastest, EmulatedDriver.counter("library_calls") > calls ? 1 : 0, way);
-        assertArrayEquals(wanted, backend.read(gradW), 0.05f, way);
-        assertTrue(told.contains("chosen: xnorConv2dGradW " + g + ": " + way + ", 1.0000 ms, remembered"), told.toString());
-      }
-      int[] runs = new int[1];
-      backend.tune(tuning(), work -> {
-        work.run();
-        return runs[0]++ < 6 ? 2 : 1;
-      });
-      backend.bits().xnorConv2dGradW(gradW, gradY, x, set, g, 0, null);
-      assertTrue(remembered.contains(new Tuning.Choice("xnorConv2dGradW " + g, "cuDNN from bits unpacked into 1 MB", 1)), remembered.toString());
+      theGradientOfFiltersIsMadeByTheFasterOfTwoWays(backend, new ConvGeometry(1, 6, 5, 40, 70, 3, 3, 1, 1, 1, 1));
+      theGradientOfFiltersIsMadeByTheFasterOfTwoWays(backend, new ConvGeometry(2, 17, 15, 64, 70, 1, 1, 2, 0, 1, 1));
     }
+  }
+
+  private void theGradientOfFiltersIsMadeByTheFasterOfTwoWays(CudaBackend backend, ConvGeometry g) {
+    Random random = new Random(4);
+    BitTensor x = bits(backend, g.x(), random);
+    BinarySet set = new BinarySet(values(backend, Shape.vector(1), random), values(backend, Shape.vector(1), random));
+    Tensor gradY = backend.create(g.y(), ElementType.BFLOAT16), gradW = backend.create(g.filters());
+    backend.point().copy(gradY, values(backend, g.y(), random));
+    backend.bits().xnorConv2dGradW(gradW, gradY, x, set, g, 0, null);
+    float[] wanted = backend.read(gradW);
+    for (int fastest = 0; fastest < 2; fastest++) {
+      String way = fastest == 0 ? "own kernel from bits" : "cuDNN from bits unpacked into 1 MB";
+      backend.tune(tuning(new Tuning.Choice("xnorConv2dGradW " + g, way, 1)), work -> 1);
+      backend.fill(gradW, 77);
+      long calls = EmulatedDriver.counter("library_calls");
+      backend.bits().xnorConv2dGradW(gradW, gradY, x, set, g, 0, null);
+      assertEquals(fastest, EmulatedDriver.counter("library_calls") > calls ? 1 : 0, way);
+      assertArrayEquals(wanted, backend.read(gradW), 0.05f, way);
+      assertTrue(told.contains("chosen: xnorConv2dGradW " + g + ": " + way + ", 1.0000 ms, remembered"), told.toString());
+    }
+    int[] runs = new int[1];
+    backend.tune(tuning(), work -> {
+      work.run();
+      return runs[0]++ < 6 ? 2 : 1;
+    });
+    backend.bits().xnorConv2dGradW(gradW, gradY, x, set, g, 0, null);
+    assertTrue(remembered.contains(new Tuning.Choice("xnorConv2dGradW " + g, "cuDNN from bits unpacked into 1 MB", 1)), remembered.toString());
+    backend.tune(null, null);
   }
 
   /** The own gradient of images equals cuDNN's of the same values, whatever the type of block. */
