@@ -73,12 +73,53 @@ else
   device=cuda
 fi
 echo "$gpu; driver $driver; commit $commit; $layout $root"
-end=$((SECONDS + 60 * minutes)) failed=0 rows=() bad=()
+end=$((SECONDS + 60 * minutes)) failed=0 rows=() bad=() child= running=
 
-row() { # what, result, seconds, status
+date=$(date -u '+%Y-%m-%d %H:%M UTC')
+table() {
+  echo "# GPU check, $date"
+  echo
+  echo "- device: $gpu"
+  echo "- driver: $driver"
+  echo "- commit: $commit ($layout)"
+  echo "- command: gpu-check.sh $words"
+  echo
+  echo "| What | Result | Time | Status |"
+  echo "|---|---|---|---|"
+  printf '%s\n' "${rows[@]}"
+  local b
+  for b in ${bad[@]+"${bad[@]}"}; do
+    if grep -q -E "$found" "${b#*:}"; then
+      printf '\n## The first that %s found\n\n```\n' "${b%%:*}"
+      grep -m 1 -A 11 -E "$found" "${b#*:}" | cut -c1-300
+      echo '```'
+    fi
+    printf '\n## The end of %s\n\n```\n' "${b%%:*}"
+    tail -n 40 "${b#*:}" | cut -c1-300
+    echo '```'
+  done
+}
+report() {
+  [ -n "$out" ] || return 0
+  mkdir -p "$(dirname "$out")" && table >"$out" && return 0
+  echo "gpu-check.sh: $out cannot be written" >&2
+  out= failed=1
+}
+found='^=+ (Invalid|Program hit|Error:|Warning:|Uninitialized|Barrier error|Misaligned)'   # how compute-sanitizer begins to tell something
+row() { # what, result, seconds, status; the report has it at once, whoever ends this script later
   rows+=("| $1 | ${2//|/\/} | $3 | $4 |")
   printf '%-44s %-5s %5s  %s\n' "$1" "$4" "$3" "$2"
+  report
 }
+stopped() { # a signal from outside: ends what runs, and says what is known
+  trap - TERM INT HUP
+  if [ -n "$child" ]; then kill "$child" 2>/dev/null; bad+=("$running"); fi
+  row "gpu-check.sh itself" "stopped from outside after $SECONDS s" - FAIL
+  echo
+  table
+  exit 1
+}
+trap stopped TERM INT HUP
 left_out() { row "$1" "$2" - "left out"; }
 wanted() { case ",$only," in *",$1,"*) return 0 ;; *) return 1 ;; esac; }
 
@@ -87,8 +128,11 @@ part() { # name, seconds, summary of a log, command...: runs it within its time 
   shift 3
   if [ $((end - SECONDS)) -lt 5 ]; then row "$name" "no time left of the $minutes minutes" 0 FAIL; failed=1; return 1; fi
   [ "$limit" -le $((end - SECONDS)) ] || limit=$((end - SECONDS))
-  timeout -k 10 "$limit" "$@" >"$log" 2>&1 </dev/null || code=$?
-  local result; result=$($summary "$log" | tail -n 1 | tr -d '\r' | cut -c1-160)
+  timeout -k 10 "$limit" "$@" >"$log" 2>&1 </dev/null &
+  child=$! running="$name:$log"
+  wait "$child" || code=$?
+  child= running=
+  local result; result=$($summary "$log" | tail -n 1 | tr -d '\r' | cut -c1-300)
   if [ "$code" = 0 ]; then row "$name" "$result" "$((SECONDS - begin)) s" pass; return 0; fi
   [ "$code" != 124 ] && [ "$code" != 137 ] || result="stopped after $limit s; $result"
   row "$name" "exit code $code; $result" "$((SECONDS - begin)) s" FAIL
@@ -102,7 +146,7 @@ tests_line() { # JUnit's or Maven's count
 }
 maven_line() { grep -E 'BUILD (SUCCESS|FAILURE)|^\[ERROR\]' "$1" | head -n 1; }
 sanitizer_line() { # the count, and the first thing found
-  local first; first=$(grep -m 1 -E '^=+ (Invalid|Program hit|Error:|Warning:|Uninitialized|Barrier error|Misaligned)' "$1" | sed 's/^=* *//')
+  local first; first=$(grep -m 1 -A 2 -E "$found" "$1" | sed 's/^=* *//' | paste -sd' ')
   { grep -E 'ERROR SUMMARY|RACECHECK SUMMARY' "$1" || last_line "$1"; } | sed "s|\$|${first:+; first: ${first//[|&]/ }}|"
 }
 device_line() { grep -iE '^(device )?cuda' "$1" | head -n 1 | tr -s ' '; }
@@ -188,9 +232,9 @@ bench() { # name, seconds, arguments...
 small=(--set data.name=folder --set data.channels=3 --set data.classes=1000 --set 'data.mean=[0.5,0.5,0.5]' --set 'data.std=[0.25,0.25,0.25]'
   --set data.batch=2 --rounds 1 --warmup 3 --steps 1)
 profile_rows() { # name of a part that ran with --profile: rows of what it says beside the step itself, and of the kernels that take a fiftieth or more
-  while IFS= read -r line; do row "${line%%:*}" "${line#*: }" - pass; done < <(grep -E '^(steps in a row|device memory held|bytes of a step)' "$logs/${1//[^A-Za-z0-9.-]/_}.log")
-  while IFS= read -r line; do row "kernel ${line%%  *}" "$(tr -s ' ' <<<"${line#*  }")" - pass; done < <(
-    awk '/^kernel /{ on = 1; next } on && $NF ~ /^[0-9]+$/ && $(NF - 2) >= 2 { print $0 " (count, ms, %, GB, GB/s)" }' "$logs/${1//[^A-Za-z0-9.-]/_}.log")
+  while IFS= read -r line; do row "${line%%:*}" "${line#*: }" - "$status"; done < <(grep -E '^(steps in a row|device memory held|bytes of a step)' "$logs/${1//[^A-Za-z0-9.-]/_}.log" 2>/dev/null)
+  while IFS= read -r line; do row "kernel ${line%%  *}" "$(tr -s ' ' <<<"${line#*  }")" - "$status"; done < <(
+    awk '/^kernel /{ on = 1; next } on && $NF ~ /^[0-9]+$/ && $(NF - 2) >= 2 { print $0 " (count, ms, %, GB, GB/s)" }' "$logs/${1//[^A-Za-z0-9.-]/_}.log" 2>/dev/null)
 }
 if wanted bench; then
   if [ -n "$emulated" ]; then
@@ -201,27 +245,29 @@ if wanted bench; then
     [ -z "$photos" ] || bench "loader and step (not timed)" 120 bench feed default --data "$photos" "${small[@]}"
   else
     bench "bench step ResNet-20, batch 128" 90 bench step adabin-resnet20-cifar10 --steps 20
-    if [[ $("$onebit" doctor 2>/dev/null) == *"NCCL: missing"* ]]; then left_out "NCCL with one rank" "libnccl.so.2 was not found"
+    if [[ $(timeout 60 "$onebit" doctor 2>/dev/null) == *"NCCL: missing"* ]]; then left_out "NCCL with one rank" "libnccl.so.2 was not found"
     else bench "NCCL with one rank, ResNet-20, batch 128" 60 bench scale adabin-resnet20-cifar10 --procs 1 --batch 128 --steps 10; fi
     [ -z "$photos" ] || bench "loader and step, ResNet-18 224, batch 256" 150 bench feed adabin-resnet18-imagenet --data "$photos" --steps 20
     if [ -n "$perf" ]; then
       step=(bench step adabin-resnet18-imagenet --steps 20 --profile)
-      if bench "bench step ResNet-18 224, batch 256" 120 "${step[@]}"; then profile_rows "bench step ResNet-18 224, batch 256"; fi
+      if bench "bench step ResNet-18 224, batch 256" 120 "${step[@]}"; then status=pass; else status=FAIL; fi
+      profile_rows "bench step ResNet-18 224, batch 256"
       bench "the same, compact" 120 "${step[@]}" --set train.memory=compact
       bench "the same, tuned" 150 "${step[@]}" --set train.deterministic=false --tuning "$logs/tuning.jsonl"
       if [[ ${gpu##*, } =~ ^(8\.9|9\.[0-9]|[1-9][0-9]+\.[0-9])$ ]]; then bench "the same, float8 gradients" 120 "${step[@]}" --set train.gradients=float8
       else left_out "the same, float8 gradients" "float8 needs compute capability 8.9, this GPU has ${gpu##*, }"; fi
       bench "bench gemm 4096 and 8192" 90 bench gemm
-      if bench "bench conv, seven shapes, batch 256" 90 bench conv; then
-        while IFS= read -r line; do row "${line%%:*}" "${line#*: }" - pass; done < <(grep '^all seven' "$logs/bench_conv__seven_shapes__batch_256.log")
-      fi
+      if bench "bench conv, seven shapes, batch 256" 90 bench conv; then status=pass; else status=FAIL; fi
+      while IFS= read -r line; do row "${line%%:*}" "${line#*: }" - "$status"; done < <(grep '^all seven' "$logs/bench_conv__seven_shapes__batch_256.log" 2>/dev/null)
     fi
   fi
 fi
 
 if wanted peers && [ -n "$perf" ]; then
-  for peer in gemm conv step; do
-    if ! command -v "$python" >/dev/null || ! "$python" -c 'import torch' 2>/dev/null; then left_out "peers/$peer.py" "$python has no PyTorch"; continue; fi
+  torch=
+  ! command -v "$python" >/dev/null || ! timeout 120 "$python" -c 'import torch' 2>/dev/null || torch=yes
+  for peer in step conv gemm; do
+    if [ -z "$torch" ]; then left_out "peers/$peer.py" "$python has no PyTorch"; continue; fi
     arguments=()
     [ -z "$emulated" ] || arguments=(--device cpu --quick)
     if part "peers/$peer.py" 240 last_line "$python" "$here/peers/$peer.py" "${arguments[@]}"; then status=pass; else status=FAIL; fi
@@ -236,7 +282,7 @@ if wanted sanitizer; then
   elif [ -z "$tool" ]; then left_out "compute-sanitizer" "not installed"
   elif [ ! -x "$program" ]; then left_out "compute-sanitizer" "this package was made without g++"
   else
-    for what in memcheck racecheck initcheck synccheck; do
+    for what in memcheck initcheck synccheck racecheck; do   # the slowest last
       extra=()
       [ "$what" != initcheck ] || extra=(--no-poison)
       part "$what of the C++ tests" 90 sanitizer_line "$tool" --tool "$what" --error-exitcode 99 "${kernels[@]}" "${extra[@]}" --without warpgroups
@@ -246,27 +292,8 @@ if wanted sanitizer; then
   fi
 fi
 
-date=$(date -u '+%Y-%m-%d %H:%M UTC')
-table() {
-  echo "# GPU check, $date"
-  echo
-  echo "- device: $gpu"
-  echo "- driver: $driver"
-  echo "- commit: $commit ($layout)"
-  echo "- command: gpu-check.sh $words"
-  echo
-  echo "| What | Result | Time | Status |"
-  echo "|---|---|---|---|"
-  printf '%s\n' "${rows[@]}"
-  local b
-  for b in ${bad[@]+"${bad[@]}"}; do
-    printf '\n## The end of %s\n\n```\n' "${b%%:*}"
-    tail -n 40 "${b#*:}" | cut -c1-300
-    echo '```'
-  done
-}
 echo
 table
-if [ -n "$out" ]; then mkdir -p "$(dirname "$out")" && table >"$out" || { echo "gpu-check.sh: $out cannot be written" >&2; failed=1; }; fi
+report
 [ "$failed" = 0 ] && rm -rf "$logs" || echo "logs: $logs"
 exit $failed

@@ -137,6 +137,7 @@ static int main(int count, char** words) {
   int device = 0;
   bool list = false, perf = false;
   driver.poison = true;
+  setvbuf(stdout, nullptr, _IOLBF, 0);   // a log that is cut off says how far the tests came
   for (int i = 1; i < count; i++) {
     std::string word = words[i];
     bool more = i + 1 < count;

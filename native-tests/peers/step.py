@@ -3,6 +3,7 @@
 bfloat16 autocast, channels last, SGD with momentum, random images on the device; forward, loss, backward, update.
 """
 import statistics
+import traceback
 
 import torch
 import torch.nn.functional as F
@@ -43,10 +44,18 @@ def main():
         networks.append(("torchvision ResNet-18, AMP", lambda: torchvision.models.resnet18(weights=None)))
     except (ImportError, RuntimeError) as missing:   # a torchvision made for another PyTorch raises RuntimeError
         row("step of torchvision ResNet-18", f"torchvision cannot be used: {missing}")
+    failed = False
     for compiled in (False, True):
         for what, make in networks:
-            measured(what, make(), compiled, given)
+            try:
+                measured(what, make(), compiled, given)
+            except Exception as fault:   # a compiler that is missing, memory that is too little: the others are measured all the same
+                failed = True
+                traceback.print_exc()
+                row(f"step of {what}, {'compiled' if compiled else 'eager'}", f"failed: {type(fault).__name__}: {(str(fault).strip() or '-').splitlines()[0][:200]}")
             torch._dynamo.reset()
+    if failed:
+        raise SystemExit(1)
 
 
 if __name__ == "__main__":
