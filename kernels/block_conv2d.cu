@@ -227,7 +227,7 @@ BLOCK_CONV2D(block_conv2d_bf16, __nv_bfloat16)
                                                             int p, int q, int o, int a, int b, int channels, int rows, unsigned each, int r, int s,   \
                                                             int c, int shift, int h, int v, int even) {                                               \
     if constexpr (bf16_products()) {                                                                                                                  \
-      PixelBytes source{pixels, statistics, h, v, c, even, nullptr, 0};                                                                               \
+      PixelBytes source{pixels, statistics, n, h, v, c, even, nullptr, 0};                                                                            \
       block_convolve(block_conv2d_room, y, source, NoSums{}, w, BlockShape{n, p, q, o, a, b, channels, rows}, each, r, s, c, shift);                            \
     }                                                                                                                                                 \
   }
@@ -261,7 +261,7 @@ template <class E> struct BlockStatistics {
 #define BLOCK_CONV2D_STATISTICS(NAME, E)                                                                                                             \
   extern "C" __global__ void __launch_bounds__(128, 2) NAME(const BlockStatistics<E> k) {                                                             \
     if constexpr (bf16_products()) {                                                                                                                  \
-      PixelBytes source{k.pixels, k.statistics, k.h, k.v, k.c, k.even, nullptr, 0};                                                                   \
+      PixelBytes source{k.pixels, k.statistics, k.n, k.h, k.v, k.c, k.even, nullptr, 0};                                                              \
       BlockShape shape{k.n, k.p, k.q, k.o, k.a, k.b, k.channels, k.rows};                                                                             \
       block_convolve(block_conv2d_room, k.pass.y, source, TileSums{k.pass, nullptr, {}}, k.w, shape, k.each, k.r, k.s, k.c, k.shift);                 \
     }                                                                                                                                                 \

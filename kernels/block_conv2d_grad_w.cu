@@ -132,7 +132,7 @@ ONEBIT_KERNEL(256) block_conv2d_grad_w_bf16(float* partial, const __nv_bfloat16*
 ONEBIT_KERNEL(256) block_conv2d_grad_w_of_bytes_bf16(float* partial, const __nv_bfloat16* gradY, const unsigned char* pixels, const float* statistics, int n, int p,
                                                      int q, int o, int a, int b, int channels, int rows, unsigned each, int h, int w, int c, int even) {
   if constexpr (bf16_products()) {
-    PixelBytes source{pixels, statistics, h, w, c, even, nullptr, 0};
+    PixelBytes source{pixels, statistics, n, h, w, c, even, nullptr, 0};
     block_gradients(block_conv2d_grad_w_room, partial, gradY, source, BlockShape{n, p, q, o, a, b, channels, rows}, each);
   }
 }

@@ -171,7 +171,7 @@ inline void ldmatrix_x2(uint32_t (&r)[2], const void* row, HOSTCUDA_SITE) {
 inline void ldmatrix_x4_trans(uint32_t (&r)[4], const void* row, HOSTCUDA_SITE) { mma_twin::load<4, true>(r, row, "ldmatrix_x4_trans", file, line); }
 inline void ldmatrix_x2_trans(uint32_t (&r)[2], const void* row, HOSTCUDA_SITE) { mma_twin::load<2, true>(r, row, "ldmatrix_x2_trans", file, line); }
 
-/** Copies 16 bytes, or the first `sourceBytes` of them and zeros behind; done only after cp_async_wait. */
+/** Copies 16 bytes, or makes them zeros where sourceBytes is 0; done only after cp_async_wait. */
 inline void cp_async_16(void* shared, const void* global, unsigned sourceBytes = 16) { hostcuda_async_copy(shared, global, 16, sourceBytes); }
 inline void cp_async_4(void* shared, const void* global, unsigned sourceBytes = 4) { hostcuda_async_copy(shared, global, 4, sourceBytes); }
 template <unsigned BYTES> inline void cp_async(void* shared, const void* global, unsigned sourceBytes) { hostcuda_async_copy(shared, global, BYTES, sourceBytes); }
@@ -272,14 +272,15 @@ __device__ __forceinline__ void ldmatrix_x2_trans(uint32_t (&r)[2], const void* 
   asm volatile("ldmatrix.sync.aligned.m8n8.x2.trans.shared.b16 {%0,%1}, [%2];" : "=r"(r[0]), "=r"(r[1]) : "r"(shared_address(row)) : "memory");
 }
 
-// before sm_80 the copy goes through registers, at once
+// before sm_80 the copy goes through registers, at once. sourceBytes is 0 or all: for a part of them the instruction's address is moved behind it, off its multiple
+// of 16 and possibly past the end of what is read, which nothing but the unit that copies understands
 __device__ __forceinline__ void cp_async_16(void* shared, const void* global, unsigned sourceBytes = 16) {
 #ifdef ONEBIT_SM80
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared_address(shared)), "l"(global), "r"(sourceBytes) : "memory");
 #else
   uint32_t* to = static_cast<uint32_t*>(shared);
   const uint32_t* from = static_cast<const uint32_t*>(global);
-  for (unsigned i = 0; i < 4; i++) to[i] = 4 * i < sourceBytes ? from[i] : 0u;
+  for (unsigned i = 0; i < 4; i++) to[i] = sourceBytes ? from[i] : 0u;
 #endif
 }
 __device__ __forceinline__ void cp_async_4(void* shared, const void* global, unsigned sourceBytes = 4) {
@@ -289,7 +290,7 @@ __device__ __forceinline__ void cp_async_4(void* shared, const void* global, uns
   *static_cast<uint32_t*>(shared) = sourceBytes ? *static_cast<const uint32_t*>(global) : 0u;
 #endif
 }
-/** BYTES is 4, 8 or 16; the first sourceBytes of them come from global, 0 or all. */
+/** BYTES is 4, 8 or 16; sourceBytes is 0 or all. */
 template <unsigned BYTES> __device__ __forceinline__ void cp_async(void* shared, const void* global, unsigned sourceBytes) {
   static_assert(BYTES == 4 || BYTES == 8 || BYTES == 16, "cp.async moves 4, 8 or 16 bytes");
   if constexpr (BYTES == 16) {

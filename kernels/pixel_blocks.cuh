@@ -97,7 +97,7 @@ struct PixelBytes {
   static constexpr bool kMakes = true;
   const unsigned char* pixels;
   const float* statistics;
-  int h, w, c, even;
+  int n, h, w, c, even;
   unsigned char* raw;   // two stages of bytes, then the table
   unsigned stage;
 
@@ -135,7 +135,11 @@ struct PixelBytes {
     const unsigned char* first = source(at) - before;
     unsigned char* to = raw + slot * stage;
     if (aligned(pixels)) {
-      for (unsigned i = threadIdx.x * 16; i < bytes; i += blockDim.x * 16) cp_async_16(to + i, first + i, min(16u, bytes - i));
+      size_t left = size_t(unsigned(n * h)) * unsigned(w * c) - size_t(first - pixels);   // of all images: what lies behind the rows is read with them
+      for (unsigned i = threadIdx.x * 16; i < bytes; i += blockDim.x * 16) {
+        if (i + 16 <= left) cp_async_16(to + i, first + i);
+        else for (unsigned k = i; k < bytes; k++) to[k] = first[k];
+      }
     } else {
       for (unsigned i = threadIdx.x + before; i < bytes; i += blockDim.x) to[i] = first[i];
     }

@@ -32,10 +32,9 @@ ONEBIT_KERNEL(1024, 1) ENTRY(sample_standard)(float* statistics, const ELEMENT* 
 
 ONEBIT_KERNEL(1024, 1) ENTRY(sample_standard_backward)(ELEMENT* gradX, const ELEMENT* gradQ, const ELEMENT* x, const float* statistics,
                                                         int kind, float a, float b, unsigned size) {
-  __shared__ double room[33];
+  __shared__ double shared[33];
   const ELEMENT *sample = x + blockIdx.x * size, *gradient = gradQ + blockIdx.x * size;
   ELEMENT* out = gradX + blockIdx.x * size;
-  double* shared = room;
   bool whole = aligned(sample, gradient, out);
   float mean = statistics[2 * blockIdx.x], inverse = statistics[2 * blockIdx.x + 1];
   Slope{kind, a, b}.with([&](auto slope, auto plain) {

@@ -13,8 +13,8 @@
 //            16 bytes of row r lies at c ^ (r % 8); 8 rows are an atom of 1024 bytes at a multiple of 1024 (stride byte offset); slabs are
 //            kWgmmaSlabRows rows apart (leading byte offset)
 // Limits     sm_90a only: elsewhere these trap; k of wgmma_rows is a multiple of 8
-// Exactness  products of bfloat16 summed in float32, on a device in an order of its own; the twin reads shared memory at once, so it proves the
-//            addresses and not the order
+// Exactness  products of bfloat16 summed in float32, on a device in an order of its own; the twin reads shared memory at the wait, and wants
+//            fence_proxy_async between the wait for copies and the barrier in front of a product
 // Source     PTX ISA, "Asynchronous Warpgroup Level Matrix Instructions": matrix descriptor, strides, register fragments
 // Tests      native-tests/xnor_conv2d_grad_w_test.cpp
 #pragma once
@@ -56,16 +56,27 @@ struct RowsOfA {
 
 template <int REGISTERS> inline void wgmma_bf16(float (&d)[REGISTERS], const uint32_t (&a)[4], WgmmaRows b, HOSTCUDA_SITE) {
   auto rows = hostcuda::collective<mma_twin::RowsOfA::In, mma_twin::RowsOfA::Out>(0xffffffffu, "wgmma_bf16", {{a[0], a[1], a[2], a[3]}}, mma_twin::RowsOfA{}, file, line);
-  for (int i = 0; i < REGISTERS; i++) {
-    unsigned column = unsigned(i) / 4 * 8 + threadIdx.x % 4 * 2 + unsigned(i) % 2;
-    for (unsigned k = 0; k < 16; k++) {
-      uint32_t value = *reinterpret_cast<const uint16_t*>(b.tile + wgmma_rows_at(b.row + k, column / 8) + column % 8 * 2);
-      d[i] += rows.row[i / 2 % 2][k] * mma_twin::Bf16::of(value, 0);
+  struct Late {
+    float* d;
+    mma_twin::RowsOfA::Out rows;
+    WgmmaRows b;
+  } late{d, rows, b};
+  hostcuda_product([](const void* data) {
+    const Late& of = *static_cast<const Late*>(data);
+    for (int i = 0; i < REGISTERS; i++) {
+      unsigned column = unsigned(i) / 4 * 8 + threadIdx.x % 4 * 2 + unsigned(i) % 2;
+      for (unsigned k = 0; k < 16; k++) {
+        uint32_t value = *reinterpret_cast<const uint16_t*>(of.b.tile + wgmma_rows_at(of.b.row + k, column / 8) + column % 8 * 2);
+        of.d[i] += of.rows.row[i / 2 % 2][k] * mma_twin::Bf16::of(value, 0);
+      }
     }
-  }
+  }, &late, sizeof late, file, line);
 }
 inline void wgmma_fence() {}
-inline void wgmma_commit() { hostcuda_wgmma_commit(); }
+inline void wgmma_commit() {
+  hostcuda_product_commit();
+  hostcuda_wgmma_commit();
+}
 template <int REGISTERS> inline void wgmma_hold(float (&)[REGISTERS]) {}
 template <int REGISTERS> inline void wgmma_hold(int32_t (&)[REGISTERS]) {}
 template <unsigned TILES> inline void wgmma_take(uint32_t (&a)[TILES][4], const uint32_t (&from)[TILES][4]) {
@@ -73,9 +84,10 @@ template <unsigned TILES> inline void wgmma_take(uint32_t (&a)[TILES][4], const 
 }
 template <int PENDING> inline void wgmma_wait(HOSTCUDA_SITE) {
   struct Done { void operator()(unsigned, const char*, char*) const { hostcuda_wgmma_done(PENDING); } };
+  hostcuda_product_wait(PENDING);
   hostcuda::collective<char, char>(0xffffffffu, "wgmma_wait", 0, Done{}, file, line);
 }
-inline void fence_proxy_async() {}
+inline void fence_proxy_async() { hostcuda_fence_proxy(); }
 
 #elif defined(__CUDA_ARCH_FEAT_SM90_ALL)
 

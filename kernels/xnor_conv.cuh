@@ -188,7 +188,7 @@ template <class PRODUCT, unsigned COLUMNS> class ConvTiles {
     int line = g.s + 1, valid = (r1 - r0) * (s1 - s0) * g.c;
     auto up_to = [&](int r, int s) { return w.ones[size_t(r * line + s) * unsigned(g.o)]; };
     int onesW = up_to(r1, s1) - up_to(r0, s1) - up_to(r1, s0) + up_to(r0, s0), sumW = 2 * onesW - valid;
-    float rest = w.cx * w.dw * float(sumW) + w.cx * w.cw * float(valid) + a.offset;
+    float rest = __fadd_rn(__fadd_rn(__fmul_rn(w.cx * w.dw, float(sumW)), __fmul_rn(w.cx * w.cw, float(valid))), a.offset);   // the same wherever it is made
     bases[kind * kPitch + of] = w.real ? xnor_base<PRODUCT>(tapCount * g.c, valid, onesW, PRODUCT::kXor ? up_to(g.r, g.s) : 0) : 0;
     rests[kind * kPitch + of] = w.real && g.element != kInt16 ? rest : 0.0f;
   }

@@ -2,10 +2,14 @@
 //
 // No AddressSanitizer runtime is involved, so this build runs inside a Java process. It finds: addresses outside live allocations, freed
 // memory, host pointers, misaligned accesses, shared memory past its end, shared memory read before it is written, and two threads
-// touching the same byte of shared memory without a barrier between them.
+// touching the same byte of shared memory without a barrier between them; two blocks of a launch touching the same global memory, of which
+// one writes it, unless it was handed over: a fence, an atomic, and by the other an atomic and a fence or a read past its cache.
 #include "checked.h"
 #include <dlfcn.h>
+#include <sys/mman.h>
+#include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include "engine.h"
 #include "memory.h"
@@ -31,7 +35,7 @@ std::string where(const void* caller) {
 }
 
 std::string spoken(int access, uint64_t bytes) {
-  return std::string(access == int(Access::kRead) ? "read" : access == int(Access::kWrite) ? "write" : "atomic") + " of " + std::to_string(bytes) + " bytes";
+  return std::string(access == int(Access::kWrite) ? "write" : access == int(Access::kAtomic) ? "atomic" : "read") + " of " + std::to_string(bytes) + " bytes";
 }
 
 std::string threadName(unsigned linear) {
@@ -81,6 +85,87 @@ void checkShared(const char* p, uint64_t bytes, int access, const void* caller, 
   }
 }
 
+/** Which block of a launch wrote and which read a word of 4 bytes of global memory last, as tags. */
+struct GlobalWord {
+  std::atomic<uint64_t> written, read;
+};
+
+constexpr unsigned kManyBlocks = (1u << 26) - 1, kMostBarriers = (1u << 14) - 1;
+
+/** A launch, how many barriers the block had passed, the block, and which bytes of the word. */
+struct Tag {
+  uint64_t bits;
+  Tag(unsigned launch, unsigned barriers, unsigned block, unsigned bytes)
+      : bits(uint64_t(launch & 0xfffff) << 44 | uint64_t(std::min(barriers, kMostBarriers)) << 30 | uint64_t(block) << 4 | bytes) {}
+  explicit Tag(uint64_t bits) : bits(bits) {}
+  bool of(unsigned launch) const { return bits >> 44 == (launch & 0xfffff); }
+  unsigned barriers() const { return unsigned(bits >> 30) & kMostBarriers; }
+  unsigned block() const { return unsigned(bits >> 4) & kManyBlocks; }
+  unsigned bytes() const { return unsigned(bits) & 15; }
+};
+
+GlobalWord* globalWords(const char*& from) {
+  static char* base;
+  static GlobalWord* words = [] {
+    size_t bytes;
+    base = deviceMemory(bytes);
+    void* p = mmap(nullptr, bytes / 4 * sizeof(GlobalWord), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (p == MAP_FAILED) { fprintf(stderr, "hostcuda: no addresses for what is known of device memory\n"); abort(); }
+    return static_cast<GlobalWord*>(p);
+  }();
+  from = base;
+  return words;
+}
+
+/** Why what another block did there is not known to have come before; null where it is. cached: for a read through the multiprocessor's own cache. */
+const char* unordered(const Launch& l, const BlockOrder& me, Tag other, bool cached) {
+  if (other.block() == kManyBlocks) return me.heardAt ? nullptr : "this block has heard of none by an atomic";
+  const BlockOrder& o = l.order[other.block()];
+  if (o.told <= other.barriers()) return "that block has passed no fence and atomic since";
+  if (me.heardAt <= o.toldAt) return "this block has passed no atomic since that one's";
+  return cached && me.fencedAt <= o.toldAt ? "no fence stands behind this block's atomic, so that its cache may hold what was there before" : nullptr;
+}
+
+void checkGlobal(const char* p, uint64_t bytes, int access, const void* caller) {
+  Launch& l = runningLaunch();
+  if (!l.order) return;
+  const unsigned block = runningBlock();
+  BlockOrder& me = l.order[block];
+  if (access == int(Access::kAtomic)) {
+    me.toldAt = ++l.moment;
+    me.told = me.fenced;
+    return;
+  }
+  const char* from;
+  GlobalWord* words = globalWords(from);
+  const bool writes = access == int(Access::kWrite);
+  for (const char* at = p; at < p + bytes;) {
+    size_t offset = size_t(at - from), here = std::min<size_t>(4 - offset % 4, size_t(p + bytes - at));
+    unsigned mask = ((1u << here) - 1) << offset % 4;
+    GlobalWord& w = words[offset / 4];
+    auto look = [&](uint64_t bits, const char* done) {
+      Tag tag(bits);
+      if (!tag.of(l.serial) || tag.block() == block || !(tag.bytes() & mask)) return;
+      const char* why = unordered(l, me, tag, access == int(Access::kRead));
+      if (!why) return;
+      unsigned o = tag.block(), x = l.grid.x, y = l.grid.y;
+      failHere(719, "race of blocks: " + spoken(access, bytes) + " of global memory at byte " + std::to_string(at - p) + " of them, " + done +
+                        (o == kManyBlocks ? " by several blocks" : " by block (" + std::to_string(o % x) + "," + std::to_string(o / x % y) + "," + std::to_string(o / x / y) + ")") +
+                        " of this launch: " + why + where(caller));
+    };
+    look(w.written, "written");
+    if (writes) {
+      look(w.read, "read");
+      w.written = Tag(l.serial, me.barriers, block, mask | (Tag(w.written).of(l.serial) && Tag(w.written).block() == block ? Tag(w.written).bytes() : 0)).bits;
+    } else {
+      Tag before(w.read);
+      bool again = before.of(l.serial), many = again && before.block() != block;
+      w.read = Tag(l.serial, me.barriers, many ? kManyBlocks : block, mask | (again ? before.bytes() : 0)).bits;
+    }
+    at += here;
+  }
+}
+
 }  // namespace
 }  // namespace hostcuda
 
@@ -101,16 +186,30 @@ void hostcuda_check(const void* address, uint64_t bytes, int access, const void*
       while (accessible(bad, 1)) bad++;
       failHere(700, spoken(access, bytes) + ": " + describe(bad) + where(caller));
     }
+    checkGlobal(p, bytes, access, caller);
   } else if (sharedVariable(p, v, offset)) {
     if (vector && reinterpret_cast<uintptr_t>(p) % bytes == 0) vector = false;
     if (vector) failHere(716, spoken(access, bytes) + ": the shared address is no multiple of " + std::to_string(bytes) + where(caller));
-    checkShared(p, bytes, access, caller, *v, offset);
+    checkShared(p, bytes, access == int(Access::kFar) ? int(Access::kRead) : access, caller, *v, offset);
     return;
   } else if (!moduleData(p) && !isPinned(p, bytes)) {
     failHere(700, spoken(access, bytes) + ": " + describe(p) + where(caller));
   }
   if (vector && reinterpret_cast<uintptr_t>(p) % bytes)
     failHere(716, spoken(access, bytes) + ": address " + std::to_string(reinterpret_cast<uintptr_t>(p) % bytes) + " past a multiple of " + std::to_string(bytes) + where(caller));
+}
+
+void hostcuda_fenced() {
+  Launch& l = runningLaunch();
+  if (!l.order) return;
+  BlockOrder& me = l.order[runningBlock()];
+  me.fenced = me.barriers + 1;
+  me.fencedAt = me.heardAt;
+}
+
+void hostcuda_heard(const void* address) {
+  Launch& l = runningLaunch();
+  if (l.order && isDevice(address)) l.order[runningBlock()].heardAt = ++l.moment;
 }
 
 void hostcuda_forget_shared(const void* address, uint64_t bytes) {

@@ -22,7 +22,8 @@ struct SharedShadow {
   std::vector<uint32_t> warpEpoch;
 };
 
-enum class Access { kRead, kWrite, kAtomic };
+/** kFar: a read past the multiprocessor's own cache, in which others' writes are seen only from a fence on. */
+enum class Access { kRead, kWrite, kAtomic, kFar };
 
 }  // namespace hostcuda
 
@@ -34,4 +35,7 @@ void hostcuda_check(const void* address, uint64_t bytes, int access, const void*
 void hostcuda_forget_shared(const void* address, uint64_t bytes);
 /** The bytes hold what a copy brought. */
 void hostcuda_landed_shared(const void* address, uint64_t bytes);
+/** __threadfence of the running thread; behind an atomic of global memory. */
+void hostcuda_fenced();
+void hostcuda_heard(const void* address);
 }

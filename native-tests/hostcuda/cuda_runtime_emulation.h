@@ -67,14 +67,25 @@ inline int __dp4a(int a, int b, int c) {
 }
 
 // memory with cache hints, fences
-template <class T> inline T __ldg(const T* p) { return *p; }
+#if defined(__HOSTCUDA_CHECKED__)
+extern "C" void hostcuda_check(const void* address, uint64_t bytes, int access, const void* caller);
+extern "C" void hostcuda_fenced();
+extern "C" void hostcuda_heard(const void* address);
+template <class T> HOSTCUDA_UNCHECKED T __ldcg(const T* p) {
+  hostcuda_check(p, sizeof(T), 3, __builtin_return_address(0));
+  return *p;
+}
+inline void __threadfence() { hostcuda_fenced(); }
+#else
 template <class T> inline T __ldcg(const T* p) { return *p; }
+inline void __threadfence() { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
+#endif
+template <class T> inline T __ldg(const T* p) { return *p; }
 template <class T> inline T __ldca(const T* p) { return *p; }
 template <class T> inline T __ldcs(const T* p) { return *p; }
 template <class T> inline void __stcg(T* p, T v) { *p = v; }
 template <class T> inline void __stcs(T* p, T v) { *p = v; }
 template <class T> inline void __stwb(T* p, T v) { *p = v; }
-inline void __threadfence() { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
 inline void __threadfence_block() { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
 inline void __threadfence_system() { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
 inline void __trap(HOSTCUDA_SITE) { hostcuda_fail(719, "__trap()", file, line); }
@@ -83,9 +94,6 @@ inline long long clock64() { return 0; }
 // atomics; one compare-and-swap loop for all, so that floats work too
 namespace hostcuda {
 template <class T> using Bits = std::conditional_t<sizeof(T) == 8, uint64_t, std::conditional_t<sizeof(T) == 4, uint32_t, uint16_t>>;
-#if defined(__HOSTCUDA_CHECKED__)
-extern "C" void hostcuda_check(const void* address, uint64_t bytes, int access, const void* caller);
-#endif
 template <class T, class Change> HOSTCUDA_UNCHECKED T atomicChange(T* p, Change change) {
 #if defined(__HOSTCUDA_CHECKED__)
   hostcuda_check(p, sizeof(T), 2, __builtin_return_address(0));
@@ -98,6 +106,9 @@ template <class T, class Change> HOSTCUDA_UNCHECKED T atomicChange(T* p, Change 
     T after = change(before);
     std::memcpy(&next, &after, sizeof(T));
   } while (!__atomic_compare_exchange_n(word, &old, next, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED));
+#if defined(__HOSTCUDA_CHECKED__)
+  hostcuda_heard(p);
+#endif
   return before;
 }
 template <class T> struct Same { typedef T type; };

@@ -73,6 +73,12 @@ void hostcuda_async_read(const void* from, unsigned bytes, const char* file, int
 void hostcuda_wgmma_commit();
 /** Of the calling warp all groups of products but the last so many are over. */
 void hostcuda_wgmma_done(unsigned pendingGroups);
+/** A product of warpgroups: run(a copy of the data) comes at its wait, the latest that a device may read shared memory for it. */
+void hostcuda_product(void (*run)(const void*), const void* data, unsigned bytes, const char* file, int line);
+void hostcuda_product_commit();
+void hostcuda_product_wait(unsigned pendingGroups);
+/** fence.proxy.async: products may read what this thread's copies brought, from the next barrier on. */
+void hostcuda_fence_proxy();
 }
 
 #define threadIdx (hostcuda_current->index)

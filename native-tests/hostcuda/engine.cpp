@@ -79,6 +79,7 @@ struct Fiber {
 enum State : unsigned char { kNotStarted, kRunning, kAtBarrier, kInWarpCall, kParked, kExited };
 
 struct AsyncCopy { char* to; const char* from; unsigned bytes, sourceBytes, group; };
+struct Product { void (*run)(const void*); std::vector<char> data; unsigned group; };
 
 struct ThreadState : Thread {
   Fiber* fiber;
@@ -91,8 +92,10 @@ struct ThreadState : Thread {
   void (*compute)(const Exchange&);
   const void* in;
   void* out;
-  unsigned groups;
+  unsigned groups, productGroups;
+  bool unfenced;                        // copies have arrived since the last fence.proxy.async
   std::vector<AsyncCopy> copies;
+  std::vector<Product> products;
 };
 
 std::string text(const char* format, ...) {
@@ -121,7 +124,7 @@ struct Runner {
   size_t head = 0, tail = 0;
   unsigned count = 0, next = 0, exited = 0, atBarrier = 0, trues = 0;
   uint64_t barrierResult = 0;
-  bool failed = false, reverse = false;
+  bool failed = false, reverse = false, unfenced = false;   // unfenced: of some thread at the last barrier
   std::vector<Fiber*> all, idle;
   Fiber scheduler{};
   Fiber* running = nullptr;
@@ -260,7 +263,7 @@ void Runner::runBlock(size_t number) {
   if (ready.size() < ring) ready.resize(ring);
   head = tail = 0;
   next = exited = atBarrier = trues = 0;
-  failed = false;
+  failed = unfenced = false;
   bulkBegin(reverse);
   unsigned i = 0;
   for (unsigned z = 0; z < b.z; z++)
@@ -272,8 +275,10 @@ void Runner::runBlock(size_t number) {
         t.lane = i & 31;
         t.linear = i;
         t.state = kNotStarted;
-        t.groups = 0;
+        t.groups = t.productGroups = 0;
+        t.unfenced = false;
         t.copies.clear();
+        t.products.clear();
       }
   tls = launch->shared->empty() ? nullptr : launch->tls();
   if (hostcuda_checked && tls) {
@@ -432,6 +437,8 @@ bool sharedVariable(const char* p, const SharedVariable*& variable, size_t& offs
   return true;
 }
 
+Launch& runningLaunch() { return *runner->launch; }
+unsigned runningBlock() { return unsigned(runner->blockNumber); }
 bool moduleData(const char* p) { return p >= runner->launch->dataFirst && p < runner->launch->dataLast; }
 SharedShadow& sharedShadow() { return runner->shadow; }
 
@@ -492,8 +499,13 @@ Pool& pool() {
 }  // namespace
 
 void run(Launch& launch) {
+  static std::atomic<unsigned> serial{0};
   Pool& p = pool();
   size_t blocks = size_t(launch.grid.x) * launch.grid.y * launch.grid.z;
+  if (hostcuda_checked && blocks > 1) {
+    launch.serial = ++serial;
+    launch.order = std::make_unique<BlockOrder[]>(blocks);
+  }
   size_t threads = blocks * launch.block.x * launch.block.y * launch.block.z;
   if (blocks > 1 && threads >= 2048 && p.helpers && p.busy.try_lock()) {
     {
@@ -540,8 +552,10 @@ uint64_t hostcuda_barrier(int predicate, const char* file, int line) {
     r.leave();
     return runner->barrierResult;
   }
+  r.unfenced = false;
   for (unsigned i = 0; i < r.count; i++) {
     const ThreadState& o = r.threads[i];
+    r.unfenced |= o.unfenced;
     if (o.line != line || (o.file != file && strcmp(o.file, file)))
       failHere(719, "divergent barrier: waits at " + std::string(shortName(file)) + ":" + std::to_string(line) + ", but " + r.name(o) +
                         " waits at " + shortName(o.file) + ":" + std::to_string(o.line));
@@ -550,6 +564,7 @@ uint64_t hostcuda_barrier(int predicate, const char* file, int line) {
   r.atBarrier = r.trues = 0;
   r.shadow.epoch++;
   bulkMeet();
+  if (r.launch->order) r.launch->order[r.blockNumber].barriers++;
   t.state = kRunning;
   for (unsigned k = 0; k < r.count; k++) {
     ThreadState& o = r.threads[r.reverse ? r.count - 1 - k : k];
@@ -600,6 +615,8 @@ void hostcuda_async_copy(void* to, const void* from, unsigned bytes, unsigned so
   ThreadState& t = *static_cast<ThreadState*>(hostcuda_current);
   if (reinterpret_cast<uintptr_t>(to) % bytes || (sourceBytes && reinterpret_cast<uintptr_t>(from) % bytes))
     failHere(716, text("cp.async of %u bytes: both addresses must be a multiple of that", bytes));
+  if (sourceBytes && sourceBytes != bytes)
+    failHere(716, text("cp.async of %u bytes, %u of them from memory: it is none or all, or else a GPU's sanitizer takes it for a misaligned read past the end", bytes, sourceBytes));
   if (sourceBytes) hostcuda_check(from, sourceBytes, 0, __builtin_return_address(0));
   hostcuda_check(to, bytes, 1, __builtin_return_address(0));
   hostcuda_forget_shared(to, bytes);
@@ -616,11 +633,35 @@ void hostcuda_async_wait(unsigned pending) {
       hostcuda_check(c.to, c.bytes, 1, __builtin_return_address(0));
       memcpy(c.to, c.from, c.sourceBytes);
       memset(c.to + c.sourceBytes, 0, c.bytes - c.sourceBytes);
+      t.unfenced = true;
     } else {
       t.copies[kept++] = c;
     }
   }
   t.copies.resize(kept);
 }
+
+void hostcuda_product(void (*run)(const void*), const void* data, unsigned bytes, const char* file, int line) {
+  ThreadState& t = *static_cast<ThreadState*>(hostcuda_current);
+  if (runner->unfenced)
+    hostcuda_fail(719, "a product of warpgroups reads what copies brought before the last barrier, and no fence.proxy.async stood between", file, line);
+  const char* from = static_cast<const char*>(data);
+  if (bytes > 256) hostcuda_fail(719, "a product has more than 256 bytes of operands", file, line);
+  t.products.push_back({run, std::vector<char>(from, from + bytes), t.productGroups});
+}
+void hostcuda_product_commit() { static_cast<ThreadState*>(hostcuda_current)->productGroups++; }
+void hostcuda_product_wait(unsigned pending) {
+  ThreadState& t = *static_cast<ThreadState*>(hostcuda_current);
+  unsigned complete = t.productGroups > pending ? t.productGroups - pending : 0;
+  size_t done = 0;
+  while (done < t.products.size() && t.products[done].group < complete) {
+    const Product& p = t.products[done++];
+    alignas(16) char own[256];   // on the thread's stack, which it may read
+    memcpy(own, p.data.data(), p.data.size());
+    p.run(own);
+  }
+  t.products.erase(t.products.begin(), t.products.begin() + long(done));
+}
+void hostcuda_fence_proxy() { static_cast<ThreadState*>(hostcuda_current)->unfenced = false; }
 
 }

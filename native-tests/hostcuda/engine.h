@@ -1,5 +1,7 @@
 // engine.h -- runs the threads of a launch
 #pragma once
+#include <atomic>
+#include <memory>
 #include <string>
 #include <vector>
 #include "device_threads.h"
@@ -13,6 +15,14 @@ struct SharedVariable {
   bool dynamic;
 };
 
+/** What a block of a launch has told the others and heard from them, by fences and atomics, for the checked build. Moments are counted over the launch. */
+struct BlockOrder {
+  std::atomic<unsigned> told{0};            // what it wrote before so many of its barriers had been fenced before its last atomic
+  std::atomic<uint64_t> toldAt{0};          // that atomic's moment
+  uint64_t heardAt = 0, fencedAt = 0;       // its last atomic's moment, and that which its last fence stood behind
+  unsigned barriers = 0, fenced = 0;        // so far; what was written before so many of them is fenced
+};
+
 struct Launch {
   const KernelEntry* entry;
   void* const* arguments;
@@ -23,8 +33,11 @@ struct Launch {
   const char* dataFirst;                       // where the module is mapped
   const char* dataLast;
   int code = 0;                                // CUDA error, 0 for none
-  std::string error;
+  std::string error{};
   size_t failedBlock = 0;
+  unsigned serial = 0;                         // of the launches of the process
+  std::atomic<uint64_t> moment{0};
+  std::unique_ptr<BlockOrder[]> order{};         // of every block, in the checked build
 };
 
 /** Runs all blocks, several at a time, and returns when all ended or one failed; the first failing block in grid order decides code and error. */
@@ -41,6 +54,9 @@ void noteError(int code, const std::string& text);
 
 // What the access checks of the checked build ask of the running block.
 struct SharedShadow;
+/** The launch, and the block that runs here. */
+Launch& runningLaunch();
+unsigned runningBlock();
 /** The bytes are the worker's own: fiber stacks, Thread records, the pointer to them. */
 bool ownMemory(const char* address, size_t bytes);
 /** The shared variable that the address is in or up to the fence behind, and where. */

@@ -136,6 +136,10 @@ Memory& memory() { static Memory* m = new Memory; return *m; }
 int deviceCount() { return memory().devices; }
 size_t deviceBytes() { return memory().capacity; }
 bool isDevice(const void* p) { return memory().inside(p); }
+char* deviceMemory(size_t& bytes) {
+  bytes = memory().reserve * size_t(memory().devices);
+  return memory().base;
+}
 int deviceOf(const void* p) { return memory().device(p); }
 size_t freeBytes(int d) { return memory().capacity - memory().used[d]; }
 

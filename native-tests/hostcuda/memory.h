@@ -20,6 +20,8 @@ std::string checkRange(const void* address, size_t bytes);
 /** Every fence and freed block looked at; the first damage as a sentence, then mended so that it is told once. */
 std::string checkFences(bool all);
 bool isDevice(const void* address);
+/** Where the memory of all devices begins, and how many bytes of addresses it takes. */
+char* deviceMemory(size_t& bytes);
 int deviceOf(const void* address);
 bool isFreed(const void* address);
 bool range(const void* address, void*& base, size_t& bytes);

@@ -336,6 +336,16 @@ static void plantedBugs() {
             [&] { return launch("missing_second_barrier", 1, 64, 0, nullptr, out.p, in.p); });
     planted(CUDA_ERROR_MISALIGNED_ADDRESS, {"kernel misaligned, block (0,0,0), thread (0,0,0)", "multiple of 16"},
             [&] { return launch("misaligned", 1, 1, 0, nullptr, out.p, in.p); });
+    Buffer partial(size_t(1024)), counter(std::vector<unsigned>(1, 0u));
+    auto handOver = [&](int how) {
+      cuMemsetD8(counter.p, 0, 4);
+      return launch("hand_over", 8, 32, 0, nullptr, out.p, partial.p, counter.p, how);
+    };
+    for (int how : {0, 1}) EXPECT(!handOver(how) && !cuCtxSynchronize() && out.read<float>(1)[0] == 28);
+    planted(CUDA_ERROR_LAUNCH_FAILED, {"kernel hand_over", "race of blocks: read of 4 bytes", "has passed no fence and atomic since"}, [&] { return handOver(2); });
+    planted(CUDA_ERROR_LAUNCH_FAILED, {"kernel hand_over", "race of blocks: read of 4 bytes", "no fence stands behind this block's atomic"}, [&] { return handOver(3); });
+    planted(CUDA_ERROR_LAUNCH_FAILED, {"kernel hand_over", "race of blocks"}, [&] { return handOver(4); });
+    planted(CUDA_ERROR_LAUNCH_FAILED, {"kernel shifted_in_place", "race of blocks"}, [&] { return launch("shifted_in_place", 4, 32, 0, nullptr, partial.p); });
     float host = 0;
     float* pointer = &host;
     planted(CUDA_ERROR_ILLEGAL_ADDRESS, {"kernel store_through, block (0,0,0), thread (0,0,0)", "is not device memory"},

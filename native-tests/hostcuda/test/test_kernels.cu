@@ -72,7 +72,30 @@ KERNEL void bfloat16_round_trip(float* out, const float* in, float4 add, int n) 
   if (i < n) out[i] = __bfloat162float(__float2bfloat16(in[i])) + add.w;
 }
 
+enum HandOver { kReadFar, kReadBehindFence, kNoFenceBefore, kNoFenceBehind, kNotTheLast };
+
+/** The last block adds up what all wrote, in one of two right ways or with a bug. */
+KERNEL void hand_over(float* sums, float* partial, unsigned* counter, int how) {
+  __shared__ unsigned before;
+  partial[blockIdx.x * 32 + threadIdx.x] = float(blockIdx.x + threadIdx.x);
+  if (how != kNoFenceBefore) __threadfence();
+  __syncthreads();
+  if (threadIdx.x == 0) before = atomicAdd(counter, 1u);
+  __syncthreads();
+  if (before != (how == kNotTheLast ? 1 : gridDim.x - 1)) return;
+  if (how == kReadBehindFence) __threadfence();
+  float sum = 0;
+  for (unsigned i = 0; i < gridDim.x; i++) {
+    const float* p = partial + i * 32 + threadIdx.x;
+    sum += how == kReadFar || how == kNoFenceBefore ? __ldcg(p) : *p;
+  }
+  sums[threadIdx.x] = sum;
+}
+
 // ---- planted bugs ----
+
+/** Each block reads what the next one writes. */
+KERNEL void shifted_in_place(float* x) { x[blockIdx.x * 32 + threadIdx.x] = x[blockIdx.x * 32 + 32 + threadIdx.x]; }
 
 KERNEL void write_past_the_end(float* out, int n) {
   int i = blockIdx.x * blockDim.x + threadIdx.x;
