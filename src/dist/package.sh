@@ -41,13 +41,13 @@ for jar in "$root"/target/lib/*.jar "$root/target/onebit-$version.jar"; do
   store "$jar" "$out/lib/$(basename "$jar")"
 done
 
-# the launcher of the source tree: its share of memory and its exec, with this runtime and these libraries
+# the launcher of the source tree: its share of memory, its locale and its exec, with this runtime and these libraries
 {
   echo '#!/usr/bin/env bash'
   echo '# Starts Onebit with the Java runtime beside it.'
   echo 'set -euo pipefail'
   echo 'home=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.." && pwd)'
-  sed -n '/^# short-lived/,/^}/p; /^exec /,$p' "$root/onebit" | sed 's|"$java_home/bin/java"|"$home/runtime/bin/java"|; s|-cp "[^"]*"|-cp "$home/lib/*"|'
+  sed -n '/^# short-lived/,/^}/p; /^# file names/,/^esac/p; /^exec /,$p' "$root/onebit" | sed 's|"$java_home/bin/java"|"$home/runtime/bin/java"|; s|-cp "[^"]*"|-cp "$home/lib/*"|'
 } >"$out/bin/onebit"
 chmod +x "$out/bin/onebit"
 grep -q '^exec "$home/runtime/bin/java" .*' "$out/bin/onebit" && grep -q -- '-cp "$home/lib/\*" onebit.cli.Main' "$out/bin/onebit" ||

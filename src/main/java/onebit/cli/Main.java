@@ -10,6 +10,7 @@ import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.NotDirectoryException;
 import java.nio.file.Path;
+import java.util.Locale;
 import picocli.AutoComplete;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
@@ -52,6 +53,8 @@ public final class Main implements Runnable {
   }
 
   public static void main(String[] args) {
+    // numbers and names look the same everywhere; where digits are not ASCII the JDK's Vector API does not even find its own functions
+    Locale.setDefault(Locale.ROOT);
     System.exit(execute(args));
   }
 
@@ -63,7 +66,7 @@ public final class Main implements Runnable {
         .setExecutionExceptionHandler((e, command, parsed) -> fail(e, command.getErr()));
     try {
       return line.execute(args);
-    } catch (OutOfMemoryError | LinkageError | StackOverflowError e) {
+    } catch (Error e) {
       return fail(e, line.getErr());
     }
   }

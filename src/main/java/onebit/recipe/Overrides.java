@@ -4,11 +4,14 @@ import java.util.LinkedHashMap;
 
 /** Command line settings of the form {@code dotted.key=value}, written over a file's tree before it is bound. */
 final class Overrides {
+  /** How the place of a setting begins, in messages and where files and settings are told apart. */
+  static final String SAID = "--set ";
+
   private Overrides() {}
 
   /** Sets one key; sections on the way that the file leaves out are made, wrong ones are refused later like a file's. */
   static void apply(YamlNode.Mapping root, String setting) {
-    String where = "--set " + YamlNode.clip(setting);
+    String where = SAID + YamlNode.clip(setting);
     int equals = setting.indexOf('=');
     if (equals <= 0) throw new IllegalArgumentException(where + ": a setting is key=value, like train.epochs=3");
     String[] keys = setting.substring(0, equals).strip().split("\\.", -1);

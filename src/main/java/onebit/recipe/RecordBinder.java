@@ -9,6 +9,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collection;
 import java.util.HashMap;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -83,7 +84,19 @@ public final class RecordBinder {
     if (!(name.value() instanceof YamlNode.Scalar scalar) || !names.containsKey(scalar.text())) {
       throw refusal(name.value(), dotted(key, NAME), choice(name.value(), names.keySet()));
     }
-    return record(names.get(scalar.text()), mapping, key, true, root);
+    return record(names.get(scalar.text()), name.where().startsWith(Overrides.SAID) ? without(mapping, names, names.get(scalar.text())) : mapping, key, true, root);
+  }
+
+  /** A section whose kind is set over that of the file: what the file says to keys that other kinds have and this one has not is left out. */
+  private static YamlNode.Mapping without(YamlNode.Mapping mapping, Map<String, Class<? extends Record>> names, Class<? extends Record> kind) {
+    Map<String, YamlNode.Entry> kept = new LinkedHashMap<>(mapping.entries());
+    kept.entrySet().removeIf(e -> !e.getKey().equals(NAME) && !e.getValue().where().startsWith(Overrides.SAID) && !hasKey(kind, e.getKey())
+        && names.values().stream().anyMatch(other -> hasKey(other, e.getKey())));
+    return new YamlNode.Mapping(mapping.where(), kept);
+  }
+
+  private static boolean hasKey(Class<? extends Record> kind, String key) {
+    return Arrays.stream(kind.getRecordComponents()).anyMatch(c -> c.getName().equals(key));
   }
 
   private Record record(Class<? extends Record> type, YamlNode.Mapping mapping, String key, boolean named, Class<? extends Record> root) {
@@ -162,7 +175,9 @@ public final class RecordBinder {
       if (elsewhere != null) nearest = elsewhere;
     }
     String shown = YamlNode.clip(dotted(section, key));
-    String hint = nearest == null ? "this section has no keys" : "did you mean " + (nearest.contains(".") ? nearest : dotted(section, nearest)) + "?";
+    List<String> kindsWithIt = describe(root).stream().map(RecordKey::key).filter(k -> k.startsWith(section + "[") && k.endsWith("]." + key))
+        .map(k -> k.substring(section.length() + 1, k.length() - key.length() - 2)).toList();
+    String hint = !kindsWithIt.isEmpty() ? "it is a key where " + dotted(section, NAME) + " is " + list(kindsWithIt) + "." : nearest == null ? "this section has no keys" : "did you mean " + (nearest.contains(".") ? nearest : dotted(section, nearest)) + "?";
     return new IllegalArgumentException(entry.where() + ": unknown key " + shown + "; " + hint
         + (siblings.isEmpty() ? "" : " Keys here: " + list(siblings)));
   }

@@ -180,6 +180,18 @@ class CommandLineTest {
     assertEquals(2, bad.err.split("3.png|sample 3", -1).length - 1, "named once, with its number once: " + bad.err);
   }
 
+  /** A computer whose digits are Arabic: runs and their files are the same there. */
+  @Test
+  void theLanguageOfTheComputerChangesNothing() throws Exception {
+    Path run = folder.resolve("run");
+    Process process = new ProcessBuilder(ProcessHandle.current().info().command().orElseThrow(), "--add-modules", "jdk.incubator.vector", "--enable-native-access=ALL-UNNAMED",
+        "-Duser.language=ar", "-Duser.country=EG", "-cp", System.getProperty("java.class.path"), Main.class.getName(), "train", "bmxnet-lenet-mnist", "--dev-run", "--steps", "1", "--json",
+        "--out", run.toString()).redirectErrorStream(true).start();
+    String said = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+    assertEquals(0, process.waitFor(), said);
+    assertTrue(Files.isDirectory(run.resolve("checkpoints/step-000001")), said);
+  }
+
   @Test
   void fullMemoryIsSaidInOneSentence() throws Exception {
     Process process = new ProcessBuilder(ProcessHandle.current().info().command().orElseThrow(), "--add-modules", "jdk.incubator.vector", "--enable-native-access=ALL-UNNAMED",

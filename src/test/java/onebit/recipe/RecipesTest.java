@@ -19,6 +19,7 @@ import java.util.jar.JarOutputStream;
 import java.util.stream.Stream;
 import java.util.zip.ZipEntry;
 import onebit.binarize.BiPer;
+import onebit.binarize.BiReal;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -179,6 +180,18 @@ class RecipesTest {
     assertEquals(new BiPer(1, 25, 0.037f), load("biper-resnet18-cifar10-stage1", "method.omega0=25").method());
     String message = assertThrows(IllegalArgumentException.class, () -> load("biper-resnet18-cifar10-stage1", "method.omega=25")).getMessage();
     assertEquals("--set method.omega=25: unknown key method.omega; did you mean method.omega0? Keys here: name, omega0, stage, tau", message);
+  }
+
+  @Test
+  void anotherMethodOrNetworkTakesThePlaceOfTheRecipes() {
+    for (String name : Recipes.names()) assertEquals(BiReal.class, RECIPES.load(name, List.of("method.name=bireal")).method().getClass(), name);
+    Recipe recipe = RECIPES.load("default", List.of("method.name=bireal", "method.weightClip=2", "network.name=resnet20"));
+    assertEquals(new BiReal(2), recipe.method());
+    assertEquals(ToyKinds.ResNet20.class, recipe.network().getClass());
+    String message = assertThrows(IllegalArgumentException.class, () -> RECIPES.load("default", List.of("method.name=bireal", "method.form=code"))).getMessage();
+    assertTrue(message.contains("unknown key method.form; it is a key where method.name is adabin."), message);
+    message = assertThrows(IllegalArgumentException.class, () -> RECIPES.load("default", List.of("method.forn=code", "method.name=bireal"))).getMessage();
+    assertTrue(message.contains("unknown key method.forn"), message);
   }
 
   @Test
