@@ -3,6 +3,7 @@ package onebit.data;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.InterruptedIOException;
+import java.net.ConnectException;
 import java.net.URI;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
@@ -10,6 +11,7 @@ import java.net.http.HttpResponse;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.channels.OverlappingFileLockException;
+import java.nio.channels.UnresolvedAddressException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
@@ -29,6 +31,7 @@ public final class Fetch {
   }
 
   private static final int ATTEMPTS = 4;
+  private static final String NETWORK = "is there a network? A proxy is named by ONEBIT_JAVA_OPTS='-Dhttps.proxyHost=HOST -Dhttps.proxyPort=PORT'";
 
   private final Progress progress;
   private final Duration pause;
@@ -123,8 +126,17 @@ public final class Fetch {
       if (have == 0) remove(channel, part);
       String kept = have == 0 ? "" : "; " + have + " of " + file.bytes() + " bytes are kept, run the command again to get the rest";
       throw new IOException(file.url() + ": gave up after " + ATTEMPTS + " attempts: "
-          + (last == null ? "the content ended after " + have + " of " + file.bytes() + " bytes" : last.getMessage()) + kept, last);
+          + (last == null ? "the content ended after " + have + " of " + file.bytes() + " bytes" : words(last)) + kept, last);
     }
+  }
+
+  /** What failed; the JDK's client often says nothing of a network that is not there. */
+  private static String words(IOException e) {
+    for (Throwable cause = e; cause != null; cause = cause.getCause()) {
+      if (cause instanceof UnresolvedAddressException) return "the server's name is not found; " + NETWORK;
+      if (cause.getMessage() != null && !(cause instanceof ConnectException)) return cause.getMessage();
+    }
+    return "no connection to the server; " + NETWORK;
   }
 
   private static void requireAlone(FileChannel channel, Path part) throws IOException {

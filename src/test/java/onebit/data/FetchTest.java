@@ -104,6 +104,14 @@ class FetchTest {
     }
   }
 
+  @Test void aMissingNetworkIsSaidInWords() throws Exception {
+    DataSource source = source(content);
+    server.stop(0);
+    String message = refused(source);
+    assertTrue(message.contains("gave up after 4 attempts: no connection to the server; is there a network?") && message.contains("proxyHost"), message);
+    assertEquals(List.of(), left());
+  }
+
   @Test void aWholeDownloadIsCheckedNamedAndNotRepeated() throws Exception {
     List<Long> told = new ArrayList<>();
     new Fetch((file, bytes, total) -> told.add(bytes)).prepare(source(content), dir);
