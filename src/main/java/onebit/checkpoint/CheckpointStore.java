@@ -145,7 +145,7 @@ public final class CheckpointStore {
         damage = damage == null ? e.getMessage() : damage + "; " + e.getMessage();
       }
     }
-    if (damage != null) throw new CheckpointException("no checkpoint in " + folder + " verifies: " + damage);
+    if (damage != null) throw new CheckpointException("no checkpoint in " + folder + " verifies: " + damage + "; give another --out to start anew");
     return Optional.empty();
   }
 
@@ -159,7 +159,11 @@ public final class CheckpointStore {
     Path real = folder.toRealPath();
     Matcher matcher = NAME.matcher(String.valueOf(real.getFileName()));
     if (!matcher.matches()) throw new CheckpointException(real + " is not a checkpoint folder; those are named step-NNNNNN");
-    return CheckpointFolder.read(real, Long.parseLong(matcher.group(1)));
+    try {
+      return CheckpointFolder.read(real, Long.parseLong(matcher.group(1)));
+    } catch (CheckpointException e) {
+      throw new CheckpointException(real.getParent() + "/" + e.getMessage(), e);
+    }
   }
 
   private static String name(long step) {

@@ -73,7 +73,7 @@ public final class ImageNetArchives {
   /** What was made; kept counts images that could not be decoded and were copied as they are. */
   public record Result(int train, int validation, int classes, long bytes, int kept) {}
 
-  /** Told now and then how many bytes of the archives are done: first what an earlier run has done, before any image is read. */
+  /** Told now and then how many bytes of the archives are done: first what an earlier run has done, before any image is stored. */
   public interface Progress {
     void at(long bytes, long total);
 
@@ -214,8 +214,8 @@ public final class ImageNetArchives {
       if (there.getLast() == null) missing.add(piece);
       else done.addAndGet(piece.bytes());
     }
-    progress.at(done.get(), total);
     if (!missing.isEmpty()) progress.say(need(pieces, missing, classes).require(plan.out(), free(missing), plan.checksRoom()));
+    progress.at(done.get(), total);   // the clock begins here
     ExecutorService threads = Executors.newFixedThreadPool(plan.threads(), Thread.ofPlatform().daemon().name("onebit-prepare-", 0).factory());
     try {
       List<Future<ShardIndex>> futures = new ArrayList<>();

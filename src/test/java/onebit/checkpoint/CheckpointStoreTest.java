@@ -155,7 +155,8 @@ class CheckpointStoreTest {
       byte[] bad = good.clone();
       bad[i] ^= (byte) (1 << i % 8);
       Files.write(manifest, bad);
-      assertThrows(CheckpointException.class, () -> CheckpointStore.load(newest));
+      String named = assertThrows(CheckpointException.class, () -> CheckpointStore.load(newest)).getMessage();
+      assertTrue(named.startsWith(newest.toRealPath() + ": "), named);
     }
     Files.write(manifest, Arrays.copyOf(good, good.length + 1));
     assertThrows(CheckpointException.class, () -> CheckpointStore.load(newest));
