@@ -298,6 +298,19 @@ template <class Run> std::vector<float> bit_product_y(int element, size_t n, Run
   return std::vector<float>(whole.begin(), whole.end());
 }
 
+/** What products on warpgroups read: the tiles laid out of two matrices of packed bits (kernels/xnor_gemm_tiles.cu). */
+struct BitTiles {
+  static constexpr unsigned kRows = 256, kColumns = 192, kSlots = 4;
+  unsigned m, n, k, down = (m + kRows - 1) / kRows, across = (n + kColumns - 1) / kColumns, steps = (k + 1023) / 1024;
+  Array<unsigned> a = Array<unsigned>(size_t(down) * steps * kRows * 32), b = Array<unsigned>(size_t(across) * steps * kColumns * 32);
+  Array<float> less = Array<float>(down * kRows);
+  Array<int> base = Array<int>(across * kColumns);
+  BitTiles(unsigned m, unsigned n, unsigned k) : m(m), n(n), k(k) {}
+  static bool native() { return driver.lastError || driver.capability == 90; }
+  Launch laying() const { return blocks(std::min(65535u, (down * kRows + across * kColumns + 7) / 8)); }
+  Launch product(unsigned most) const { return {std::min(most, down * across), 1, 384, 1, kSlots * ((kRows + kColumns) * 128 + 16)}; }
+};
+
 /** The slopes of kernels/slope.cuh, written again in double. */
 struct Slope {
   int kind;

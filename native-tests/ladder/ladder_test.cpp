@@ -5,25 +5,11 @@ namespace {
 
 constexpr int kGemmRungs = 5, kConvRungs = 4;
 
-bool has_wgmma() { return driver.lastError || driver.capability == 90; }
-
 /** Random signs of rows; the ones of each row. */
 std::vector<int> ones_of(const std::vector<unsigned>& bits, size_t rows) {
   std::vector<int> ones(rows);
   for (size_t i = 0; i < bits.size(); i++) ones[i / (bits.size() / rows)] += __builtin_popcount(bits[i]);
   return ones;
-}
-
-/** y, by its definition. */
-std::vector<float> products(const std::vector<unsigned>& a, const std::vector<unsigned>& b, unsigned m, unsigned n, unsigned k) {
-  unsigned words = (k + 31) / 32;
-  std::vector<float> y(m * n);
-  for (unsigned i = 0; i < m * n; i++) {
-    int unequal = 0;
-    for (unsigned q = 0; q < words; q++) unequal += __builtin_popcount(a[i / n * words + q] ^ b[i % n * words + q]);
-    y[i] = float(int(k) - 2 * unequal);
-  }
-  return y;
 }
 
 const BitProduct kWide = {80, 90, 128}, kNarrow = {80, 90, 64};
@@ -32,31 +18,19 @@ Launch wgmma_launch(unsigned rows, unsigned across, unsigned columns) {
   return {(rows + 127) / 128, (across + columns - 1) / columns, 256, 1, kWgmmaStages * (128 + columns) * 128 + 1024};
 }
 
-/** What rung 5 reads: the tiles that it lays out of both matrices. */
-struct Tiles {
-  static constexpr unsigned kRows = 256, kColumns = 192, kSlots = 4;
-  unsigned m, n, k, down = (m + kRows - 1) / kRows, across = (n + kColumns - 1) / kColumns, steps = (k + 1023) / 1024;
-  Array<unsigned> a = Array<unsigned>(size_t(down) * steps * kRows * 32), b = Array<unsigned>(size_t(across) * steps * kColumns * 32);
-  Array<float> less = Array<float>(down * kRows);
-  Array<int> base = Array<int>(across * kColumns);
-  Tiles(unsigned m, unsigned n, unsigned k) : m(m), n(n), k(k) {}
-  void lay_out(const Array<unsigned>& fromA, const Array<unsigned>& fromB) const {
-    begin("gemm_tiles", blocks(std::min(65535u, (down * kRows + across * kColumns + 7) / 8)), a, b, less, base, fromA, fromB, m, n, k);
-  }
-  void multiply(const Array<float>& y, unsigned multiprocessors) const {
-    begin("gemm_bulk", {std::min(multiprocessors, down * across), 1, 384, 1, kSlots * (kRows + kColumns) * 128 + 2 * kSlots * 8}, y, a, b, less, base, m, n, k);
-  }
-};
+void gemm_bulk(const Array<float>& y, const BitTiles& tiles) {
+  begin("xnor_gemm_bulk", tiles.product(driver.multiprocessors), y, tiles.a, tiles.b, tiles.less, tiles.base, tiles.m, tiles.n, tiles.k, 0);
+}
 
 void gemm_rung(int rung, const Array<float>& y, const Array<unsigned>& a, const Array<unsigned>& b, const Array<int>& onesA, const Array<int>& ones,
-               unsigned m, unsigned n, unsigned k, const Tiles& tiles) {
+               unsigned m, unsigned n, unsigned k, const BitTiles& tiles) {
   if (rung == 1) begin("gemm_naive", blocks(std::min(65535u, (m * n + 255) / 256)), y, a, b, ones, m, n, k);
   if (rung == 2) begin("gemm_shared_tile", {(m + 63) / 64, (n + 63) / 64, 256, 1, 0}, y, a, b, ones, m, n, k);
   if (rung == 3) begin("xnor_gemm_wide", kWide.launch(m, n, (k + 31) / 32, 0), y, a, b, onesA, ones, m, n, k, 0);
   if (rung == 4) begin("gemm_wgmma", wgmma_launch(m, n, 256), y, a, b, ones, m, n, k);
   if (rung == 5) {
-    tiles.lay_out(a, b);
-    tiles.multiply(y, driver.multiprocessors);
+    begin("xnor_gemm_tiles", tiles.laying(), tiles.a, tiles.b, tiles.less, tiles.base, a, b, m, n, k);
+    gemm_bulk(y, tiles);
   }
 }
 
@@ -101,7 +75,7 @@ void conv_rung(int rung, const Array<float>& y, const Operands& d, const Conv& g
 }
 
 bool has_rung(int rung) {
-  return rung < 3 || (rung == 3 && kWide.native()) || (rung > 3 && has_wgmma());
+  return rung < 3 || (rung == 3 && kWide.native()) || (rung > 3 && BitTiles::native());
 }
 
 void report(const char* what, int rung, const std::vector<float>& times, double operations) {
@@ -115,10 +89,15 @@ TEST(every_rung_of_the_matrix_product_is_the_sum_of_products) {
   for (unsigned k : {128u, 384u, 1024u, 2176u}) {
     for (auto [m, n] : {std::pair{1u, 3u}, {130u, 65u}, {128u, 257u}}) {
       std::vector<unsigned> a = random.bits(m, k), b = random.bits(n, k);
-      std::vector<float> wanted = products(a, b, m, n, k);
+      std::vector<float> wanted(m * n);
+      for (unsigned i = 0; i < m * n; i++) {
+        int unequal = 0;
+        for (unsigned q = 0; q < k / 32; q++) unequal += __builtin_popcount(a[i / n * (k / 32) + q] ^ b[i % n * (k / 32) + q]);
+        wanted[i] = float(int(k) - 2 * unequal);
+      }
       Array<unsigned> deviceA(a), deviceB(b);
       Array<int> onesA(ones_of(a, m)), ones(ones_of(b, n));
-      Tiles tiles(m, n, k);
+      BitTiles tiles(m, n, k);
       for (int rung = 1; rung <= kGemmRungs; rung++) {
         if (!has_rung(rung)) continue;
         Array<float> y(m * n);
@@ -126,22 +105,6 @@ TEST(every_rung_of_the_matrix_product_is_the_sum_of_products) {
         expect_equal("rung " + std::to_string(rung) + " of " + std::to_string(m) + "x" + std::to_string(n) + "x" + std::to_string(k), y.read(), wanted);
       }
     }
-  }
-}
-
-TEST(tiles_of_the_copy_engine_hold_rows_of_any_length) {
-  if (!has_wgmma()) return;
-  Random random(3);
-  struct Shape { unsigned m, n, k, blocks; };
-  for (auto [m, n, k, blocks] : {Shape{1, 1, 1, 1}, {255, 193, 31, 1}, {257, 191, 32, 3}, {256, 192, 33, 1}, {64, 385, 1023, 2}, {129, 66, 1024, 1}, {1, 194, 1025, 2},
-                                 {600, 400, 2200, 2}, {70, 800, 5000, 1}}) {
-    std::vector<unsigned> a = random.bits(m, k), b = random.bits(n, k);
-    Array<unsigned> deviceA(a), deviceB(b);
-    Array<float> y(m * n);
-    Tiles tiles(m, n, k);
-    tiles.lay_out(deviceA, deviceB);
-    tiles.multiply(y, blocks);
-    expect_equal("rung 5 of " + std::to_string(m) + "x" + std::to_string(n) + "x" + std::to_string(k), y.read(), products(a, b, m, n, k));
   }
 }
 
@@ -181,14 +144,14 @@ MEASURE(gemm) {
     Array<float> y[2] = {Array<float>(size_t(size) * size), Array<float>(size_t(size) * size)};
     double operations = 2.0 * size * size * size;
     std::string what = "gemm " + std::to_string(size);
-    Tiles tiles(size, size, size);
+    BitTiles tiles(size, size, size);
     for (int rung = 1; rung <= kGemmRungs; rung++) {
       if (!has_rung(rung)) continue;
       std::vector<float> times = milliseconds(rung < 3 ? 5 : 31,
                                               [&](int i) { gemm_rung(rung, y[i % 2], left[i % 2], right[i % 2], ones[1 - i % 2], ones[i % 2], size, size, size, tiles); });
       report(what.c_str(), rung, times, operations);
     }
-    if (has_rung(5)) report((what + ", its product alone").c_str(), 5, milliseconds(31, [&](int i) { tiles.multiply(y[i % 2], driver.multiprocessors); }), operations);
+    if (has_rung(5)) report((what + ", its product alone").c_str(), 5, milliseconds(31, [&](int i) { gemm_bulk(y[i % 2], tiles); }), operations);
   }
 }
 

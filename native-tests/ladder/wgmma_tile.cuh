@@ -5,7 +5,7 @@
 // Ones       one more product of 8 columns with rows of all ones, which lie behind the stages
 #pragma once
 #include "../../kernels/common.cuh"
-#include "wgmma.cuh"
+#include "../../kernels/wgmma_bits.cuh"
 
 constexpr unsigned kWgmmaRows = 128, kWgmmaWords = 32, kWgmmaStages = 4;
 

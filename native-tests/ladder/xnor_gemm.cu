@@ -4,11 +4,13 @@
 //   gemm_shared_tile   2: 64 x 64 results per block from tiles in shared memory, __popc
 //   xnor_gemm_wide     3: mma.sync AND, kernels/xnor_gemm.cu itself
 //   gemm_wgmma         4: wgmma AND on sm_90a, 128 x 256 results per block
+//   xnor_gemm_tiles, xnor_gemm_bulk   5: kernels/xnor_gemm_tiles.cu itself
 //
 // Shapes     a [M][W] words, b [N][W] words, W = ceil(K / 32), ones N of b; y [M][N] float32
 // Launch     1: block 256, grid ceil(M N / 256); 2: block 256, grid (ceil(M / 64), ceil(N / 64)); 4: block 256, grid (ceil(M / 128), ceil(N / 256)),
 //            dynamic shared memory wgmma_room<256>(); W a multiple of 4
 #include "../../kernels/xnor_gemm.cu"
+#include "../../kernels/xnor_gemm_tiles.cu"
 #include "wgmma_tile.cuh"
 
 ONEBIT_KERNEL(256) gemm_naive(float* y, const unsigned* a, const unsigned* b, const int*, unsigned m, unsigned n, unsigned bits) {

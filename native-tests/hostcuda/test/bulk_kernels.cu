@@ -1,6 +1,6 @@
 // bulk_kernels.cu -- a ring of two slots between the copy engine and a warpgroup's products, right and with one mistake each
-#include "../../ladder/bulk.cuh"
-#include "../../ladder/wgmma.cuh"
+#include "../../../kernels/bulk.cuh"
+#include "../../../kernels/wgmma_bits.cuh"
 
 enum Mistake {
   kNone, kReaderParity, kNoWait, kNoRelease, kEarlyRelease, kWriterParity, kNoWriterWait, kMoreBytes, kFewerBytes, kOddBytes, kNotMet, kNoFence, kNobodyWaits, kOneArrivalMore,

@@ -112,6 +112,11 @@ public final class CudaBackend implements Backend, DeviceStreams {
     conv.use(tuning, clock);
   }
 
+  /** The ways to multiply two matrices of bits here, each as the choice by which a tuning takes it; the first is taken where there is no tuning. */
+  public List<Tuning.Choice> waysOfXnorGemm(Tensor y, BitTensor a, BitTensor b) {
+    return bits.waysOfXnorGemm(y, a, b);
+  }
+
   /** Name of the device, versions of its driver and of cuDNN, and a hash of the kernels: what a measured time belongs to. */
   public List<String> identity() {
     int[] driver = new int[1];

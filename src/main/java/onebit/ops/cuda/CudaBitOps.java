@@ -1,5 +1,6 @@
 package onebit.ops.cuda;
 
+import java.util.ArrayList;
 import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
@@ -18,7 +19,7 @@ import onebit.tensor.Tensor;
  * Packed bits on the device: products on the tensor cores from sm_75 to sm_90, by population count elsewhere.
  *
  * <pre>
- * Twin  kernels/pack.cu, unpack.cu, xnor_gemm.cu, xnor_conv2d.cu, xnor_conv.cuh, changed_bits.cu
+ * Twin  kernels/pack.cu, unpack.cu, xnor_gemm.cu, xnor_gemm_tiles.cu, xnor_conv2d.cu, xnor_conv.cuh, changed_bits.cu
  * </pre>
  */
 final class CudaBitOps implements BitOps {
@@ -116,12 +117,44 @@ final class CudaBitOps implements BitOps {
   public void xnorGemm(Tensor y, BitTensor a, BitTensor b) {
     ConvRules.requireXnorGemm(y, a, b);
     requireCounted(words(a.bits()));
-    int m = a.rows(), n = b.rows();
-    int columns = product.columnsPerBlock(n), room = room(columns, words(a.bits()), 0), rows = Math.addExact(m, n);
+    List<BitProduct.Way> blocks = waysOfXnorGemm(b.rows());
+    if (tuning == null) {
+      xnorGemm(blocks, 0, y, a, b);
+      return;
+    }
+    List<Tuning.Choice> ways = waysOfXnorGemm(y, a, b);
+    xnorGemm(blocks, tuning.choose(ways.getFirst().shape(), ways.stream().map(Tuning.Choice::way).toList(), i -> clock.applyAsDouble(() -> xnorGemm(blocks, i, y, a, b))), y, a, b);
+  }
+
+  /** The ways to multiply these matrices, each as the choice by which a tuning takes it; the first is taken where there is no tuning. */
+  List<Tuning.Choice> waysOfXnorGemm(Tensor y, BitTensor a, BitTensor b) {
+    List<String> ways = new ArrayList<>();
+    for (BitProduct.Way way : waysOfXnorGemm(b.rows())) ways.add(way.toString());
+    if (device.hasWarpgroups()) ways.add(GemmTiles.WAY);
+    return ways.stream().map(way -> new Tuning.Choice("xnorGemm " + a.rows() + "x" + b.rows() + "x" + a.bits() + " to " + y.type(), way, 0)).toList();
+  }
+
+  /** Those with blocks of one tile, the usual one first. */
+  private List<BitProduct.Way> waysOfXnorGemm(int n) {
+    BitProduct.Way usual = new BitProduct.Way(product, product.columnsPerBlock(n));
+    List<BitProduct.Way> all = new ArrayList<>(List.of(usual));
+    for (BitProduct.Way way : BitProduct.ways(device.capability(), n)) if (!way.equals(usual)) all.add(way);
+    return all;
+  }
+
+  /** The product by one of the ways, of which those behind the blocks of one tile is that of warpgroups. */
+  private void xnorGemm(List<BitProduct.Way> ways, int at, Tensor y, BitTensor a, BitTensor b) {
+    if (at == ways.size()) new GemmTiles(device).multiply(y, element(y), a, b);
+    else multiply(ways.get(at).product(), ways.get(at).columns(), y, a, b);
+  }
+
+  /** By one product, with blocks of one tile of so many columns. */
+  private void multiply(BitProduct product, int columns, Tensor y, BitTensor a, BitTensor b) {
+    int m = a.rows(), n = b.rows(), room = room(columns, words(a.bits()), 0), rows = Math.addExact(m, n);
     long ones = device.scratch(CudaDevice.Scratch.COUNTS, 4L * rows).address();
     device.kernel("bit_counts").address(ones).address(ones + 4L * m).bits(a).bits(b).integer(m).integer(n).integer(words(b.bits()))
         .blocks(device.blocks(Math.multiplyExact(rows, 32)), 256);
-    device.kernel(product.entry("xnor_gemm", n)).memory(device.memory(y)).bits(a).bits(b).address(ones).address(ones + 4L * m).integer(m).integer(n).integer(a.bits())
+    device.kernel(product.entry("xnor_gemm", columns)).memory(device.memory(y)).bits(a).bits(b).address(ones).address(ones + 4L * m).integer(m).integer(n).integer(a.bits())
         .integer(element(y)).launch(blocks(m, ROWS), blocks(n, columns), 128, 1, room);
   }
 

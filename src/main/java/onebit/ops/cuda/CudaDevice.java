@@ -30,7 +30,7 @@ import onebit.tensor.Tensor;
 /** One device with its context, its stream, the kernels' module and the memory asked of it; every op of the backend goes to the one stream. */
 final class CudaDevice implements AutoCloseable {
   /** Memory that lives only within one op; two pieces of different use never overlap. */
-  enum Scratch { SUMS, TOTALS, COUNTERS, CHANNELS, FILTERS, COUNTS, IMAGE, BLOCKS, VALUES, PIXELS, PEAKS, CENTRED, LEFT, RIGHT, LIBRARY }
+  enum Scratch { SUMS, TOTALS, COUNTERS, CHANNELS, FILTERS, COUNTS, IMAGE, BLOCKS, VALUES, PIXELS, TILES, PEAKS, CENTRED, LEFT, RIGHT, LIBRARY }
 
   private static final int NON_BLOCKING = 1;
   private static final int NO_TIMING = 2;

@@ -105,6 +105,39 @@ class TuningTest {
     }
   }
 
+  /** Matrices of bits are multiplied by every way in turn, on warpgroups too; nobody asked, by blocks of one tile. */
+  @Test
+  void everyWayMultipliesMatricesOfBitsAlike() throws Exception {
+    String refusal = EmulatedDriver.refusal();
+    assumeTrue(refusal == null, refusal);
+    try (CudaBackend backend = CudaBackend.emulated()) {
+      Random random = new Random(6);
+      record Case(String shape, Tensor y, BitTensor a, BitTensor b, float[] wanted) {}
+      List<Case> cases = new ArrayList<>();
+      for (int[] size : new int[][] {{1, 1, 1}, {257, 193, 1025}}) {
+        BitTensor a = backend.createBits(size[0], size[2]), b = backend.createBits(size[1], size[2]);
+        for (BitTensor bits : List.of(a, b)) backend.bits().pack(bits, values(backend, Shape.matrix(bits.rows(), bits.bits()), random), 0);
+        for (ElementType type : List.of(ElementType.FLOAT32, ElementType.BFLOAT16)) {
+          Tensor y = backend.create(Shape.matrix(size[0], size[1]), type);
+          backend.bits().xnorGemm(y, a, b);
+          cases.add(new Case("xnorGemm " + size[0] + "x" + size[1] + "x" + size[2] + " to " + type, y, a, b, backend.read(y)));
+        }
+      }
+      long before = EmulatedDriver.counter("launches:xnor_gemm_bulk");
+      assertEquals(0, before);
+      for (Case c : cases) {
+        for (Tuning.Choice way : backend.waysOfXnorGemm(c.y, c.a, c.b)) {
+          backend.tune(tuning(way), work -> 1);
+          Tensor again = backend.create(c.y.shape(), c.y.type());
+          backend.bits().xnorGemm(again, c.a, c.b);
+          assertArrayEquals(c.wanted, backend.read(again), way.toString());
+        }
+        assertEquals(++before, EmulatedDriver.counter("launches:xnor_gemm_bulk"));
+        assertTrue(told.contains("chosen: " + c.shape + ": " + GemmTiles.WAY + ", 0.0000 ms, remembered"), told.toString());
+      }
+    }
+  }
+
   /** The gradient of binary filters is made by either way, and by the own kernel where nobody is asked; one of 1x1 that strides reads some of the unpacked values. */
   @Test
   void theGradientOfFiltersIsMadeByTheFasterOfTwoWays() throws Exception {

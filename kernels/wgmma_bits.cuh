@@ -1,4 +1,4 @@
-// wgmma.cuh -- one-bit products of a warpgroup on sm_90a: inline PTX on a device, plain loops on the emulated one
+// wgmma_bits.cuh -- one-bit products of a warpgroup on sm_90a: inline PTX on a device, plain loops on the emulated one
 //
 //   wgmma_and_popc(d, a, b)      d[m][n] += popc(a[m] & b[n]), 64 rows of a, 8, 64, 128 or 192 rows of b, 256 bits; runs behind the threads' back
 //   wgmma_operand(tile, byte)    rows of 128 bytes (1024 bits) in shared memory, of which 32 bytes from `byte` on are multiplied
@@ -10,8 +10,9 @@
 // Limits     sm_90a only: elsewhere these trap
 // Exactness  whole numbers; the twin reads shared memory at once, so it proves the addresses and not the order
 // Source     PTX ISA, "Asynchronous Warpgroup Level Matrix Instructions": descriptor, fragments, .b1 with .and.popc
+// Tests      native-tests/xnor_gemm_test.cpp, native-tests/ladder/ladder_test.cpp
 #pragma once
-#include "../../kernels/wgmma.cuh"
+#include "wgmma.cuh"
 
 /** Where byte `byte` of row `row` lies in a swizzled tile. */
 __device__ __forceinline__ unsigned wgmma_at(unsigned row, unsigned byte) { return row * 128 + ((byte / 16) ^ (row % 8)) * 16 + byte % 16; }

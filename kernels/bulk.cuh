@@ -12,9 +12,9 @@
 // Exactness  the emulated device moves bytes only when no thread can run without them, the oldest copy first, the newest with HOSTCUDA_ORDER=reverse; it tells
 //            a slot that is written while somebody may still read it, a product that reads what was not waited for, a phase that never ends
 // Source     PTX ISA, "Parallel Synchronization and Communication Instructions: mbarrier", "cp.async.bulk", "setmaxnreg"
-// Tests      native-tests/hostcuda/test/bulk_kernels.cu, native-tests/ladder/ladder_test.cpp
+// Tests      native-tests/hostcuda/test/hostcuda_test.cpp, native-tests/xnor_gemm_test.cpp
 #pragma once
-#include "../../kernels/mma.cuh"
+#include "mma.cuh"
 
 struct alignas(8) Mbarrier {
   uint64_t state;
