@@ -48,9 +48,9 @@ final class BenchScale implements Callable<Integer> {
   @Option(names = "--gpu-recipe", paramLabel = "RECIPE", defaultValue = "adabin-resnet18-imagenet", description = "The recipe whose gradients the GPUs exchange (default: ${DEFAULT-VALUE}).")
   private String gpuRecipe;
 
-  @Option(names = "--gpu-step-millis", paramLabel = "MS", defaultValue = "18.15",
-      description = {"A step's computation on one GPU; take it from 'bench step --device cuda --profile' (default: ${DEFAULT-VALUE}, measured on one H100",
-          "80GB HBM3 at batch 256; with --tuning it took 16.40 there)."})
+  @Option(names = "--gpu-step-millis", paramLabel = "MS", defaultValue = "10.36",
+      description = {"A step's computation on one GPU; take it from 'bench step --device cuda --profile' (default: ${DEFAULT-VALUE}, measured on one H200",
+          "at batch 256; with --tuning it took 9.63 there)."})
   private double gpuStepMillis;
 
   @Option(names = "--node-gigabytes", paramLabel = "GB/s", defaultValue = "475", description = "Bus bandwidth of all-reduce within a node of 8 (default: ${DEFAULT-VALUE}, H200 by nccl-tests).")
