@@ -6,6 +6,7 @@
 //   unit_product_backward    gradT and the sums of unit_backward.cu
 //   unit_product_apply       gradY as unit_backward_apply
 //   each ends in nothing (mma.sync AND, sm_80 to sm_90a), _xor (sm_75) or _popc (later devices, through PTX); elsewhere it does nothing
+//   unit_product_statistics_held   the first of them where xnor_held.cuh has the tiles
 //
 // Shapes     as unit_forward.cu, unit_backward.cu, xnor_conv2d.cu; partial [splits][2 or 4][C] double; y of _statistics rows of `pitch` values
 //            y, z, x and gradients are float, or bfloat16 in the entries named _bf16; the rest is float
@@ -14,15 +15,15 @@
 // Limits     as xnor_conv2d.cu; N * P * Q * C < 2^31, with pitch for C too; counters hold 0 before and after
 // Exactness  y is rounded to its element before it is used, a sum with a shortcut once more, and sums run in the order of unit_backward.cu: the same bits as from a stored y.
 //            Statistics: sums of y and y y, in double on float, an error of var below 2^-45 (var + mean mean). On bfloat16 the rows of a tile are first added in
-//            float, on the tensor cores 64 of them with at most 10 roundings on the way of each, else 8: an error of mean below 2^-20 mean |y|, of var below
-//            2^-19 (var + mean mean). Mean and deviation are rounded from the sums once
+//            float: 64 of them on the tensor cores, 16 at a time, else 8: an error of mean below 2^-18 mean |y|, of var below 2^-17 (var + mean mean), where a
+//            tensor core cuts a sum off at the 24 bits of its largest term. Mean and deviation are rounded from the sums once
 // Twin       src/main/java/onebit/ops/cpu/CpuFusedOps.java, forwardOf, sumOf, backward; src/main/java/onebit/ops/cpu/CpuDenseOps.java, appendOf
 // Tests      native-tests/unit_product_test.cpp, src/test/java/onebit/ops/FusedProductTest.java, src/test/java/onebit/ops/DenseOpsTest.java
 // Source     Ioffe and Szegedy 2015, arXiv 1502.03167; anchors/performance.md sections 0 and 7: y recomputed instead of stored
 // Rungs      1 convolution, then a pass over y, 2 the pass in the convolution's tiles
 #ifndef ELEMENT
 #include "unit_passes.cuh"
-#include "xnor_conv.cuh"
+#include "xnor_held.cuh"
 
 /** The first of the 8 channels of this thread. */
 template <class PRODUCT> __device__ __forceinline__ unsigned product_channel() { return blockIdx.y * 64 + xnor_column<PRODUCT, 64>(0); }
@@ -93,18 +94,18 @@ struct Product {
   FIELD(int, zeroRule);
 
   /** f(tiles, rows): the tiles of a block, and their rows in all. */
-  template <class PRODUCT, class F> __device__ __forceinline__ void with_tiles(unsigned* room, F f) const {
+  template <class TILES, class F> __device__ __forceinline__ void with_tiles(unsigned* room, F f) const {
     const Conv g{n, h, w, c, o, r, s, stride, pad, dilation, p, q, zeroRule, kFloat32};
     const Operands operands{x, taps, ones, xCentre, xDistance, wCentre, wDistance, each, offset};
-    ConvTiles<PRODUCT, 64> tiles(room, operands, g);
+    TILES tiles(room, operands, g);
     f(tiles, unsigned(n * p * q));
   }
 
   /** f(rows): a TileRows for each tile of a block, y rounded as an element of type E holds it, in shared memory, each thread's for itself: f may be large. */
   template <class PRODUCT, class E, class F> __device__ __forceinline__ void each_tile(unsigned* room, F f) const {
-    with_tiles<PRODUCT>(room, [&](ConvTiles<PRODUCT, 64>& tiles, unsigned rows) {
+    with_tiles<ConvTiles<PRODUCT, 64>>(room, [&](ConvTiles<PRODUCT, 64>& tiles, unsigned rows) {
       uint4* own = reinterpret_cast<uint4*>(tiles.spare()) + threadIdx.x;
-      tiles.template each<false>(blockIdx.x, gridDim.x, false, [&](unsigned k, unsigned, unsigned, const float(&out)[8], int, auto) {
+      tiles.template each<false>(blockIdx.x, gridDim.x, false, [&](unsigned k, unsigned, unsigned, const float(&out)[8], int, bool, auto) {
         uint4 raw[kRaw<E>];
         pack_vector(out, raw, static_cast<E*>(nullptr));
 #pragma unroll
@@ -120,65 +121,93 @@ template <class A> struct Over {
 };
 
 /**
- * The sums of y and of its square over a block's rows. On bfloat16 and the tensor cores the 64 rows that a warp has of a tile are first added in float, 8 by
- * each thread and these in a tree, so that each lane keeps two of the warp's sums; else each thread keeps those of its 8 channels, of bfloat16 8 rows at a time.
+ * The sums of y and of its square over a block's rows. On bfloat16 and AND the tensor cores add up what a warp has of a tile, 16 rows at a time, in float: where
+ * Y is 16 rows of 8 columns, its transpose with rows of ones below times Y has the sums of squares on its diagonal, the sums in its last row. Else each thread
+ * keeps those of its 8 channels, of bfloat16 8 rows at a time.
  */
 template <class PRODUCT, class E> struct ProductSums {
-  static constexpr bool kTree = PRODUCT::kTensor && sizeof(E) == 2;
+  static constexpr bool kCores = PRODUCT::kTensor && !PRODUCT::kXor && sizeof(E) == 2;
   static constexpr unsigned kParts = PRODUCT::kTensor ? 2 : 4;   // of a block's rows
-  typename TileSum<E>::type of[16] = {};
-  double kept[kTree ? 1 : 16] = {};
-  double* two;   // of this lane, in shared memory
+  struct Shared {
+    alignas(16) unsigned staged[kCores ? 4 * 16 * kStageWords : 4];   // of each warp 16 rows of its 32 columns
+    double kept[kCores ? 4 * 64 : 1];                                 // of each warp sums of its columns, then of squares
+  };
+  typename TileSum<E>::type of[16] = {};   // on the tensor cores for 8 columns each: a row and two of its columns, then of the sums
+  double own[kCores ? 1 : 16] = {};
+  unsigned* staged;   // of this warp
+  double* kept;       // likewise
 
-  __device__ __forceinline__ explicit ProductSums(double* room) : two(room + threadIdx.x) { two[0] = two[kTileRows] = 0; }
+  __device__ __forceinline__ explicit ProductSums(Shared& shared)
+      : staged(shared.staged + (kCores ? threadIdx.x / 32 * 16 * kStageWords : 0)), kept(shared.kept + (kCores ? threadIdx.x / 32 * 64 : 0)) {
+    if constexpr (kCores) kept[threadIdx.x % 32] = kept[32 + threadIdx.x % 32] = 0;
+  }
 
-  /** 8 values of a row. */
-  __device__ __forceinline__ void add(const float (&v)[8], unsigned live) {
-    using S = typename TileSum<E>::type;
+  /** 8 values of row k of a thread as they are stored, by all threads; there are none where nothing is live. */
+  __device__ __forceinline__ void add(unsigned k, const uint4 (&raw)[kRaw<E>], unsigned live) {
+    if constexpr (kCores) {
+      unsigned lane = threadIdx.x % 32;
+      const uint4 y = live ? raw[0] : make_uint4(0u, 0u, 0u, 0u);
+      *reinterpret_cast<uint4*>(staged + RowStage::at(lane / 4, lane % 4) + k % 2 * 8 * kStageWords) = y;
+      if (k % 2 == 0) return;
+      __syncwarp();
 #pragma unroll
-    for (unsigned j = 0; j < 8; j++) {
-      if (j >= live) continue;
-      of[j] += S(v[j]);
-      of[8 + j] += S(v[j]) * S(v[j]);
+      for (unsigned c = 0; c < 4; c += 2) {   // two chunks further: another bit of the place
+        uint32_t part[4];   // rows 0 to 7 and 8 to 15 of the columns of a chunk, then of the next
+        ldmatrix_x4_trans(part, staged + (RowStage::at(lane % 16, lane / 16) ^ c * 4));
+        add_up(c, part[0], part[1]);
+        add_up(c + 1, part[2], part[3]);
+      }
+      __syncwarp();
+    } else {
+      using S = typename TileSum<E>::type;
+      float v[8];
+      unpack_vector(raw, 0, v, static_cast<E*>(nullptr));
+#pragma unroll
+      for (unsigned j = 0; j < 8; j++) {
+        if (j >= live) continue;
+        of[j] += S(v[j]);
+        of[8 + j] += S(v[j]) * S(v[j]);
+      }
     }
+  }
+
+  /** 16 rows of the 8 columns of chunk c. */
+  __device__ __forceinline__ void add_up(unsigned c, uint32_t upper, uint32_t lower) {
+    constexpr uint32_t kOnes = 0x3f803f80;
+    const uint32_t left[4] = {upper, kOnes, lower, kOnes}, right[2] = {upper, lower};
+    float(&sum)[4] = reinterpret_cast<float(&)[4]>(of[4 * c]);
+    mma_m16n8k16_bf16(sum, left, right, sum);
   }
 
   /** A tile is done. */
   __device__ __forceinline__ void keep() {
-    if constexpr (kTree) {
-      hand_over<8>();
-      hand_over<4>();
-      hand_over<2>();
-      two[0] += double(of[0]);
-      two[kTileRows] += double(of[1]);
+    if constexpr (kCores) {
+      unsigned lane = threadIdx.x % 32, g = lane / 4;
+      if (lane % 4 == g / 2) {   // others have what is beside the diagonal
+#pragma unroll
+        for (unsigned c = 0; c < 4; c++) {
+          kept[8 * c + g] += double(g % 2 ? of[4 * c + 3] : of[4 * c + 2]);
+          kept[32 + 8 * c + g] += double(g % 2 ? of[4 * c + 1] : of[4 * c]);
+        }
+      }
 #pragma unroll
       for (float& sum : of) sum = 0;
     } else {
 #pragma unroll
-      for (unsigned i = 0; i < 16; i++) kept[i] += double(of[i]), of[i] = 0;
-    }
-  }
-
-  /** Lanes of other rows: each hands over one half of what it has left, and gets the other. */
-  template <unsigned HALF> __device__ __forceinline__ void hand_over() {
-    bool upper = threadIdx.x % 32 & 2 * HALF;
-#pragma unroll
-    for (unsigned i = 0; i < HALF; i++) {
-      float low = of[i], high = of[HALF + i], mine = upper ? high : low, other = upper ? low : high;
-      of[i] = mine + __shfl_xor_sync(kFullWarp, other, int(2 * HALF));
+      for (unsigned i = 0; i < 16; i++) own[i] += double(of[i]), of[i] = 0;
     }
   }
 
   /** All of them in shared memory: [kParts][2][64] double. */
   __device__ __forceinline__ void share(double* room) {
     unsigned lane = threadIdx.x % 32, part = PRODUCT::kTensor ? threadIdx.x / 64 : threadIdx.x / 32, column = xnor_column<PRODUCT, 64>(0);
-    if constexpr (kTree) {
+    if constexpr (kCores) {
 #pragma unroll
-      for (unsigned i = 0; i < 2; i++) room[(part * 2 + lane / 16) * 64 + column + lane / 4 % 4 * 2 + i] = two[i * kTileRows];
+      for (unsigned v = 0; v < 2; v++) room[(part * 2 + v) * 64 + threadIdx.x / 32 % 2 * 32 + lane] = kept[32 * v + lane];
     } else {
 #pragma unroll
       for (unsigned i = 0; i < 16; i++) {
-        double s = kept[i];
+        double s = own[i];
         if constexpr (PRODUCT::kTensor) s += __shfl_xor_sync(kFullWarp, s, 4);
         s += __shfl_xor_sync(kFullWarp, s, 8);
         s += __shfl_xor_sync(kFullWarp, s, 16);
@@ -205,37 +234,38 @@ template <class PRODUCT, class E> struct ProductSums {
   }
 };
 
-template <class PRODUCT, class E> __device__ __forceinline__ void product_statistics(const Over<UnitStatistics<E>>& a, unsigned* room, double* kept) {
+template <class PRODUCT, class TILES, class E>
+__device__ __forceinline__ void product_statistics(const Over<UnitStatistics<E>>& a, unsigned* room, typename ProductSums<PRODUCT, E>::Shared& kept) {
   if constexpr (xnor_is_chosen<PRODUCT>()) {
     const UnitStatistics<E>& pass = a.pass;
     ProductSums<PRODUCT, E> sums(kept);
-    a.product.template with_tiles<PRODUCT>(room, [&](ConvTiles<PRODUCT, 64>& tiles, unsigned) {
-      unsigned c = product_channel<PRODUCT>();
-      Live live = tile_live(c, pass.channels);
+    a.product.template with_tiles<TILES>(room, [&](TILES& tiles, unsigned) {
       bool together = pass.pitch % 8 == 0 && aligned(pass.y);
       const size_t below = size_t(16) * pass.pitch;   // from a row of this thread to its next
       E* to = nullptr;
-      tiles.template each<true>(blockIdx.x, gridDim.x, together && !pass.added, [&](unsigned k, unsigned from, unsigned, const float(&out)[8], int, auto whole) {
+      tiles.template each<true>(blockIdx.x, gridDim.x, together && !pass.added, [&](unsigned k, unsigned from, unsigned, const float(&out)[8], int, bool there, auto whole) {
         constexpr bool kWhole = decltype(whole)::value;
+        const unsigned c = product_channel<PRODUCT>();
+        const Live live = tile_live(c, pass.channels);
         uint4 raw[kRaw<E>];
-        float v[8];
         pack_vector(out, raw, static_cast<E*>(nullptr));
-        unpack_vector(raw, 0, v, static_cast<E*>(nullptr));
-        if (!kWhole && pass.added) {
-          float x[8];
+        if (!kWhole && pass.added && there) {
+          float v[8], x[8];
+          unpack_vector(raw, 0, v, static_cast<E*>(nullptr));
           load_live(pass.added + (from * pass.channels + c) + k * (16 * pass.channels), x, live);
 #pragma unroll
           for (unsigned j = 0; j < 8; j++) v[j] = __fadd_rn(v[j], x[j]);
           pack_vector(v, raw, static_cast<E*>(nullptr));
-          unpack_vector(raw, 0, v, static_cast<E*>(nullptr));
         }
-        sums.add(v, kWhole ? 8u : live.count);
-        if (!pass.y) return;
+        sums.add(k, raw, kWhole ? 8u : there ? live.count : 0u);
+        if (!pass.y || !there) return;
         to = k == 0 || !kWhole ? pass.y + (from * pass.pitch + c + k * (16 * pass.pitch)) : to + below;
         if (kWhole || (live.together && together)) {
 #pragma unroll
           for (unsigned i = 0; i < kRaw<E>; i++) reinterpret_cast<uint4*>(to)[i] = raw[i];
         } else {
+          float v[8];
+          unpack_vector(raw, 0, v, static_cast<E*>(nullptr));
           store_live(to, v, {live.count, false});
         }
       }, [&](unsigned) { sums.keep(); });
@@ -334,22 +364,27 @@ extern __shared__ __align__(16) unsigned unit_product_room[];
 
 /** Blocks that a multiprocessor shall hold at once: as many as leave each the registers it needs. */
 template <class E> constexpr unsigned kTileBlocks = sizeof(E) == 2 ? 3 : 2;
+template <class E> constexpr unsigned kHeldBlocks = sizeof(E) == 2 ? 4 : 2;
 
 #define ELEMENT_FILE "unit_product.cu"
 #include "each_element.cuh"
 #else
 
 ONEBIT_KERNEL(128, kTileBlocks<ELEMENT>) ENTRY(unit_product_statistics)(const Over<UnitStatistics<ELEMENT>> a) {
-  __shared__ double kept[2 * kTileRows];
-  product_statistics<XnorAnd>(a, unit_product_room, kept);
+  __shared__ typename ProductSums<XnorAnd, ELEMENT>::Shared kept;
+  product_statistics<XnorAnd, ConvTiles<XnorAnd, 64>>(a, unit_product_room, kept);
 }
-ONEBIT_KERNEL(128, kTileBlocks<ELEMENT>) ENTRY(unit_product_statistics_xor)(const Over<UnitStatistics<ELEMENT>> a) {
-  __shared__ double kept[2 * kTileRows];
-  product_statistics<XnorXor>(a, unit_product_room, kept);
+ONEBIT_KERNEL(128, kHeldBlocks<ELEMENT>) ENTRY(unit_product_statistics_held)(const Over<UnitStatistics<ELEMENT>> a) {
+  __shared__ typename ProductSums<XnorAnd, ELEMENT>::Shared kept;
+  product_statistics<XnorAnd, HeldTiles<XnorAnd, 64>>(a, unit_product_room, kept);
+}
+ONEBIT_KERNEL(128, 2) ENTRY(unit_product_statistics_xor)(const Over<UnitStatistics<ELEMENT>> a) {
+  __shared__ typename ProductSums<XnorXor, ELEMENT>::Shared kept;
+  product_statistics<XnorXor, ConvTiles<XnorXor, 64>>(a, unit_product_room, kept);
 }
 ONEBIT_KERNEL(128, 2) ENTRY(unit_product_statistics_popc)(const Over<UnitStatistics<ELEMENT>> a) {
-  __shared__ double kept[2 * kTileRows];
-  product_statistics<XnorPopc>(a, unit_product_room, kept);
+  __shared__ typename ProductSums<XnorPopc, ELEMENT>::Shared kept;
+  product_statistics<XnorPopc, ConvTiles<XnorPopc, 64>>(a, unit_product_room, kept);
 }
 ONEBIT_KERNEL(128, kTileBlocks<ELEMENT>) ENTRY(unit_product_forward)(const Over<UnitForward<ELEMENT>> a) { product_forward<XnorAnd>(a, unit_product_room); }
 ONEBIT_KERNEL(128, kTileBlocks<ELEMENT>) ENTRY(unit_product_forward_xor)(const Over<UnitForward<ELEMENT>> a) { product_forward<XnorXor>(a, unit_product_room); }

@@ -6,10 +6,12 @@ namespace {
 struct Case {
   int n, h, w, c, o, r, stride, pad, slope;   // the last as kernels/slope.cuh says
 };
-const Case kCases[] = {{2, 5, 4, 33, 33, 3, 1, 1, 3}, {3, 1, 1, 20, 8, 3, 1, 1, 1}, {3, 9, 9, 32, 70, 3, 1, 1, 5}, {5, 9, 8, 64, 64, 3, 2, 1, 2}, {4, 10, 9, 64, 64, 3, 1, 1, 1}};
+const Case kCases[] = {{2, 5, 4, 33, 33, 3, 1, 1, 3}, {3, 1, 1, 20, 8, 3, 1, 1, 1}, {3, 9, 9, 32, 70, 3, 1, 1, 5}, {5, 9, 8, 64, 64, 3, 2, 1, 2}, {4, 10, 9, 64, 64, 3, 1, 1, 1},
+                       {70, 1, 2, 40, 72, 3, 1, 1, 1}};
 
 struct Entries {
   std::string statistics, forward, backward, apply;
+  bool held = false;   // the first of them, as kernels/xnor_held.cuh says
 };
 
 /** The same sums over y + x, which lies among the channels of wider rows; the variance instead of running statistics, then no sums at all. */
@@ -38,7 +40,7 @@ void widened(const std::string& what, const Entries& of, const Launch& tiled, co
       run(of.statistics, asked ? sums : tiled, ends(fields));
       expect_equal(what + "sum from channel " + std::to_string(from), values(wide.read()), wanted);
     }
-    expect_near(what + "mean of the sum", mean.read(), wantMean, 1e-6);
+    expect_near(what + "mean of the sum", mean.read(), wantMean, sizeof(E) == 4 ? 1e-6 : 4e-6);
     expect_near(what + "inverse of the sum", inverse.read(), wantInverse, 1e-5);
     expect_near(what + "var of the sum", var.read(), wantVar, 1e-5);
   }
@@ -51,6 +53,7 @@ template <class E> void passes(const BitProduct& product, const Entries& of) {
   }
   for (const Case& g : kCases) {
     const int p = (g.h + 2 * g.pad - g.r) / g.stride + 1, q = (g.w + 2 * g.pad - g.r) / g.stride + 1, taps = g.r * g.r;
+    if (of.held && (g.r != 3 || g.c <= 32 || g.c > 64)) continue;
     const unsigned rows = unsigned(g.n * p * q), channels = unsigned(g.o), size = rows * channels, words = (channels + 31) / 32, across = (channels + 63) / 64, splits = 2;
     const unsigned tapWords = unsigned((g.c + 31) / 32);
     Random random(channels);
@@ -67,6 +70,9 @@ template <class E> void passes(const BitProduct& product, const Entries& of) {
     run("xnor_conv2d_filters", blocks(2), filters, onesOf, dw, channels, unsigned(g.r), unsigned(g.r), unsigned(g.c));
     Launch tiled = product.convolution(rows, channels, unsigned(taps) * tapWords, 128 * 64 * sizeof(float)), sums = tiled;
     sums.gridX = splits;
+    const Launch statisticsTiled = of.held ? BitProduct::held(tiled.gridX, channels, g.h, g.w, g.stride, g.pad, 1, p, q) : tiled;
+    Launch statisticsSums = statisticsTiled;
+    statisticsSums.gridX = splits;
     auto ends = [&](Fields& f) -> Fields& {   // struct Product
       return f(dx)(filters)(onesOf)(dxc)(dxd)(dwc)(dwd)(1)(offset)(g.n)(g.h)(g.w)(g.c)(g.o)(g.r)(g.r)(g.stride)(g.pad)(1)(p)(q)(1);
     };
@@ -74,7 +80,7 @@ template <class E> void passes(const BitProduct& product, const Entries& of) {
     std::string what = of.statistics + " of " + std::to_string(g.c) + " and " + std::to_string(g.o) + " channels: ";
 
     Fields statistics = Fields()(partial)(counters)(y).none()(mean)(inverse)(rm)(rv)(0.1f)(1e-5f)(1)(rows)(channels)(channels);
-    run(of.statistics, sums, ends(statistics));
+    run(of.statistics, statisticsSums, ends(statistics));
     std::vector<float> storedY = values(y.read());
     std::vector<double> wanted(size), wantMean(channels), wantInverse(channels);
     for (int image = 0; image < g.n; image++) for (int pp = 0; pp < p; pp++) for (int qq = 0; qq < q; qq++) for (int o = 0; o < g.o; o++) {
@@ -96,9 +102,9 @@ template <class E> void passes(const BitProduct& product, const Entries& of) {
       wantInverse[c] = 1 / std::sqrt(var + 1e-5);
     }
     expect_near(what + "y", storedY, wanted, sizeof(E) == 4 ? 1e-5 : 4e-3);
-    expect_near(what + "mean", mean.read(), wantMean, 1e-6);
+    expect_near(what + "mean", mean.read(), wantMean, sizeof(E) == 4 ? 1e-6 : 4e-6);   // tensor cores add up
     expect_near(what + "inverse", inverse.read(), wantInverse, 1e-5);
-    widened<E>(what, of, tiled, sums, ends, x, storedY, channels, counters);
+    widened<E>(what, of, statisticsTiled, statisticsSums, ends, x, storedY, channels, counters);
 
     struct Results {
       Array<unsigned> bits;
@@ -149,6 +155,7 @@ TEST(unit_product_gives_what_the_passes_over_a_stored_product_give) {
   each_element([](auto zero) {
     using E = decltype(zero);
     passes<E>({80, 90, 64}, {entry<E>("unit_product_statistics"), entry<E>("unit_product_forward"), entry<E>("unit_product_backward"), entry<E>("unit_product_apply")});
+    passes<E>({80, 90, 64}, {entry<E>("unit_product_statistics_held"), entry<E>("unit_product_forward"), entry<E>("unit_product_backward"), entry<E>("unit_product_apply"), true});
     passes<E>({75, 75, 64}, {entry<E>("unit_product_statistics_xor"), entry<E>("unit_product_forward_xor"), entry<E>("unit_product_backward_xor"),
                              entry<E>("unit_product_apply_xor")});
     passes<E>({100, 1000, 64}, {entry<E>("unit_product_statistics_popc"), entry<E>("unit_product_forward_popc"), entry<E>("unit_product_backward_popc"),

@@ -19,12 +19,18 @@ import onebit.tensor.Tensor;
  * Packed bits on the device: products on the tensor cores from sm_75 to sm_90, by population count elsewhere.
  *
  * <pre>
- * Twin  kernels/pack.cu, unpack.cu, xnor_gemm.cu, xnor_gemm_tiles.cu, xnor_conv2d.cu, xnor_conv.cuh, changed_bits.cu
+ * Twin  kernels/pack.cu, unpack.cu, xnor_gemm.cu, xnor_gemm_tiles.cu, xnor_conv2d.cu, xnor_conv.cuh, xnor_held.cuh, changed_bits.cu
  * </pre>
  */
 final class CudaBitOps implements BitOps {
   /** A block's rows, 32-bit words of a row in one stage, most stages, kinds of border, and bytes beside the stages: kernels/xnor_tile.cuh, xnor_conv.cuh. */
-  private static final int ROWS = 128, STAGE_WORDS = 16, STAGES = 3, BORDERS = 16, PLACES_BYTES = 16 * ROWS + 64 + 8 * 256;
+  private static final int ROWS = 128, STAGE_WORDS = 16, STAGES = 3, BORDERS = 16, PLACES_BYTES = 16 * ROWS + 8 * 256;
+
+  /** Bytes of a block that leave room for as many blocks as registers do. */
+  private static final int HELD_BYTES = 48 << 10;
+
+  /** Pixels with their border from which on these are no longer counted in 32 bits. */
+  private static final int MOST_HELD = 1 << 29;
 
   /** Words of a row from which on counts no longer fit the kernels' floats. */
   private static final int MOST_WORDS = 1 << 16;
@@ -185,7 +191,7 @@ final class CudaBitOps implements BitOps {
     requireCounted(g);
     Filters filters = laidOut(w, g);
     if (tuning == null) {
-      multiply(product, product.columnsPerBlock(g.o()), y, sumsX, x, filters, xSet, wSet, g, padding, offset);
+      multiply(product, held(g) ? 64 : product.columnsPerBlock(g.o()), y, sumsX, x, filters, xSet, wSet, g, padding, offset);
       return;
     }
     List<BitProduct.Way> ways = BitProduct.ways(device.capability(), g.o());
@@ -197,9 +203,24 @@ final class CudaBitOps implements BitOps {
   /** The convolution by one product, with so many columns a block. */
   private void multiply(BitProduct product, int columns, Tensor y, long sumsX, BitTensor x, Filters filters, BinarySet xSet, BinarySet wSet, ConvGeometry g,
       Padding padding, float offset) {
-    Kernel kernel = device.kernel(product.entry("xnor_conv2d", columns)).memory(device.memory(y)).address(sumsX);
-    int across = blocks(g.o(), columns), room = room(g, columns, 0), held = product == BitProduct.AND && columns == 64 ? 3 : 2;
-    extents(sets(kernel, x, filters, xSet, wSet), g, padding).integer(element(y)).real(offset).launch(alongRows(g, across, held, room), across, 128, 1, room);
+    boolean held = product == BitProduct.AND && columns == 64 && held(g);
+    Kernel kernel = (held ? device.kernel("xnor_conv2d_held") : device.kernel(product.entry("xnor_conv2d", columns))).memory(device.memory(y)).address(sumsX);
+    int across = blocks(g.o(), columns), room = held ? heldRoom(g) : room(g, columns, 0), atOnce = held ? 4 : product == BitProduct.AND && columns == 64 ? 3 : 2;
+    extents(sets(kernel, x, filters, xSet, wSet), g, padding).integer(element(y)).real(offset).launch(alongRows(g, across, atOnce, room), across, 128, 1, room);
+  }
+
+  /** Whether x is copied once and filters stay in registers: kernels/xnor_held.cuh. */
+  private boolean held(ConvGeometry g) {
+    return product == BitProduct.AND && g.r() == 3 && g.s() == 3 && words(g.c()) == 2 && g.pad() <= g.dilation() && heldRoom(g) <= HELD_BYTES
+        && (long) g.n() * (g.h() + g.pad()) * (g.w() + g.pad()) < MOST_HELD;
+  }
+
+  /** Bytes of shared memory of such a block: table, places and ends of two tiles, and the pixels that these read. */
+  private static int heldRoom(ConvGeometry g) {
+    long across = g.w() + g.pad(), lines = (ROWS - 1) / g.q() + 1, images = lines / g.p() + 1;
+    long between = g.stride() * (across - g.q()), below = Math.max(0, g.h() + g.pad() - g.p() * g.stride()) * across;
+    long pixels = (ROWS - 1) * g.stride() + lines * between + images * below + 2 * g.dilation() * (across + 1) + 1;
+    return Math.toIntExact(Math.min(tableBytes(64) + 16 * ROWS + 16 + 16 * pixels, Integer.MAX_VALUE));
   }
 
   /** Blocks along the rows, where `across` share each: as many as registers and shared memory let the device hold at once, each with many tiles, unless there are fewer tiles. */
@@ -212,9 +233,14 @@ final class CudaBitOps implements BitOps {
     return g.n() * g.p() * g.q();
   }
 
-  /** Of a convolution: with the places of its rows, and two words a kind of border and two more for each column. */
+  /** Of a convolution: with its table and the places of its rows. */
   private static int room(ConvGeometry g, int columns, int least) {
-    return room(columns, g.r() * g.s() * words(g.c()), least) + PLACES_BYTES + 8 * BORDERS * (columns + 4) + 8 * columns;
+    return room(columns, g.r() * g.s() * words(g.c()), least) + PLACES_BYTES + tableBytes(columns);
+  }
+
+  /** What values take beside their counts: two words a kind of border and two more for each column. */
+  private static int tableBytes(int columns) {
+    return 96 + 8 * BORDERS * (columns + 4) + 8 * columns;
   }
 
   private static long tapBytes(ConvGeometry g) {
@@ -270,6 +296,16 @@ final class CudaBitOps implements BitOps {
     return alongRows(p.g(), blocks(p.g().o(), 64), values == ElementType.BFLOAT16 ? 3 : 2, room(p.g(), 64, VALUES_BYTES));
   }
 
+  /** The statistics of a product that was prepared; its arguments but for the product are still to come. */
+  Kernel statistics(Product p, Tensor z) {
+    return held(p.g()) ? device.kernel("unit_product_statistics_held", z) : device.kernel(product.pass("unit_product_statistics"), z);
+  }
+
+  /** Blocks along the rows of the statistics; the bits of sums depend on it. */
+  int statisticsSplits(Product p, ElementType values) {
+    return held(p.g()) ? alongRows(p.g(), blocks(p.g().o(), 64), values == ElementType.BFLOAT16 ? 4 : 2, heldRoom(p.g())) : splits(p, values);
+  }
+
   /** Tiles of so many rows. */
   static int tiles(int rows) {
     return blocks(rows, ROWS);
@@ -277,7 +313,15 @@ final class CudaBitOps implements BitOps {
 
   /** struct Product, which ends the arguments; then the launch, so many blocks along the rows. */
   void launch(Kernel kernel, Product p, int blocks) {
-    ConvGeometry g = p.g();
-    extents(sets(kernel, p.x(), kept.get(p.w().memory()), p.xSet(), p.wSet()).real(p.offset()), g, p.padding()).launch(blocks, blocks(g.o(), 64), 128, 1, room(g, 64, VALUES_BYTES));
+    launch(kernel, p, blocks, room(p.g(), 64, VALUES_BYTES));
+  }
+
+  /** The same for its statistics. */
+  void launchStatistics(Kernel kernel, Product p, int blocks) {
+    launch(kernel, p, blocks, held(p.g()) ? heldRoom(p.g()) : room(p.g(), 64, VALUES_BYTES));
+  }
+
+  private void launch(Kernel kernel, Product p, int blocks, int room) {
+    extents(sets(kernel, p.x(), kept.get(p.w().memory()), p.xSet(), p.wSet()).real(p.offset()), p.g(), p.padding()).launch(blocks, blocks(p.g().o(), 64), 128, 1, room);
   }
 }

@@ -51,15 +51,15 @@ final class CudaDenseOps implements DenseOps {
   @Override
   public void appendOf(Channels to, Product of, Moments moments) {
     DenseRules.requireAppendOf("appendOf", to, of, moments);
-    int rows = to.rows(), channels = to.count(), splits = bits.splits(of, to.of().type());
-    BitProduct product = bits.prepare(of);
-    Kernel kernel = device.kernel(product.pass("unit_product_statistics"), to.of());
+    int rows = to.rows(), channels = to.count(), splits = bits.statisticsSplits(of, to.of().type());
+    bits.prepare(of);
+    Kernel kernel = bits.statistics(of, to.of());
     if (moments == null) kernel.address(0);
     else kernel.memory(sums.tiles(splits, channels, 2));
     kernel.memory(sums.counters()).channels(to).address(0);
     if (moments == null) kernel.address(0).address(0).address(0).address(0).real(0).real(0).integer(0);
     else kernel.address(at(moments.mean(), to)).address(at(moments.inverse(), to)).address(0).address(at(moments.var(), to)).real(0).real(moments.epsilon()).integer(moments.unbiased() ? 1 : 0);
-    bits.launch(kernel.integer(rows).integer(channels).integer(pitch(to)), of, splits);
+    bits.launchStatistics(kernel.integer(rows).integer(channels).integer(pitch(to)), of, splits);
   }
 
   /** Where the values of these channels lie in a vector of all. */

@@ -138,9 +138,9 @@ final class CudaFusedOps implements FusedOps {
     int channels = z.shape().channels(), rows = rows(z), splits = bits.splits(unit.product(), z.type());
     BitProduct product = bits.prepare(unit.product());
     if (running != null) {
-      DeviceMemory partial = sums.tiles(splits, channels, 2);
-      bits.launch(statistics(device.kernel(product.pass("unit_product_statistics"), z), partial, unit.y(), null, unit.norm(), running, rows, channels), unit.product(),
-          splits);
+      int along = bits.statisticsSplits(unit.product(), z.type());
+      DeviceMemory partial = sums.tiles(along, channels, 2);
+      bits.launchStatistics(statistics(bits.statistics(unit.product(), z), partial, unit.y(), null, unit.norm(), running, rows, channels), unit.product(), along);
     }
     if (running != null && unit.y() != null) forward(to, z, unit, next);
     else bits.launch(forward(device.kernel(product.pass("unit_product_forward"), z), to, z, unit, next), unit.product(), splits);
@@ -149,12 +149,12 @@ final class CudaFusedOps implements FusedOps {
   @Override
   public void sumOf(Tensor z, Product of, Tensor added, Norm next, Running running) {
     FusedRules.requireSumOf("sumOf", z, of, added, next, running);
-    int channels = z.shape().channels(), rows = rows(z), splits = bits.splits(of, z.type());
-    BitProduct product = bits.prepare(of);
-    Kernel kernel = device.kernel(product.pass("unit_product_statistics"), z);
+    int channels = z.shape().channels(), rows = rows(z), splits = bits.statisticsSplits(of, z.type());
+    bits.prepare(of);
+    Kernel kernel = bits.statistics(of, z);
     if (next != null) statistics(kernel, sums.tiles(splits, channels, 2), z, added, next, running, rows, channels);
     else kernel.address(0).address(0).element(z).element(added).address(0).address(0).address(0).address(0).real(0).real(0).integer(0).integer(rows).integer(channels).integer(channels);
-    bits.launch(kernel, of, splits);
+    bits.launchStatistics(kernel, of, splits);
   }
 
   @Override
