@@ -26,6 +26,8 @@ import picocli.CommandLine.Option;
 @Command(name = "gemm", mixinStandardHelpOptions = true,
     description = "Times the binary matrix product beside OpenBLAS sgemm on one thread, or on a GPU beside cuBLAS in bfloat16.")
 public final class BenchGemm implements Callable<Integer> {
+  private static final int MOST_VALUES = 1 << 30;
+
   @Option(names = "--rounds", paramLabel = "N", defaultValue = "31", description = "Runs of each product; the median counts (default: ${DEFAULT-VALUE}).")
   private int rounds = 31;
 
@@ -45,6 +47,9 @@ public final class BenchGemm implements Callable<Integer> {
   public Integer call() {
     if (rounds < 1) throw new IllegalArgumentException("bench gemm: --rounds must be >= 1, got " + rounds);
     if (size != null && (size.length != 3 || size[0] < 1 || size[1] < 1 || size[2] < 1)) throw new IllegalArgumentException("bench gemm: --size wants three positive numbers M,N,K");
+    if (size != null && Math.max((long) size[0] * size[1], (long) size[2] * Math.max(size[0], size[1])) > MOST_VALUES) {
+      throw new IllegalArgumentException("bench gemm: --size " + size[0] + "," + size[1] + "," + size[2] + " makes a matrix of more than " + MOST_VALUES + " values");
+    }
     if (!device.equals("cpu")) {
       try (CudaBackend backend = (CudaBackend) Workplace.open(device)) {
         Map<String, Object> line = new DeviceBench(backend, rounds).gemm(size);

@@ -67,7 +67,7 @@ public final class Main implements Runnable {
     try {
       return line.execute(args);
     } catch (Error e) {
-      return fail(e, line.getErr());
+      return fail(e instanceof ExceptionInInitializerError && e.getCause() != null ? e.getCause() : e, line.getErr());
     }
   }
 

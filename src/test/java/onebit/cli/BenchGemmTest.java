@@ -1,6 +1,7 @@
 package onebit.cli;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.ByteArrayOutputStream;
@@ -28,5 +29,13 @@ class BenchGemmTest {
     assertTrue(line.get("sgemmGflops").asDouble() > 0 && line.get("ratioPlainJavaToSgemm").asDouble() > 0, line.toString());
     assertEquals(line.get("ratioToSgemm").asDouble(), line.get("binaryGops").asDouble() / line.get("sgemmGflops").asDouble(), 1e-6);
     assertEquals(1, line.get("threads").asInt());
+  }
+
+  @Test
+  void matricesThatNoArrayHoldsAreRefused() {
+    BenchGemm bench = new BenchGemm();
+    CommandLine line = new CommandLine(bench);
+    line.parseArgs("--size", "8,100000,100000");
+    assertTrue(assertThrows(IllegalArgumentException.class, bench::call).getMessage().contains("--size 8,100000,100000 makes a matrix of more than 1073741824 values"));
   }
 }

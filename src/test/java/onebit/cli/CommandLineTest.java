@@ -202,6 +202,16 @@ class CommandLineTest {
     assertFalse(said.contains("\tat "), said);
   }
 
+  @Test
+  void aNumberOfThreadsThatIsNoneIsRefused() throws Exception {
+    Process process = new ProcessBuilder(ProcessHandle.current().info().command().orElseThrow(), "--add-modules", "jdk.incubator.vector", "--enable-native-access=ALL-UNNAMED",
+        "-Donebit.threads=two", "-cp", System.getProperty("java.class.path"), Main.class.getName(), "bench", "gemm", "--size", "8,8,8").redirectErrorStream(true).start();
+    String said = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+    assertEquals(2, process.waitFor(), said);
+    assertTrue(said.contains("onebit: -Donebit.threads is 'two'; it must be a whole number from 1 to 9999"), said);
+    assertFalse(said.contains("\tat "), said);
+  }
+
   static java.util.List<String> smallImageRecipes() {
     return Recipes.names().stream().filter(n -> !n.contains("imagenet")).toList();
   }

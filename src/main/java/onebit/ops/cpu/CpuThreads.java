@@ -11,7 +11,7 @@ import java.util.concurrent.locks.LockSupport;
  * a time; work that another caller brings meanwhile, or that a piece brings itself, runs on the thread that brings it.
  */
 public final class CpuThreads {
-  private static final int THREADS = Math.max(1, Integer.getInteger("onebit.threads", Runtime.getRuntime().availableProcessors()));
+  private static final int THREADS = count(System.getProperty("onebit.threads"));
   /** Looks at the next job, or for the end of this one, before a thread goes to sleep: some microseconds. */
   private static final int GLANCES = 300;
 
@@ -38,6 +38,12 @@ public final class CpuThreads {
   }
 
   private CpuThreads() {}
+
+  private static int count(String asked) {
+    if (asked == null) return Runtime.getRuntime().availableProcessors();
+    if (!asked.matches("[1-9][0-9]{0,3}")) throw new IllegalArgumentException("-Donebit.threads is '" + asked + "'; it must be a whole number from 1 to 9999");
+    return Integer.parseInt(asked);
+  }
 
   /** Work on the half-open range [from, to) of the operands; a lambda that captures nothing is made once and for all. */
   @FunctionalInterface
