@@ -194,7 +194,9 @@ if wanted kernels || wanted sanitizer; then
   fi
 fi
 if wanted kernels; then
-  if [ -x "$program" ]; then part "C++ tests of the kernels" 60 last_line "${kernels[@]}"
+  if [ -x "$program" ]; then
+    part "C++ tests of the kernels" 60 last_line "${kernels[@]}" --without warpgroups
+    part "C++ tests of products on warpgroups" 60 last_line "${kernels[@]}" --only warpgroups   # apart: one that waits for ever takes no other with it
   else left_out "C++ tests of the kernels" "this package was made without g++"; fi
 fi
 
