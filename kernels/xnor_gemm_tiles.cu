@@ -23,9 +23,9 @@
 #include "bulk.cuh"
 #include "wgmma_bits.cuh"
 
-constexpr unsigned kBulkRows = 256, kBulkColumns = 192, kBulkWords = 32, kBulkSlots = 4, kBulkTogether = 8;
+constexpr unsigned kBulkRows = 256, kBulkColumns = 192, kBulkWords = 32, kBulkSlots = 4, kBulkTogether = 8, kBulkAtom = 1024;
 constexpr unsigned kBulkBytesA = kBulkRows * 128, kBulkBytesB = kBulkColumns * 128, kBulkSlotBytes = kBulkBytesA + kBulkBytesB;
-constexpr unsigned kBulkRoom = kBulkSlots * kBulkSlotBytes + 2 * kBulkSlots * sizeof(Mbarrier);
+constexpr unsigned kBulkRoom = kBulkAtom + kBulkSlots * kBulkSlotBytes + 2 * kBulkSlots * sizeof(Mbarrier);   // an atom to begin at a multiple of one
 static_assert(kBulkRoom <= 227 << 10, "a block has 227 KB of shared memory");
 
 /** The row of a tile of b that holds its column: fragments give a thread columns 2 t, 2 t + 1 of 8, of which two make 4 t to 4 t + 3 of 16. */
@@ -136,7 +136,7 @@ __device__ __forceinline__ void bulk_multiply(void* y, int element, unsigned cha
   unsigned lane = threadIdx.x % 32, first = threadIdx.x / 128 * 128;
   int counts[2][96] = {};   // of rows `first` to first + 63 and of the 64 behind them
   BulkSlot from(0);
-  if (first > 0 && steps > 1) mbarrier_wait(&full[1], 0);   // a slot behind the other, so that they store their values one after the other
+  if (first > 0 && steps > 1 && blockIdx.x < tiles.down * tiles.across) mbarrier_wait(&full[1], 0);   // a slot behind the other, so that they store their values one after the other
   for (unsigned tile = blockIdx.x; tile < tiles.down * tiles.across; tile += gridDim.x) {
     unsigned tileRow, tileColumn, before = 0;
     tiles.at(tile, tileRow, tileColumn);
@@ -176,12 +176,13 @@ __device__ __forceinline__ void bulk_multiply(void* y, int element, unsigned cha
   }
 }
 
-extern __shared__ __align__(1024) unsigned char xnor_gemm_bulk_room[];
+extern __shared__ __align__(16) unsigned char xnor_gemm_bulk_room[];   // aligned by hand: more than 16 here would cost every kernel of the image
 
 ONEBIT_KERNEL(384, 1) xnor_gemm_bulk(void* y, const unsigned* tilesA, const unsigned* tilesB, const float* less, const int* base, unsigned m, unsigned n, unsigned bits,
                                     int element) {
 #if defined(__HOSTCUDA__) || defined(__CUDA_ARCH_FEAT_SM90_ALL)
-  Mbarrier *full = reinterpret_cast<Mbarrier*>(xnor_gemm_bulk_room + kBulkSlots * kBulkSlotBytes), *empty = full + kBulkSlots;
+  unsigned char* room = xnor_gemm_bulk_room + (kBulkAtom - reinterpret_cast<uintptr_t>(xnor_gemm_bulk_room) % kBulkAtom) % kBulkAtom;
+  Mbarrier *full = reinterpret_cast<Mbarrier*>(room + kBulkSlots * kBulkSlotBytes), *empty = full + kBulkSlots;
   if (threadIdx.x == 0) {
     for (unsigned slot = 0; slot < kBulkSlots; slot++) {
       mbarrier_init(&full[slot], 1);
@@ -194,10 +195,10 @@ ONEBIT_KERNEL(384, 1) xnor_gemm_bulk(void* y, const unsigned* tilesA, const unsi
   unsigned steps = (bits + 32 * kBulkWords - 1) / (32 * kBulkWords);
   if (threadIdx.x >= 256) {
     registers_give<24>();
-    if (threadIdx.x == 256) bulk_fill(xnor_gemm_bulk_room, full, empty, tilesA, tilesB, tiles, steps);
+    if (threadIdx.x == 256) bulk_fill(room, full, empty, tilesA, tilesB, tiles, steps);
   } else {
     registers_take<240>();
-    bulk_multiply(y, element, xnor_gemm_bulk_room, full, empty, less, base, tiles, m, n, steps);
+    bulk_multiply(y, element, room, full, empty, less, base, tiles, m, n, steps);
   }
 #endif
 }

@@ -314,7 +314,7 @@ struct BitTiles {
   BitTiles(unsigned m, unsigned n, unsigned k) : m(m), n(n), k(k) {}
   static bool native() { return driver.lastError || driver.capability == 90; }
   Launch laying() const { return blocks(std::min(65535u, (down * kRows + across * kColumns + 7) / 8)); }
-  Launch product(unsigned most) const { return {std::min(most, down * across), 1, 384, 1, kSlots * ((kRows + kColumns) * 128 + 16)}; }
+  Launch product(unsigned most) const { return {std::min(most, down * across), 1, 384, 1, 1024 + kSlots * ((kRows + kColumns) * 128 + 16)}; }
 };
 
 /** The slopes of kernels/slope.cuh, written again in double. */

@@ -15,8 +15,8 @@ record GemmTiles(CudaDevice device) {
   /** What a tuning file calls this way. */
   static final String WAY = "warpgroups, tiles of 256 rows and 192 columns laid out before";
 
-  /** Rows of a and of b in a tile, bits of a row and bytes of them in a slot, slots, threads of a block, bytes of a slot's two barriers. */
-  private static final int ROWS = 256, COLUMNS = 192, SLOT_BITS = 1024, SLOT_BYTES = 128, SLOTS = 4, THREADS = 384, BARRIERS = 16;
+  /** Rows of a and of b in a tile, bits of a row and bytes of them in a slot, slots, threads of a block, bytes of a slot's two barriers, and what the first slot's place is a multiple of. */
+  private static final int ROWS = 256, COLUMNS = 192, SLOT_BITS = 1024, SLOT_BYTES = 128, SLOTS = 4, THREADS = 384, BARRIERS = 16, ATOM = 1024;
 
   private static int ceil(int n, int each) {
     return (n + each - 1) / each;
@@ -31,6 +31,6 @@ record GemmTiles(CudaDevice device) {
     device.kernel("xnor_gemm_tiles").address(tilesA).address(tilesB).address(less).address(base).bits(a).bits(b).integer(m).integer(n).integer(a.bits())
         .blocks(device.blocks(Math.toIntExact(32 * (rows + columns))), 256);
     device.kernel("xnor_gemm_bulk").memory(device.memory(y)).address(tilesA).address(tilesB).address(less).address(base).integer(m).integer(n).integer(a.bits())
-        .integer(element).launch(Math.min(Math.multiplyExact(down, across), device.multiprocessors()), 1, THREADS, 1, SLOTS * (SLOT_BYTES * (ROWS + COLUMNS) + BARRIERS));
+        .integer(element).launch(Math.min(Math.multiplyExact(down, across), device.multiprocessors()), 1, THREADS, 1, ATOM + SLOTS * (SLOT_BYTES * (ROWS + COLUMNS) + BARRIERS));
   }
 }
