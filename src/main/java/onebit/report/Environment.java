@@ -45,16 +45,21 @@ public final class Environment {
     return version.isEmpty() || version.contains("${") ? "development" : version;
   }
 
-  /** Commit of the checkout named by the system property {@code onebit.home}, or "unknown". */
+  /** Commit of the checkout or package named by the system property {@code onebit.home}, or "unknown". */
   public static String commit() {
     String home = System.getProperty("onebit.home", "");
     return home.isEmpty() ? UNKNOWN : commit(Path.of(home));
   }
 
-  /** Commit that is checked out in {@code home}: a clone, or a work tree whose {@code .git} is a file. */
+  /** Commit that is checked out in {@code home}: a clone, or a work tree whose {@code .git} is a file; of the self-contained package the one it was made of. */
   static String commit(Path home) {
     try {
       Path git = home.resolve(".git");
+      if (!Files.exists(git)) {
+        String[] made = line(home.resolve("check/COMMIT")).split(" ", 2);
+        String hash = hash(made[0]);
+        return made.length == 1 || hash.equals(UNKNOWN) ? hash : hash + " " + made[1];
+      }
       if (Files.isRegularFile(git)) {
         String link = line(git);
         if (!link.startsWith("gitdir:")) {

@@ -50,6 +50,21 @@ class EnvironmentTest {
   }
 
   @Test
+  void theCommitOfAPackageIsTheOneItWasMadeOf() throws IOException {
+    put("check/COMMIT", HASH + "\n");
+    assertEquals(HASH, Environment.commit(home));
+    put("check/COMMIT", HASH + " with changes\n");
+    assertEquals(HASH + " with changes", Environment.commit(home));
+    put("check/COMMIT", "unknown\n");
+    assertEquals("unknown", Environment.commit(home));
+    put("check/COMMIT", "a word\n");
+    assertEquals("unknown", Environment.commit(home));
+    put("check/COMMIT", OTHER + "\n");
+    put(".git/HEAD", HASH + "\n");
+    assertEquals(HASH, Environment.commit(home), "a checkout counts for more");
+  }
+
+  @Test
   void withoutACheckoutOrWithADamagedOneTheCommitIsUnknown() throws IOException {
     assertEquals("unknown", Environment.commit(home));
     put(".git/HEAD", "ref: refs/heads/none\n");
