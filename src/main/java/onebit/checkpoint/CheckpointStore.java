@@ -9,6 +9,7 @@ import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
+import java.util.Locale;
 import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.SequencedMap;
@@ -167,7 +168,7 @@ public final class CheckpointStore {
   }
 
   private static String name(long step) {
-    return String.format(java.util.Locale.ROOT, "step-%06d", step);
+    return String.format(Locale.ROOT, "step-%06d", step);
   }
 
   private List<Candidate> candidates() throws IOException {

@@ -16,7 +16,6 @@ import onebit.recipe.DataRecipe;
 import onebit.recipe.Recipe;
 import onebit.report.Json;
 import onebit.report.Screen;
-import onebit.tensor.Shape;
 import onebit.train.Evaluation;
 import onebit.train.InputPipeline;
 import onebit.train.RunFolder;
@@ -56,9 +55,7 @@ final class EvalCommand implements Callable<Integer> {
     Screen screen = json ? Screen.of(System.err, false) : Screen.standard(System.out);
     int batch = described.evalBatch();
     try (Backend backend = compute.open(recipe); Loader loader = InputPipeline.evaluation(described, dataset, batch, LoaderWatch.STRICT)) {
-      Model model = new Model(recipe.network(), recipe.method(), Shape.image(batch, described.height(), described.width(), described.channels()),
-          described.classes(), backend, recipe.train().seed());
-      model.load(tensors, weights.toString());
+      Model model = Workplace.trained(recipe, batch, backend, tensors, weights);
       Evaluation.Result result = Evaluation.of(backend, model, described, batch).run(loader, Integer.MAX_VALUE,
           images -> screen.status(String.format(Locale.ROOT, "evaluating  %,d/%,d", images, dataset.size())));
       screen.clearStatus();

@@ -33,7 +33,11 @@ record MemoryLimit(String text, long bytes) {
 
   /** @throws IllegalArgumentException on the CPU, where no rooms are planned; known before anything is opened */
   void requireDevice(String device) {
-    if (device.equals("cpu")) throw new IllegalArgumentException("--memory-limit is about the memory of a CUDA device; the device is " + device);
+    if (device.equals("cpu")) throw refused(device);
+  }
+
+  private static IllegalArgumentException refused(String device) {
+    return new IllegalArgumentException("--memory-limit is about the memory of a CUDA device; the device is " + device);
   }
 
   /**
@@ -43,9 +47,7 @@ record MemoryLimit(String text, long bytes) {
    * @throws IllegalArgumentException if nothing fits; then the words say what the least is
    */
   Choice choose(String name, List<String> overrides, Backend backend, int processes) {
-    if (!backend.plansRooms()) {
-      throw new IllegalArgumentException("--memory-limit is about the memory of a CUDA device; the device is " + backend.name());
-    }
+    if (!backend.plansRooms()) throw refused(backend.name());
     Recipe asked = Workplace.RECIPES.load(name, overrides);
     int batch = (asked.data().batch() + processes - 1) / processes, parts = asked.train().gradientAccumulation();
     long least = Long.MAX_VALUE;

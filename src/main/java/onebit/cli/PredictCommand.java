@@ -21,7 +21,6 @@ import onebit.recipe.DataRecipe;
 import onebit.recipe.Recipe;
 import onebit.report.Json;
 import onebit.report.SummaryTable;
-import onebit.tensor.Shape;
 import onebit.train.InputPipeline;
 import onebit.train.Prediction;
 import onebit.train.RunFolder;
@@ -76,9 +75,7 @@ final class PredictCommand implements Callable<Integer> {
     List<double[]> probabilities;
     try (Backend backend = compute.open(recipe);
         Loader loader = InputPipeline.evaluation(described, new ImageFiles(files, described.height(), described.channels()), batch, LoaderWatch.STRICT)) {
-      Model model = new Model(recipe.network(), recipe.method(), Shape.image(batch, described.height(), described.width(), described.channels()),
-          described.classes(), backend, recipe.train().seed());
-      model.load(tensors, weights.toString());
+      Model model = Workplace.trained(recipe, batch, backend, tensors, weights);
       probabilities = Prediction.of(backend, model, described, batch).run(loader);
     }
     print(files, probabilities, classes);

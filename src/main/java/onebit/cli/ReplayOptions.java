@@ -18,7 +18,7 @@ final class ReplayOptions {
 
   /** @throws IllegalArgumentException where a tuning file is named for the CPU; known before anything is opened */
   void requireDevice(String device) {
-    if (!tuning.equals("off") && device.equals("cpu")) throw new IllegalArgumentException("--tuning is about a CUDA device; the device is " + device);
+    if (!tuning.equals("off") && device.equals("cpu")) throw TuningFile.refused(device);
   }
 
   /** Sets the device up; writes: whether this process adds to the file. */

@@ -37,7 +37,7 @@ record TuningFile(Path path, Device device, boolean writes, Consumer<String> tel
    * @throws IllegalArgumentException if the backend is no CUDA device
    */
   static void use(Path path, Backend backend, boolean deterministic, boolean writes, Consumer<String> tell) throws IOException {
-    if (!(backend instanceof CudaBackend cuda)) throw new IllegalArgumentException("--tuning is about a CUDA device; the device is " + backend.name());
+    if (!(backend instanceof CudaBackend cuda)) throw refused(backend.name());
     if (cuda.isEmulated()) {
       tell.accept("tuning: cuda-emulated is a test device and never timed; the usual ways are taken");
     } else if (deterministic) {
@@ -101,5 +101,10 @@ record TuningFile(Path path, Device device, boolean writes, Consumer<String> tel
     } catch (IOException e) {
       tell.accept("tuning: " + path + " was not written: " + e.getMessage());
     }
+  }
+
+  /** What is said where a tuning file is named for another device. */
+  static IllegalArgumentException refused(String device) {
+    return new IllegalArgumentException("--tuning is about a CUDA device; the device is " + device);
   }
 }

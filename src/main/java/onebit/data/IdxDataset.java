@@ -6,6 +6,7 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Locale;
 import java.util.zip.GZIPInputStream;
 
 /**
@@ -79,7 +80,7 @@ public final class IdxDataset implements Dataset {
     try (InputStream in = zipped ? new GZIPInputStream(new ByteArrayInputStream(content)) : new ByteArrayInputStream(content)) {
       int found = int32(in, file);
       if (found != magic) {
-        throw new IOException(String.format(java.util.Locale.ROOT, "%s: magic number is 0x%08x, an IDX file of bytes with %d dimensions has 0x%08x", file, found, rank, magic));
+        throw new IOException(String.format(Locale.ROOT, "%s: magic number is 0x%08x, an IDX file of bytes with %d dimensions has 0x%08x", file, found, rank, magic));
       }
       int[] dimensions = new int[rank];
       long values = 1;

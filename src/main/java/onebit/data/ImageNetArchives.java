@@ -11,6 +11,7 @@ import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.Iterator;
 import java.util.List;
+import java.util.Locale;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.concurrent.ExecutionException;
@@ -166,7 +167,7 @@ public final class ImageNetArchives {
     int[] labels = ValidationLabels.read(plan.labels(), classes, images.size());
     List<Source> sorted = List.copyOf(images.values());
     for (int from = 0; from < sorted.size(); from += VALIDATION_SHARD) {
-      validation.add(new Piece(String.format(java.util.Locale.ROOT, "val-%05d.tar", from / VALIDATION_SHARD), plan.validation(), 0, 0,
+      validation.add(new Piece(String.format(Locale.ROOT, "val-%05d.tar", from / VALIDATION_SHARD), plan.validation(), 0, 0,
           sorted.subList(from, Math.min(sorted.size(), from + VALIDATION_SHARD)), -1));
     }
     List<Piece> all = new ArrayList<>(train);
@@ -183,7 +184,7 @@ public final class ImageNetArchives {
 
   private static void requireCount(Path archive, int found, int expected) throws IOException {
     if (found != expected) {
-      throw new IOException(String.format(java.util.Locale.ROOT, "%s: holds %,d images; %,d are expected%s", archive, found, expected,
+      throw new IOException(String.format(Locale.ROOT, "%s: holds %,d images; %,d are expected%s", archive, found, expected,
           expected == TRAIN_IMAGES || expected == VALIDATION_IMAGES ? " of ILSVRC 2012 (is the download whole? datasets/imagenet/README.md has its MD5)" : ""));
     }
   }
@@ -335,7 +336,7 @@ public final class ImageNetArchives {
   private static String key(String archive, String name) throws IOException {
     String base = base(name);
     int dot = base.lastIndexOf('.');
-    String key = dot < 0 ? base : base.substring(0, dot), ending = dot < 0 ? "" : base.substring(dot + 1).toLowerCase(java.util.Locale.ROOT);
+    String key = dot < 0 ? base : base.substring(0, dot), ending = dot < 0 ? "" : base.substring(dot + 1).toLowerCase(Locale.ROOT);
     if (!ending.equals("jpeg") && !ending.equals("jpg") && !ending.equals("png") || key.isEmpty() || key.indexOf('.') >= 0) {
       throw new IOException(archive + ": holds " + name + ", which is not named as an image");
     }

@@ -10,6 +10,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
+import java.util.Locale;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 
@@ -48,11 +49,11 @@ public record IndexMeasurement(int images, int shards, double seconds, long peak
   }
 
   private static int write(Path folder, int images) throws IOException {
-    List<String> classes = IntStream.range(0, CLASSES).mapToObj(c -> String.format(java.util.Locale.ROOT, "n%08d", c)).toList();
+    List<String> classes = IntStream.range(0, CLASSES).mapToObj(c -> String.format(Locale.ROOT, "n%08d", c)).toList();
     List<ShardIndex> parts = new ArrayList<>();
     for (int from = 0; from < images; from += IMAGES_PER_SHARD) {
       int some = Math.min(IMAGES_PER_SHARD, images - from), label = from / IMAGES_PER_SHARD % CLASSES;
-      String name = String.format(java.util.Locale.ROOT, "train-%05d.tar", parts.size());
+      String name = String.format(Locale.ROOT, "train-%05d.tar", parts.size());
       long bytes = (long) some * IMAGE_BYTES;
       List<ShardIndex.Image> all = new ArrayList<>();
       for (int i = 0; i < some; i++) all.add(new ShardIndex.Image((long) i * IMAGE_BYTES + 512, IMAGE_BYTES - 512, label, i));
