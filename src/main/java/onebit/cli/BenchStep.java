@@ -78,7 +78,7 @@ final class BenchStep implements Callable<Integer> {
       }
       if (profile) {
         new StepProfile((CudaBackend) backend, () -> step.start(x, labels, recipe.optimizer().learningRate() * 0.01))
-            .print(members, batch, MemoryPlan.of(recipe, batch, backend.activations()).trafficBytes());
+            .print(members, MemoryPlan.of(recipe, batch, backend.activations()));
       }
     }
     Arrays.sort(seconds);

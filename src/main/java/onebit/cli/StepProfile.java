@@ -12,6 +12,7 @@ import onebit.ops.cuda.LaunchProfile;
 import onebit.tensor.ElementType;
 import onebit.tensor.Shape;
 import onebit.tensor.Tensor;
+import onebit.train.MemoryPlan;
 import onebit.train.TrainStep;
 
 /**
@@ -34,8 +35,8 @@ final class StepProfile {
     this.step = step;
   }
 
-  /** Prints everything and adds the figures to the line of results; plannedBytes: what the plan says a step reads and writes. */
-  void print(Map<String, Object> members, int batch, long plannedBytes) {
+  /** Prints everything and adds the figures to the line of results; plan: of the steps that are asked for. */
+  void print(Map<String, Object> members, MemoryPlan plan) {
     double[] row = new double[ROUNDS];
     long host = 0;
     try (DeviceClock clock = backend.clock()) {
@@ -49,16 +50,18 @@ final class StepProfile {
       long memory = backend.allocatedBytes();   // before what the ceilings take
       double copy = 8e-6 * COPIED / copyMillis(clock), product = 2e-9 * 8192 * 8192 * 8192 / productMillis(clock);
       System.out.printf(Locale.ROOT, "steps in a row: median %.3f ms (%.3f to %.3f), %.0f images/s; the host asks for one in %.3f ms (%.1f %%)%n", median, row[0],
-          row[ROUNDS - 1], 1e3 * batch / median, hostMillis, 100 * hostMillis / median);
+          row[ROUNDS - 1], 1e3 * plan.batch() / median, hostMillis, 100 * hostMillis / median);
       System.out.printf(Locale.ROOT, "device memory held: %.2f GB; ceilings measured here: copy %.2f TB/s, bfloat16 product %.0f TFLOP/s%n", memory / 1e9, copy / 1e3, product);
-      System.out.printf(Locale.ROOT, "bytes of a step by the plan: %.1f GB, at the copy's rate %.3f ms, %.0f %% of the step%n", plannedBytes / 1e9, plannedBytes / 1e6 / copy,
-          100 * plannedBytes / 1e6 / copy / median);
+      double floor = plan.floorMillis(1e9 * copy, 1e12 * product), bytesAlone = plan.trafficBytes() / 1e6 / copy;
+      System.out.printf(Locale.ROOT, "a step by the plan: %.1f GB, at the copy's rate %.3f ms; %.2f TFLOP, at the product's rate %.3f ms; floor, op by op the longer of both:"
+          + " %.3f ms, %.0f %% of the step%n", plan.trafficBytes() / 1e9, bytesAlone, plan.operations() / 1e12, plan.operations() / 1e9 / product, floor, 100 * floor / median);
       members.put("rowMillis", median);
-      members.put("rowImagesPerSecond", 1e3 * batch / median);
+      members.put("rowImagesPerSecond", 1e3 * plan.batch() / median);
       members.put("hostMillis", hostMillis);
       members.put("deviceBytes", memory);
       members.put("copyGigabytesPerSecond", copy);
       members.put("productTeraflops", product);
+      members.put("floorMillis", floor);
       members.put("kernelMillis", kernels(median));
     }
   }

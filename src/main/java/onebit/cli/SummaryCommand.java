@@ -94,6 +94,7 @@ final class SummaryCommand implements Callable<Integer> {
       members.put("residentBytes", plan.residentBytes());
       members.put("liveBytes", plan.liveBytes());
       members.put("trafficBytes", plan.trafficBytes());
+      members.put("operations", plan.operations());
       System.out.println(Json.object(members));
       return 0;
     }

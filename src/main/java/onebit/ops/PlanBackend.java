@@ -7,7 +7,6 @@ import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
-import java.util.TreeMap;
 import onebit.tensor.Arena;
 import onebit.tensor.BitTensor;
 import onebit.tensor.ElementType;
@@ -18,8 +17,9 @@ import onebit.tensor.Tensor;
  * A backend that computes nothing: it notes which op uses which tensor, so that a step run on it tells the memory and the traffic of the real one.
  *
  * <pre>
- * Units    bytes; traffic: what an op reads and writes, each tensor once, and once more where its launches on the device do
- * Differs  bits are counted in 32-bit words, as a device holds them
+ * Units    bytes; traffic: what an op reads and writes, each tensor once, and once more where its launches on the device do; products in operations, two
+ *          for each multiply-accumulate
+ * Differs  bits are counted in 32-bit words, as a device holds them; products of bits with bits are no operations, and neither are rotations
  * </pre>
  */
 public final class PlanBackend implements Backend {
@@ -28,12 +28,24 @@ public final class PlanBackend implements Backend {
       entry("sampleStandardBackward", 1, 2), entry("sampleScaleBackward", 1, 2), entry("centreDistance", 2, 2), entry("centreDistanceBackward", 1, 2),
       entry("accumulate", 0), entry("poolBackward", 0, 0, 3, 4), entry("normSignBackward", 0, 3, 4), entry("xnorConv2dGradFloat8", 2, 3, 3));
 
+  /** How many convolutions of values an op multiplies, and ops that multiply matrices of values. */
+  private static final Map<String, Integer> CONVOLUTIONS = Map.ofEntries(times("conv2d", 1), times("conv2dGradX", 1), times("conv2dGradW", 1), times("conv2dOfPixels", 1),
+      times("conv2dOfPixelsGradW", 1), times("statisticsOfPixels", 1), times("xnorConv2dGradX", 1), times("xnorConv2dGradW", 1), times("xnorConv2dGradFloat8", 2));
+  private static final Set<String> LINEAR = Set.of("linear", "linearGradX", "linearGradW");
+
   /** The op that each part of a batch begins with, which finds nothing of the part before in its rooms. */
   private static final String PART = "rows";
+
+  private static Map.Entry<String, Integer> times(String op, int convolutions) {
+    return Map.entry(op, convolutions);
+  }
 
   private static Map.Entry<String, int[]> entry(String op, int... arguments) {
     return Map.entry(op, arguments);
   }
+
+  /** One op of the step: the bytes it reads and writes, and the operations of its products of values. */
+  public record Call(String op, long bytes, long operations) {}
 
   /** A tensor that stays from step to step. */
   private record Resident(String owner, long bytes) {}
@@ -42,8 +54,7 @@ public final class PlanBackend implements Backend {
   private final boolean gains;
   private final Arena arena = new Arena();
   private final Map<Object, Long> residents = new IdentityHashMap<>();
-  private final Map<String, Long> traffic = new TreeMap<>();
-  private final Map<String, Integer> calls = new TreeMap<>();
+  private final List<Call> calls = new ArrayList<>();
   private final Ops ops = new Ops(family(BitOps.class), family(ConvOps.class), family(NormOps.class), family(PointOps.class), family(PoolOps.class),
       family(BinarizeOps.class), family(WeightOps.class), family(LossOps.class), family(OptimOps.class), family(FusedOps.class), family(DenseOps.class));
   private String owner = "";
@@ -64,13 +75,8 @@ public final class PlanBackend implements Backend {
     return residents.values().stream().mapToLong(Long::longValue).sum();
   }
 
-  /** Bytes read and written by each op so far. */
-  public Map<String, Long> traffic() {
-    return traffic;
-  }
-
-  /** How often each op ran so far. */
-  public Map<String, Integer> calls() {
+  /** All ops so far, in their order. */
+  public List<Call> calls() {
     return calls;
   }
 
@@ -226,8 +232,24 @@ public final class PlanBackend implements Backend {
       // the second launch reads gradT, and y, whose place gradY takes, or the bits that make y
       bytes += again(arguments[1]) + (unit.y() == null ? again(unit.product().x()) : 2 * again(unit.y()));
     }
-    traffic.merge(op, bytes, Long::sum);
-    calls.merge(op, 1, Integer::sum);
+    calls.add(new Call(op, bytes, operations(op, arguments)));
+  }
+
+  /** Operations of the products of values that an op computes: of its convolution, or of its two tensors' matrices. */
+  private static long operations(String op, Object[] arguments) {
+    if (op.equals("gemm")) return 2L * (int) arguments[5] * (int) arguments[6] * (int) arguments[7];
+    if (LINEAR.contains(op)) {
+      // the three matrices are N x I, O x I and N x O: the root of what their sizes multiply to
+      double sizes = 1;
+      for (Object each : arguments) sizes *= ((Tensor) each).size();
+      return 2 * Math.round(Math.sqrt(sizes));
+    }
+    int convolutions = CONVOLUTIONS.getOrDefault(op, 0);
+    if (convolutions == 0) return 0;
+    for (Object each : arguments) {
+      if (each instanceof ConvGeometry geometry) return 2 * convolutions * geometry.macs();
+    }
+    throw new IllegalStateException("PlanBackend: " + op + " has no geometry among its arguments");
   }
 
   private long again(Object argument) {

@@ -14,7 +14,7 @@ import onebit.tensor.ElementType;
 import onebit.tensor.Shape;
 
 /**
- * The device memory and the traffic of one training step, told by running the step on a backend that computes nothing.
+ * The device memory, the traffic and the products of one training step, told by running the step on a backend that computes nothing.
  *
  * <pre>
  * Units    bytes; traffic: what the step's ops read and write
@@ -26,8 +26,9 @@ import onebit.tensor.Shape;
  * @param arenaBytes memory of all that lives within the step, each at its planned place
  * @param residentBytes parameters, gradients, optimizer state, statistics, the batch and what ops share
  * @param liveBytes the most that is in use at once: no plan could need less than this
+ * @param calls the step's ops in their order
  */
-public record MemoryPlan(int batch, List<Part> parts, long arenaBytes, long residentBytes, long liveBytes, Map<String, Long> traffic) {
+public record MemoryPlan(int batch, List<Part> parts, long arenaBytes, long residentBytes, long liveBytes, List<PlanBackend.Call> calls) {
   /** Rooms of one kind: how many, their bytes together, and their bytes in use when the arena is fullest. */
   public record Part(String name, int count, long bytes, long bytesAtFullest) {}
 
@@ -45,7 +46,7 @@ public record MemoryPlan(int batch, List<Part> parts, long arenaBytes, long resi
     plan.read(step.logits());
     Arena arena = plan.arena();
     arena.plan();
-    return new MemoryPlan(batch, parts(arena), arena.bytes(), plan.residentBytes(), arena.liveBytes(arena.fullest()), plan.traffic());
+    return new MemoryPlan(batch, parts(arena), arena.bytes(), plan.residentBytes(), arena.liveBytes(arena.fullest()), plan.calls());
   }
 
   private static List<Part> parts(Arena arena) {
@@ -65,6 +66,23 @@ public record MemoryPlan(int batch, List<Part> parts, long arenaBytes, long resi
 
   /** What all ops of the step read and write. */
   public long trafficBytes() {
-    return traffic.values().stream().mapToLong(Long::longValue).sum();
+    return calls.stream().mapToLong(PlanBackend.Call::bytes).sum();
+  }
+
+  /** Operations of all products of values in the step, two for each multiply-accumulate; products of bits with bits are not counted. */
+  public long operations() {
+    return calls.stream().mapToLong(PlanBackend.Call::operations).sum();
+  }
+
+  /**
+   * The least time a device could take for the step: of each op the longer of its bytes at the rate of copies and its operations at the rate of products.
+   *
+   * <pre>
+   * Units    milliseconds; bytesPerSecond, operationsPerSecond of the device, as measured or assumed
+   * Source   anchors/performance.md, section 7: the floor there, but products of bits cost their bytes alone
+   * </pre>
+   */
+  public double floorMillis(double bytesPerSecond, double operationsPerSecond) {
+    return 1e3 * calls.stream().mapToDouble(call -> Math.max(call.bytes() / bytesPerSecond, call.operations() / operationsPerSecond)).sum();
   }
 }

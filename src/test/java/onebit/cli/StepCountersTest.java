@@ -100,6 +100,23 @@ class StepCountersTest {
     assertTrue(plan.trafficBytes() <= traffic, plan.trafficBytes() + " bytes of traffic");
   }
 
+  /** Counted by hand from the network's table, as anchors/performance.md does in section 7: 1.868 TFLOP. */
+  @Test
+  void productsOfValuesAreThoseOfTheTableOfRooflinesAndTheFloorIsTheLongerOfEachOp() {
+    MemoryPlan fast = plan("fast", 256);
+    long binary = 13L * 56 * 56 * 64 * 576 + 3L * 28 * 28 * 128 * 576, stem = 112L * 112 * 64 * 147, shortcuts = 3L * 28 * 28 * 128 * 64, linear = 512L * 1000;
+    assertEquals(2 * 256 * (2 * binary + 2 * stem + 3 * shortcuts + 3 * linear), fast.operations(), "both gradients of binary convolutions; of the stem none of pixels");
+    assertEquals(2 * 256 * (stem + shortcuts), plan("compact", 256).operations() - fast.operations(), "compact computes these again, and products of bits");
+    double floor = fast.floorMillis(4.3e12, 790e12), bytes = fast.trafficBytes() / 4.3e9, products = fast.operations() / 790e9;
+    System.out.printf("%s, batch 256 at 224, floor at 4.3 TB/s and 790 TFLOP/s: %.3f ms; bytes alone %.3f, products alone %.3f%n", RECIPE, floor, bytes, products);
+    assertTrue(floor > Math.max(bytes, products) && floor < bytes + products, floor + " ms");
+    assertEquals(bytes, fast.floorMillis(4.3e12, Double.POSITIVE_INFINITY), 1e-9 * bytes);
+    assertEquals(products, fast.floorMillis(Double.POSITIVE_INFINITY, 790e12), 1e-9 * products);
+    // parts of a batch multiply what the whole does
+    assertEquals(MemoryPlan.of(Workplace.RECIPES.load("bmxnet-lenet-mnist", List.of()), 64, ElementType.FLOAT32).operations(),
+        MemoryPlan.of(Workplace.RECIPES.load("bmxnet-lenet-mnist", List.of("train.gradientAccumulation=2")), 64, ElementType.FLOAT32).operations());
+  }
+
   @Test
   void batch1024FitsEightGigabytes() {
     assertTrue(plan("compact", 1024).bytes() <= 8e9, plan("compact", 1024).bytes() + " bytes");
