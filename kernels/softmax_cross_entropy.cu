@@ -1,16 +1,17 @@
-// softmax_cross_entropy.cu -- softmax cross-entropy with label smoothing, its gradient, and the count of right answers
+// softmax_cross_entropy.cu -- softmax cross-entropy with label smoothing, also to a teacher's soft labels, its gradient, and the count of right answers
 //
 //   loss = (1 - s) (log sum e^z - z[label]) + s (log sum e^z - mean z)          gradLogits = (softmax - target) / N
 //   softmax_cross_entropy         rows[row] = {loss, hit in the top 1, hit in the top 5}
+//   distilled_cross_entropy       the same with h that loss + (1 - h) T^2 (log sum e^(z/T) - sum p z / T), p = softmax(teacher / T), in its place
 //   softmax_cross_entropy_finish  result = {mean loss, top-1 hits, top-5 hits}
 //
-// Shapes     logits, gradLogits [N][K]; labels N int32; rows [N][3] double; result 3 values
+// Shapes     logits, teacher, gradLogits [N][K]; labels N int32; rows [N][3] double; result 3 values
 // Launch     block 128, grid N; finish block 256, grid 1
 // Limits     a label outside 0..K-1 makes the loss NaN: the host cannot be told within the step
 // Exactness  double throughout, like the twin
-// Twin       src/main/java/onebit/ops/cpu/CpuLossOps.java, softmaxCrossEntropy
+// Twin       src/main/java/onebit/ops/cpu/CpuLossOps.java, softmaxCrossEntropy, distilledCrossEntropy
 // Tests      native-tests/softmax_cross_entropy_test.cpp, src/test/java/onebit/ops/LossOpsTest.java
-// Source     Szegedy et al. 2016, arXiv 1512.00567, for the smoothing
+// Source     Szegedy et al. 2016, arXiv 1512.00567, for the smoothing; Hinton et al. 2015, arXiv 1503.02531, for the teacher
 // Rungs      1 a block per row in double
 #include "common.cuh"
 
@@ -54,6 +55,46 @@ ONEBIT_KERNEL(128) softmax_cross_entropy(double* rows, float* gradLogits, const 
   if (threadIdx.x == 0) {
     double* row = rows + blockIdx.x * 3;
     row[0] = known ? (1 - smoothing) * (logSum - own) + smoothing * (logSum - total / classes) : double(NAN);
+    row[1] = known && above < 1 ? 1 : 0;
+    row[2] = known && above < 5 ? 1 : 0;
+  }
+}
+
+/** log sum over k of e^(u z_k), told to all threads. */
+__device__ __forceinline__ double log_sum(const float* z, unsigned classes, double u, double* shared) {
+  double most = -INFINITY, sum = 0;
+  for (unsigned k = threadIdx.x; k < classes; k += 128) most = fmax(most, double(z[k]));
+  most = block_max(most, shared);
+  for (unsigned k = threadIdx.x; k < classes; k += 128) sum += exp((z[k] - most) * u);
+  return most * u + log(block_sum(sum, shared));
+}
+
+ONEBIT_KERNEL(128, 4) distilled_cross_entropy(double* rows, float* gradLogits, const float* logits, const float* teacher, const int* labels, unsigned n,
+                                           unsigned classes, float temperature, float hard, float smoothing) {
+  __shared__ double shared[33];
+  const float* z = logits + blockIdx.x * classes;
+  const float* taught = teacher + blockIdx.x * classes;
+  float* g = gradLogits + blockIdx.x * classes;
+  unsigned label = unsigned(labels[blockIdx.x]);
+  bool known = label < classes;
+  float own = z[known ? label : 0];
+  double t = temperature, u = 1 / t, h = hard, total = 0, above = 0, soft = 0;
+  double logSum = log_sum(z, classes, 1, shared), logSumSoft = log_sum(z, classes, u, shared), logSumTaught = log_sum(taught, classes, u, shared);
+  for (unsigned k = threadIdx.x; k < classes; k += 128) {
+    float v = z[k];
+    total += v;
+    above += v < own || (v == own && k >= label) ? 0 : 1;   // a NaN is above all
+    double p = exp(taught[k] * u - logSumTaught), target = (k == label ? 1 - smoothing : 0.0f) + smoothing / classes;
+    soft += p * (logSumSoft - v * u);
+    g[k] = float((h * (exp(v - logSum) - target) + (1 - h) * t * (exp(v * u - logSumSoft) - p)) / n);
+  }
+  total = block_sum(total, shared);
+  above = block_sum(above, shared);
+  soft = block_sum(soft, shared);
+  if (threadIdx.x == 0) {
+    double* row = rows + blockIdx.x * 3;
+    double given = h > 0 ? h * ((1 - smoothing) * (logSum - own) + smoothing * (logSum - total / classes)) : 0;
+    row[0] = known ? given + (1 - h) * t * t * soft : double(NAN);
     row[1] = known && above < 1 ? 1 : 0;
     row[2] = known && above < 5 ? 1 : 0;
   }

@@ -32,6 +32,42 @@ TEST(softmax_cross_entropy_gives_loss_gradient_and_hits) {
   }
 }
 
+TEST(distilled_cross_entropy_gives_loss_and_gradient_of_both_targets) {
+  for (unsigned classes : {2u, 129u, 1000u}) for (float t : {1.0f, 4.0f}) for (float hard : {0.0f, 0.25f}) {
+    unsigned n = 5;
+    float smoothing = 0.1f;
+    std::vector<float> z = Random(classes).normal(n * classes, 0, 3), taught = Random(classes + 1).normal(n * classes, 10, 3);
+    std::vector<int> labels(n);
+    std::vector<double> grad(n * classes);
+    double loss = 0, top1 = 0, soft = 1 - double(hard);
+    auto logSum = [&](const float* row, double at) {
+      double sum = 0;
+      for (unsigned k = 0; k < classes; k++) sum += std::exp(row[k] / at);
+      return std::log(sum);
+    };
+    for (unsigned i = 0; i < n; i++) {
+      const float *row = &z[i * classes], *other = &taught[i * classes];
+      unsigned label = i * 31 % classes;
+      labels[i] = int(label);
+      top1 += label == unsigned(std::max_element(row, row + classes) - row);
+      double own = logSum(row, 1), warm = logSum(row, t), wanted = logSum(other, t);
+      for (unsigned k = 0; k < classes; k++) {
+        double p = std::exp(other[k] / double(t) - wanted), target = (k == label ? 1 - double(smoothing) : 0) + double(smoothing) / classes;
+        loss += (hard * target * (own - row[k]) + soft * t * t * p * (warm - row[k] / double(t))) / n;
+        grad[i * classes + k] = (hard * (std::exp(row[k] - own) - target) + soft * t * (std::exp(row[k] / double(t) - warm) - p)) / n;
+      }
+    }
+    Array<float> logits(z), teacher(taught), gradLogits(z.size()), result(3);
+    Array<int> deviceLabels(labels);
+    Array<double> rows(3 * n);
+    run("distilled_cross_entropy", blocks(n, 128), rows, gradLogits, logits, teacher, deviceLabels, n, classes, t, hard, smoothing);
+    run("softmax_cross_entropy_finish", blocks(1), result, rows, n);
+    expect(std::fabs(result.read()[0] - loss) <= 1e-5 * std::max(1.0, std::fabs(loss)), "loss is " + std::to_string(result.read()[0]) + ", wanted " + std::to_string(loss));
+    expect(result.read()[1] == float(top1), "hits are off");
+    expect_near("gradLogits", gradLogits.read(), grad, 1e-5);
+  }
+}
+
 TEST(softmax_cross_entropy_of_a_label_outside_is_nan) {
   Array<float> logits(std::vector<float>(10, 1)), gradLogits(10), result(3);
   Array<int> labels(std::vector<int>{10});

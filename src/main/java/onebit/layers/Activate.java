@@ -25,7 +25,7 @@ public final class Activate implements Layer {
   public Shape build(BuildContext context, Shape input) {
     backend = context.backend();
     y = context.activations(input);
-    gradX = context.activations(input);
+    gradX = context.gradients(input);
     return input;
   }
 

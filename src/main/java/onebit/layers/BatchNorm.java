@@ -67,7 +67,7 @@ public final class BatchNorm implements Layer {
     mean = backend.create(channels);
     inverse = backend.create(channels);
     y = context.activations(input);
-    gradX = context.activations(input);
+    gradX = context.gradients(input);
     return input;
   }
 

@@ -16,19 +16,25 @@ import onebit.tensor.Tensor;
  * @param rebuilds whether they also compute most of the values between them again
  * @param float8 whether gradients at the results of binary convolutions are rounded to float8
  * @param withheld whether activations get no tensors, because fused units run the layers being built and have tensors of their own
+ * @param frozen whether the layers will only evaluate: nothing is made for gradients
  */
 public record BuildContext(Backend backend, Scratch scratch, RoundedWeights rounded, long seed, boolean recomputes, boolean rebuilds, boolean float8,
-    boolean withheld) {
+    boolean withheld, boolean frozen) {
   public BuildContext(Backend backend, long seed) {
     this(backend, seed, false, false, false);
   }
 
   public BuildContext(Backend backend, long seed, boolean recomputes, boolean rebuilds, boolean float8) {
-    this(backend, new Scratch(backend), new RoundedWeights(backend), seed, recomputes, rebuilds, float8, false);
+    this(backend, new Scratch(backend), new RoundedWeights(backend), seed, recomputes, rebuilds, float8, false, false);
+  }
+
+  /** For the layers of a teacher, which learn nothing. */
+  public static BuildContext frozen(Backend backend, long seed) {
+    return new BuildContext(backend, new Scratch(backend), new RoundedWeights(backend), seed, false, false, false, false, true);
   }
 
   BuildContext withheld(boolean now) {
-    return new BuildContext(backend, scratch, rounded, seed, recomputes, rebuilds, float8, now);
+    return new BuildContext(backend, scratch, rounded, seed, recomputes, rebuilds, float8, now, frozen);
   }
 
   /** Random numbers of their own for each name, whatever the order of building. */
@@ -43,6 +49,21 @@ public record BuildContext(Backend backend, Scratch scratch, RoundedWeights roun
     return room(shape, backend.activations());
   }
 
+  /** A tensor for gradients of activations; null where nothing learns or activations are withheld. */
+  public Tensor gradients(Shape shape) {
+    return frozen ? null : activations(shape);
+  }
+
+  /** A tensor for the gradient of a parameter; null where nothing learns. */
+  Tensor gradient(Shape shape) {
+    return frozen ? null : backend.create(shape);
+  }
+
+  /** Says what the rooms asked for from now on belong to; those of a teacher are all its own. */
+  void owner(String name) {
+    backend.owner(frozen ? "teacher" : name);
+  }
+
   /** A tensor of some type that lives within one step; null where they are withheld. */
   Tensor room(Shape shape, ElementType type) {
     return withheld ? null : backend.room(shape, type);
@@ -52,14 +73,14 @@ public record BuildContext(Backend backend, Scratch scratch, RoundedWeights roun
   public Parameter parameter(String name, Shape shape, Parameter.Kind kind, float start) {
     Tensor value = backend.create(shape);
     if (start != 0) backend.fill(value, start);
-    return new Parameter(name, value, backend.create(shape), kind, FileLayout.SAME, shape.dims());
+    return new Parameter(name, value, gradient(shape), kind, FileLayout.SAME, shape.dims());
   }
 
   /** Filters O,R,S,C, drawn by init. */
   public Parameter filters(String name, Shape shape, Parameter.Kind kind, Init init) {
     Tensor value = backend.create(shape);
     backend.write(value, init.draw(shape, random(name)));
-    return new Parameter(name, value, backend.create(shape), kind, FileLayout.FILTERS,
+    return new Parameter(name, value, gradient(shape), kind, FileLayout.FILTERS,
         new int[] {shape.d0(), shape.d3(), shape.d1(), shape.d2()});
   }
 }

@@ -68,13 +68,13 @@ public final class Conv2d implements Layer {
     factor = context.rounded().of(weight.value());
     if (withBias) bias = context.parameter(name + ".bias", Shape.vector(filters), Parameter.Kind.BIAS, 0);
     y = context.activations(geometry.y());
-    if (!first) gradX = context.activations(input);
+    if (!first) gradX = context.gradients(input);
     return geometry.y();
   }
 
   /** Makes the tensor of the gradient at x, where the rest was withheld. */
   void makeGradient(BuildContext context) {
-    if (!first) gradX = context.activations(geometry.x());
+    if (!first) gradX = context.gradients(geometry.x());
   }
 
   boolean hasBias() {

@@ -12,6 +12,15 @@ public final class Fusion {
    * norm one unit with what follows.
    */
   public static List<Layer> fuse(List<? extends Layer> layers) {
+    return fuse(layers, false);
+  }
+
+  /** The same of a teacher, whose blocks of real convolutions are units, too. */
+  public static List<Layer> fuseFrozen(List<? extends Layer> layers) {
+    return fuse(layers, true);
+  }
+
+  private static List<Layer> fuse(List<? extends Layer> layers, boolean frozen) {
     List<Layer> all = new ArrayList<>(), run = new ArrayList<>();
     for (int i = 0; i < layers.size();) {
       int binary = BinaryChain.length(layers, i);
@@ -22,6 +31,11 @@ public final class Fusion {
         continue;
       }
       end(run, all);
+      if (frozen && FrozenBlock.begins(layers, i)) {
+        all.add(new FrozenBlock(withFusedShortcut((Residual) layers.get(i)), (Activate) layers.get(i + 1)));
+        i += 2;
+        continue;
+      }
       int dense = DenseBlock.length(layers, i), chain = PreNormChain.length(layers, i), norm = NormUnit.length(layers, i);
       int taken = Math.max(1, Math.max(chain, Math.max(dense, norm)));
       List<? extends Layer> together = layers.subList(i, i + taken);

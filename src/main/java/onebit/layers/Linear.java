@@ -41,7 +41,7 @@ public final class Linear implements Layer {
     Shape shape = Shape.matrix(outputs, input.rowSize());
     Tensor value = backend.create(shape);
     backend.write(value, init.draw(shape, context.random(name + ".weight")));
-    weight = new Parameter(name + ".weight", value, backend.create(shape), Parameter.Kind.REAL_WEIGHT, FileLayout.SAME, shape.dims());
+    weight = new Parameter(name + ".weight", value, context.gradient(shape), Parameter.Kind.REAL_WEIGHT, FileLayout.SAME, shape.dims());
     factor = context.rounded().of(value);
     bias = context.parameter(name + ".bias", Shape.vector(outputs), Parameter.Kind.BIAS, 0);
     if (!zeroBias) {
@@ -49,7 +49,7 @@ public final class Linear implements Layer {
       backend.write(bias.value(), rows);
     }
     y = backend.create(Shape.matrix(input.d0(), outputs));
-    gradX = context.activations(input);
+    gradX = context.gradients(input);
     return y.shape();
   }
 

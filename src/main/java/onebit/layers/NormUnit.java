@@ -79,15 +79,15 @@ final class NormUnit implements Layer {
     Shape out = body.build(context.withheld(true), input);
     if (convolution != null) {
       recomputes = context.recomputes();
-      backend.owner("results of real convolutions");
+      context.owner("results of real convolutions");
       y = context.activations(convolution.outputShape());
       again = recomputes ? context.activations(convolution.outputShape()) : y;
     }
-    backend.owner("results of norms");
+    context.owner("results of norms");
     z = context.activations(out);
     chosen = window.chooses() ? context.room(out, ElementType.UINT8) : null;
-    backend.owner("gradients of norms");
-    if (convolution == null) gradX = context.activations(input);
+    context.owner("gradients of norms");
+    if (convolution == null) gradX = context.gradients(input);
     else convolution.makeGradient(context);
     return out;
   }

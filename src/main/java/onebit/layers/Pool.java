@@ -92,7 +92,7 @@ public final class Pool implements Layer {
     if (p < 1 || q < 1) throw new IllegalArgumentException("Pool: a window of " + windowOf(input) + " does not fit " + input);
     Shape output = Shape.image(input.d0(), p, q, channels == 0 ? input.d3() : channels);
     y = context.activations(output);
-    gradX = context.activations(input);
+    gradX = context.gradients(input);
     return output;
   }
 

@@ -28,7 +28,7 @@ public final class Residual implements Layer {
     Shape out = body.build(context, input), side = shortcut == null ? input : buildShortcut(context, input);
     if (!out.equals(side)) throw new IllegalArgumentException("Residual: body gives " + out + ", shortcut " + side + "; they must be equal");
     y = context.activations(out);
-    gradX = context.activations(input);
+    gradX = context.gradients(input);
     return out;
   }
 

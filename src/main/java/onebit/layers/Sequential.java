@@ -24,7 +24,7 @@ public final class Sequential implements Layer {
   public Shape build(BuildContext context, Shape input) {
     Shape shape = input;
     for (int i = 0; i < outputs.length; i++) {
-      context.backend().owner(layers.get(i).getClass().getSimpleName());
+      context.owner(layers.get(i).getClass().getSimpleName());
       outputs[i] = shape = layers.get(i).build(context, shape);
     }
     return shape;

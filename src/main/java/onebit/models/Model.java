@@ -4,6 +4,7 @@ import java.util.ArrayList;
 import java.util.Collection;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Optional;
 import java.util.Set;
 import java.util.function.Consumer;
 import java.util.function.IntConsumer;
@@ -48,6 +49,8 @@ public final class Model {
   private Surrogates surrogates;
   private PixelScale scale;
   private Tensor values;
+  private final Model teacher;
+  private final boolean frozen;
 
   /**
    * Builds all layers; first values depend on the seed and each parameter's name only.
@@ -58,21 +61,37 @@ public final class Model {
    * </pre>
    */
   public Model(Network network, Method method, Shape input, int classes, Backend backend, long seed, Execution execution) {
+    this(network, method, input, classes, backend, seed, execution, Optional.empty());
+  }
+
+  /** The same beside a {@link #teacher} for the same images, whose values within a step share the memory of this model's. */
+  public Model(Network network, Method method, Shape input, int classes, Backend backend, long seed, Execution execution, Optional<Network> teacher) {
+    this(network, method, input, classes, backend, seed, execution, teacher, false);
+  }
+
+  private Model(Network network, Method method, Shape input, int classes, Backend backend, long seed, Execution execution, Optional<Network> taughtBy,
+      boolean frozen) {
     this.backend = backend;
+    this.frozen = frozen;
     this.input = input;
     this.classes = classes;
     execution.requireGradients(backend);
     Layer described = network.layers(method, input, classes);
     fused = execution.fuses(backend);
-    layers = !(described instanceof Sequential sequence) ? Sequential.of(described) : fused ? new Sequential(Fusion.fuse(sequence.children())) : sequence;
-    if (backend.plansRooms()) backend.usePlan(plan(network, method, input, classes, backend, execution).arena());
-    BuildContext context = new BuildContext(backend, seed, execution.recomputes(), execution.rebuilds(), execution.roundsToFloat8());
+    layers = !(described instanceof Sequential sequence) ? Sequential.of(described) : !fused ? sequence
+        : new Sequential(frozen ? Fusion.fuseFrozen(sequence.children()) : Fusion.fuse(sequence.children()));
+    boolean plans = backend.plansRooms() && !frozen;
+    if (plans) backend.usePlan(plan(network, method, input, classes, backend, execution, taughtBy).arena());
+    BuildContext context = frozen ? BuildContext.frozen(backend, seed)
+        : new BuildContext(backend, seed, execution.recomputes(), execution.rebuilds(), execution.roundsToFloat8());
     rounded = context.rounded();
     Shape output;
     try {
       output = layers.build(context, input);
+      teacher = taughtBy.map(it -> new Model(it, method, input, classes, backend, seed, execution, Optional.empty(), true)).orElse(null);
     } finally {
-      backend.usePlan(null);
+      if (plans) backend.usePlan(null);
+      backend.owner("");
     }
     if (output.size() != input.d0() * classes) {
       throw new IllegalArgumentException("Model: " + network + " gives " + output + " for images " + input + ", wanted " + classes + " logits each");
@@ -82,6 +101,7 @@ public final class Model {
     parameters.forEach(p -> requireNew(names, p.name()));
     state.forEach(s -> requireNew(names, s.name()));
     dictionary = new StateDictionary(backend, parameters, state, network.unusedModules());
+    if (frozen) rounded.refresh();
   }
 
   /**
@@ -89,10 +109,12 @@ public final class Model {
    *
    * <p>Logits stay to the end of the step. Evaluation runs the same ops in the order of forward, so what is planned for a step serves it too.
    */
-  private static PlanBackend plan(Network network, Method method, Shape input, int classes, Backend device, Execution execution) {
+  private static PlanBackend plan(Network network, Method method, Shape input, int classes, Backend device, Execution execution, Optional<Network> taughtBy) {
     PlanBackend plan = new PlanBackend(device.activations(), device.gainsByFusing());
-    Model model = new Model(network, method, input, classes, plan, 0, execution);
-    Tensor logits = model.forward(plan.create(input, plan.activations()), true);
+    Model model = new Model(network, method, input, classes, plan, 0, execution, taughtBy);
+    Tensor images = plan.create(input, plan.activations());
+    if (model.teacher != null) model.teacher.forward(images, false);
+    Tensor logits = model.forward(images, true);
     model.backward(plan.create(logits.shape(), logits.type()));
     plan.read(logits);
     plan.arena().plan();
@@ -121,9 +143,22 @@ public final class Model {
   /** Says what makes values of bytes: forward also takes images of bytes from now on, whose values the first layer makes or, where it cannot, one op before it. */
   public void takePixels(PixelScale of) {
     scale = of;
-    if (layers.takePixels(of)) return;
+    if (!layers.takePixels(of)) makeValues();
+    if (teacher == null) return;
+    teacher.scale = of;
+    if (teacher.layers.takePixels(of)) return;
+    if (values == null) teacher.makeValues();
+    else teacher.values = values;
+  }
+
+  private void makeValues() {
     backend.owner("images made of bytes");
     values = backend.create(input, backend.activations());
+  }
+
+  /** What is evaluated on each batch for this model to learn from: not part of what is saved, and without gradients; null if there is none. */
+  public Model teacher() {
+    return teacher;
   }
 
   /**
@@ -131,14 +166,15 @@ public final class Model {
    *
    * <pre>
    * Shapes  x N,H,W,C with N up to the built one, values or bytes; result [N][classes], valid until the next forward
-   * @throws IllegalStateException if x is bytes and {@link #takePixels} was not called before
+   * @throws IllegalStateException if x is bytes and {@link #takePixels} was not called before, or a teacher should train
    * </pre>
    */
   public Tensor forward(Tensor x, boolean training) {
     if (x.shape().d0() > input.d0() || !x.shape().equals(input.withFirst(x.shape().d0()))) {
       throw new IllegalArgumentException("Model: built for images " + input + " or fewer, got " + x.shape());
     }
-    rounded.refresh();
+    if (frozen && training) throw new IllegalStateException("Model: a teacher is evaluated with its running statistics, and never trains");
+    if (!frozen) rounded.refresh();
     return layers.forward(x.type() == ElementType.UINT8 ? seen(x) : x, training);
   }
 
@@ -287,6 +323,7 @@ public final class Model {
    */
   public void load(Collection<NamedTensor> tensors, String what) throws CheckpointException {
     dictionary.load(tensors, what);
+    if (frozen) rounded.refresh();
   }
 
   /** Copies of parameters and saved tensors in the order and shape of a state dictionary. */

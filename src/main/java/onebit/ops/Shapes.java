@@ -119,6 +119,14 @@ public final class Shapes {
     if (!(smoothing >= 0 && smoothing < 1)) throw new IllegalArgumentException(op + ": smoothing is " + smoothing + "; it must be in [0, 1)");
   }
 
+  public static void requireDistilled(String op, Tensor result, Tensor gradLogits, Tensor logits, Tensor teacher, Tensor labels, float temperature, float hard,
+      float smoothing) {
+    requireLoss(op, result, gradLogits, logits, labels, smoothing);
+    requireEqual(op, "teacher", teacher, "logits", logits);
+    if (!(temperature > 0 && temperature < Float.POSITIVE_INFINITY)) throw new IllegalArgumentException(op + ": temperature is " + temperature + "; it must be > 0");
+    if (!(hard >= 0 && hard <= 1)) throw new IllegalArgumentException(op + ": hard is " + hard + "; it must be in [0, 1]");
+  }
+
   /** Rows of x from number first on, as many as y has. */
   public static void requireRows(String op, Tensor y, Tensor x, int first) {
     requireType(op, "y", y, x.type());

@@ -1,10 +1,10 @@
 package onebit.tensor;
 
 /**
- * A learnable tensor with its gradient, under the name of the authors' state dictionary.
+ * A learnable tensor with its gradient, under the name of the authors' state dictionary; that of a teacher has none.
  *
  * <pre>
- * Shapes  value and gradient: equal; fileShape is what a state dictionary shows (filters O,C,R,S; scalars rank 0)
+ * Shapes  value and gradient: equal, where there is one; fileShape is what a state dictionary shows (filters O,C,R,S; scalars rank 0)
  * </pre>
  */
 public record Parameter(String name, Tensor value, Tensor gradient, Kind kind, FileLayout layout, int[] fileShape) {
@@ -12,7 +12,7 @@ public record Parameter(String name, Tensor value, Tensor gradient, Kind kind, F
   public enum Kind { LATENT_WEIGHT, REAL_WEIGHT, BIAS, NORM, BINARY_SET, NONLINEARITY }
 
   public Parameter {
-    if (!value.shape().equals(gradient.shape())) {
+    if (gradient != null && !value.shape().equals(gradient.shape())) {
       throw new IllegalArgumentException("Parameter " + name + ": value " + value.shape() + " and gradient " + gradient.shape() + " must agree");
     }
   }

@@ -41,6 +41,8 @@ class ModelSummaryTest {
       case "resnet20-bireal" -> new ResNet20BiReal();
       case "resnet18" -> new ResNet18();
       case "resnet34" -> new ResNet34();
+      case "real-resnet18" -> new RealResNet(18);
+      case "real-resnet34" -> new RealResNet(34);
       case "resnete18" -> new ResNetE(18, ResNetE.Version.E1, Stem.IMAGENET);
       case "resnete18gs" -> new ResNetE(18, ResNetE.Version.E1, Stem.GROUPED);
       case "resnete34" -> new ResNetE(34, ResNetE.Version.E1, Stem.IMAGENET);
@@ -105,6 +107,16 @@ class ModelSummaryTest {
     assertEquals(mebibytes, summary.mebibytes(), 0.005001);
     assertEquals(realMillions, (summary.realMacs() - classifier) / 1e6, 0.05);
     assertEquals(opsMillions, (summary.ops() - classifier) / 1e6, 0.51);
+  }
+
+  /** torchvision's figures: parameters, and multiply-accumulates of one image in thousand millions. */
+  @ParameterizedTest(name = "{0}")
+  @CsvSource({"real-resnet18, 11689512, 1.814", "real-resnet34, 21797672, 3.664"})
+  void fullPrecisionNetworksHaveTheSizeThatTorchvisionPublishes(String network, long parameters, double billions) {
+    ModelSummary summary = summary("adabin", network, IMAGENET, 1000);
+    assertEquals(parameters, summary.parameters());
+    assertEquals(0, summary.binaryParameters() + summary.binaryMacs());
+    assertEquals(billions, summary.realMacs() / 1e9, 0.0005);
   }
 
   @Test

@@ -1,6 +1,7 @@
 package onebit.ops;
 
 import static onebit.ops.Fresh.assertRefused;
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import onebit.tensor.ElementType;
@@ -52,6 +53,55 @@ class LossOpsTest {
         assertEquals(hits[1], backend.read(result)[2], "top 5");
       }
     }
+  }
+
+  /** The loss by its definition: logarithms of softmaxes, each made by itself. */
+  private static double distilled(double[] z, double[] taught, int[] labels, double t, double hard, double smoothing) {
+    int classes = z.length / labels.length;
+    double loss = 0;
+    for (int i = 0; i < labels.length; i++) {
+      double sum = 0, all = 0;
+      for (int k = i * classes; k < (i + 1) * classes; k++) {
+        sum += Math.exp(z[k] / t);
+        all += Math.exp(taught[k] / t);
+      }
+      for (int k = i * classes; k < (i + 1) * classes; k++) loss -= Math.exp(taught[k] / t) / all * Math.log(Math.exp(z[k] / t) / sum);
+    }
+    return (1 - hard) * t * t * loss / labels.length + (hard == 0 ? 0 : hard * naive(z, labels, smoothing));
+  }
+
+  @OnEveryPrecision
+  void distilledLossAndGradientEqualTheDefinitionAtEveryTemperature(Backend backend) {
+    Fresh fresh = new Fresh(backend, 6);
+    for (int[] size : new int[][] {{1, 1}, {7, 3}, {3, 100}, {2, 200}}) {
+      for (float t : new float[] {0.5f, 1, 4}) {
+        for (float hard : new float[] {0, 0.25f, 1}) {
+          int n = size[0], classes = size[1];
+          Shape rows = Shape.matrix(n, classes);
+          float[] z = fresh.normal(n * classes), taught = fresh.normal(n * classes);
+          int[] wanted = fresh.random().ints(n, 0, classes).toArray();
+          Tensor result = fresh.garbage(3), gradient = fresh.garbage(rows), plain = fresh.garbage(3), plainGradient = fresh.garbage(rows), logits = fresh.tensor(rows, z);
+          backend.loss().distilledCrossEntropy(result, gradient, logits, fresh.tensor(rows, taught), labels(backend, wanted), t, hard, 0.1f);
+          double loss = distilled(Fresh.doubles(z), Fresh.doubles(taught), wanted, t, hard, 0.1f);
+          assertEquals(loss, backend.read(result)[0], 2e-6 * Math.max(1, loss));
+          fresh.assertClose("gradient", Fresh.slopes(at -> distilled(at, Fresh.doubles(taught), wanted, t, hard, 0.1f), Fresh.doubles(z)), gradient);
+          backend.loss().softmaxCrossEntropy(plain, plainGradient, logits, labels(backend, wanted), 0.1f);
+          for (int i = hard == 1 ? 0 : 1; i < 3; i++) assertEquals(backend.read(plain)[i], backend.read(result)[i], "of hard labels alone, or hits");
+          if (hard == 1) assertArrayEquals(backend.read(plainGradient), backend.read(gradient));
+        }
+      }
+    }
+  }
+
+  @OnEveryBackend
+  void aTeacherThatAgreesAsksForNoChangeAndOneThatIsNotFiniteMakesTheLossNaN(Backend backend) {
+    Fresh fresh = new Fresh(backend, 7);
+    Shape rows = Shape.matrix(2, 4);
+    Tensor z = fresh.tensor(rows, 1e4f, 0, -3, 0, -1e4f, 0, 2, 0), result = fresh.garbage(3), gradient = fresh.garbage(rows);
+    backend.loss().distilledCrossEntropy(result, gradient, z, z, labels(backend, 1, 1), 1, 0, 0);
+    assertArrayEquals(new float[8], backend.read(gradient));
+    backend.loss().distilledCrossEntropy(result, gradient, z, fresh.tensor(rows, 0, 0, Float.NaN, 0, 0, 0, 0, 0), labels(backend, 0, 2), 1, 0, 0);
+    assertArrayEquals(new float[] {Float.NaN, 2, 2}, backend.read(result));
   }
 
   @OnEveryBackend
@@ -106,5 +156,10 @@ class LossOpsTest {
     assertRefused("softmaxCrossEntropy: result has 6 values; it must have 3", () -> ops.softmaxCrossEntropy(g, g, z, labels(backend, 0, 1), 0));
     assertRefused("softmaxCrossEntropy: gradLogits [3] has 3 values, logits [2, 3] has 6; they must be equal",
         () -> ops.softmaxCrossEntropy(result, result, z, labels(backend, 0, 1), 0));
+    assertRefused("distilledCrossEntropy: teacher [2, 4] has 8 values, logits [2, 3] has 6; they must be equal",
+        () -> ops.distilledCrossEntropy(result, g, z, fresh.garbage(Shape.matrix(2, 4)), labels(backend, 0, 1), 1, 0, 0));
+    assertRefused("distilledCrossEntropy: temperature is 0.0; it must be > 0", () -> ops.distilledCrossEntropy(result, g, z, z, labels(backend, 0, 1), 0, 0, 0));
+    assertRefused("distilledCrossEntropy: hard is 1.5; it must be in [0, 1]", () -> ops.distilledCrossEntropy(result, g, z, z, labels(backend, 0, 1), 1, 1.5f, 0));
+    assertRefused("distilledCrossEntropy: label 3 of row 1 is outside 0..2", () -> ops.distilledCrossEntropy(result, g, z, z, labels(backend, 0, 3), 1, 0, 0));
   }
 }
