@@ -92,6 +92,7 @@ final class SummaryCommand implements Callable<Integer> {
       members.put("bytes", plan.bytes());
       members.put("arenaBytes", plan.arenaBytes());
       members.put("residentBytes", plan.residentBytes());
+      members.put("teacherBytes", plan.teacherBytes());
       members.put("liveBytes", plan.liveBytes());
       members.put("trafficBytes", plan.trafficBytes());
       members.put("operations", plan.operations());

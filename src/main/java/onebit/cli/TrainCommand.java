@@ -27,6 +27,7 @@ import onebit.ops.Backend;
 import onebit.recipe.DataRecipe;
 import onebit.recipe.Recipe;
 import onebit.recipe.Recipes;
+import onebit.recipe.TeacherRecipe;
 import onebit.recipe.TrainRecipe.Precision;
 import onebit.report.Environment;
 import onebit.report.HtmlReport;
@@ -38,6 +39,7 @@ import onebit.report.Screen;
 import onebit.tensor.ElementType;
 import onebit.train.MemoryPlan;
 import onebit.train.RunFolder;
+import onebit.train.TeacherWeights;
 import onebit.train.TrainOptions;
 import onebit.train.Trainer;
 import picocli.CommandLine.Command;
@@ -120,6 +122,7 @@ final class TrainCommand implements Callable<Integer> {
     replay.requireDevice(compute.device);
     if (steps != null && steps < 1) throw new IllegalArgumentException("--steps must be >= 1, got " + steps);
     Recipe recipe = Workplace.RECIPES.load(name, allOverrides());
+    if (!devRun) TeacherWeights.require("recipe " + name, recipe.teacher());
     Path folder = Workplace.dataFolder(recipe, data);
     StopSignal.alsoOnUsr1();
     if (procs != null || gpus != null) return supervise();
@@ -287,8 +290,10 @@ final class TrainCommand implements Callable<Integer> {
     if (recipe.data().name() == DataRecipe.Source.FOLDER || recipe.data().name() == DataRecipe.Source.IMAGENET) {
       log.line("Photos: " + String.join("; ", Datasets.findings()));
     }
+    TeacherWeights teacher = teacher(recipe.teacher(), log);
     if (devRun && leads) memory(recipe, backend, communicator.size(), log);
     Trainer trainer = new Trainer(recipe, backend, options, communicator, screen, log, () -> report(recipe, yaml, run, log));
+    if (teacher != null) trainer.teach(teacher);
     boolean resumed = trainer.resume();
     if (resumed && trainer.isComplete()) {
       log.line(finished(run, trainer) + " Nothing is left to do; give another --out to train anew.");
@@ -320,6 +325,16 @@ final class TrainCommand implements Callable<Integer> {
       nextSteps(run, log);
     }
     return printResult(run, trainer, seconds, "complete");
+  }
+
+  /** The weights of the recipe's teacher; null where it has none, or a dry run has a teacher of random weights. */
+  private static TeacherWeights teacher(TeacherRecipe teacher, RunLog log) throws IOException {
+    if (teacher.network() == TeacherRecipe.Kind.NONE) return null;
+    TeacherWeights weights = teacher.weights().isPresent() ? TeacherWeights.read(teacher.weights().get()) : null;
+    log.line(String.format(Locale.ROOT, "Teacher %s, temperature %s, share of hard labels %s: %s.", Recipes.word(teacher.network()), teacher.temperature(),
+        teacher.hardLabels(), weights == null ? "RANDOM weights, for teacher.weights names none; this shows that everything runs, and teaches nothing"
+            : "weights " + weights.file() + ", SHA-256 " + weights.sha256()));
+    return weights;
   }
 
   private int dryRunSteps() {

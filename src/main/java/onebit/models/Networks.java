@@ -12,6 +12,7 @@ public final class Networks {
       Map.entry("resnet20-bireal", ResNet20BiReal.class),
       Map.entry("resnet18", ResNet18.class),
       Map.entry("resnet34", ResNet34.class),
+      Map.entry("real-resnet", RealResNet.class),
       Map.entry("resnet18v1", ResNet18V1.class),
       Map.entry("resnete", ResNetE.class),
       Map.entry("densenet21", DenseNet21.class),

@@ -75,6 +75,16 @@ public final class PlanBackend implements Backend {
     return residents.values().stream().mapToLong(Long::longValue).sum();
   }
 
+  /** Those of them that belong to an owner of that name. */
+  public long residentBytes(String ofOwner) {
+    return residents.keySet().stream().map(Resident.class::cast).filter(r -> r.owner.equals(ofOwner)).mapToLong(Resident::bytes).sum();
+  }
+
+  /** Forgets the ops so far: they belonged to no step. */
+  public void forgetCalls() {
+    calls.clear();
+  }
+
   /** All ops so far, in their order. */
   public List<Call> calls() {
     return calls;

@@ -14,6 +14,7 @@ public record Recipe(
     OptimizerRecipe optimizer,
     ScheduleRecipe schedule,
     TrainRecipe train,
+    @Default("{}") TeacherRecipe teacher,
     @Default("{}") CheckpointRecipe checkpoint,
     @Default("{}") DistRecipe dist,
     Optional<Published> published) {

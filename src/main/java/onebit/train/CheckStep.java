@@ -97,6 +97,9 @@ public final class CheckStep {
    * @throws IOException if the file lacks a tensor or has one of another shape
    */
   public static Report run(Safetensors file, Recipe recipe, Backend backend, double toleranceScale) throws IOException {
+    if (recipe.teacher().teaching().isPresent()) {
+      throw new IllegalArgumentException("the recipe learns from a teacher, of which a recorded step knows nothing; give --set teacher.network=none");
+    }
     NamedTensor images = images(file);
     int n = images.shape()[0];
     Shape input = Shape.image(n, images.shape()[2], images.shape()[3], images.shape()[1]);

@@ -25,10 +25,11 @@ import onebit.tensor.Shape;
  * @param parts what lives within the step, by what it belongs to
  * @param arenaBytes memory of all that lives within the step, each at its planned place
  * @param residentBytes parameters, gradients, optimizer state, statistics, the batch and what ops share
+ * @param teacherBytes what of residentBytes is a teacher's: its weights in float32 and as they are multiplied, its running statistics, its logits
  * @param liveBytes the most that is in use at once: no plan could need less than this
  * @param calls the step's ops in their order
  */
-public record MemoryPlan(int batch, List<Part> parts, long arenaBytes, long residentBytes, long liveBytes, List<PlanBackend.Call> calls) {
+public record MemoryPlan(int batch, List<Part> parts, long arenaBytes, long residentBytes, long teacherBytes, long liveBytes, List<PlanBackend.Call> calls) {
   /** Rooms of one kind: how many, their bytes together, and their bytes in use when the arena is fullest. */
   public record Part(String name, int count, long bytes, long bytesAtFullest) {}
 
@@ -37,16 +38,18 @@ public record MemoryPlan(int batch, List<Part> parts, long arenaBytes, long resi
     PlanBackend plan = new PlanBackend(activations, true);
     var data = recipe.data();
     Shape images = Shape.image(batch, data.height(), data.width(), data.channels());
-    Model model = new Model(recipe.network(), recipe.method(), images.withFirst(recipe.train().part(batch)), data.classes(), plan, 0, recipe.train().execution());
+    Model model = new Model(recipe.network(), recipe.method(), images.withFirst(recipe.train().part(batch)), data.classes(), plan, 0, recipe.train().execution(),
+        recipe.teacher().teaching());
     Optimizer optimizer = Optimizers.of(recipe.optimizer(), plan, model.parameters());
-    TrainStep step = new TrainStep(plan, model, optimizer, batch, data.classes(), recipe.train().labelSmoothing());
+    TrainStep step = TrainStep.of(recipe, plan, model, optimizer, batch);
     model.takePixels(new PixelScale(data.mean(), data.std()));
+    plan.forgetCalls();
     step.gradients(plan.inlet(images).next(new byte[0], batch), new int[batch]);
     step.update(0);
     plan.read(step.logits());
     Arena arena = plan.arena();
     arena.plan();
-    return new MemoryPlan(batch, parts(arena), arena.bytes(), plan.residentBytes(), arena.liveBytes(arena.fullest()), plan.calls());
+    return new MemoryPlan(batch, parts(arena), arena.bytes(), plan.residentBytes(), plan.residentBytes("teacher"), arena.liveBytes(arena.fullest()), plan.calls());
   }
 
   private static List<Part> parts(Arena arena) {

@@ -55,6 +55,13 @@ final class RankAgreement {
     return RunState.read(read);
   }
 
+  /** @throws CheckpointException if rank 0 has another file, told by its hash */
+  void requireEqual(String file, String sha256) throws CheckpointException {
+    if (communicator.size() == 1) return;
+    String first = new String(communicator.broadcast(communicator.rank() == 0 ? sha256.getBytes(StandardCharsets.UTF_8) : null), StandardCharsets.UTF_8);
+    if (!first.equals(sha256)) throw new CheckpointException(file + ": rank " + communicator.rank() + " has other values there than rank 0; all must have the same");
+  }
+
   /** Parameters, method state and optimizer state of rank 0 on every rank. */
   void shareTensors() {
     if (communicator.size() > 1) communicator.broadcast(List.copyOf(all.values()));

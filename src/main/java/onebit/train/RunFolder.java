@@ -24,7 +24,7 @@ public record RunFolder(Path path) {
   private static final String RECIPE = "recipe.yaml", CHECKPOINTS = "checkpoints";
   /** Keys that may differ between a run and its resumption: they do not change what is computed, or are told when they do. */
   private static final List<String> FREE = List.of("description", "published", "checkpoint", "data.workers", "data.evalBatch", "train.stopAfter",
-      "train.spikeGuard", "train.precision", "train.gradients", "train.float8Limit", "dist.timeoutSeconds");
+      "train.spikeGuard", "train.precision", "train.gradients", "train.float8Limit", "dist.timeoutSeconds", "teacher.weights");
 
   /** Whether a run has been started here. */
   public boolean holdsRun() {

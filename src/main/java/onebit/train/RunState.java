@@ -19,6 +19,8 @@ final class RunState {
   long optimizerSteps;
   boolean complete;
   int processes = 1;
+  /** SHA-256 of the weights of the teacher; empty without one. */
+  String teacher = "";
 
   void startEpoch(int next) {
     epoch = next;
@@ -43,10 +45,11 @@ final class RunState {
     all.put("optimizerSteps", Long.toString(optimizerSteps));
     all.put("complete", Boolean.toString(complete));
     all.put("processes", Integer.toString(processes));
+    all.put("teacher", teacher);
     return all;
   }
 
-  /** A state as text; checkpoints from before there were several processes do not tell their number, which is 1. */
+  /** A state as text; checkpoints from before there were several processes do not tell their number, which is 1, nor a teacher, of which there was none. */
   static RunState read(Map<String, String> text) throws CheckpointException {
     RunState state = new RunState();
     try {
@@ -63,6 +66,7 @@ final class RunState {
       state.optimizerSteps = Long.parseLong(required(text, "optimizerSteps"));
       state.complete = Boolean.parseBoolean(required(text, "complete"));
       state.processes = Integer.parseInt(text.getOrDefault("processes", "1"));
+      state.teacher = text.getOrDefault("teacher", "");
     } catch (NumberFormatException e) {
       throw new CheckpointException("the checkpoint's state.json holds a value that is no number: " + e.getMessage());
     }

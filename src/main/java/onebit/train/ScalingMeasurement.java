@@ -28,10 +28,11 @@ public record ScalingMeasurement(int ranks, double compute, double step, double 
   public static ScalingMeasurement of(Recipe recipe, Backend backend, Communicator communicator, int batch, int warmup, int steps) {
     var data = recipe.data();
     Shape shape = Shape.image(batch, data.height(), data.width(), data.channels());
-    Model model = new Model(recipe.network(), recipe.method(), shape, data.classes(), backend, recipe.train().seed(), recipe.train().execution());
+    Model model = new Model(recipe.network(), recipe.method(), shape, data.classes(), backend, recipe.train().seed(), recipe.train().execution(),
+        recipe.teacher().teaching());
     model.takePixels(new PixelScale(data.mean(), data.std()));
     Optimizer optimizer = Optimizers.of(recipe.optimizer(), backend, model.parameters());
-    TrainStep alone = new TrainStep(backend, model, optimizer, batch, data.classes(), recipe.train().labelSmoothing());
+    TrainStep alone = TrainStep.of(recipe, backend, model, optimizer, batch);
     SplittableRandom random = new SplittableRandom(1 + communicator.rank());
     byte[] images = new byte[shape.size()];
     random.nextBytes(images);
@@ -45,7 +46,7 @@ public record ScalingMeasurement(int ranks, double compute, double step, double 
       return new ScalingMeasurement(1, least, least, 0, bytes(model, recipe), 0);
     }
     StepReduction reduction = new StepReduction(communicator, model, recipe.dist());
-    TrainStep shared = new TrainStep(backend, model, optimizer, batch, data.classes(), recipe.train().labelSmoothing());
+    TrainStep shared = TrainStep.of(recipe, backend, model, optimizer, batch);
     shared.together(reduction);
     int all = batch * communicator.size();
     double[] least = least(communicator, backend, warmup, steps, byItself, () -> shared.start(x, labels, rate, all).outcome(), reduction::sendAll);

@@ -24,7 +24,7 @@ import onebit.tensor.StateTensor;
 import onebit.tensor.Tensor;
 
 /**
- * One optimization step: forward, loss, backward, check, update.
+ * One optimization step: forward, loss, backward, check, update; where the model has a teacher, its evaluation of the same images comes first.
  *
  * <p>A step whose loss or gradients are not finite changes nothing: parameters stay, running statistics are put back, and the outcome names
  * the first tensor that was not finite. The device decides that by itself; the host asks for the outcome and may take it a step later.
@@ -41,6 +41,8 @@ public final class TrainStep {
   private final Model model;
   private final Optimizer optimizer;
   private final float smoothing;
+  private final float temperature;
+  private final float hardLabels;
   private final Tensor[] labels;
   private final Tensor partResult;
   private final List<Tensor> sums;
@@ -67,7 +69,7 @@ public final class TrainStep {
    * What a step did.
    *
    * <pre>
-   * Units  crossEntropy: mean over the batch; loss: with the method's penalty; top1, top5: hits; notFinite: null for a good step
+   * Units  crossEntropy: mean over the batch, to a teacher's soft labels where it learns from them; loss: with the method's penalty; top1, top5: hits; notFinite: null for a good step
    * </pre>
    */
   public record Outcome(double crossEntropy, double loss, int top1, int top5, String notFinite) {}
@@ -80,6 +82,13 @@ public final class TrainStep {
   }
 
   public TrainStep(Backend backend, Model model, Optimizer optimizer, int batch, int classes, double smoothing) {
+    this(backend, model, optimizer, batch, classes, smoothing, 1, 0);
+  }
+
+  /** The same for a model with a teacher: the temperature of both softmaxes, and the share of the loss that is of labels. */
+  public TrainStep(Backend backend, Model model, Optimizer optimizer, int batch, int classes, double smoothing, double temperature, double hardLabels) {
+    this.temperature = (float) temperature;
+    this.hardLabels = (float) hardLabels;
     this.backend = backend;
     this.model = model;
     this.optimizer = optimizer;
@@ -115,11 +124,17 @@ public final class TrainStep {
   public static TrainStep of(Recipe recipe, Backend backend, int batch) {
     var data = recipe.data();
     Model model = new Model(recipe.network(), recipe.method(), Shape.image(recipe.train().part(batch), data.height(), data.width(), data.channels()), data.classes(), backend,
-        recipe.train().seed(), recipe.train().execution());
+        recipe.train().seed(), recipe.train().execution(), recipe.teacher().teaching());
     model.takePixels(new PixelScale(data.mean(), data.std()));
     model.use(recipe.method().at(recipe.train().firstEpoch(), recipe.train().epochs()));
     Optimizer optimizer = Optimizers.of(recipe.optimizer(), backend, model.parameters());
-    return new TrainStep(backend, model, optimizer, batch, data.classes(), recipe.train().labelSmoothing());
+    return of(recipe, backend, model, optimizer, batch);
+  }
+
+  /** A step of a recipe with that model and that optimizer. */
+  static TrainStep of(Recipe recipe, Backend backend, Model model, Optimizer optimizer, int batch) {
+    return new TrainStep(backend, model, optimizer, batch, recipe.data().classes(), recipe.train().labelSmoothing(), recipe.teacher().temperature(),
+        recipe.teacher().hardLabels());
   }
 
   /** One step on x with its labels at the given learning rate, to its end. */
@@ -173,8 +188,8 @@ public final class TrainStep {
     write(Arrays.copyOf(wanted, images), images, 1);
     backend.optim().copyAll(kept, state, null);
     model.measure(all::add);
-    Tensor gradNow = gradLogits.first(images);
-    backend.loss().softmaxCrossEntropy(result, gradNow, model.forward(x.first(images), true), labels[0].first(images), smoothing);
+    Tensor gradNow = gradLogits.first(images), seen = x.first(images), soft = softLabels(seen);
+    loss(result, gradNow, model.forward(seen, true), soft, labels[0].first(images));
     model.backward(gradNow);
     model.measure(null);
     backend.optim().copyAll(state, kept, null);
@@ -244,12 +259,22 @@ public final class TrainStep {
   private Tensor forwardBackward(Tensor x, Tensor wanted, int parts, boolean last, int globalImages) {
     int images = x.shape().d0();
     Tensor gradNow = gradLogits.first(images), told = parts == 1 ? result : partResult;
-    Tensor out = model.forward(x, true);
-    backend.loss().softmaxCrossEntropy(told, gradNow, out, wanted, smoothing);
+    Tensor soft = softLabels(x), out = model.forward(x, true);
+    loss(told, gradNow, out, soft, wanted);
     weigh(gradNow, told.first(1), images, globalImages);
     if (ranks == null || !last) model.backward(gradNow);
     else model.backward(gradNow, group -> ranks.left(group, parts == 1 ? bucket -> { } : this::addEarlier));
     return out;
+  }
+
+  /** The teacher's logits of these images; null without one. */
+  private Tensor softLabels(Tensor x) {
+    return model.teacher() == null ? null : model.teacher().forward(x, false);
+  }
+
+  private void loss(Tensor told, Tensor gradNow, Tensor out, Tensor soft, Tensor wanted) {
+    if (soft == null) backend.loss().softmaxCrossEntropy(told, gradNow, out, wanted, smoothing);
+    else backend.loss().distilledCrossEntropy(told, gradNow, out, soft, wanted, temperature, hardLabels, smoothing);
   }
 
   private void addEarlier(List<Tensor> bucket) {

@@ -74,6 +74,7 @@ public final class Trainer {
   private UnderWay underWay;
   private CheckpointWriter writer;
   private BadImageLedger ledger;
+  private TeacherWeights taughtBy = TeacherWeights.NONE;
 
   /** A step whose outcome is not yet counted in: its number in the epoch and in the run, the images of all ranks, the samples of this one. */
   private record UnderWay(TrainStep.Running running, int batch, long step, int images, long[] samples) {}
@@ -104,11 +105,12 @@ public final class Trainer {
     }
     Shape images = Shape.image(capacity, data.height(), data.width(), data.channels());
     model = new Model(recipe.network(), recipe.method(), images, data.classes(), backend, recipe.train().seed(),
-        size > 1 && recipe.dist().syncBatchNorm() ? recipe.train().execution().withSharedStatistics() : recipe.train().execution());
+        size > 1 && recipe.dist().syncBatchNorm() ? recipe.train().execution().withSharedStatistics() : recipe.train().execution(),
+        recipe.teacher().teaching());
     optimizer = Optimizers.of(recipe.optimizer(), backend, model.parameters());
     model.takePixels(new PixelScale(data.mean(), data.std()));
     input = backend.inlet(images.withFirst(largest));
-    step = new TrainStep(backend, model, optimizer, batch, data.classes(), recipe.train().labelSmoothing());
+    step = TrainStep.of(recipe, backend, model, optimizer, batch);
     evaluation = new Evaluation(backend, model, input, capacity, data.classes());
     flips = new FlipMeter(backend, model.binaryLayers());
     snapshot = communicator.rank() == 0 ? new Snapshot(backend, model, optimizer, flips) : null;
@@ -129,12 +131,25 @@ public final class Trainer {
     return recipe.train().gradientAccumulation() == 1 ? recipe.data().evalBatch() : (int) Math.min(recipe.data().evalBatch(), (long) part * processes);
   }
 
+  /**
+   * Gives the teacher its weights, before the run begins or goes on; without, they are random.
+   *
+   * @throws CheckpointException if they are not those of its network, or other ranks have others
+   */
+  public void teach(TeacherWeights weights) throws CheckpointException {
+    weights.requireClasses(recipe.data().classes());
+    model.teacher().load(weights.tensors(), weights.toString());
+    ranks.requireEqual(weights.toString(), weights.sha256());
+    taughtBy = weights;
+  }
+
   /** Takes up the newest good checkpoint; false if there is none. Rank 0 reads it, {@link #run} tells its tensors to the others. */
   public boolean resume() throws IOException {
     RunState found = ranks.share(communicator.rank() == 0 ? loadLatest() : null);
     if (found == null) return false;
     state = found;
     requireSameProcesses();
+    requireSameTeacher();
     state.processes = communicator.size();
     return true;
   }
@@ -160,6 +175,12 @@ public final class Trainer {
           + now + ": each would normalise with another part of the batch; go on with " + state.processes + ", or start anew with dist.syncBatchNorm=true");
     }
     log.line("The run goes on with " + now + " process(es) instead of " + state.processes + ": the same up to the order of float sums.");
+  }
+
+  private void requireSameTeacher() {
+    if (state.teacher.equals(taughtBy.sha256()) || isComplete()) return;
+    throw new IllegalArgumentException("run " + options.run() + " learned from a teacher with " + TeacherWeights.named(state.teacher) + " so far, and "
+        + taughtBy + " has " + TeacherWeights.named(taughtBy.sha256()) + "; give teacher.weights the weights it began with, or another --out to start anew");
   }
 
   private void loadOptimizer(List<NamedTensor> saved) throws IOException {
@@ -214,6 +235,7 @@ public final class Trainer {
   public End run() throws IOException {
     if (state.step == 0 && state.epoch == 0) state.startEpoch(recipe.train().firstEpoch());
     state.processes = communicator.size();
+    state.teacher = taughtBy.sha256();
     ranks.shareTensors();
     optimizer.steps(state.optimizerSteps);
     var data = recipe.data();

@@ -69,6 +69,8 @@ class CommandLineTest {
     "recipes default --keys, leave out default",
     "data prepare mnist --no-room-check, are for imagenet",
     "bench loader --index 0, --index must be >= 1",
+    "train adabin-resnet18-imagenet-stage1, or learn from labels alone",
+    "train default --set teacher.weights=w.safetensors, name the network too",
     "bench feed default --steps 0, steps must be >= 1",
     "bench feed adabin-resnet20-cifar10 --set data.name=folder, needs its folder"
   })
@@ -81,6 +83,7 @@ class CommandLineTest {
 
   @ParameterizedTest
   @CsvSource({
+    "train default --dev-run --out target/no-teacher --set teacher.network=real-resnet18 --set teacher.weights=nowhere.safetensors, teacher.weights: weights nowhere.safetensors do not exist",
     "bench loader --jpegs nowhere-at-all, nowhere-at-all does not exist",
     "bench loader --jpegs pom.xml, pom.xml is not a folder",
     "import missing.th out.safetensors, missing.th",
@@ -226,11 +229,12 @@ class CommandLineTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"adabin-resnet18-imagenet", "bmxnet-binarydensenet28-imagenet", "biper-resnet18-imagenet-stage1", "rbnn-resnet18-imagenet"})
+  @CsvSource({"adabin-resnet18-imagenet-stage2", "bmxnet-binarydensenet28-imagenet", "biper-resnet18-imagenet-stage1", "rbnn-resnet18-imagenet"})
   void imageNetRecipesRunDryOnGeneratedImages(String recipe) {
     Said said = run("train", recipe, "--dev-run", "--json", "--out", folder.resolve(recipe).toString(), "--set", "data.height=96", "--set", "data.width=96",
         "--set", "data.evalCrop=0");
     assertEquals(0, said.code, said.err);
+    assertEquals(recipe.startsWith("adabin"), said.err.contains("Teacher real-resnet34, temperature 1.0, share of hard labels 0.0: RANDOM weights"), said.err);
     int batch = Workplace.RECIPES.load(recipe, List.of()).data().batch();
     for (int images : new int[] {4, batch}) {
       Said plan = run("summary", recipe, "--memory", "--batch", Integer.toString(images), "--set", "data.height=96", "--set", "data.width=96", "--set", "data.evalCrop=0");

@@ -165,10 +165,10 @@ class StepTrafficTest {
 
   /** The plan tells the memory of steps in parts, but for what every device holds: rounded scratch, cuBLAS's and cuDNN's workspaces, tables. */
   @ParameterizedTest
-  @CsvSource({"fast, 1", "tiny, 3"})
-  void theDeviceHoldsWhatThePlanTells(String memory, int parts) {
+  @CsvSource({"fast, 1, none", "tiny, 3, none", "fast, 2, real-resnet18"})
+  void theDeviceHoldsWhatThePlanTells(String memory, int parts, String teacher) {
     Recipe recipe = Workplace.RECIPES.load("adabin-resnet20-cifar10", List.of("data.batch=6", "data.evalBatch=6", "train.passes=fused", "train.memory=" + memory,
-        "train.gradientAccumulation=" + parts));
+        "train.gradientAccumulation=" + parts, "teacher.network=" + teacher));
     try (Backend backend = Workplace.open("cuda-emulated", Precision.FP32, true)) {
       long before = EmulatedDriver.counter("live_bytes");
       new Run(recipe, backend, 6).steps(1);

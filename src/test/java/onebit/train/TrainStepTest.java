@@ -187,7 +187,7 @@ class TrainStepTest {
   }
 
   /** A network without batch norm: what it makes of an image does not depend on the others. */
-  private static Layer withoutBatchNorm(Method method, Shape input, int classes) {
+  static Layer withoutBatchNorm(Method method, Shape input, int classes) {
     return Sequential.of(new Conv2d("stem", 12, 3, 1, 1, Init.KAIMING).asFirst(), new BinaryConv2d("conv", method, 20, 3, 2, 1, 1, Init.KAIMING),
         new Activate(Activation.HARD_TANH), new Flatten(), new Linear("fc", classes, Init.TORCH, false));
   }

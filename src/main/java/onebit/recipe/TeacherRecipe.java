@@ -1,0 +1,46 @@
+package onebit.recipe;
+
+import java.util.Optional;
+import onebit.models.Network;
+import onebit.models.RealResNet;
+import onebit.recipe.keys.Default;
+import onebit.recipe.keys.Range;
+
+/**
+ * A trained network whose soft labels a run learns from, with the labels of its data or in their place.
+ *
+ * <pre>
+ * Units  the loss is hardLabels times that of the labels, plus the rest times temperature^2 times the cross-entropy to the teacher's softmax at that
+ *        temperature
+ * </pre>
+ *
+ * <p>The teacher sees the images as the student does, by data.mean and data.std, and knows the classes of the data in the same order.
+ *
+ * @param network none: labels alone; real-resnet18, real-resnet34: the full-precision networks of torchvision
+ * @param weights their file, as `onebit import` writes it, or the folder of a run
+ */
+public record TeacherRecipe(
+    @Default("none") Kind network,
+    Optional<String> weights,
+    @Default("1") @Range(min = 0, max = 1000, exclusiveMin = true) double temperature,
+    @Default("0") @Range(min = 0, max = 1) double hardLabels) {
+
+  /** The networks that can teach. */
+  public enum Kind { NONE, REAL_RESNET18, REAL_RESNET34 }
+
+  /** @throws IllegalArgumentException if there are weights for no network */
+  public TeacherRecipe {
+    if (network == Kind.NONE && weights.isPresent()) {
+      throw new IllegalArgumentException("weights is " + weights.get() + " and network is none; name the network too, such as teacher.network=real-resnet34");
+    }
+  }
+
+  /** The network that teaches, where there is one. */
+  public Optional<Network> teaching() {
+    return switch (network) {
+      case NONE -> Optional.empty();
+      case REAL_RESNET18 -> Optional.of(new RealResNet(18));
+      case REAL_RESNET34 -> Optional.of(new RealResNet(34));
+    };
+  }
+}
