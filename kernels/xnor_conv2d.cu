@@ -4,6 +4,7 @@
 //   <bx,bw> = V - 2 popc(x) - 2 popc(w) + 4 popc(x & w), popc over the valid taps
 //
 //   xnor_conv2d_filters   filters with every tap on a word of its own, and the ones of all taps above and left of each corner of the window
+//   xnor_conv2d_filters_all   the same for the filters of many layers, a warp for each of the count (layer, filter) pairs of blocks
 //   xnor_conv2d           mma.sync AND, 64 filters per block          xnor_conv2d_wide   the same, 128 filters per block
 //   xnor_conv2d_held      mma.sync AND, windows and channels of xnor_held.cuh
 //   xnor_conv2d_xor       mma.sync XOR for sm_75                      xnor_conv2d_popc   __popc
@@ -17,7 +18,7 @@
 //            for valid taps of rows r0 to r1 and columns s0 to s1 (ends not included)
 // Padding    zeroRule 1: outside taps leave every sum; 0: they are bit 0 of x
 // Launch     block 128, grid (any, ceil(O / 64 or 128)), dynamic shared memory of CudaBitOps.room or heldRoom; xnor_conv2d_filters block 256,
-//            any grid, one warp per filter
+//            any grid, one warp per filter; xnor_conv2d_filters_all block 256, grid ceil(count / 8)
 // Limits     R*S*C < 2^21, in int16 < 2^15; R, S < 2^15; AND needs sm_80 to sm_90, XOR sm_75: elsewhere these entries do nothing
 // Exactness  counts are whole numbers; with centres 0 and distances 1 equal to the twin, else a few float32 operations in its order
 // Twin       src/main/java/onebit/ops/cpu/CpuBitOps.java, xnorConv2d
@@ -39,39 +40,60 @@ __device__ __forceinline__ int ones_between(const unsigned* row, unsigned from, 
   return count;
 }
 
-ONEBIT_KERNEL(256) xnor_conv2d_filters(unsigned* taps, int* ones, const unsigned* w, unsigned filters, unsigned r, unsigned s, unsigned channels) {
-  unsigned tapCount = r * s, perRow = (tapCount * channels + 31) / 32, tapWords = (channels + 31) / 32, lane = threadIdx.x % 32;
-  for (unsigned filter = (blockIdx.x * 256 + threadIdx.x) / 32; filter < filters; filter += gridDim.x * 8) {
-    const unsigned* row = w + size_t(filter) * perRow;
-    unsigned* own = taps + size_t(filter) * tapCount * tapWords;
-    for (unsigned i = lane; i < tapCount * tapWords; i += 32) {
-      unsigned k = i % tapWords, bit = i / tapWords * channels + 32 * k, count = min(32u, channels - 32 * k), shift = bit % 32;
-      unsigned word = row[bit / 32] >> shift;
-      if (shift + count > 32) word |= row[bit / 32 + 1] << (32 - shift);
-      if (count < 32) word &= (1u << count) - 1;
-      own[i] = word;
+/** One filter laid out by the lanes of a warp. */
+__device__ __forceinline__ void lay_out(unsigned* taps, int* ones, const unsigned* w, unsigned filter, unsigned filters, unsigned r, unsigned s, unsigned channels,
+                                        unsigned lane) {
+  unsigned tapCount = r * s, tapWords = (channels + 31) / 32;
+  const unsigned* row = w + size_t(filter) * ((tapCount * channels + 31) / 32);
+  unsigned* own = taps + size_t(filter) * tapCount * tapWords;
+  for (unsigned i = lane; i < tapCount * tapWords; i += 32) {
+    unsigned k = i % tapWords, bit = i / tapWords * channels + 32 * k, count = min(32u, channels - 32 * k), shift = bit % 32;
+    unsigned word = row[bit / 32] >> shift;
+    if (shift + count > 32) word |= row[bit / 32 + 1] << (32 - shift);
+    if (count < 32) word &= (1u << count) - 1;
+    own[i] = word;
+  }
+  unsigned corners = (r + 1) * (s + 1);
+  if (tapCount <= 32) {   // each lane counts a tap
+    int counted = lane < tapCount ? ones_between(row, lane * channels, (lane + 1) * channels) : 0;
+    for (unsigned corner = lane; corner - lane < corners; corner += 32) {
+      unsigned rows = corner / (s + 1), columns = corner % (s + 1);
+      int sum = 0;
+      for (unsigned tap = 0; tap < tapCount; tap++) {
+        int count = __shfl_sync(kFullWarp, counted, int(tap));
+        if (tap / s < rows && tap % s < columns) sum += count;
+      }
+      if (corner < corners) ones[size_t(corner) * filters + filter] = sum;
     }
-    unsigned corners = (r + 1) * (s + 1);
-    if (tapCount <= 32) {   // each lane counts a tap
-      int counted = lane < tapCount ? ones_between(row, lane * channels, (lane + 1) * channels) : 0;
-      for (unsigned corner = lane; corner - lane < corners; corner += 32) {
-        unsigned rows = corner / (s + 1), columns = corner % (s + 1);
-        int sum = 0;
-        for (unsigned tap = 0; tap < tapCount; tap++) {
-          int count = __shfl_sync(kFullWarp, counted, int(tap));
-          if (tap / s < rows && tap % s < columns) sum += count;
-        }
-        if (corner < corners) ones[size_t(corner) * filters + filter] = sum;
-      }
-    } else {
-      for (unsigned corner = lane; corner < corners; corner += 32) {
-        unsigned rows = corner / (s + 1), columns = corner % (s + 1);
-        int sum = 0;
-        for (unsigned i = 0; i < rows; i++) sum += ones_between(row, i * s * channels, (i * s + columns) * channels);
-        ones[size_t(corner) * filters + filter] = sum;
-      }
+  } else {
+    for (unsigned corner = lane; corner < corners; corner += 32) {
+      unsigned rows = corner / (s + 1), columns = corner % (s + 1);
+      int sum = 0;
+      for (unsigned i = 0; i < rows; i++) sum += ones_between(row, i * s * channels, (i * s + columns) * channels);
+      ones[size_t(corner) * filters + filter] = sum;
     }
   }
+}
+
+ONEBIT_KERNEL(256) xnor_conv2d_filters(unsigned* taps, int* ones, const unsigned* w, unsigned filters, unsigned r, unsigned s, unsigned channels) {
+  for (unsigned filter = (blockIdx.x * 256 + threadIdx.x) / 32; filter < filters; filter += gridDim.x * 8) {
+    lay_out(taps, ones, w, filter, filters, r, s, channels, threadIdx.x % 32);
+  }
+}
+
+/** The filters of one layer. Layout as written by src/main/java/onebit/ops/cuda/FilterLayouts.java. */
+struct FilterLayout {
+  unsigned* taps;
+  int* ones;
+  const unsigned* w;
+  unsigned filters, r, s, channels;
+};
+
+ONEBIT_KERNEL(256) xnor_conv2d_filters_all(const FilterLayout* table, const uint2* blocks, unsigned count) {
+  unsigned at = blockIdx.x * 8 + threadIdx.x / 32;
+  if (at >= count) return;
+  const FilterLayout& t = table[blocks[at].x];
+  lay_out(t.taps, t.ones, t.w, blocks[at].y, t.filters, t.r, t.s, t.channels, threadIdx.x % 32);
 }
 
 extern __shared__ __align__(16) unsigned xnor_conv2d_room[];

@@ -1,4 +1,5 @@
 // xnor_conv2d_test.cpp -- kernels/xnor_conv2d.cu against the real-valued convolution of the unpacked values
+#include <deque>
 #include "kernel_test.h"
 
 namespace {
@@ -90,3 +91,65 @@ TEST(xnor_conv2d_held_is_the_convolution_of_the_unpacked_values) { convolutions(
 TEST(xnor_conv2d_wide_is_the_convolution_of_the_unpacked_values) { convolutions("xnor_conv2d_wide", {80, 90, 128}); }
 TEST(xnor_conv2d_xor_is_the_convolution_of_the_unpacked_values) { convolutions("xnor_conv2d_xor", {75, 75, 64}); }
 TEST(xnor_conv2d_popc_is_the_convolution_of_the_unpacked_values) { convolutions("xnor_conv2d_popc", {0, 1000, 64}); }
+
+namespace {
+/** kernels/xnor_conv2d.cu, FilterLayout. */
+struct FilterLayout {
+  CUdeviceptr taps, ones, w;
+  unsigned filters, r, s, channels;
+};
+}  // namespace
+
+/** Layers of one tap to more than a warp counts, channels around the word: each as the definition has it, whether alone or with the others. */
+TEST(filters_are_laid_out_alone_and_many_layers_at_once) {
+  struct Layer {
+    unsigned filters, r, s, channels;
+  };
+  const std::vector<Layer> layers = {{1, 1, 1, 1}, {9, 3, 3, 31}, {17, 3, 3, 32}, {8, 3, 3, 33}, {3, 3, 3, 64}, {5, 1, 3, 65}, {2, 7, 7, 3}, {4, 5, 7, 40}};
+  Random random(7);
+  std::deque<Array<unsigned>> ws, alone, together;
+  std::deque<Array<int>> onesAlone, onesTogether;
+  std::vector<FilterLayout> table;
+  std::vector<std::array<unsigned, 2>> pairs;
+  std::vector<std::vector<unsigned>> bits;
+  for (const Layer& l : layers) {
+    unsigned taps = l.r * l.s, words = (l.channels + 31) / 32, corners = (l.r + 1) * (l.s + 1);
+    bits.push_back(random.bits(l.filters, taps * l.channels));
+    ws.emplace_back(bits.back());
+    alone.emplace_back(size_t(l.filters) * taps * words);
+    together.emplace_back(size_t(l.filters) * taps * words);
+    onesAlone.emplace_back(size_t(l.filters) * corners);
+    onesTogether.emplace_back(size_t(l.filters) * corners);
+  }
+  for (size_t i = 0; i < layers.size(); i++) {
+    const Layer& l = layers[i];
+    table.push_back({together[i].address, onesTogether[i].address, ws[i].address, l.filters, l.r, l.s, l.channels});
+    for (unsigned filter = 0; filter < l.filters; filter++) pairs.push_back({unsigned(i), filter});
+  }
+  Array<FilterLayout> deviceTable(table);
+  Array<std::array<unsigned, 2>> blocksOf(pairs);
+  run("xnor_conv2d_filters_all", blocks(unsigned(pairs.size() + 7) / 8), deviceTable, blocksOf, unsigned(pairs.size()));
+  for (size_t i = 0; i < layers.size(); i++) {
+    const Layer& l = layers[i];
+    run("xnor_conv2d_filters", blocks(2), alone[i], onesAlone[i], ws[i], l.filters, l.r, l.s, l.channels);
+    unsigned taps = l.r * l.s, words = (l.channels + 31) / 32;
+    std::vector<unsigned> wanted(size_t(l.filters) * taps * words);
+    std::vector<int> ones(size_t(l.filters) * (l.r + 1) * (l.s + 1));
+    for (unsigned o = 0; o < l.filters; o++) {
+      for (unsigned tap = 0; tap < taps; tap++) {
+        for (unsigned c = 0; c < l.channels; c++) {
+          if (sign_bit(bits[i], o, taps * l.channels, tap * l.channels + c) < 0) continue;
+          wanted[(size_t(o) * taps + tap) * words + c / 32] |= 1u << c % 32;
+          for (unsigned row = tap / l.s + 1; row <= l.r; row++) {
+            for (unsigned column = tap % l.s + 1; column <= l.s; column++) ones[(row * (l.s + 1) + column) * l.filters + o]++;
+          }
+        }
+      }
+    }
+    std::string what = "layer " + std::to_string(i);
+    expect_equal(what + ", taps alone", alone[i].read(), wanted);
+    expect_equal(what + ", taps with the others", together[i].read(), wanted);
+    expect_equal(what + ", ones alone", onesAlone[i].read(), ones);
+    expect_equal(what + ", ones with the others", onesTogether[i].read(), ones);
+  }
+}

@@ -39,10 +39,10 @@ class StepCountersTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"adabin-resnet18-imagenet, FP32, simple, 390", "adabin-resnet18-imagenet, BF16, simple, 411", "adabin-resnet18-imagenet, FP32, fast, 141", "adabin-resnet18-imagenet, FP32, compact, 141", "adabin-resnet18-imagenet, BF16, fast, 161",
-      "adabin-resnet18-imagenet, BF16, compact, 162", "adabin-resnet18-imagenet, FP32, tiny, 157", "adabin-resnet18-imagenet, BF16, tiny, 178", "biper-resnet20-cifar10-stage1, BF16, fast, 194", "rbnn-resnet20-cifar10, BF16, fast, 210",
-      "bmxnet-resnete18-cifar10, BF16, fast, 162", "bmxnet-resnete18e2-cifar10, BF16, fast, 148", "bmxnet-densenet21-cifar10, BF16, fast, 128",
-      "bmxnet-binarydensenet28-imagenet, FP32, fast, 242", "bmxnet-binarydensenet28-imagenet, BF16, fast, 246"})
+  @CsvSource({"adabin-resnet18-imagenet, FP32, simple, 390", "adabin-resnet18-imagenet, BF16, simple, 411", "adabin-resnet18-imagenet, FP32, fast, 126", "adabin-resnet18-imagenet, FP32, compact, 126", "adabin-resnet18-imagenet, BF16, fast, 146",
+      "adabin-resnet18-imagenet, BF16, compact, 147", "adabin-resnet18-imagenet, FP32, tiny, 134", "adabin-resnet18-imagenet, BF16, tiny, 155", "biper-resnet20-cifar10-stage1, BF16, fast, 194", "rbnn-resnet20-cifar10, BF16, fast, 193",
+      "bmxnet-resnete18-cifar10, BF16, fast, 147", "bmxnet-resnete18e2-cifar10, BF16, fast, 133", "bmxnet-densenet21-cifar10, BF16, fast, 124",
+      "bmxnet-binarydensenet28-imagenet, FP32, fast, 223", "bmxnet-binarydensenet28-imagenet, BF16, fast, 227"})
   void aStepHasFewLaunches(String name, Precision precision, String passes, int most) {
     String refusal = EmulatedDriver.refusal();
     assumeTrue(refusal == null, refusal);
@@ -51,16 +51,16 @@ class StepCountersTest {
     assertTrue(step[0] <= most, precision + ", " + passes + ": " + step[0] + " launches");
   }
 
-  /** Instead of a call of cuDNN for the images: the largest value, the codes, the filters laid out, and the product. */
+  /** Instead of a call of cuDNN for the images: the largest value, the codes, and the product. */
   @Test
-  void float8GradientsTakeFourLaunchesForACallOfTheLibrary() {
+  void float8GradientsTakeThreeLaunchesForACallOfTheLibrary() {
     String refusal = EmulatedDriver.refusal();
     assumeTrue(refusal == null, refusal);
     long[] plain = launches("adabin-resnet20-cifar10", Precision.BF16, "fast", "bfloat16"), float8 = launches("adabin-resnet20-cifar10", Precision.BF16, "fast", "float8");
     System.out.println("adabin-resnet20-cifar10, launches of a step with float8 gradients: " + float8[0] + " instead of " + plain[0] + ", library calls " + float8[1]
         + " instead of " + plain[1]);
     assertEquals(18, plain[1] - float8[1], "binary convolutions");
-    assertEquals(4 * 18, float8[0] - plain[0]);
+    assertEquals(3 * 18, float8[0] - plain[0]);
   }
 
   @Test

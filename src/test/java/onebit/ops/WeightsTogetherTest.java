@@ -222,6 +222,38 @@ class WeightsTogetherTest {
     return new Mix(layers.real(shape, garbage), layers.fresh.garbage(shape.d0()), layers.real(shape, garbage), layers.real(shape, garbage), angle, scale);
   }
 
+  /** A device may lay filters out for convolutions when all layers' bits are made; whatever writes the bits of one then has to be seen. */
+  @OnEveryPrecision
+  void convolutionsSeeTheBitsAsWrittenLast(Backend backend) {
+    Layers layers = new Layers(backend, 8, 1);
+    Fresh fresh = layers.fresh;
+    Binarizer f = new Binarizer.Identity();
+    BinarySet signs = new BinarySet(fresh.vector(0), fresh.vector(1));
+    List<BinarySet> sets = java.util.Collections.nCopies(FILTERS.length, signs);
+    for (int i = 0; i < FILTERS.length; i++) {
+      Shape shape = FILTERS[i];
+      ConvGeometry g = ConvGeometry.of(Shape.image(2, 5, 5, shape.d3()), shape.d0(), shape.d1(), shape.d2(), 1, 1);
+      BitTensor bits = layers.bits.get(i), x = fresh.garbageBits(2 * 5 * 5, shape.d3()), other = backend.createBits(shape.d0(), shape.rowSize());
+      Tensor w = layers.real(shape, fresh.normal(shape.size()));
+      backend.bits().pack(x, layers.real(g.x(), fresh.normal(g.x().size())), 0);
+      backend.bits().pack(other, layers.real(shape, fresh.normal(shape.size())), 0);
+      List<Runnable> writers = List.of(() -> backend.weights().signWeightsAll(layers.bits, sets, layers.effective, layers.ws, f, 0, false),
+          () -> backend.write(bits, backend.read(other)), () -> backend.bits().pack(bits, w, 0.3f), () -> backend.binarize().sign(bits, w, f),
+          () -> backend.binarize().learnedSet(bits, new BinarySet(fresh.garbage(1), fresh.garbage(1)), w, fresh.vector(1), fresh.vector(-0.4f), true),
+          () -> backend.binarize().centreDistance(bits, new BinarySet(fresh.garbage(shape.d0()), fresh.garbage(shape.d0())), w));
+      for (Runnable writer : writers) {
+        writers.getFirst().run();
+        writer.run();
+        BitTensor same = backend.createBits(shape.d0(), shape.rowSize());
+        backend.write(same, backend.read(bits));
+        Tensor want = fresh.garbage(g.y()), got = fresh.garbage(g.y());
+        backend.bits().xnorConv2d(want, x, same, signs, signs, g, Padding.ZERO, 0);
+        backend.bits().xnorConv2d(got, x, bits, signs, signs, g, Padding.ZERO, 0);
+        layers.requireEqual("convolution after writer " + writers.indexOf(writer), i, want, got);
+      }
+    }
+  }
+
   @OnEveryBackend
   void listsThatDoNotFitAreRefused(Backend backend) {
     Layers layers = new Layers(backend, 6, 1);

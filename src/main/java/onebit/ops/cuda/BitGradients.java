@@ -135,7 +135,7 @@ final class BitGradients {
   void ownGradX(Tensor gradX, Tensor gradY, BitTensor w, BinarySet wSet, ConvGeometry g) {
     boolean narrow = narrow(g, 2);
     Kernel kernel = narrow ? rounded("xnor_conv2d_grad_x_narrow") : rounded("xnor_conv2d_grad_x");
-    DeviceMemory taps = bits.taps(w, g);
+    DeviceMemory taps = bits.layouts().now(w, g).taps();
     kernel.element(gradX).element(gradY).memory(taps).tensor(wSet.centre()).tensor(wSet.distance()).integer(wSet.count() == 1 ? 0 : 1);
     launchGradX(shape(kernel, g), g, narrow, 2);
   }
@@ -167,7 +167,7 @@ final class BitGradients {
     rounded("float8_round").tensor(codes).memory(centred).address(unscale).element(gradY).memory(peaks).integer(blocks).tensor(wSet.centre()).tensor(wSet.distance())
         .integer(each).integer(rows).integer(g.o()).blocks(device.blocks(ceil(gradY.size(), 8)), 256);
     boolean narrow = narrow(g, 1);
-    DeviceMemory taps = bits.taps(w, g);
+    DeviceMemory taps = bits.layouts().now(w, g).taps();
     Kernel images = (narrow ? rounded("xnor_conv2d_grad_x_narrow_e4m3") : rounded("xnor_conv2d_grad_x_e4m3")).element(gradX).tensor(codes).address(unscale).memory(centred).memory(taps)
         .tensor(wSet.distance()).integer(each);
     launchGradX(shape(images, g), g, narrow, 1);

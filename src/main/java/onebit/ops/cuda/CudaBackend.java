@@ -50,8 +50,8 @@ public final class CudaBackend implements Backend, DeviceStreams {
     PixelScales scales = new PixelScales(device);
     conv = new CudaConvOps(device, deterministic, scales);
     bits = new CudaBitOps(device, product, conv);
-    ops = new Ops(bits, conv, new CudaNormOps(device, sums), new CudaPointOps(device, sums, scales), new CudaPoolOps(device), new CudaBinarizeOps(this, device),
-        new CudaWeightOps(device), new CudaLossOps(device), new CudaOptimOps(device), new CudaFusedOps(device, bits, conv, sums), new CudaDenseOps(device, bits, sums));
+    ops = new Ops(bits, conv, new CudaNormOps(device, sums), new CudaPointOps(device, sums, scales), new CudaPoolOps(device), new CudaBinarizeOps(this, device, bits.layouts()),
+        new CudaWeightOps(device, bits.layouts()), new CudaLossOps(device), new CudaOptimOps(device), new CudaFusedOps(device, bits, conv, sums), new CudaDenseOps(device, bits, sums));
   }
 
   private static boolean hasBfloat16(CudaDevice device) {
@@ -265,6 +265,7 @@ public final class CudaBackend implements Backend, DeviceStreams {
     int[] packed = new int[Math.multiplyExact(to.rows(), narrow)];
     for (int i = 0; i < packed.length; i++) packed[i] = (int) (words[i / narrow * wide + i % narrow / 2] >>> 32 * (i % narrow % 2));
     device.upload(device.memory(to), MemorySegment.ofArray(packed));
+    bits.layouts().written(to);
   }
 
   private void upload(Tensor to, ElementType type, int count, MemorySegment values) {

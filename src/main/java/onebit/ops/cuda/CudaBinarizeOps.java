@@ -22,16 +22,19 @@ final class CudaBinarizeOps implements BinarizeOps {
 
   private final CudaBackend backend;
   private final CudaDevice device;
+  private final FilterLayouts layouts;
 
-  CudaBinarizeOps(CudaBackend backend, CudaDevice device) {
+  CudaBinarizeOps(CudaBackend backend, CudaDevice device, FilterLayouts layouts) {
     this.backend = backend;
     this.device = device;
+    this.layouts = layouts;
   }
 
   @Override
   public void sign(BitTensor bits, Tensor x, Binarizer f) {
     Shapes.requireBits("sign", bits, x);
     SlopeCode slope = SlopeCode.of(f);
+    layouts.written(bits);
     device.kernel("pack_level", x).bits(bits).element(x).slope(slope).integer(bits.rows()).integer(bits.bits())
         .blocks(CudaBitOps.packBlocks(device, bits), 256);
   }
@@ -63,6 +66,7 @@ final class CudaBinarizeOps implements BinarizeOps {
     Shapes.requireBits("learnedSet", bits, x);
     Shapes.requireLearnedSet("learnedSet", alpha, beta);
     Shapes.requireCount("learnedSet", "the set's centre", set.centre(), 1);
+    layouts.written(bits);
     device.kernel("pack_learned", x).bits(bits).tensor(set.centre()).tensor(set.distance()).element(x).tensor(alpha).tensor(beta)
         .integer(codeForm ? 1 : 0).integer(bits.rows()).integer(bits.bits()).blocks(CudaBitOps.packBlocks(device, bits), 256);
   }
@@ -106,6 +110,7 @@ final class CudaBinarizeOps implements BinarizeOps {
   }
 
   private void packRows(BitTensor bits, Tensor x, Tensor thresholds, int rowsEach, int step) {
+    layouts.written(bits);
     device.kernel("pack_rows", x).bits(bits).element(x).tensor(thresholds).integer(rowsEach).integer(step).integer(bits.rows()).integer(bits.bits())
         .blocks(CudaBitOps.packBlocks(device, bits), 256);
   }

@@ -1,9 +1,7 @@
 package onebit.ops.cuda;
 
 import java.util.ArrayList;
-import java.util.IdentityHashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.function.ToDoubleFunction;
 import onebit.ops.BitOps;
 import onebit.ops.ConvGeometry;
@@ -41,17 +39,15 @@ final class CudaBitOps implements BitOps {
   private final CudaDevice device;
   private final BitProduct product;
   private final BitGradients gradients;
-  private final Map<Object, Filters> kept = new IdentityHashMap<>();
+  private final FilterLayouts layouts;
   private Tuning tuning;
   private ToDoubleFunction<Runnable> clock;
-
-  /** Filters as the kernels read them: every tap on words of its own, and the ones of the taps above and left of each corner of the window. */
-  private record Filters(DeviceMemory taps, DeviceMemory ones) {}
 
   /** conv is what multiplies values where bits are not multiplied as they are. */
   CudaBitOps(CudaDevice device, BitProduct product, CudaConvOps conv) {
     this.device = device;
     this.product = product;
+    layouts = new FilterLayouts(device);
     gradients = new BitGradients(device, conv, this);
   }
 
@@ -102,6 +98,7 @@ final class CudaBitOps implements BitOps {
   @Override
   public void pack(BitTensor bits, Tensor x, float threshold) {
     ConvRules.requirePack("pack", bits, x);
+    layouts.written(bits);
     device.kernel("pack", x).bits(bits).element(x).real(threshold).integer(bits.rows()).integer(bits.bits()).blocks(packBlocks(device, bits), 256);
   }
 
@@ -189,7 +186,7 @@ final class CudaBitOps implements BitOps {
   /** The convolution; with an address, the sum(bx) of each position as int16 there. */
   void xnorConv2d(Tensor y, long sumsX, BitTensor x, BitTensor w, BinarySet xSet, BinarySet wSet, ConvGeometry g, Padding padding, float offset) {
     requireCounted(g);
-    Filters filters = laidOut(w, g);
+    FilterLayouts.Layout filters = layouts.now(w, g);
     if (tuning == null) {
       multiply(product, held(g) ? 64 : product.columnsPerBlock(g.o()), y, sumsX, x, filters, xSet, wSet, g, padding, offset);
       return;
@@ -201,7 +198,7 @@ final class CudaBitOps implements BitOps {
   }
 
   /** The convolution by one product, with so many columns a block. */
-  private void multiply(BitProduct product, int columns, Tensor y, long sumsX, BitTensor x, Filters filters, BinarySet xSet, BinarySet wSet, ConvGeometry g,
+  private void multiply(BitProduct product, int columns, Tensor y, long sumsX, BitTensor x, FilterLayouts.Layout filters, BinarySet xSet, BinarySet wSet, ConvGeometry g,
       Padding padding, float offset) {
     boolean held = product == BitProduct.AND && columns == 64 && held(g);
     Kernel kernel = (held ? device.kernel("xnor_conv2d_held") : device.kernel(product.entry("xnor_conv2d", columns))).memory(device.memory(y)).address(sumsX);
@@ -243,33 +240,13 @@ final class CudaBitOps implements BitOps {
     return 96 + 8 * BORDERS * (columns + 4) + 8 * columns;
   }
 
-  private static long tapBytes(ConvGeometry g) {
-    return 4L * g.o() * g.r() * g.s() * words(g.c());
+  /** How filters lie on the device for the launches that multiply them. */
+  FilterLayouts layouts() {
+    return layouts;
   }
 
-  private static long onesBytes(ConvGeometry g) {
-    return 4L * g.o() * (g.r() + 1) * (g.s() + 1);
-  }
-
-  /** Filters laid out for the launches that follow. */
-  private Filters laidOut(BitTensor w, ConvGeometry g) {
-    Filters filters = new Filters(device.scratch(CudaDevice.Scratch.FILTERS, tapBytes(g)), device.scratch(CudaDevice.Scratch.COUNTS, onesBytes(g)));
-    layOut(filters, w, g);
-    return filters;
-  }
-
-  /** The taps of filters laid out for the launches that follow. */
-  DeviceMemory taps(BitTensor w, ConvGeometry g) {
-    return laidOut(w, g).taps;
-  }
-
-  private void layOut(Filters filters, BitTensor w, ConvGeometry g) {
-    device.kernel("xnor_conv2d_filters").memory(filters.taps).memory(filters.ones).bits(w).integer(g.o()).integer(g.r()).integer(g.s()).integer(g.c())
-        .each(Math.multiplyExact(g.o(), 32));
-  }
-
-  private static Kernel sets(Kernel kernel, BitTensor x, Filters filters, BinarySet xSet, BinarySet wSet) {
-    return kernel.bits(x).memory(filters.taps).memory(filters.ones).tensor(xSet.centre()).tensor(xSet.distance()).tensor(wSet.centre()).tensor(wSet.distance())
+  private static Kernel sets(Kernel kernel, BitTensor x, FilterLayouts.Layout filters, BinarySet xSet, BinarySet wSet) {
+    return kernel.bits(x).memory(filters.taps()).memory(filters.ones()).tensor(xSet.centre()).tensor(xSet.distance()).tensor(wSet.centre()).tensor(wSet.distance())
         .integer(wSet.count() == 1 ? 0 : 1);
   }
 
@@ -281,14 +258,15 @@ final class CudaBitOps implements BitOps {
   /** Lays out the filters of a product as they are now, for it and for its backward, and tells how its kernels are called. */
   BitProduct prepare(Product p) {
     requireCounted(p.g());
-    Filters filters = kept.computeIfAbsent(p.w().memory(), w -> new Filters(device.allocate(tapBytes(p.g())), device.allocate(onesBytes(p.g()))));
-    layOut(filters, p.w(), p.g());
+    layouts.keep(p.w(), p.g());
     return product;
   }
 
   /** The same, but that filters laid out before are taken to be what they were. */
   BitProduct prepared(Product p) {
-    return kept.containsKey(p.w().memory()) ? product : prepare(p);
+    requireCounted(p.g());
+    layouts.kept(p.w(), p.g());
+    return product;
   }
 
   /** Blocks along the rows of a product whose values are of that type; the bits of sums depend on it. */
@@ -322,6 +300,6 @@ final class CudaBitOps implements BitOps {
   }
 
   private void launch(Kernel kernel, Product p, int blocks, int room) {
-    extents(sets(kernel, p.x(), kept.get(p.w().memory()), p.xSet(), p.wSet()).real(p.offset()), p.g(), p.padding()).launch(blocks, blocks(p.g().o(), 64), 128, 1, room);
+    extents(sets(kernel, p.x(), layouts.kept(p.w(), p.g()), p.xSet(), p.wSet()).real(p.offset()), p.g(), p.padding()).launch(blocks, blocks(p.g().o(), 64), 128, 1, room);
   }
 }

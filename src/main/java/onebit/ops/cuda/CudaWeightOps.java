@@ -13,7 +13,8 @@ import onebit.tensor.ElementType;
 import onebit.tensor.Tensor;
 
 /**
- * The weights of many layers on the device: one launch forward and one backward over a table of layers, a block per filter.
+ * The weights of many layers on the device: one launch forward and one backward over a table of layers, a block per filter;
+ * forward one more for the filters as convolutions of bits read them.
  *
  * <pre>
  * Twin  kernels/adabin_weights.cu, sign_weights.cu, rotation.cu
@@ -22,11 +23,13 @@ import onebit.tensor.Tensor;
  */
 final class CudaWeightOps implements WeightOps {
   private final CudaDevice device;
+  private final FilterLayouts layouts;
   /** By the very list that was given first. */
   private final Map<List<?>, FilterTable> tables = new IdentityHashMap<>();
 
-  CudaWeightOps(CudaDevice device) {
+  CudaWeightOps(CudaDevice device, FilterLayouts layouts) {
     this.device = device;
+    this.layouts = layouts;
   }
 
   private FilterTable table(List<?> key, Supplier<FilterTable> made) {
@@ -58,6 +61,7 @@ final class CudaWeightOps implements WeightOps {
           address(sets.get(i).distance()), address(bits.get(i)), address(effective.get(i))}, ws.get(i).shape().rowSize(), rounded(effective.get(i))));
     });
     table.launch(table.arguments(device.kernel("centre_distance_all")), 0);
+    layouts.layOutAll(bits, ws);
   }
 
   @Override
@@ -80,6 +84,8 @@ final class CudaWeightOps implements WeightOps {
       return new FilterTable(device, ws, i -> signs(ws.get(i), 0, sets.get(i), 0, address(bits.get(i)), effective.get(i), 0, 0));
     });
     table.launch(table.arguments(device.kernel("sign_weights_all")).slope(SlopeCode.of(f)).real(meanFactor).integer(real ? 1 : 0), 0);
+    if (real) bits.forEach(layouts::written);
+    else layouts.layOutAll(bits, ws);
   }
 
   /** An entry of kernels/sign_weights.cu. */
@@ -117,6 +123,7 @@ final class CudaWeightOps implements WeightOps {
     int largest = 0;
     for (Tensor w : ws) largest = Math.max(largest, w.shape().rowSize());
     table.launch(table.arguments(device.kernel("rotate_all")).slope(SlopeCode.of(f)), 8 * largest);
+    layouts.layOutAll(bits, ws);
   }
 
   /** An entry of kernels/rotation.cu. */

@@ -77,6 +77,11 @@ final class FilterTable {
     kernel.launch(blockCount, 1, 256, 1, sharedBytes);
   }
 
+  /** Appends the count of filters too and runs the kernel, one warp per filter. */
+  void launchWarps(Kernel kernel) {
+    kernel.integer(blockCount).blocks((blockCount + 7) / 8, 256);
+  }
+
   /** Runs a kernel over whole layers: of the table and a number it takes, one block per layer. */
   void launchPerLayer(Kernel kernel, float number) {
     kernel.memory(table).real(number).blocks(layerCount, 256);
