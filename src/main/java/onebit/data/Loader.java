@@ -187,6 +187,11 @@ public final class Loader implements AutoCloseable {
     return handedNanos == startNanos ? 0 : (double) (stallNanos - startStallNanos) / (handedNanos - startNanos);
   }
 
+  /** The seconds of that time that {@link #next} has waited. */
+  public synchronized double stallSeconds() {
+    return (stallNanos - startStallNanos) / 1e9;
+  }
+
   /** Stops the threads and waits until they are gone; a second call does nothing. */
   @Override public void close() {
     synchronized (this) {

@@ -20,7 +20,7 @@ import onebit.recipe.Recipes;
 
 /** Data sets and loaders as a recipe describes them. */
 public final class InputPipeline {
-  private static final int GENERATED_IMAGES = 512, MOST_WORKERS = 32;
+  private static final int GENERATED_IMAGES = 512, MOST_WORKERS = 32, LEAST_WAIT = 10;
 
   private InputPipeline() {}
 
@@ -107,5 +107,14 @@ public final class InputPipeline {
         new Augmentation.HslJitter((int) Math.round(j.hue()), (int) Math.round(j.saturation()), (int) Math.round(j.lightness()))));
     augment.lighting().ifPresent(l -> steps.add(new Augmentation.Lighting(l)));
     return steps;
+  }
+
+  /** What makes an epoch's steps wait for that share of its time, in one sentence with what helps; null where it is under a tenth or under {@value #LEAST_WAIT} seconds. */
+  static String waiting(DataRecipe data, Dataset dataset, double share, double seconds) {
+    if (share <= 0.1 || seconds < LEAST_WAIT) return null;
+    boolean photos = data.name() == DataRecipe.Source.IMAGENET || data.name() == DataRecipe.Source.FOLDER;
+    return String.format(Locale.ROOT, "Training waited for images %.0f %% of this epoch (%.0f s): %d threads on %d processors make fewer of %s%s than its steps take. More processors help%s."
+        + " `onebit bench feed` measures it. This is said once.", 100 * share, seconds, workers(data), Runtime.getRuntime().availableProcessors(), dataset.name(),
+        dataset.stored().isEmpty() ? "" : " (" + dataset.stored() + ")", photos ? ", and images stored smaller or decoded: `onebit data prepare imagenet --short-side 256 --encoding ppm`" : "");
   }
 }

@@ -254,6 +254,7 @@ public final class Trainer {
       int batches = Math.min(train.batches(), options.steps());
       ProgressLine progress = new ProgressLine(screen, options.stopEpoch(), batches);
       pace = new CheckpointPace(recipe.checkpoint(), System::nanoTime, log::line);
+      String waiting = null;
       while (state.epoch < options.stopEpoch()) {
         if (!epoch(train, trainSet.size(), batches, progress)) {
           progress.finish();
@@ -263,6 +264,10 @@ public final class Trainer {
           return End.STOPPED;
         }
         finishEpoch(train, evaluate(test, testSet.size(), progress), progress, metrics, events);
+        if (leads && waiting == null) {
+          waiting = InputPipeline.waiting(data, trainSet, train.stallShare(), train.stallSeconds());
+          if (waiting != null) log.warn(waiting);
+        }
       }
       progress.finish();
       writer.finish();

@@ -215,7 +215,9 @@ class LoaderTest {
       loader.next();
       long stalled = loader.stallNanos();
       assertTrue(stalled >= 10_000_000L, stalled + " ns for a batch that takes 16 ms");
+      assertEquals(stalled / 1e9, loader.stallSeconds());
       loader.start(1, 0);
+      assertEquals(0, loader.stallSeconds());
       int[] order = Sampler.training(0, 64, 8).order(1);
       for (int b = 0; b < 8; b++) assertEquals(order[b * 8], loader.next().sampleIds()[0]);
       assertNull(loader.next());
