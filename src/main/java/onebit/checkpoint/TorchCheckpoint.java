@@ -47,7 +47,8 @@ public record TorchCheckpoint(List<NamedTensor> tensors, Map<String, String> met
   /** Reads a checkpoint held in memory; contiguous tensors share its bytes. The label names it in messages. */
   public static TorchCheckpoint read(String label, ByteBuffer file) throws CheckpointException {
     if (file.remaining() > 1 && file.get(file.position()) == (byte) 0x80) {
-      throw new CheckpointException(label + " is in PyTorch's format from before 1.6; load it in PyTorch and save it again");
+      throw new CheckpointException(label + " is in PyTorch's format from before 1.6; load it in PyTorch and save it again"
+          + " (torchvision has done so with its own: resnet34-b627a593.pth holds what resnet34-333f7ec4.pth did, resnet18-f37072fd.pth what resnet18-5c106cde.pth did)");
     }
     ZipArchive zip = new ZipArchive(label, file);
     String folder = null;

@@ -22,6 +22,7 @@ import onebit.models.Execution.Memory;
 import onebit.models.Execution.Passes;
 import onebit.ops.Backend;
 import onebit.ops.OnEveryPrecision;
+import onebit.ops.PixelScale;
 import onebit.ops.cpu.CpuBackend;
 import onebit.tensor.Bfloat16;
 import onebit.tensor.ElementType;
@@ -36,9 +37,10 @@ class RealResNetTest {
   private static final int[] BLOCKS = {1, 2};
   private static final Shape IMAGES = Shape.image(2, 21, 18, 3);
   private static final int WIDTH = 4, CLASSES = 5;
+  private static final List<Double> MEAN = List.of(0.485, 0.456, 0.406), STD = List.of(0.229, 0.224, 0.225);
 
   /** The same network in two stages of four and eight channels. */
-  private record Tiny() implements Network {
+  record Tiny() implements Network {
     @Override
     public Layer layers(Method method, Shape input, int classes) {
       return RealResNet.layers(WIDTH, BLOCKS, classes);
@@ -170,14 +172,31 @@ class RealResNetTest {
       Tensor x = backend.create(IMAGES, backend.activations());
       backend.write(x, images);
       double[] want = wanted(tensors, images);
+      byte[] pixels = new byte[IMAGES.size()];
+      new Random(9).nextBytes(pixels);
+      Tensor bytes = backend.create(IMAGES, ElementType.UINT8);
+      backend.write(bytes, pixels);
+      plain.takePixels(new PixelScale(MEAN, STD));
+      double[] ofBytes = wanted(tensors, normalised(pixels));
       for (Model model : List.of(plain, teacher)) {
         model.load(tensors, "test");
-        float[] got = backend.read(model.forward(x, false));
-        double largest = Arrays.stream(want).map(Math::abs).max().orElseThrow();
-        for (int i = 0; i < want.length; i++) assertEquals(want[i], got[i], tolerance * largest, passes + " logit " + i);
+        assertNear(want, backend.read(model.forward(x, false)), tolerance, passes + ", logit ");
+        assertNear(ofBytes, backend.read(model.forward(bytes, false)), tolerance, passes + ", of bytes, logit ");
       }
       assertThrows(IllegalStateException.class, () -> teacher.forward(x, true));
     }
+  }
+
+  private static void assertNear(double[] want, float[] got, double tolerance, String what) {
+    double largest = Arrays.stream(want).map(Math::abs).max().orElseThrow();
+    for (int i = 0; i < want.length; i++) assertEquals(want[i], got[i], tolerance * largest, what + i);
+  }
+
+  /** What a network sees of bytes. */
+  private static float[] normalised(byte[] pixels) {
+    float[] x = new float[pixels.length];
+    for (int i = 0; i < x.length; i++) x[i] = (float) (((pixels[i] & 255) / 255.0 - MEAN.get(i % 3)) / STD.get(i % 3));
+    return x;
   }
 
   /** torchvision's names, written out by its rule. */

@@ -6,6 +6,7 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.SplittableRandom;
 import onebit.binarize.Method;
 import onebit.binarize.Methods;
@@ -39,7 +40,7 @@ import onebit.tensor.Tensor;
  * takes every rank's part, or each of its parts, by itself, in simple passes, and its gradients are the mean over the parts.
  *
  * <pre>
- * arguments   mpi|nccl, a recorded step or "drawn", number of steps, float32|bfloat16, synchronised|fused|accumulated: fused, in two parts a rank
+ * arguments   mpi|nccl, a recorded step, "drawn", or "taught" for drawn images and a teacher, number of steps, float32|bfloat16, synchronised|fused|accumulated: fused, in two parts a rank
  * Units       errors and tolerances of gradients as the recorded steps have them; with bfloat16 50 times as much, and none for learned
  *             sets: a single number that is a small difference of the ranks' large ones keeps no digit
  * </pre>
@@ -51,10 +52,12 @@ final class StepProbe {
   private final float[] images;
   private final int[] labels;
   private final List<NamedTensor> init;
+  private final boolean taught;
   private final Map<String, Double> values = new LinkedHashMap<>();
 
   private StepProbe(String what, List<String> overrides, Path folder) throws Exception {
-    if (what.equals("drawn")) {
+    taught = what.equals("taught");
+    if (taught || what.equals("drawn")) {
       recipe = RECIPES.load(ChildRun.smallRecipe(folder).toString(), overrides);
       SplittableRandom random = new SplittableRandom(3);
       int n = recipe.data().batch();
@@ -86,13 +89,15 @@ final class StepProbe {
       this.backend = backend;
       var data = recipe.data();
       Shape shape = Shape.image(to - from, data.height(), data.width(), data.channels());
-      model = new Model(recipe.network(), recipe.method(), shape.withFirst((to - from + parts - 1) / parts), data.classes(), backend, 5, execution);
+      model = new Model(recipe.network(), recipe.method(), shape.withFirst((to - from + parts - 1) / parts), data.classes(), backend, 5, execution,
+          taught ? Optional.of(TeacherTest::taught) : Optional.empty());
+      if (taught) model.teacher().load(TeacherTest.trained(model.teacher(), 4), "drawn");
       if (init != null) {
         model.load(init, "init");
         model.use(recipe.method().withValues(values));
       }
       Optimizer optimizer = Optimizers.of(recipe.optimizer(), backend, model.parameters());
-      step = new TrainStep(backend, model, optimizer, to - from, data.classes(), 0);
+      step = new TrainStep(backend, model, optimizer, to - from, data.classes(), 0, 2, 0.25);
       int each = images.length / labels.length;
       Tensor planar = backend.create(shape);
       x = backend.create(shape);

@@ -63,14 +63,14 @@ class TeacherTest {
   @TempDir private Path folder;
 
   /** A small network with batch norms, whose statistics in training are not its running ones. */
-  private static Layer taught(Method method, Shape input, int classes) {
+  static Layer taught(Method method, Shape input, int classes) {
     return Sequential.of(new Conv2d("conv1", 8, 3, 2, 1, Init.KAIMING).asFirst(), new BatchNorm("bn1", BatchNorm.Rule.TORCH), new Activate(Activation.RELU),
         Residual.identity(Sequential.of(new Conv2d("conv2", 8, 3, 1, 1, Init.KAIMING), new BatchNorm("bn2", BatchNorm.Rule.TORCH))), new Activate(Activation.RELU),
         Pool.global(), new Linear("fc", classes, Init.TORCH, false));
   }
 
   /** A model's tensors with running statistics as training leaves them. */
-  private static List<NamedTensor> trained(Model model, long seed) {
+  static List<NamedTensor> trained(Model model, long seed) {
     SplittableRandom random = new SplittableRandom(seed);
     List<NamedTensor> all = new ArrayList<>();
     for (NamedTensor each : model.save()) {
