@@ -144,10 +144,7 @@ __device__ __forceinline__ void sum_splits(E* gradW, const float* partial, unsig
   FOR_EACH(i, count) {
     BlockPlace at = filters.place(i);
     const float* from = partial + ((at.filter * unsigned(a) + at.down) * unsigned(b) + at.along) * unsigned(channels) + at.k;
-    double sum = 0;
-#pragma unroll 32
-    for (unsigned k = 0; k < splits; k++) sum += from[size_t(k) * blocked];
-    store(gradW + i, float(sum));
+    store(gradW + i, float(sum_of_splits(from, blocked, splits)));
   }
 }
 

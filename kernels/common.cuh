@@ -45,6 +45,19 @@ __device__ __forceinline__ double block_sum(double value, double* shared) {
   return sum;
 }
 
+/** The sum of one value of each split, `apart` values from one to the next, in their order; 16 are asked for at once. */
+template <class T> __device__ __forceinline__ double sum_of_splits(const T* first, size_t apart, unsigned splits) {
+  double sum = 0;
+  for (unsigned k = 0; k < splits; k += 16) {
+    T each[16];
+#pragma unroll
+    for (unsigned i = 0; i < 16; i++) each[i] = k + i < splits ? first[(k + i) * apart] : T(0);
+#pragma unroll
+    for (unsigned i = 0; i < 16; i++) sum += each[i];
+  }
+  return sum;
+}
+
 /** A number of elements that is known when the kernel is compiled. */
 template <unsigned N> struct Width {
   static constexpr unsigned value = N;

@@ -72,11 +72,7 @@ __device__ __forceinline__ double direct_grad_w(const E* gradY, const E* x, int 
 }
 
 ONEBIT_KERNEL(256) direct_conv2d_grad_w_finish(float* gradW, const double* partial, unsigned splits, unsigned n) {
-  FOR_EACH(i, n) {
-    double sum = 0;
-    for (unsigned k = 0; k < splits; k++) sum += partial[size_t(k) * n + i];
-    gradW[i] = float(sum);
-  }
+  FOR_EACH(i, n) gradW[i] = float(sum_of_splits(partial + i, n, splits));
 }
 
 #define ELEMENT_FILE "direct_conv2d.cu"

@@ -241,12 +241,7 @@ XNOR_CONV2D_GRAD_W_CODES(xnor_conv2d_grad_w_e4m3, 2, 2, 2)
 XNOR_CONV2D_GRAD_W_CODES(xnor_conv2d_grad_w_narrow_e4m3, 1, 3, 2)
 
 template <class E> __device__ __forceinline__ void grad_w_finish(E* gradW, const float* partial, unsigned splits, unsigned n) {
-  FOR_EACH(i, n) {
-    double sum = 0;
-#pragma unroll 32
-    for (unsigned k = 0; k < splits; k++) sum += partial[size_t(k) * n + i];
-    store(gradW + i, float(sum));
-  }
+  FOR_EACH(i, n) store(gradW + i, float(sum_of_splits(partial + i, n, splits)));
 }
 
 ONEBIT_KERNEL(256) xnor_conv2d_grad_w_finish(float* gradW, const float* partial, unsigned splits, unsigned n) { grad_w_finish(gradW, partial, splits, n); }

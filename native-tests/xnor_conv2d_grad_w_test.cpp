@@ -59,3 +59,19 @@ TEST(gradient_of_filters_on_warpgroups_is_the_sum_over_positions) {
   if (!driver.lastError && driver.capability != 90) return;
   gradient_of_filters({{"xnor_conv2d_grad_w_wgmma_bf16", 128, 12, 384, 4}, {"xnor_conv2d_grad_w_wgmma_narrow_bf16", 64, 18, 384, 4}}, true);
 }
+
+TEST(splits_are_added_in_their_order_however_many_there_are) {
+  const unsigned n = 300;
+  for (unsigned splits : {0u, 1u, 11u, 16u, 17u, 44u, 132u}) {
+    Random random(splits + 1);
+    std::vector<float> partial = random.normal(size_t(splits) * n), wanted(n);
+    for (unsigned i = 0; i < n; i++) {
+      double sum = 0;
+      for (unsigned k = 0; k < splits; k++) sum += partial[size_t(k) * n + i];
+      wanted[i] = float(sum);
+    }
+    Array<float> of(partial), gradW(n);
+    run("xnor_conv2d_grad_w_finish", blocks(2), gradW, of, splits, n);
+    expect_equal(std::to_string(splits) + " splits", gradW.read(), wanted);
+  }
+}
