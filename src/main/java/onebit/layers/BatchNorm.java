@@ -49,6 +49,7 @@ public final class BatchNorm implements Layer {
   private Tensor gradX;
   private Tensor x;
   private SharedStatistics shared;
+  private boolean frozen;
 
   public BatchNorm(String name, Rule rule) {
     this.name = name;
@@ -58,6 +59,7 @@ public final class BatchNorm implements Layer {
   @Override
   public Shape build(BuildContext context, Shape input) {
     backend = context.backend();
+    frozen = context.frozen();
     Shape channels = Shape.vector(input.channels());
     gamma = context.parameter(name + ".weight", channels, Parameter.Kind.NORM, rule.gammaStart());
     beta = context.parameter(name + ".bias", channels, Parameter.Kind.NORM, 0);
@@ -100,9 +102,14 @@ public final class BatchNorm implements Layer {
     return gradInput;
   }
 
+  /** Takes the running variance as it is now into what fused passes normalise with in evaluation; a teacher's does not change after that. */
+  public void settle() {
+    backend.fused().inverseDeviation(inverse, runningVar.value(), rule.epsilon());
+  }
+
   /** What a fused pass normalises with: the batch's statistics, or the running ones. */
   Norm norm(boolean training) {
-    if (!training) backend.fused().inverseDeviation(inverse, runningVar.value(), rule.epsilon());
+    if (!training && !frozen) settle();
     return new Norm(gamma.value(), beta.value(), training ? mean : runningMean.value(), inverse);
   }
 

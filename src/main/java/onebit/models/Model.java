@@ -101,7 +101,18 @@ public final class Model {
     parameters.forEach(p -> requireNew(names, p.name()));
     state.forEach(s -> requireNew(names, s.name()));
     dictionary = new StateDictionary(backend, parameters, state, network.unusedModules());
-    if (frozen) rounded.refresh();
+    if (frozen) settle();
+  }
+
+  /** Does once for all evaluations what depends on a teacher's tensors alone. */
+  private void settle() {
+    rounded.refresh();
+    settle(layers);
+  }
+
+  private static void settle(Layer layer) {
+    if (layer instanceof BatchNorm norm) norm.settle();
+    layer.children().forEach(Model::settle);
   }
 
   /**
@@ -323,7 +334,7 @@ public final class Model {
    */
   public void load(Collection<NamedTensor> tensors, String what) throws CheckpointException {
     dictionary.load(tensors, what);
-    if (frozen) rounded.refresh();
+    if (frozen) settle();
   }
 
   /** Copies of parameters and saved tensors in the order and shape of a state dictionary. */

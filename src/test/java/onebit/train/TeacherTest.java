@@ -2,6 +2,7 @@ package onebit.train;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -230,6 +231,9 @@ class TeacherTest {
     List<NamedTensor> backwards = new ArrayList<>(good.tensors()).reversed();
     Safetensors.write(file, Map.of("note", "the same in another order"), backwards);
     assertEquals(read.sha256(), TeacherWeights.read(file.toString()).sha256());
+    backwards.replaceAll(t -> t.name().equals("fc.bias") ? NamedTensor.ofFloats("fc.bias", new int[] {CLASSES}, new float[CLASSES]) : t);
+    Safetensors.write(file, Map.of(), backwards);
+    assertNotEquals(read.sha256(), TeacherWeights.read(file.toString()).sha256());
     try (RunLog log = RunLog.screenOnly(Screen.none()); Backend backend = new CpuBackend()) {
       List<NamedTensor> fewer = good.tensors().subList(1, good.tensors().size());
       assertEquals("teacher.weights F: tensor conv1.weight is missing; the network needs 102 tensors, 101 fit",
