@@ -18,6 +18,7 @@ namespace hostcuda {
 namespace {
 
 std::string where(const void* caller) {
+  if (inWarpCall()) return " in " + warpCall();
   Dl_info info;
   if (!dladdr(caller, &info) || !info.dli_fname) return "";
   char command[600];
@@ -43,6 +44,9 @@ std::string threadName(unsigned linear) {
   return "thread (" + std::to_string(linear % b.x) + "," + std::to_string(linear / b.x % b.y) + "," + std::to_string(linear / b.x / b.y) + ")";
 }
 
+/** What is missing between a thread of the warp and that other one. */
+const char* between(unsigned other, unsigned warp) { return other / 32 == warp ? " of its warp with no __syncwarp() between" : " with no barrier between"; }
+
 void checkShared(const char* p, uint64_t bytes, int access, const void* caller, const SharedVariable& v, size_t offset) {
   SharedShadow& s = sharedShadow();
   std::string name = v.name.substr(v.name.rfind('E') == std::string::npos || v.dynamic ? 0 : v.name.rfind('E') + 1);
@@ -51,20 +55,23 @@ void checkShared(const char* p, uint64_t bytes, int access, const void* caller, 
   if (offset + bytes > room)
     failHere(700, spoken(access, bytes) + " at shared " + name + "+" + std::to_string(offset) + ": it has " + std::to_string(room) + " bytes" + where(caller));
   const unsigned me = hostcuda_current->linear, warp = me / 32;
+  const bool together = access == int(Access::kRead) && inWarpCall();   // ldmatrix: one lane reads here for all
+  const uint16_t reader = together ? uint16_t(kManyLanes | warp) : uint16_t(me);
   bool unseen = !v.dynamic && v.bytes <= 8 && access == int(Access::kAtomic);   // g++ reports no plain access of a scalar that is thread local
   for (uint64_t i = 0; i < bytes; i++) {
     SharedByte& b = s.bytes[size_t(p - s.low) + i];
     auto at = [&] { return " shared " + name + "+" + std::to_string(offset + i); };
     if (access != int(Access::kWrite) && !unseen && b.writtenInBlock != s.block) failHere(700, spoken(access, bytes) + ":" + at() + " was never written" + where(caller));
-    if (b.writtenInBlock == s.block && b.writeEpoch == s.epoch && b.writer != me && !(access == int(Access::kAtomic) && b.atomic) &&
+    if (b.writtenInBlock == s.block && b.writeEpoch == s.epoch && (b.writer != me || together) && !(access == int(Access::kAtomic) && b.atomic) &&
         (b.writer / 32u != warp || b.writeWarpEpoch == s.warpEpoch[warp]))
-      failHere(719, "race: " + spoken(access, bytes) + " of" + at() + ", written by " + threadName(b.writer) + " with no barrier between" + where(caller));
+      failHere(719, "race: " + spoken(access, bytes) + " of" + at() + ", written by " + threadName(b.writer) + between(b.writer, warp) + where(caller));
     if (access == int(Access::kRead)) {
-      if (b.readEpoch == s.epoch && b.reader != me) {
+      if (b.readEpoch == s.epoch && b.reader != reader) {
         unsigned other = b.reader == kManyWarps ? ~0u : b.reader & kManyLanes ? b.reader & 0x7fffu : b.reader / 32u;
-        b.reader = other == warp ? uint16_t(kManyLanes | warp) : kManyWarps;
+        // what the warp read before its last __syncwarp is in order with all that its lanes do now
+        b.reader = other != warp ? kManyWarps : b.readWarpEpoch == s.warpEpoch[warp] ? uint16_t(kManyLanes | warp) : reader;
       } else {
-        b.reader = uint16_t(me);
+        b.reader = reader;
       }
       b.readEpoch = s.epoch;
       b.readWarpEpoch = s.warpEpoch[warp];
@@ -73,8 +80,8 @@ void checkShared(const char* p, uint64_t bytes, int access, const void* caller, 
         bool many = b.reader == kManyWarps, lanes = !many && (b.reader & kManyLanes);
         unsigned other = lanes ? b.reader & 0x7fffu : b.reader / 32u;
         if (many || other != warp || b.readWarpEpoch == s.warpEpoch[warp])
-          failHere(719, "race: " + spoken(access, bytes) + " of" + at() + ", read by " +
-                            (many ? "threads of other warps" : lanes ? "another lane" : threadName(b.reader)) + " with no barrier between" + where(caller));
+          failHere(719, "race: " + spoken(access, bytes) + " of" + at() + ", read by " + (many ? "threads of several warps" : lanes ? "lanes" : threadName(b.reader)) +
+                            (many ? " with no barrier between" : between(lanes ? other * 32 : b.reader, warp)) + where(caller));
       }
       b.writtenInBlock = s.block;
       b.writeEpoch = s.epoch;

@@ -437,6 +437,12 @@ bool sharedVariable(const char* p, const SharedVariable*& variable, size_t& offs
   return true;
 }
 
+bool inWarpCall() { return static_cast<ThreadState*>(hostcuda_current)->state == kInWarpCall; }
+std::string warpCall() {
+  const ThreadState& t = *static_cast<ThreadState*>(hostcuda_current);
+  return text("%s at %s:%d", t.call, shortName(t.file), t.line);
+}
+
 Launch& runningLaunch() { return *runner->launch; }
 unsigned runningBlock() { return unsigned(runner->blockNumber); }
 bool moduleData(const char* p) { return p >= runner->launch->dataFirst && p < runner->launch->dataLast; }

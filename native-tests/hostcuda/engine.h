@@ -64,4 +64,7 @@ bool sharedVariable(const char* address, const SharedVariable*& variable, size_t
 /** The address is in the module's constants or __device__ variables. */
 bool moduleData(const char* address);
 SharedShadow& sharedShadow();
+/** Whether the running thread computes what a call of its whole warp gives, and that call with its place. */
+bool inWarpCall();
+std::string warpCall();
 }  // namespace hostcuda

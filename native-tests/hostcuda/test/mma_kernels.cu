@@ -76,6 +76,27 @@ KERNEL void missing_wait(float* out, const float* in) {
   cp_async_commit();
   out[threadIdx.x] = s[threadIdx.x * 4];
 }
+/** Who writes the rows that the warp then reads, and which __syncwarp is missing. */
+enum Writers { kEachLane, kFirstLane, kLastLane };
+enum Missing { kNone, kBeforeMatrix, kBeforeRewrite, kBeforeLoad };
+
+/** Of each lane a row of 16 bytes, twice; out [2][32][5] has of each lane what ldmatrix gave it and a word of the next lane's row. */
+KERNEL void rows_of_lanes(uint32_t* out, int writers, int missing) {
+  __shared__ __align__(16) uint4 rows[32];
+  unsigned l = threadIdx.x;
+  rows[l] = make_uint4(0, 0, 0, 0);
+  __syncwarp();
+  for (unsigned round = 0; round < 2; round++) {
+    for (unsigned i = 0; i < 32; i++)
+      if (writers == kEachLane ? i == l : l == (writers == kFirstLane ? 0 : 31)) rows[i] = make_uint4(4 * i + round, 4 * i + 1, 4 * i + 2, 4 * i + 3);
+    if (missing != kBeforeMatrix && missing != kBeforeLoad) __syncwarp();
+    uint32_t r[4] = {}, *to = out + (round * 32 + l) * 5;
+    if (missing != kBeforeLoad) ldmatrix_x4(r, rows + l);
+    for (unsigned i = 0; i < 4; i++) to[i] = r[i];
+    to[4] = rows[(l + 1) % 32].x;
+    if (missing != kBeforeRewrite) __syncwarp();
+  }
+}
 /** One lane does not multiply. */
 KERNEL void missing_lane(int* D, const uint32_t* A, const uint32_t* B) {
   int d[4] = {0, 0, 0, 0};

@@ -158,6 +158,42 @@ static void float8Conversions() {
   EXPECT((product<int>("float8_exponents", peaks, n, peaks.size()) == exponents));
 }
 
+#if defined(HOSTCUDA)
+/** Lanes that read what other lanes of their warp wrote, with __syncwarp and with one left out, whoever of them writes. */
+static void rowsOfLanes(bool checked) {
+  const unsigned words = 2 * 32 * 5;
+  CUfunction f;
+  EXPECT(!cuModuleGetFunction(&f, module, "rows_of_lanes"));
+  for (int writers = 0; writers < 3; writers++)
+    for (int missing = 0; missing < (checked ? 4 : 1); missing++) {
+      CUdeviceptr out = upload(std::vector<uint32_t>(words));
+      void* p[] = {&out, &writers, &missing};
+      EXPECT(!cuLaunchKernel(f, 1, 1, 1, 32, 1, 1, 0, nullptr, p, nullptr));
+      int code = cuCtxSynchronize();
+      std::string said = hostcuda_last_error();
+      hostcuda_clear_error();
+      if (missing == 0) {
+        std::vector<uint32_t> got(words);
+        cuMemcpyDtoH(got.data(), out, words * 4);
+        bool ok = code == 0;
+        for (unsigned i = 0; i < words; i++) {
+          unsigned round = i / 160, l = i / 5 % 32, matrix = i % 5, row = matrix == 4 ? (l + 1) % 32 : 8 * matrix + l / 4, word = matrix == 4 ? 0 : l % 4;
+          ok &= got[i] == 4 * row + (word ? word : round);
+        }
+        EXPECT(ok);
+      } else {
+        auto has = [&](const char* words) { return said.find(words) != std::string::npos; };
+        bool ok = code == CUDA_ERROR_LAUNCH_FAILED && has("kernel rows_of_lanes, block (0,0,0), thread (") && has(" bytes of shared rows+") && has(" of its warp with no __syncwarp() between ") &&
+                  has(missing == 1 ? "in ldmatrix_x4 at mma_kernels.cu:" : "between at mma_kernels.cu:") && has(missing == 1 ? ": race: read of " : ": race: ") &&
+                  has(missing == 1 ? ", written by thread (" : missing == 2 ? ", read by " : "by thread (");
+        if (!ok) fprintf(stderr, "writers %d, missing %d: %d %s\n", writers, missing, code, said.c_str());
+        EXPECT(ok);
+      }
+      cuMemFree(out);
+    }
+}
+#endif
+
 int main(int argc, char** argv) {
   if (argc != 3) { fprintf(stderr, "mma_test MODULE VARIANT\n"); return 2; }
   setenv("HOSTCUDA_QUIET", "1", 1);
@@ -175,6 +211,7 @@ int main(int argc, char** argv) {
   float8Conversions();
 #if defined(HOSTCUDA)
   std::string variant = argv[2];
+  rowsOfLanes(variant == "checked");
   CUdeviceptr in = upload(std::vector<float>(128, 1.0f)), out = upload(std::vector<float>(128));
   CUfunction f;
   cuModuleGetFunction(&f, module, "missing_wait");
