@@ -24,7 +24,7 @@ build() { # program, flags...: compiles the sources that are newer than their ob
     if [ -e "$o" ] && [ ! "$f" -nt "$o" ] && [ ! "$here/kernel_test.h" -nt "$o" ] && [ ! "$here/run.sh" -nt "$o" ]; then continue; fi
     while [ "$(jobs -rp | wc -l)" -ge "$(nproc)" ]; do wait -n; done
     rm -f "$o"
-    { "$cxx" -std=c++17 -O1 -g -Wall -Wextra -ffp-contract=off -I "$here" -I "$here/hostcuda/include" "$@" -c "$f" -o "$o.part" && mv "$o.part" "$o"; } &
+    { "$cxx" -std=c++17 -O1 ${debug-} -Wall -Wextra -ffp-contract=off -I "$here" -I "$here/hostcuda/include" "$@" -c "$f" -o "$o.part" && mv "$o.part" "$o"; } &
   done
   while [ "$(jobs -rp | wc -l)" -gt 0 ]; do wait -n; done
   "$cxx" "$@" -o "$program.part" "$objects"/*.o -ldl
@@ -39,10 +39,10 @@ ladder() { # the sources and kernels of ladder/ instead of the tests of kernels/
 name=onebit_kernels_host tests=kernel_tests extra=()
 
 emulated() { # variant
-  local out="$root/target/hostcuda/$1" program="$root/target/native-tests/$tests" flags=(-static-libstdc++ -static-libgcc) environment=() order
+  local out="$root/target/hostcuda/$1" program="$root/target/native-tests/$tests" flags=(-static-libstdc++ -static-libgcc) environment=() order debug=
   "$here/hostcuda/build.sh" --variant "$1" --out "$out" "${extra[@]}"
   if [ "$1" = asan ]; then
-    program="$program-asan"
+    program="$program-asan" debug=-g1   # AddressSanitizer tells the lines
     flags=(-fsanitize=address,undefined)
     environment=(ASAN_OPTIONS=halt_on_error=1:detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1)
   fi

@@ -22,12 +22,13 @@ while [ $# -gt 0 ]; do
   esac
 done
 if [ ${#kernels[@]} -eq 0 ]; then for f in "$root"/kernels/*.cu; do [ -e "$f" ] && kernels+=("$f"); done; fi
+if [ ${#kernels[@]} -gt 1 ]; then mapfile -t kernels < <(ls -S -- "${kernels[@]}"); fi   # the longest first, so that no core waits for it at the end
 out=${out:-$root/target/hostcuda/$variant}
 cxx=${CXX:-g++}
 if ! command -v "$cxx" >/dev/null; then echo "build.sh: no C++ compiler: $cxx is not installed; the emulated device needs g++ 12 or newer" >&2; exit 3; fi
-common=(-std=c++17 -g -fPIC -march=x86-64-v3 -ffp-contract=off -Wall -Wextra -Wno-attributes)
+common=(-std=c++17 -g1 -fPIC -march=x86-64-v3 -ffp-contract=off -Wall -Wextra -Wno-attributes)
 case $variant in
-  normal) device=(-O2); emulator=(-O2) ;;
+  normal) device=(-O2 -g0); emulator=(-O2) ;;
   checked) device=(-O2 -fsanitize=kernel-address --param asan-instrumentation-with-call-threshold=0 --param asan-stack=0 --param asan-globals=0 -D__HOSTCUDA_CHECKED__=1); emulator=(-O2 -D__HOSTCUDA_CHECKED__=1) ;;
   asan) device=(-O1 -fsanitize=address,undefined -fsanitize-recover=address -fno-omit-frame-pointer); emulator=("${device[@]}" -fno-tree-loop-distribute-patterns) ;;
   *) echo "build.sh: variant is $variant; it must be normal, checked or asan" >&2; exit 2 ;;
@@ -36,7 +37,6 @@ mkdir -p "$out/obj"
 exec 9>"$out/obj/lock"
 flock 9
 
-jobs=()
 fresh() { # target source...: true when the target is newer than all sources
   local target=$1; shift
   [ -e "$target" ] || return 1
@@ -45,15 +45,16 @@ fresh() { # target source...: true when the target is newer than all sources
   return 0
 }
 headers=("$here"/*.h "$here"/include/*.h "$here/build.sh")
-wait_all() { local j; for j in "${jobs[@]}"; do wait "$j" || { echo "build.sh: compilation failed" >&2; exit 1; }; done; jobs=(); }
-throttle() { if [ ${#jobs[@]} -ge 2 ]; then wait "${jobs[0]}" || { echo "build.sh: compilation failed" >&2; exit 1; }; jobs=("${jobs[@]:1}"); fi; }
+running=0
+ended() { wait -n || { echo "build.sh: compilation failed" >&2; exit 1; }; running=$((running - 1)); }
+wait_all() { while [ $running -gt 0 ]; do ended; done; }
+throttle() { while [ $running -ge "$(nproc)" ]; do ended; done; running=$((running + 1)); }
 object() { # source: compiles one file of the emulator
   local o="$out/obj/$(basename "$1" .cpp).o"
   objects+=("$o")
   fresh "$o" "$1" "${headers[@]}" && return
   throttle
   "$cxx" "${common[@]}" "${emulator[@]}" -I "$here/include" -c "$1" -o "$o.tmp.o" && mv "$o.tmp.o" "$o" &
-  jobs+=($!)
 }
 stubs() { # symbol list, code, module: one entry per name that says "not emulated" and returns the code
   local s="$out/obj/$3_stubs.s"
@@ -66,6 +67,32 @@ link() { # target flags...
   local t=$1; shift
   "$cxx" -shared "${emulator[@]}" -o "$t.tmp" "$@" && mv "$t.tmp" "$t"
 }
+
+if [ ${#kernels[@]} -gt 0 ]; then
+  scan="$out/obj/scan_kernels"
+  fresh "$scan" "$here/scan_kernels.cpp" || "$cxx" -std=c++17 -O1 -o "$scan" "$here/scan_kernels.cpp"
+  module="$out/lib$name.so"
+  kernelObjects=() lists=()
+  compile() { # source, object base
+    "$cxx" "${common[@]}" "${device[@]}" -fno-extern-tls-init -fno-gnu-unique -x c++ -E -I "$here/include" -include "$here/cuda_runtime_emulation.h" -MD -MF "$2.d" -MT x "$1" -o "$2.pre.ii"
+    "$scan" "$2.pre.ii" "$2.ii" "$2.dyn.tmp"
+    # -Wno: g++ loses sight of shared arrays in lambdas and of loops that ask a row ahead; nvcc warns of such things, and takes warnings as errors
+    "$cxx" "${common[@]}" "${device[@]}" -ffunction-sections -Wno-unknown-pragmas -Wno-unused-function -Wno-sign-compare -Wno-unused-but-set-variable -Wno-maybe-uninitialized -fno-extern-tls-init -fno-gnu-unique -c "$2.ii" -o "$2.tmp.o"
+    mv "$2.dyn.tmp" "$2.dyn"
+    mv "$2.tmp.o" "$2.o"
+  }
+  for k in "${kernels[@]}"; do
+    o="$out/obj/$name.$(basename "$k" .cu)"
+    kernelObjects+=("$o.o"); lists+=("$o.dyn")
+    deps=("$k")
+    if [ -e "$o.d" ]; then
+      deps=(); for d in $(sed 's/^x://; s/\\$//' "$o.d"); do if [ -e "$d" ]; then deps+=("$d"); else deps=("$here/build.sh" "$k"); rm -f "$o.o"; break; fi; done
+    fi
+    fresh "$o.o" "${deps[@]}" "$scan" "$here/build.sh" && continue
+    throttle
+    compile "$k" "$o" &
+  done
+fi
 
 objects=()
 sources=(engine bulk memory counters module driver streams stubs)
@@ -97,30 +124,6 @@ library() { # file, symbol version, list, status, objects...
 library libnccl.so.2 libnccl.so.2 "" 0 "${ncclObjects[@]}"
 
 if [ ${#kernels[@]} -gt 0 ]; then
-  scan="$out/obj/scan_kernels"
-  fresh "$scan" "$here/scan_kernels.cpp" || "$cxx" -std=c++17 -O1 -o "$scan" "$here/scan_kernels.cpp"
-  module="$out/lib$name.so"
-  kernelObjects=() lists=()
-  compile() { # source, object base
-    "$cxx" "${common[@]}" "${device[@]}" -fno-extern-tls-init -fno-gnu-unique -x c++ -E -I "$here/include" -include "$here/cuda_runtime_emulation.h" -MD -MF "$2.d" -MT x "$1" -o "$2.pre.ii"
-    "$scan" "$2.pre.ii" "$2.ii" "$2.dyn.tmp"
-    # -Wno: g++ loses sight of shared arrays in lambdas and of loops that ask a row ahead; nvcc warns of such things, and takes warnings as errors
-    "$cxx" "${common[@]}" "${device[@]}" -ffunction-sections -Wno-unknown-pragmas -Wno-unused-function -Wno-sign-compare -Wno-unused-but-set-variable -Wno-maybe-uninitialized -fno-extern-tls-init -fno-gnu-unique -c "$2.ii" -o "$2.tmp.o"
-    mv "$2.dyn.tmp" "$2.dyn"
-    mv "$2.tmp.o" "$2.o"
-  }
-  for k in "${kernels[@]}"; do
-    o="$out/obj/$name.$(basename "$k" .cu)"
-    kernelObjects+=("$o.o"); lists+=("$o.dyn")
-    deps=("$k")
-    if [ -e "$o.d" ]; then
-      deps=(); for d in $(sed 's/^x://; s/\\$//' "$o.d"); do if [ -e "$d" ]; then deps+=("$d"); else deps=("$here/build.sh" "$k"); rm -f "$o.o"; break; fi; done
-    fi
-    fresh "$o.o" "${deps[@]}" "$scan" "$here/build.sh" && continue
-    throttle
-    compile "$k" "$o" & jobs+=($!)
-  done
-  wait_all
   printf '%s\n' "${kernelObjects[@]}" >"$out/obj/$name.list.new"
   cmp -s "$out/obj/$name.list.new" "$out/obj/$name.list" || { mv "$out/obj/$name.list.new" "$out/obj/$name.list"; rm -f "$module"; }
   if ! fresh "$module" "${kernelObjects[@]}" "$here/module_entry.cpp" "$cuda"; then

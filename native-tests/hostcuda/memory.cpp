@@ -268,7 +268,7 @@ std::string checkFences(bool all) {
       if (!damage.empty()) return damage;
     }
     size_t looked = 0;
-    for (auto f = m.quarantine[d].rbegin(); f != m.quarantine[d].rend() && (all || looked < 64); ++f, looked++) {
+    for (auto f = m.quarantine[d].rbegin(); f != m.quarantine[d].rend() && (all || looked < 16); ++f, looked++) {
       std::string damage = m.writesAfterFree(*f, all ? Memory::sample(f->bytes) : std::min<size_t>(64, f->bytes));
       if (!damage.empty()) return damage;
     }
