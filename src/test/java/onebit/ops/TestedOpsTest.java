@@ -19,8 +19,8 @@ import org.junit.jupiter.api.Order;
 import org.junit.jupiter.api.Test;
 
 /**
- * The table of ops and the backends each was tested on, in kernels/README.md, against what the contract tests of this JVM ran; it runs last of
- * all. {@code -Donebit.write.tables=true} writes the table anew.
+ * The table of ops and the backends each was tested on, in kernels/README.md, against what the contract tests of this build ran; it runs behind
+ * them all. {@code -Donebit.write.tables=true} writes the table anew.
  */
 @Order(Integer.MAX_VALUE)
 class TestedOpsTest {
@@ -60,7 +60,7 @@ class TestedOpsTest {
     TreeSet<String> families = new TreeSet<>(), met = new TreeSet<>();
     for (String op : ops()) families.add(op.substring(0, op.indexOf('.')));
     for (String op : ran.keySet()) met.add(op.substring(0, op.indexOf('.')));
-    assumeTrue(met.equals(families), "only the contract tests of " + met + " ran in this JVM");
+    assumeTrue(met.equals(families), "only the contract tests of " + met + " ran");
     if (Boolean.getBoolean("onebit.write.tables")) {
       StringBuilder table = new StringBuilder("| Op | Backends it was tested on |\n|---|---|\n");
       ran.forEach((op, backends) -> table.append("| `").append(op).append("` | ").append(String.join(", ", backends)).append(" |\n"));
