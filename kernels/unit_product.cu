@@ -6,7 +6,7 @@
 //   unit_product_backward    gradT and the sums of unit_backward.cu
 //   unit_product_apply       gradY as unit_backward_apply
 //   each ends in nothing (mma.sync AND, sm_80 to sm_90a), _xor (sm_75) or _popc (later devices, through PTX); elsewhere it does nothing
-//   unit_product_statistics_held   the first of them where xnor_held.cuh has the tiles
+//   unit_product_statistics_held, _planes   the first of them where xnor_held.cuh or xnor_planes.cuh has the tiles
 //
 // Shapes     as unit_forward.cu, unit_backward.cu, xnor_conv2d.cu; partial [splits][2 or 4][C] double; y of _statistics rows of `pitch` values
 //            y, z, x and gradients are float, or bfloat16 in the entries named _bf16; the rest is float
@@ -23,7 +23,7 @@
 // Rungs      1 convolution, then a pass over y, 2 the pass in the convolution's tiles
 #ifndef ELEMENT
 #include "unit_passes.cuh"
-#include "xnor_held.cuh"
+#include "xnor_planes.cuh"
 
 /** The first of the 8 channels of this thread. */
 template <class PRODUCT> __device__ __forceinline__ unsigned product_channel() { return blockIdx.y * 64 + xnor_column<PRODUCT, 64>(0); }
@@ -377,6 +377,10 @@ ONEBIT_KERNEL(128, kTileBlocks<ELEMENT>) ENTRY(unit_product_statistics)(const Ov
 ONEBIT_KERNEL(128, kHeldBlocks<ELEMENT>) ENTRY(unit_product_statistics_held)(const Over<UnitStatistics<ELEMENT>> a) {
   __shared__ typename ProductSums<XnorAnd, ELEMENT>::Shared kept;
   product_statistics<XnorAnd, HeldTiles<XnorAnd, 64>>(a, unit_product_room, kept);
+}
+ONEBIT_KERNEL(128, kHeldBlocks<ELEMENT>) ENTRY(unit_product_statistics_planes)(const Over<UnitStatistics<ELEMENT>> a) {
+  __shared__ typename ProductSums<XnorAnd, ELEMENT>::Shared kept;
+  product_statistics<XnorAnd, PlaneTiles<XnorAnd, 64>>(a, unit_product_room, kept);
 }
 ONEBIT_KERNEL(128, 2) ENTRY(unit_product_statistics_xor)(const Over<UnitStatistics<ELEMENT>> a) {
   __shared__ typename ProductSums<XnorXor, ELEMENT>::Shared kept;

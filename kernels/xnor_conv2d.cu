@@ -7,6 +7,7 @@
 //   xnor_conv2d_filters_all   the same for the filters of many layers, a warp for each of the count (layer, filter) pairs of blocks
 //   xnor_conv2d           mma.sync AND, 64 filters per block          xnor_conv2d_wide   the same, 128 filters per block
 //   xnor_conv2d_held      mma.sync AND, windows and channels of xnor_held.cuh
+//   xnor_conv2d_planes    likewise of xnor_planes.cuh
 //   xnor_conv2d_xor       mma.sync XOR for sm_75                      xnor_conv2d_popc   __popc
 //
 // Shapes     x N*H*W rows of C bits; w O rows of R*S*C bits, taps O rows of R*S*ceil(C/32) words, ones [R+1][S+1][O]; y N,P,Q,O
@@ -17,15 +18,15 @@
 //            sum(bw) = 2 popc(w) - V, V = C (r1 - r0) (s1 - s0), popc(w) = ones[r1][s1] - ones[r0][s1] - ones[r1][s0] + ones[r0][s0]
 //            for valid taps of rows r0 to r1 and columns s0 to s1 (ends not included)
 // Padding    zeroRule 1: outside taps leave every sum; 0: they are bit 0 of x
-// Launch     block 128, grid (any, ceil(O / 64 or 128)), dynamic shared memory of CudaBitOps.room or heldRoom; xnor_conv2d_filters block 256,
+// Launch     block 128, grid (any, ceil(O / 64 or 128)), dynamic shared memory of CudaBitOps.room, heldRoom or planesRoom; xnor_conv2d_filters block 256,
 //            any grid, one warp per filter; xnor_conv2d_filters_all block 256, grid ceil(count / 8)
 // Limits     R*S*C < 2^21, in int16 < 2^15; R, S < 2^15; AND needs sm_80 to sm_90, XOR sm_75: elsewhere these entries do nothing
 // Exactness  counts are whole numbers; with centres 0 and distances 1 equal to the twin, else a few float32 operations in its order
 // Twin       src/main/java/onebit/ops/cpu/CpuBitOps.java, xnorConv2d
 // Tests      native-tests/xnor_conv2d_test.cpp, src/test/java/onebit/ops/BitOpsTest.java
 // Source     Rastegari et al. 2016, XNOR-Net, arXiv 1603.05279; Tu et al. 2022, AdaBin, arXiv 2208.08084
-// Rungs      native-tests/ladder/xnor_conv2d.cu: 1 naive, 2 shared tile, 3 mma.sync AND, 4 x copied once, filters in registers
-#include "xnor_held.cuh"
+// Rungs      native-tests/ladder/xnor_conv2d.cu: 1 naive, 2 shared tile, 3 mma.sync AND, 4 x copied once, filters in registers, or in shared memory beside x in planes
+#include "xnor_planes.cuh"
 
 /** The ones of bits [from, to) of a row. */
 __device__ __forceinline__ int ones_between(const unsigned* row, unsigned from, unsigned to) {
@@ -112,13 +113,14 @@ extern __shared__ __align__(16) unsigned xnor_conv2d_room[];
                                 [&](unsigned k, unsigned first, unsigned part, const float(&out)[8], int sumX, bool there, auto whole) {             \
         if (!there) return;                                                                                                                          \
         unsigned pixel = first + 16 * k, column = blockIdx.y * COLUMNS + xnor_column<PRODUCT, COLUMNS>(part);                                        \
-        store_eight(y, element, size_t(pixel) * unsigned(o) + column, decltype(whole)::value ? 8u : unsigned(o) - column, out);                      \
+        store_eight<decltype(whole)::value>(y, element, size_t(pixel) * unsigned(o) + column, unsigned(o) - column, out);                            \
         if (sumsX && column == 0) sumsX[pixel] = short(sumX);                                                                                        \
       }, [](unsigned) {});                                                                                                                           \
     }                                                                                                                                                \
   }
 XNOR_CONV2D(xnor_conv2d, XnorAnd, 64, 3, ConvTiles)
 XNOR_CONV2D(xnor_conv2d_held, XnorAnd, 64, 4, HeldTiles)
+XNOR_CONV2D(xnor_conv2d_planes, XnorAnd, 64, 4, PlaneTiles)
 XNOR_CONV2D(xnor_conv2d_wide, XnorAnd, 128, 2, ConvTiles)
 XNOR_CONV2D(xnor_conv2d_xor, XnorXor, 64, 2, ConvTiles)
 XNOR_CONV2D(xnor_conv2d_popc, XnorPopc, 64, 2, ConvTiles)

@@ -292,9 +292,9 @@ template <class PRODUCT> __device__ __forceinline__ float xnor_dot(int base, int
 /** What y holds. */
 enum XnorElement { kFloat32 = 0, kBfloat16 = 1, kInt16 = 2 };
 
-/** Stores 8 neighbours of y from `at` on, the first `live` of them; 16 bytes at a time where all live and `at` is a multiple of 8. */
-template <class T> __device__ __forceinline__ void store_eight(T* y, size_t at, unsigned live, const float (&v)[8]) {
-  if (live >= 8 && at % 8 == 0) {
+/** Stores 8 neighbours of y from `at` on, the first `live` of them; 16 bytes at a time where all live and `at` is a multiple of 8, as with WHOLE. */
+template <bool WHOLE = false, class T> __device__ __forceinline__ void store_eight(T* y, size_t at, unsigned live, const float (&v)[8]) {
+  if (WHOLE || (live >= 8 && at % 8 == 0)) {
     store_vector(y + at, v);
   } else {
 #pragma unroll
@@ -303,8 +303,8 @@ template <class T> __device__ __forceinline__ void store_eight(T* y, size_t at, 
 }
 
 /** The same as whole numbers of 16 bits. */
-__device__ __forceinline__ void store_eight(short* y, size_t at, unsigned live, const float (&v)[8]) {
-  if (live >= 8 && at % 8 == 0) {
+template <bool WHOLE = false> __device__ __forceinline__ void store_eight(short* y, size_t at, unsigned live, const float (&v)[8]) {
+  if (WHOLE || (live >= 8 && at % 8 == 0)) {
     unsigned pair[4];
 #pragma unroll
     for (unsigned k = 0; k < 4; k++) pair[k] = (unsigned(int(v[2 * k])) & 0xffffu) | unsigned(int(v[2 * k + 1])) << 16;
@@ -316,8 +316,8 @@ __device__ __forceinline__ void store_eight(short* y, size_t at, unsigned live, 
 }
 
 /** The same into a y of that element type. */
-__device__ __forceinline__ void store_eight(void* y, int element, size_t at, unsigned live, const float (&v)[8]) {
-  if (element == kFloat32) store_eight(static_cast<float*>(y), at, live, v);
-  else if (element == kBfloat16) store_eight(static_cast<__nv_bfloat16*>(y), at, live, v);
-  else store_eight(static_cast<short*>(y), at, live, v);
+template <bool WHOLE = false> __device__ __forceinline__ void store_eight(void* y, int element, size_t at, unsigned live, const float (&v)[8]) {
+  if (element == kFloat32) store_eight<WHOLE>(static_cast<float*>(y), at, live, v);
+  else if (element == kBfloat16) store_eight<WHOLE>(static_cast<__nv_bfloat16*>(y), at, live, v);
+  else store_eight<WHOLE>(static_cast<short*>(y), at, live, v);
 }

@@ -286,11 +286,16 @@ struct BitProduct {
   Launch convolution(unsigned rows, unsigned across, unsigned words, unsigned least = 0) const {
     return launch(rows, across, words, 4 * 1024 + 96 + 128 * (columns + 4) + 8 * columns, least);
   }
-  /** Of one whose filters are held: the same table, places and ends of two tiles, and the pixels that these read; so many blocks along the rows. */
-  static Launch held(unsigned along, unsigned o, int h, int w, int stride, int pad, int dilation, int p, int q) {
-    int across = w + pad, lines = 127 / q + 1, images = lines / p + 1, below = std::max(0, h + pad - p * stride) * across;
-    int pixels = 127 * stride + lines * stride * (across - q) + images * below + 2 * dilation * (across + 1) + 1;
-    return {along, (o + 63) / 64, 128, 1, unsigned(96 + 128 * 68 + 8 * 64 + 16 * 128 + 16 + 16 * pixels)};
+  /**
+   * Of one with an image of x: the same table, places and ends of two tiles, and the pixels that these read, beside filters where these are not held in
+   * registers; so many blocks along the rows.
+   */
+  static Launch imaged(unsigned along, int o, int h, int w, int c, int stride, int pad, int dilation, int p, int q) {
+    int across = w + pad, lines = 127 / q + 1, images = lines / p + 1, below = std::max(0, h + pad - p * stride) * across, planes = (c + 127) / 128;
+    int pixels = 127 * stride + lines * stride * (across - q) + images * below + 2 * dilation * (across + 1) + 1, bytes = 96 + 128 * 68 + 8 * 64 + 16 * 128 + 16;
+    if (c <= 64) bytes += 16 * pixels;
+    else bytes += (9 * planes + 3) / 4 * 16 + (9 * planes + 1) / 2 * 2048 + 32 * planes * ((pixels + 5) / 8 * 8 + 2);
+    return {along, unsigned(o + 63) / 64, 128, 1, unsigned(bytes)};
   }
 };
 

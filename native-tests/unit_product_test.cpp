@@ -7,11 +7,11 @@ struct Case {
   int n, h, w, c, o, r, stride, pad, slope;   // the last as kernels/slope.cuh says
 };
 const Case kCases[] = {{2, 5, 4, 33, 33, 3, 1, 1, 3}, {3, 1, 1, 20, 8, 3, 1, 1, 1}, {3, 9, 9, 32, 70, 3, 1, 1, 5}, {5, 9, 8, 64, 64, 3, 2, 1, 2}, {4, 10, 9, 64, 64, 3, 1, 1, 1},
-                       {70, 1, 2, 40, 72, 3, 1, 1, 1}};
+                       {70, 1, 2, 40, 72, 3, 1, 1, 1}, {5, 9, 8, 130, 64, 3, 1, 1, 1}, {2, 14, 13, 256, 40, 3, 2, 1, 2}};
 
 struct Entries {
   std::string statistics, forward, backward, apply;
-  bool held = false;   // the first of them, as kernels/xnor_held.cuh says
+  int fewest = 0, most = 0;   // channels of the first of them where it has an image of x, as kernels/xnor_held.cuh and xnor_planes.cuh say
 };
 
 /** The same sums over y + x, which lies among the channels of wider rows; the variance instead of running statistics, then no sums at all. */
@@ -53,7 +53,7 @@ template <class E> void passes(const BitProduct& product, const Entries& of) {
   }
   for (const Case& g : kCases) {
     const int p = (g.h + 2 * g.pad - g.r) / g.stride + 1, q = (g.w + 2 * g.pad - g.r) / g.stride + 1, taps = g.r * g.r;
-    if (of.held && (g.r != 3 || g.c <= 32 || g.c > 64)) continue;
+    if (of.most && (g.r != 3 || g.c < of.fewest || g.c > of.most)) continue;
     const unsigned rows = unsigned(g.n * p * q), channels = unsigned(g.o), size = rows * channels, words = (channels + 31) / 32, across = (channels + 63) / 64, splits = 2;
     const unsigned tapWords = unsigned((g.c + 31) / 32);
     Random random(channels);
@@ -70,7 +70,7 @@ template <class E> void passes(const BitProduct& product, const Entries& of) {
     run("xnor_conv2d_filters", blocks(2), filters, onesOf, dw, channels, unsigned(g.r), unsigned(g.r), unsigned(g.c));
     Launch tiled = product.convolution(rows, channels, unsigned(taps) * tapWords, 128 * 64 * sizeof(float)), sums = tiled;
     sums.gridX = splits;
-    const Launch statisticsTiled = of.held ? BitProduct::held(tiled.gridX, channels, g.h, g.w, g.stride, g.pad, 1, p, q) : tiled;
+    const Launch statisticsTiled = of.most ? BitProduct::imaged(tiled.gridX, g.o, g.h, g.w, g.c, g.stride, g.pad, 1, p, q) : tiled;
     Launch statisticsSums = statisticsTiled;
     statisticsSums.gridX = splits;
     auto ends = [&](Fields& f) -> Fields& {   // struct Product
@@ -155,7 +155,8 @@ TEST(unit_product_gives_what_the_passes_over_a_stored_product_give) {
   each_element([](auto zero) {
     using E = decltype(zero);
     passes<E>({80, 90, 64}, {entry<E>("unit_product_statistics"), entry<E>("unit_product_forward"), entry<E>("unit_product_backward"), entry<E>("unit_product_apply")});
-    passes<E>({80, 90, 64}, {entry<E>("unit_product_statistics_held"), entry<E>("unit_product_forward"), entry<E>("unit_product_backward"), entry<E>("unit_product_apply"), true});
+    passes<E>({80, 90, 64}, {entry<E>("unit_product_statistics_held"), entry<E>("unit_product_forward"), entry<E>("unit_product_backward"), entry<E>("unit_product_apply"), 33, 64});
+    passes<E>({80, 90, 64}, {entry<E>("unit_product_statistics_planes"), entry<E>("unit_product_forward"), entry<E>("unit_product_backward"), entry<E>("unit_product_apply"), 65, 640});
     passes<E>({75, 75, 64}, {entry<E>("unit_product_statistics_xor"), entry<E>("unit_product_forward_xor"), entry<E>("unit_product_backward_xor"),
                              entry<E>("unit_product_apply_xor")});
     passes<E>({100, 1000, 64}, {entry<E>("unit_product_statistics_popc"), entry<E>("unit_product_forward_popc"), entry<E>("unit_product_backward_popc"),

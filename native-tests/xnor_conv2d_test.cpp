@@ -11,15 +11,18 @@ const Case kCases[] = {{1, 5, 5, 1, 1, 3, 3, 1, 1, 1}, {2, 7, 6, 31, 5, 3, 3, 1,
                        {1, 12, 12, 64, 136, 3, 3, 1, 1, 1}, {2, 9, 8, 256, 24, 3, 3, 1, 1, 1}, {1, 4, 6, 16, 8, 3, 5, 1, 4, 3}, {1, 11, 9, 33, 9, 7, 5, 2, 3, 1},
                        {1, 18, 19, 64, 72, 3, 3, 1, 1, 1}, {2, 14, 10, 96, 8, 6, 6, 1, 3, 1}, {1, 4, 4, 1100, 8, 3, 3, 1, 1, 1},
                        {9, 1, 1, 64, 8, 3, 3, 1, 1, 1}, {40, 2, 3, 33, 7, 3, 3, 1, 1, 1}, {2, 23, 17, 48, 64, 3, 3, 2, 1, 1}, {1, 17, 14, 64, 16, 3, 3, 1, 2, 2},
-                       {3, 12, 11, 64, 64, 3, 3, 1, 0, 1}};
+                       {3, 12, 11, 64, 64, 3, 3, 1, 0, 1}, {1, 17, 14, 65, 9, 3, 3, 1, 2, 2}, {9, 1, 1, 160, 8, 3, 3, 1, 1, 1}, {2, 13, 9, 200, 70, 3, 3, 2, 1, 1},
+                       {2, 12, 11, 320, 16, 3, 3, 1, 0, 1}, {1, 3, 140, 96, 8, 3, 3, 1, 1, 1}, {3, 7, 7, 512, 16, 3, 3, 1, 1, 1}, {3, 14, 14, 256, 24, 3, 3, 2, 1, 1},
+                       {2, 11, 13, 130, 8, 3, 3, 3, 0, 2}};
 
-void convolutions(const char* kernel, const BitProduct& product, bool held = false) {
+/** With an image of x: by the kernels over at least so many channels and at most so many, where windows are theirs. */
+void convolutions(const char* kernel, const BitProduct& product, int fewest = 0, int most = 0) {
   if (!product.native()) return;
   Random random(3);
   for (const Case& g : kCases) {
     int p = (g.h + 2 * g.pad - g.dilation * (g.r - 1) - 1) / g.stride + 1, q = (g.w + 2 * g.pad - g.dilation * (g.s - 1) - 1) / g.stride + 1;
     int taps = g.r * g.s;
-    if (held && (g.r != 3 || g.s != 3 || g.c <= 32 || g.c > 64 || g.pad > g.dilation)) continue;
+    if (most && (g.r != 3 || g.s != 3 || g.c < fewest || g.c > most || g.pad > g.dilation)) continue;
     std::vector<unsigned> x = random.bits(size_t(g.n * g.h * g.w), unsigned(g.c)), w = random.bits(size_t(g.o), unsigned(taps * g.c));
     for (int zeroRule = 0; zeroRule < 2; zeroRule++) {
       for (int each = 0; each < 2; each++) {
@@ -55,7 +58,7 @@ void convolutions(const char* kernel, const BitProduct& product, bool held = fal
         Array<float> xCentre(xc), xDistance(xd), wCentre(wc), wDistance(wd);
         run("xnor_conv2d_filters", blocks(2), filters, ones, deviceW, unsigned(g.o), unsigned(g.r), unsigned(g.s), unsigned(g.c));
         Launch launch = product.convolution(unsigned(g.n * p * q), unsigned(g.o), unsigned(taps) * tapWords);
-        if (held) launch = BitProduct::held(launch.gridX, unsigned(g.o), g.h, g.w, g.stride, g.pad, g.dilation, p, q);
+        if (most) launch = BitProduct::imaged(launch.gridX, g.o, g.h, g.w, g.c, g.stride, g.pad, g.dilation, p, q);
         const unsigned tiles = launch.gridX;
         std::string what = "y of C " + std::to_string(g.c) + " O " + std::to_string(g.o) + (zeroRule ? " zero rule" : " -1 rule") + (each ? " sets" : " signs");
         for (int element = 0; element < 3; element++) {
@@ -87,7 +90,8 @@ void convolutions(const char* kernel, const BitProduct& product, bool held = fal
 }  // namespace
 
 TEST(xnor_conv2d_is_the_convolution_of_the_unpacked_values) { convolutions("xnor_conv2d", {80, 90, 64}); }
-TEST(xnor_conv2d_held_is_the_convolution_of_the_unpacked_values) { convolutions("xnor_conv2d_held", {80, 90, 64}, true); }
+TEST(xnor_conv2d_held_is_the_convolution_of_the_unpacked_values) { convolutions("xnor_conv2d_held", {80, 90, 64}, 33, 64); }
+TEST(xnor_conv2d_planes_is_the_convolution_of_the_unpacked_values) { convolutions("xnor_conv2d_planes", {80, 90, 64}, 65, 640); }
 TEST(xnor_conv2d_wide_is_the_convolution_of_the_unpacked_values) { convolutions("xnor_conv2d_wide", {80, 90, 128}); }
 TEST(xnor_conv2d_xor_is_the_convolution_of_the_unpacked_values) { convolutions("xnor_conv2d_xor", {75, 75, 64}); }
 TEST(xnor_conv2d_popc_is_the_convolution_of_the_unpacked_values) { convolutions("xnor_conv2d_popc", {0, 1000, 64}); }

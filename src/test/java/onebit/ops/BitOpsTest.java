@@ -130,6 +130,12 @@ class BitOpsTest {
       list.add(new ConvGeometry(1, 8, 8, c, 12, 5, 5, 1, 2, 1, 1));
     }
     list.add(new ConvGeometry(1, 12, 40, 16, 260, 3, 3, 1, 1, 1, 1));
+    for (int c : new int[] {96, 256}) {
+      list.add(new ConvGeometry(2, 9, 8, c, 16, 3, 3, 3, 2, 1, 1));
+      list.add(new ConvGeometry(1, 9, 9, c, 33, 3, 3, 1, 2, 2, 1));
+      list.add(new ConvGeometry(3, 1, 1, c, 8, 3, 3, 1, 1, 1, 1));
+      list.add(new ConvGeometry(1, 3, 140, c, 9, 3, 3, 1, 1, 1, 1));
+    }
     return Backends.bitOps().flatMap(backend -> list.stream().filter(g -> !backend.rounds() || g.hashCode() % 3 == 0).map(g -> Arguments.of(backend, g)));
   }
 

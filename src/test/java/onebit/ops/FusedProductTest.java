@@ -43,7 +43,9 @@ class FusedProductTest {
       new Case(new ConvGeometry(1, 1, 1, 1, 1, 1, 1, 1, 0, 1, 1), Padding.ZERO, true, false, false),
       new Case(new ConvGeometry(3, 9, 9, 32, 70, 3, 3, 1, 1, 1, 1), Padding.ZERO, true, true, true),
       new Case(new ConvGeometry(5, 9, 8, 64, 64, 3, 3, 2, 1, 1, 1), Padding.MINUS_ONE, false, true, false),
-      new Case(new ConvGeometry(2, 12, 12, 16, 16, 3, 3, 1, 1, 1, 1), Padding.ZERO, true, true, true));
+      new Case(new ConvGeometry(2, 12, 12, 16, 16, 3, 3, 1, 1, 1, 1), Padding.ZERO, true, true, true),
+      new Case(new ConvGeometry(3, 9, 7, 160, 64, 3, 3, 1, 1, 1, 1), Padding.ZERO, true, true, true),
+      new Case(new ConvGeometry(2, 13, 8, 128, 40, 3, 3, 2, 1, 1, 1), Padding.MINUS_ONE, false, true, false));
 
   /** All tensors of a case, from one seed. */
   private static final class Bench {

@@ -17,15 +17,18 @@ import onebit.tensor.Tensor;
  * Packed bits on the device: products on the tensor cores from sm_75 to sm_90, by population count elsewhere.
  *
  * <pre>
- * Twin  kernels/pack.cu, unpack.cu, xnor_gemm.cu, xnor_gemm_tiles.cu, xnor_conv2d.cu, xnor_conv.cuh, xnor_held.cuh, changed_bits.cu
+ * Twin  kernels/pack.cu, unpack.cu, xnor_gemm.cu, xnor_gemm_tiles.cu, xnor_conv2d.cu, xnor_conv.cuh, xnor_held.cuh, xnor_planes.cuh, changed_bits.cu
  * </pre>
  */
 final class CudaBitOps implements BitOps {
   /** A block's rows, 32-bit words of a row in one stage, most stages, kinds of border, and bytes beside the stages: kernels/xnor_tile.cuh, xnor_conv.cuh. */
   private static final int ROWS = 128, STAGE_WORDS = 16, STAGES = 3, BORDERS = 16, PLACES_BYTES = 16 * ROWS + 8 * 256;
 
-  /** Bytes of a block that leave room for as many blocks as registers do. */
-  private static final int HELD_BYTES = 48 << 10;
+  /** Bytes of a block that leave room for four blocks, as registers do, and for three where filters take a part. */
+  private static final int HELD_BYTES = 48 << 10, PLANES_BYTES = 75 << 10;
+
+  /** Bytes of a block in which bfloat16 statistics are added up, beside those of the tiles: kernels/unit_product.cu, ProductSums. */
+  private static final int SUMS_BYTES = 6272;
 
   /** Pixels with their border from which on these are no longer counted in 32 bits. */
   private static final int MOST_HELD = 1 << 29;
@@ -188,7 +191,7 @@ final class CudaBitOps implements BitOps {
     requireCounted(g);
     FilterLayouts.Layout filters = layouts.now(w, g);
     if (tuning == null) {
-      multiply(product, held(g) ? 64 : product.columnsPerBlock(g.o()), y, sumsX, x, filters, xSet, wSet, g, padding, offset);
+      multiply(product, copies(g) == Copies.TAPS ? product.columnsPerBlock(g.o()) : 64, y, sumsX, x, filters, xSet, wSet, g, padding, offset);
       return;
     }
     List<BitProduct.Way> ways = BitProduct.ways(device.capability(), g.o());
@@ -200,24 +203,55 @@ final class CudaBitOps implements BitOps {
   /** The convolution by one product, with so many columns a block. */
   private void multiply(BitProduct product, int columns, Tensor y, long sumsX, BitTensor x, FilterLayouts.Layout filters, BinarySet xSet, BinarySet wSet, ConvGeometry g,
       Padding padding, float offset) {
-    boolean held = product == BitProduct.AND && columns == 64 && held(g);
-    Kernel kernel = (held ? device.kernel("xnor_conv2d_held") : device.kernel(product.entry("xnor_conv2d", columns))).memory(device.memory(y)).address(sumsX);
-    int across = blocks(g.o(), columns), room = held ? heldRoom(g) : room(g, columns, 0), atOnce = held ? 4 : product == BitProduct.AND && columns == 64 ? 3 : 2;
-    extents(sets(kernel, x, filters, xSet, wSet), g, padding).integer(element(y)).real(offset).launch(alongRows(g, across, atOnce, room), across, 128, 1, room);
+    Copies copies = product == BitProduct.AND && columns == 64 ? copies(g) : Copies.TAPS;
+    Kernel kernel = switch (copies) {
+      case TAPS -> device.kernel(product.entry("xnor_conv2d", columns));
+      case HELD -> device.kernel("xnor_conv2d_held");
+      case PLANES -> device.kernel("xnor_conv2d_planes");
+    };
+    int across = blocks(g.o(), columns), room = room(g, copies, columns, 0), atOnce = copies != Copies.TAPS ? 4 : product == BitProduct.AND && columns == 64 ? 3 : 2;
+    extents(sets(kernel.memory(device.memory(y)).address(sumsX), x, filters, xSet, wSet), g, padding).integer(element(y)).real(offset)
+        .launch(alongRows(g, across, atOnce, room), across, 128, 1, room);
   }
 
-  /** Whether x is copied once and filters stay in registers: kernels/xnor_held.cuh. */
-  private boolean held(ConvGeometry g) {
-    return product == BitProduct.AND && g.r() == 3 && g.s() == 3 && words(g.c()) == 2 && g.pad() <= g.dilation() && heldRoom(g) <= HELD_BYTES
-        && (long) g.n() * (g.h() + g.pad()) * (g.w() + g.pad()) < MOST_HELD;
+  /** What is copied of x: every tap for itself, or a tile once, with filters in registers (kernels/xnor_held.cuh) or beside it (xnor_planes.cuh). */
+  private enum Copies {
+    TAPS, HELD, PLANES
   }
 
-  /** Bytes of shared memory of such a block: table, places and ends of two tiles, and the pixels that these read. */
-  private static int heldRoom(ConvGeometry g) {
+  private Copies copies(ConvGeometry g) {
+    int words = words(g.c());
+    if (product != BitProduct.AND || g.r() != 3 || g.s() != 3 || words < 2 || g.pad() > g.dilation()) return Copies.TAPS;
+    if ((long) g.n() * (g.h() + g.pad()) * (g.w() + g.pad()) >= MOST_HELD) return Copies.TAPS;
+    if (words == 2) return heldRoom(g) <= HELD_BYTES ? Copies.HELD : Copies.TAPS;
+    return planesRoom(g) <= PLANES_BYTES ? Copies.PLANES : Copies.TAPS;
+  }
+
+  /** Bytes of shared memory of a block, of which the stages take at least `least`. */
+  private static int room(ConvGeometry g, Copies copies, int columns, int least) {
+    return switch (copies) {
+      case TAPS -> room(g, columns, least);
+      case HELD -> Math.toIntExact(heldRoom(g));
+      case PLANES -> Math.toIntExact(planesRoom(g));
+    };
+  }
+
+  /** The most pixels that the positions of a tile read. */
+  private static long heldPixels(ConvGeometry g) {
     long across = g.w() + g.pad(), lines = (ROWS - 1) / g.q() + 1, images = lines / g.p() + 1;
     long between = g.stride() * (across - g.q()), below = Math.max(0, g.h() + g.pad() - g.p() * g.stride()) * across;
-    long pixels = (ROWS - 1) * g.stride() + lines * between + images * below + 2 * g.dilation() * (across + 1) + 1;
-    return Math.toIntExact(Math.min(tableBytes(64) + 16 * ROWS + 16 + 16 * pixels, Integer.MAX_VALUE));
+    return (ROWS - 1) * g.stride() + lines * between + images * below + 2 * g.dilation() * (across + 1) + 1;
+  }
+
+  /** Bytes of a block: table, places and ends of two tiles, and the pixels that these read. */
+  private static long heldRoom(ConvGeometry g) {
+    return tableBytes(64) + 16 * ROWS + 16 + 16 * heldPixels(g);
+  }
+
+  /** The same with where taps begin and with filters, and 16 bytes of a pixel in each plane. */
+  private static long planesRoom(ConvGeometry g) {
+    long planes = (words(g.c()) + 3) / 4, plane = (heldPixels(g) + 5) / 8 * 8 + 2;
+    return tableBytes(64) + 16 * ROWS + 16 + (9 * planes + 3) / 4 * 16 + (9 * planes + 1) / 2 * 32 * 64 + 32 * planes * plane;
   }
 
   /** Blocks along the rows, where `across` share each: as many as registers and shared memory let the device hold at once, each with many tiles, unless there are fewer tiles. */
@@ -276,12 +310,21 @@ final class CudaBitOps implements BitOps {
 
   /** The statistics of a product that was prepared; its arguments but for the product are still to come. */
   Kernel statistics(Product p, Tensor z) {
-    return held(p.g()) ? device.kernel("unit_product_statistics_held", z) : device.kernel(product.pass("unit_product_statistics"), z);
+    return switch (copies(p.g())) {
+      case TAPS -> device.kernel(product.pass("unit_product_statistics"), z);
+      case HELD -> device.kernel("unit_product_statistics_held", z);
+      case PLANES -> device.kernel("unit_product_statistics_planes", z);
+    };
   }
 
   /** Blocks along the rows of the statistics; the bits of sums depend on it. */
   int statisticsSplits(Product p, ElementType values) {
-    return held(p.g()) ? alongRows(p.g(), blocks(p.g().o(), 64), values == ElementType.BFLOAT16 ? 4 : 2, heldRoom(p.g())) : splits(p, values);
+    if (copies(p.g()) == Copies.TAPS) return splits(p, values);
+    return alongRows(p.g(), blocks(p.g().o(), 64), values == ElementType.BFLOAT16 ? 4 : 2, statisticsRoom(p) + SUMS_BYTES);
+  }
+
+  private int statisticsRoom(Product p) {
+    return room(p.g(), copies(p.g()), 64, VALUES_BYTES);
   }
 
   /** Tiles of so many rows. */
@@ -296,7 +339,7 @@ final class CudaBitOps implements BitOps {
 
   /** The same for its statistics. */
   void launchStatistics(Kernel kernel, Product p, int blocks) {
-    launch(kernel, p, blocks, held(p.g()) ? heldRoom(p.g()) : room(p.g(), 64, VALUES_BYTES));
+    launch(kernel, p, blocks, statisticsRoom(p));
   }
 
   private void launch(Kernel kernel, Product p, int blocks, int room) {
