@@ -25,15 +25,15 @@ import org.junit.jupiter.params.provider.ValueSource;
 /**
  * The first step of every CIFAR network of the four systems: logits, loss and gradients of the CPU and of the device, on a safe point.
  *
- * <p>The networks have their own widths and depths; there are two images of 16x16 pixels, or as many as the property {@code onebit.test.batch} tells of the side in
- * {@code onebit.test.side}, so that one of every system and kind of block runs in every build.
+ * <p>The networks have their own widths and depths; images are of 16x16 pixels, or of the side in the property {@code onebit.test.side}, so
+ * that one of every system and kind of block runs in every build.
  *
  * <pre>
  * Units  error of a gradient: L2 of the difference / max(L2 of the CPU's, 0.01 M), M the median L2; of a scale before a batch norm the floor is M
  * </pre>
  */
 class FirstStepTest {
-  private static final int BATCH = Integer.getInteger("onebit.test.batch", 2);
+  private static final int BATCH = 4;
   /** Networks made of the same blocks as another of their system: only with the property {@code onebit.test.full}. */
   private static final List<String> LIKE_ANOTHER = List.of("bmxnet-resnete34-cifar10", "biper-resnet18-cifar10-stage1",
       "biper-vggsmall-cifar10-stage1", "rbnn-resnet20-bireal-cifar10");
