@@ -290,10 +290,9 @@ final class TrainCommand implements Callable<Integer> {
     if (recipe.data().name() == DataRecipe.Source.FOLDER || recipe.data().name() == DataRecipe.Source.IMAGENET) {
       log.line("Photos: " + String.join("; ", Datasets.findings()));
     }
-    TeacherWeights teacher = teacher(recipe.teacher(), log);
     if (devRun && leads) memory(recipe, backend, communicator.size(), log);
     Trainer trainer = new Trainer(recipe, backend, options, communicator, screen, log, () -> report(recipe, yaml, run, log));
-    if (teacher != null) trainer.teach(teacher);
+    teach(trainer, recipe.teacher(), log);
     boolean resumed = trainer.resume();
     if (resumed && trainer.isComplete()) {
       log.line(finished(run, trainer) + " Nothing is left to do; give another --out to train anew.");
@@ -327,14 +326,14 @@ final class TrainCommand implements Callable<Integer> {
     return printResult(run, trainer, seconds, "complete");
   }
 
-  /** The weights of the recipe's teacher; null where it has none, or a dry run has a teacher of random weights. */
-  private static TeacherWeights teacher(TeacherRecipe teacher, RunLog log) throws IOException {
-    if (teacher.network() == TeacherRecipe.Kind.NONE) return null;
+  /** Gives the recipe's teacher its weights, where it has one; only in a dry run they may be random. */
+  private static void teach(Trainer trainer, TeacherRecipe teacher, RunLog log) throws IOException {
+    if (teacher.network() == TeacherRecipe.Kind.NONE) return;
     TeacherWeights weights = teacher.weights().isPresent() ? TeacherWeights.read(teacher.weights().get()) : null;
     log.line(String.format(Locale.ROOT, "Teacher %s, temperature %s, share of hard labels %s: %s.", Recipes.word(teacher.network()), teacher.temperature(),
         teacher.hardLabels(), weights == null ? "RANDOM weights, for teacher.weights names none; this shows that everything runs, and teaches nothing"
             : "weights " + weights.file() + ", SHA-256 " + weights.sha256()));
-    return weights;
+    if (weights != null) trainer.teach(weights);
   }
 
   private int dryRunSteps() {

@@ -140,7 +140,7 @@ public final class Trainer {
     weights.requireClasses(recipe.data().classes());
     model.teacher().load(weights.tensors(), weights.toString());
     ranks.requireEqual(weights.toString(), weights.sha256());
-    taughtBy = weights;
+    taughtBy = new TeacherWeights(List.of(), weights.sha256(), weights.file());   // the values are the model's now
   }
 
   /** Takes up the newest good checkpoint; false if there is none. Rank 0 reads it, {@link #run} tells its tensors to the others. */

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Optional;
 import java.util.Random;
 import java.util.TreeSet;
 import onebit.binarize.AdaBin;
@@ -31,16 +32,16 @@ class DeadRoomsTest {
 
   /** A model on some backend, whose steps begin with what is given. */
   private record Built(Backend backend, Model model, Runnable begin) {
-    static Built plain(Backend backend, Network network, Method method, int side, Memory memory) {
-      return new Built(backend, model(backend, network, method, side, memory), () -> { });
+    static Built plain(Backend backend, Network network, Optional<Network> teacher, Method method, int side, Memory memory) {
+      return new Built(backend, model(backend, network, teacher, method, side, memory), () -> { });
     }
 
-    static Built poisoned(PoisonedRooms rooms, Network network, Method method, int side, Memory memory) {
-      return new Built(rooms.backend(), model(rooms.backend(), network, method, side, memory), rooms::begin);
+    static Built poisoned(PoisonedRooms rooms, Network network, Optional<Network> teacher, Method method, int side, Memory memory) {
+      return new Built(rooms.backend(), model(rooms.backend(), network, teacher, method, side, memory), rooms::begin);
     }
 
-    private static Model model(Backend backend, Network network, Method method, int side, Memory memory) {
-      Model model = new Model(network, method, Shape.image(3, side, side, 3), 4, backend, 5, new Execution(Passes.FUSED, memory));
+    private static Model model(Backend backend, Network network, Optional<Network> teacher, Method method, int side, Memory memory) {
+      Model model = new Model(network, method, Shape.image(3, side, side, 3), 4, backend, 5, new Execution(Passes.FUSED, memory), teacher);
       model.use(method.at(3, 10));
       return model;
     }
@@ -53,10 +54,11 @@ class DeadRoomsTest {
       backend.write(x, normal(x.size(), random));
       backend.write(gradLogits, normal(12, random));
       begin.run();
-      Tensor logits = model.forward(x, true);
+      Tensor soft = model.teacher() == null ? null : model.teacher().forward(x, false), logits = model.forward(x, true);
       model.backward(gradLogits);
       List<float[]> all = new ArrayList<>();
       all.add(backend.read(logits));
+      if (soft != null) all.add(backend.read(soft));
       for (Parameter p : model.parameters()) all.add(backend.read(p.gradient()));
       return all;
     }
@@ -69,10 +71,14 @@ class DeadRoomsTest {
   }
 
   private static void assertEqualSteps(Backend backend, Network network, Method method, int side) {
-    List<float[]> wanted = Built.plain(backend, network, method, side, Memory.FAST).step();
+    assertEqualSteps(backend, network, Optional.empty(), method, side);
+  }
+
+  private static void assertEqualSteps(Backend backend, Network network, Optional<Network> teacher, Method method, int side) {
+    List<float[]> wanted = Built.plain(backend, network, teacher, method, side, Memory.FAST).step();
     for (float[] values : wanted) for (float v : values) assertTrue(Float.isFinite(v));
     for (Memory memory : Memory.values()) {
-      Built built = Built.poisoned(new PoisonedRooms(backend), network, method, side, memory);
+      Built built = Built.poisoned(new PoisonedRooms(backend), network, teacher, method, side, memory);
       for (int run = 0; run < 2; run++) {
         List<float[]> got = built.step();
         for (int i = 0; i < wanted.size(); i++) assertArrayEquals(wanted.get(i), got.get(i), memory + ", run " + run + ", tensor " + i);
@@ -84,6 +90,11 @@ class DeadRoomsTest {
   void whatThePlanGaveUpIsNotRead(Backend backend) {
     assertEqualSteps(backend, new GlyphNet(8), ADABIN, 12);
     assertEqualSteps(backend, new SmallPreNorm(8), CLIPPED, 8);
+  }
+
+  @OnEveryPrecision
+  void norBesideATeacherWhoseRoomsAreTheStudentsAfterwards(Backend backend) {
+    assertEqualSteps(backend, new GlyphNet(8), Optional.of(new RealResNetTest.Tiny()), ADABIN, 12);
   }
 
   @Test
@@ -116,7 +127,7 @@ class DeadRoomsTest {
     for (Memory memory : Memory.values()) {
       try (Backend backend = new CpuBackend()) {
         PoisonedRooms rooms = new PoisonedRooms(backend);
-        Built built = Built.poisoned(rooms, network, method, side, memory);
+        Built built = Built.poisoned(rooms, network, Optional.empty(), method, side, memory);
         List<float[]> wanted = built.step();
         TreeSet<String> unseen = new TreeSet<>();
         for (int i = 0; i < rooms.plan().size(); i++) {
