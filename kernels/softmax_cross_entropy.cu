@@ -8,7 +8,7 @@
 // Shapes     logits, teacher, gradLogits [N][K]; labels N int32; rows [N][3] double; result 3 values
 // Launch     block 128, grid N; finish block 256, grid 1
 // Limits     a label outside 0..K-1 makes the loss NaN: the host cannot be told within the step
-// Exactness  double throughout, like the twin
+// Exactness  double throughout, like the twin, which rounds the hard part of a distilled loss to float32 on the way
 // Twin       src/main/java/onebit/ops/cpu/CpuLossOps.java, softmaxCrossEntropy, distilledCrossEntropy
 // Tests      native-tests/softmax_cross_entropy_test.cpp, src/test/java/onebit/ops/LossOpsTest.java
 // Source     Szegedy et al. 2016, arXiv 1512.00567, for the smoothing; Hinton et al. 2015, arXiv 1503.02531, for the teacher

@@ -234,7 +234,7 @@ bench() { # name, seconds, arguments...
 small=(--set data.name=folder --set data.channels=3 --set data.classes=1000 --set 'data.mean=[0.5,0.5,0.5]' --set 'data.std=[0.25,0.25,0.25]'
   --set data.batch=2 --rounds 1 --warmup 3 --steps 1)
 profile_rows() { # name of a part that ran with --profile: rows of what it says beside the step itself, and of the kernels that take a fiftieth or more
-  while IFS= read -r line; do row "${line%%:*}" "${line#*: }" - "$status"; done < <(grep -E '^(steps in a row|device memory held|bytes of a step)' "$logs/${1//[^A-Za-z0-9.-]/_}.log" 2>/dev/null)
+  while IFS= read -r line; do row "${line%%:*}" "${line#*: }" - "$status"; done < <(grep -E '^(steps in a row|device memory held|a step by the plan)' "$logs/${1//[^A-Za-z0-9.-]/_}.log" 2>/dev/null)
   while IFS= read -r line; do row "kernel ${line%%  *}" "$(tr -s ' ' <<<"${line#*  }")" - "$status"; done < <(
     awk '/^kernel /{ on = 1; next } on && $NF ~ /^[0-9]+$/ && $(NF - 2) >= 2 { print $0 " (count, ms, %, GB, GB/s)" }' "$logs/${1//[^A-Za-z0-9.-]/_}.log" 2>/dev/null)
 }

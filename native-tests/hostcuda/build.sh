@@ -22,7 +22,7 @@ while [ $# -gt 0 ]; do
   esac
 done
 if [ ${#kernels[@]} -eq 0 ]; then for f in "$root"/kernels/*.cu; do [ -e "$f" ] && kernels+=("$f"); done; fi
-if [ ${#kernels[@]} -gt 1 ]; then mapfile -t kernels < <(ls -S -- "${kernels[@]}"); fi   # the longest first, so that no core waits for it at the end
+if [ ${#kernels[@]} -gt 1 ]; then mapfile -t kernels <<<"$(ls -S -- "${kernels[@]}")"; fi   # the longest first, so that no core waits for it at the end
 out=${out:-$root/target/hostcuda/$variant}
 cxx=${CXX:-g++}
 if ! command -v "$cxx" >/dev/null; then echo "build.sh: no C++ compiler: $cxx is not installed; the emulated device needs g++ 12 or newer" >&2; exit 3; fi

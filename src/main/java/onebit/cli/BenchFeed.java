@@ -62,7 +62,7 @@ final class BenchFeed implements Callable<Integer> {
     List<String> facts;
     try (Backend backend = compute.open(recipe)) {
       replay.use(backend, recipe, true, System.err::println);
-      facts = backend.describe();
+      facts = Workplace.facts(backend, recipe);
       m = FeedMeasurement.of(recipe, folder, backend, plan);
     }
     int batch = recipe.data().batch();

@@ -2,7 +2,6 @@ package onebit.cli;
 
 import com.google.common.math.Quantiles;
 import java.io.IOException;
-import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -13,7 +12,6 @@ import java.util.concurrent.Callable;
 import onebit.ops.Backend;
 import onebit.ops.cuda.CudaBackend;
 import onebit.recipe.Recipe;
-import onebit.recipe.Recipes;
 import onebit.report.Json;
 import onebit.tensor.ElementType;
 import onebit.tensor.Shape;
@@ -64,8 +62,7 @@ final class BenchStep implements Callable<Integer> {
     if (profile && (compute.device.equals("cpu") || compute.device.equals("cuda-emulated"))) throw new IllegalArgumentException("--profile times a GPU's kernels; give --device cuda, not " + compute.device);
     try (Backend backend = compute.open(recipe)) {
       replay.use(backend, recipe, true, System.out::println);
-      facts = new ArrayList<>(backend.describe());
-      if (recipe.teacher().teaching().isPresent()) facts.add("teacher " + Recipes.word(recipe.teacher().network()) + " of random weights");
+      facts = Workplace.facts(backend, recipe);
       TrainStep step = TrainStep.of(recipe, backend, batch);
       SplittableRandom random = new SplittableRandom(1);
       byte[] images = new byte[shape.size()];

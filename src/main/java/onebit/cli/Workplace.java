@@ -39,6 +39,13 @@ final class Workplace {
   /** What --precision does, for help texts. */
   static final String PRECISIONS = "bf16 or fp32 for activations and their gradients (default: bf16 on GPUs that have it, else fp32).";
 
+  /** What a benchmark says of the backend its steps ran on, and of a teacher, which no benchmark gives weights. */
+  static List<String> facts(Backend backend, Recipe recipe) {
+    List<String> facts = new ArrayList<>(backend.describe());
+    if (recipe.teacher().teaching().isPresent()) facts.add("teacher " + Recipes.word(recipe.teacher().network()) + " of random weights");
+    return facts;
+  }
+
   /** Overrides of a recipe with the key that --precision stands for; null leaves it as it is. */
   static List<String> withPrecision(List<String> overrides, String precision) {
     List<String> all = new ArrayList<>(overrides);

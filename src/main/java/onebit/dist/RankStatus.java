@@ -62,8 +62,19 @@ public record RankStatus(int rank, long pid, long step, long entered, String las
     }
   }
 
-  /** Such as "rank 2 (process 1234) was at step 57, last collective: gradients 3". */
+  /** Such as "rank 2 (process 1234) was at step 57, last collective: gradients 3", and whether a signal has stopped its process. */
   public String describe() {
-    return "rank " + rank + " (process " + pid + ") was at step " + step + ", last collective: " + last;
+    return "rank " + rank + " (process " + pid + ") was at step " + step + ", last collective: " + last + (stopped() ? "; its process is stopped" : "");
+  }
+
+  /** Whether a process of this machine with that number is stopped by a signal or a debugger. */
+  boolean stopped() {
+    try {
+      String stat = Files.readString(Path.of("/proc/" + pid + "/stat"));
+      int state = stat.lastIndexOf(')') + 2;
+      return state < stat.length() && (stat.charAt(state) == 'T' || stat.charAt(state) == 't');
+    } catch (IOException e) {
+      return false;   // of another machine, or gone
+    }
   }
 }

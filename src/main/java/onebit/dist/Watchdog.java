@@ -72,12 +72,12 @@ public final class Watchdog implements AutoCloseable {
         + missing(run, rank, size, now.entered());
   }
 
-  /** Who has not come to the collective that this rank waits in. */
+  /** Who has not come to the collective that this rank waits in, or was stopped in it. */
   static String missing(Path run, int rank, int size, long entered) {
     List<String> late = new ArrayList<>();
     for (int other = 0; other < size; other++) {
       Optional<RankStatus> status = other == rank ? Optional.empty() : RankStatus.read(run, other);
-      if (status.isPresent() && status.get().entered() < entered) late.add(status.get().describe());
+      if (status.isPresent() && (status.get().entered() < entered || status.get().stopped())) late.add(status.get().describe());
     }
     return late.isEmpty() ? "all ranks that can be seen have come to it, so the network or a device hangs" : "it hangs because " + String.join(", ", late);
   }

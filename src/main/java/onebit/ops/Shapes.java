@@ -123,7 +123,7 @@ public final class Shapes {
       float smoothing) {
     requireLoss(op, result, gradLogits, logits, labels, smoothing);
     requireEqual(op, "teacher", teacher, "logits", logits);
-    if (!(temperature > 0 && temperature < Float.POSITIVE_INFINITY)) throw new IllegalArgumentException(op + ": temperature is " + temperature + "; it must be > 0");
+    if (!(temperature > 0 && temperature < Float.POSITIVE_INFINITY)) throw new IllegalArgumentException(op + ": temperature is " + temperature + "; it must be > 0 and finite");
     if (!(hard >= 0 && hard <= 1)) throw new IllegalArgumentException(op + ": hard is " + hard + "; it must be in [0, 1]");
   }
 

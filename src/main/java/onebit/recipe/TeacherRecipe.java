@@ -28,10 +28,14 @@ public record TeacherRecipe(
   /** The networks that can teach. */
   public enum Kind { NONE, REAL_RESNET18, REAL_RESNET34 }
 
-  /** @throws IllegalArgumentException if there are weights for no network */
+  /** @throws IllegalArgumentException if there are weights, a temperature or a share of labels for no network */
   public TeacherRecipe {
     if (network == Kind.NONE && weights.isPresent()) {
-      throw new IllegalArgumentException("weights is " + weights.get() + " and network is none; name the network too, such as teacher.network=real-resnet34");
+      throw new IllegalArgumentException("weights is " + weights.get() + " and network is none; name the network too, such as teacher.network=real-resnet34, or give"
+          + " teacher.weights=null");
+    }
+    if (network == Kind.NONE && (temperature != 1 || hardLabels != 0)) {
+      throw new IllegalArgumentException("temperature is " + temperature + " and hardLabels " + hardLabels + ", and network is none; without a teacher they must be 1 and 0");
     }
   }
 

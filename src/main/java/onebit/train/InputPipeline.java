@@ -112,9 +112,13 @@ public final class InputPipeline {
   /** What makes an epoch's steps wait for that share of its time, in one sentence with what helps; null where it is under a tenth or under {@value #LEAST_WAIT} seconds. */
   static String waiting(DataRecipe data, Dataset dataset, double share, double seconds) {
     if (share <= 0.1 || seconds < LEAST_WAIT) return null;
-    boolean photos = data.name() == DataRecipe.Source.IMAGENET || data.name() == DataRecipe.Source.FOLDER;
-    return String.format(Locale.ROOT, "Training waited for images %.0f %% of this epoch (%.0f s): %d threads on %d processors make fewer of %s%s than its steps take. More processors help%s."
-        + " `onebit bench feed` measures it. This is said once.", 100 * share, seconds, workers(data), Runtime.getRuntime().availableProcessors(), dataset.name(),
-        dataset.stored().isEmpty() ? "" : " (" + dataset.stored() + ")", photos ? ", and images stored smaller or decoded: `onebit data prepare imagenet --short-side 256 --encoding ppm`" : "");
+    int threads = workers(data), processors = Runtime.getRuntime().availableProcessors();
+    String helps = threads < processors ? "More threads help: --set data.workers=" + processors : "More processors help";
+    if (data.name() == DataRecipe.Source.IMAGENET && !dataset.stored().contains("PPM")) {
+      helps += ", and images stored smaller or decoded: `onebit data prepare imagenet --short-side 256 --encoding ppm`";
+    }
+    return String.format(Locale.ROOT, "Training waited for images %.0f %% of this epoch (%.0f s): %d threads on %d processors make fewer of %s%s than its steps take. %s."
+        + " `onebit bench feed` measures it. This is said once.", 100 * share, seconds, threads, processors, dataset.name(),
+        dataset.stored().isEmpty() ? "" : " (" + dataset.stored() + ")", helps);
   }
 }

@@ -81,7 +81,7 @@ public record MemoryPlan(int batch, List<Part> parts, long arenaBytes, long resi
    * The least time a device could take for the step: of each op the longer of its bytes at the rate of copies and its operations at the rate of products.
    *
    * <pre>
-   * Units    milliseconds; bytesPerSecond, operationsPerSecond of the device, as measured or assumed
+   * Units    milliseconds; bytesPerSecond, operationsPerSecond of the device, as measured or assumed, the latter for products of float8 too
    * Source   anchors/performance.md, section 7: the floor there, but products of bits cost their bytes alone
    * </pre>
    */

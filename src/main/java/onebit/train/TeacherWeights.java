@@ -23,11 +23,12 @@ public record TeacherWeights(List<NamedTensor> tensors, String sha256, String fi
   /**
    * Reads what teacher.weights names.
    *
-   * @throws CheckpointException if it is not there or holds no weights
+   * @throws CheckpointException if it is not there, holds no weights, or a value of them is not finite
    */
   public static TeacherWeights read(String file) throws IOException {
     try {
       List<NamedTensor> tensors = RunFolder.weights(Path.of(file));
+      for (NamedTensor tensor : tensors) requireFinite(tensor);
       return new TeacherWeights(tensors, hash(tensors), file);
     } catch (CheckpointException e) {
       throw new CheckpointException("teacher.weights: " + e.getMessage());
@@ -49,6 +50,13 @@ public record TeacherWeights(List<NamedTensor> tensors, String sha256, String fi
     throw new IllegalArgumentException(recipe + " learns from a teacher, and teacher.weights does not name its weights: take torchvision's resnet" + depth
         + ".pth (IMAGENET1K_V1 of download.pytorch.org/models), run onebit import resnet" + depth + ".pth teacher.safetensors, and give --set teacher.weights=teacher.safetensors;"
         + " or learn from labels alone, which will not reach the published accuracy, with --set teacher.network=none");
+  }
+
+  private static void requireFinite(NamedTensor tensor) throws CheckpointException {
+    if (!tensor.type().isFloating()) return;
+    for (float value : tensor.floats()) {
+      if (!Float.isFinite(value)) throw new CheckpointException("tensor " + tensor.name() + " holds " + value + "; all weights must be finite");
+    }
   }
 
   private static String hash(List<NamedTensor> tensors) {

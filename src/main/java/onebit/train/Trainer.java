@@ -117,6 +117,9 @@ public final class Trainer {
     ranks = new RankAgreement(communicator, backend, model, optimizer);
     spikes = new SpikeGuard(recipe.train().spikeGuard());
     boolean rounds = recipe.train().gradients() == Execution.Gradients.FLOAT8;
+    if (rounds && model.binaryLayers().isEmpty()) {
+      throw new IllegalArgumentException("train.gradients float8 is of binary convolutions, and the network has none; give --set train.gradients=bfloat16");
+    }
     float8 = rounds ? new Float8Gate(step, communicator, recipe.train().float8Limit(), log::line) : null;
     if (size > 1) {
       if (recipe.dist().syncBatchNorm()) model.synchronise(communicator);

@@ -72,6 +72,8 @@ class CommandLineTest {
     "bench loader --index 0, --index must be >= 1",
     "train adabin-resnet18-imagenet-stage1, or learn from labels alone",
     "train default --set teacher.weights=w.safetensors, name the network too",
+    "train default --set teacher.hardLabels=0.5, without a teacher they must be 1 and 0",
+    "train default --set network.name=real-resnet --set network.depth=18 --set train.gradients=float8, the network has none",
     "bench feed default --steps 0, steps must be >= 1",
     "bench feed adabin-resnet20-cifar10 --set data.name=folder, needs its folder"
   })

@@ -158,7 +158,7 @@ class LossOpsTest {
         () -> ops.softmaxCrossEntropy(result, result, z, labels(backend, 0, 1), 0));
     assertRefused("distilledCrossEntropy: teacher [2, 4] has 8 values, logits [2, 3] has 6; they must be equal",
         () -> ops.distilledCrossEntropy(result, g, z, fresh.garbage(Shape.matrix(2, 4)), labels(backend, 0, 1), 1, 0, 0));
-    assertRefused("distilledCrossEntropy: temperature is 0.0; it must be > 0", () -> ops.distilledCrossEntropy(result, g, z, z, labels(backend, 0, 1), 0, 0, 0));
+    assertRefused("distilledCrossEntropy: temperature is 0.0; it must be > 0 and finite", () -> ops.distilledCrossEntropy(result, g, z, z, labels(backend, 0, 1), 0, 0, 0));
     assertRefused("distilledCrossEntropy: hard is 1.5; it must be in [0, 1]", () -> ops.distilledCrossEntropy(result, g, z, z, labels(backend, 0, 1), 1, 1.5f, 0));
     assertRefused("distilledCrossEntropy: label 3 of row 1 is outside 0..2", () -> ops.distilledCrossEntropy(result, g, z, z, labels(backend, 0, 3), 1, 0, 0));
   }

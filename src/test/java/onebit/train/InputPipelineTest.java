@@ -29,5 +29,8 @@ class InputPipelineTest {
     assertTrue(told.startsWith("Training waited for images 63 % of this epoch (62 s): 3 threads on "), told);
     assertTrue(told.contains(digits.name()) && told.endsWith("`onebit bench feed` measures it. This is said once."), told);
     assertEquals(-1, told.indexOf("--encoding"), told);
+    int processors = Runtime.getRuntime().availableProcessors();
+    assertEquals(processors > 3, told.contains("--set data.workers=" + processors), told);
+    assertEquals(processors <= 3, told.contains("More processors help."), told);
   }
 }

@@ -234,6 +234,10 @@ class TeacherTest {
     backwards.replaceAll(t -> t.name().equals("fc.bias") ? NamedTensor.ofFloats("fc.bias", new int[] {CLASSES}, new float[CLASSES]) : t);
     Safetensors.write(file, Map.of(), backwards);
     assertNotEquals(read.sha256(), TeacherWeights.read(file.toString()).sha256());
+    backwards.replaceAll(t -> t.name().equals("fc.bias") ? NamedTensor.ofFloats("fc.bias", new int[] {1}, new float[] {Float.NaN}) : t);
+    Safetensors.write(file, Map.of(), backwards);
+    assertEquals("teacher.weights: tensor fc.bias holds NaN; all weights must be finite",
+        assertThrows(CheckpointException.class, () -> TeacherWeights.read(file.toString())).getMessage());
     try (RunLog log = RunLog.screenOnly(Screen.none()); Backend backend = new CpuBackend()) {
       List<NamedTensor> fewer = good.tensors().subList(1, good.tensors().size());
       assertEquals("teacher.weights F: tensor conv1.weight is missing; the network needs 102 tensors, 101 fit",

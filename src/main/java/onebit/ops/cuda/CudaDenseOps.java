@@ -14,7 +14,7 @@ import onebit.tensor.Tensor;
  *
  * <pre>
  * Twin  kernels/dense.cu, unit_product.cu
- * Cost  append: two launches with moments, else one; appendOf one for its filters and one; moveRunning and normSign one; normSignBackward two
+ * Cost  append: two launches with moments, else one; appendOf one, and one for its filters unless they were laid out with their bits; moveRunning and normSign one; normSignBackward two
  * </pre>
  */
 final class CudaDenseOps implements DenseOps {

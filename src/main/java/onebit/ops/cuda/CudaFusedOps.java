@@ -17,7 +17,7 @@ import onebit.tensor.Tensor;
  * <pre>
  * Twin  kernels/unit.cuh, unit_passes.cuh, unit_pool.cuh, unit_forward.cu, unit_backward.cu, unit_product.cu, unit_pool.cu, block_conv2d.cu
  * Cost  statistics (of pixels with their convolution), both forwards and join one launch each, both backwards two; what works on a product one more for
- *       its filters, and forwardOf one for statistics
+ *       its filters unless they were laid out with their bits, and forwardOf one for statistics
  * </pre>
  */
 final class CudaFusedOps implements FusedOps {

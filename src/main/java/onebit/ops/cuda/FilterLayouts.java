@@ -22,7 +22,7 @@ import onebit.tensor.Tensor;
  */
 final class FilterLayouts {
   /** The filters of one convolution. */
-  record Layout(DeviceMemory taps, DeviceMemory ones) {}
+  record Layout(DeviceMemory taps, DeviceMemory ones, Shape filters) {}
 
   private final CudaDevice device;
   /** By the memory of the bits. */
@@ -44,7 +44,9 @@ final class FilterLayouts {
   }
 
   private Layout room(BitTensor bits, Shape filters) {
-    return kept.computeIfAbsent(bits.memory(), any -> new Layout(device.allocate(tapBytes(filters)), device.allocate(onesBytes(filters))));
+    Layout layout = kept.computeIfAbsent(bits.memory(), any -> new Layout(device.allocate(tapBytes(filters)), device.allocate(onesBytes(filters)), filters));
+    if (!layout.filters.equals(filters)) throw new IllegalArgumentException("filters " + filters + " are in the bits of filters " + layout.filters + "; both must be equal");
+    return layout;
   }
 
   /** The filters of many layers, just made from ws, in one launch. */
@@ -65,19 +67,20 @@ final class FilterLayouts {
 
   /** The filters as they are now, for the launches that follow. */
   Layout now(BitTensor bits, ConvGeometry g) {
-    if (madeWithTheirBits.contains(bits.memory())) return kept.get(bits.memory());
-    return layOut(new Layout(device.scratch(CudaDevice.Scratch.FILTERS, tapBytes(g.filters())), device.scratch(CudaDevice.Scratch.COUNTS, onesBytes(g.filters()))), bits, g);
+    Shape filters = g.filters();
+    if (madeWithTheirBits.contains(bits.memory())) return room(bits, filters);
+    return layOut(new Layout(device.scratch(CudaDevice.Scratch.FILTERS, tapBytes(filters)), device.scratch(CudaDevice.Scratch.COUNTS, onesBytes(filters)), filters), bits, g);
   }
 
   /** The filters as they are now, kept for backward. */
   Layout keep(BitTensor bits, ConvGeometry g) {
-    return madeWithTheirBits.contains(bits.memory()) ? kept.get(bits.memory()) : layOut(room(bits, g.filters()), bits, g);
+    Layout layout = room(bits, g.filters());
+    return madeWithTheirBits.contains(bits.memory()) ? layout : layOut(layout, bits, g);
   }
 
   /** The filters as they were kept, or as they are now if none were. */
   Layout kept(BitTensor bits, ConvGeometry g) {
-    Layout layout = kept.get(bits.memory());
-    return layout == null ? keep(bits, g) : layout;
+    return kept.containsKey(bits.memory()) ? room(bits, g.filters()) : keep(bits, g);
   }
 
   private Layout layOut(Layout to, BitTensor bits, ConvGeometry g) {
