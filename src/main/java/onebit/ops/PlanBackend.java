@@ -29,16 +29,12 @@ public final class PlanBackend implements Backend {
       entry("accumulate", 0), entry("poolBackward", 0, 0, 3, 4), entry("normSignBackward", 0, 3, 4), entry("xnorConv2dGradFloat8", 2, 3, 3));
 
   /** How many convolutions of values an op multiplies, and ops that multiply matrices of values. */
-  private static final Map<String, Integer> CONVOLUTIONS = Map.ofEntries(times("conv2d", 1), times("conv2dGradX", 1), times("conv2dGradW", 1), times("conv2dOfPixels", 1),
-      times("conv2dOfPixelsGradW", 1), times("statisticsOfPixels", 1), times("xnorConv2dGradX", 1), times("xnorConv2dGradW", 1), times("xnorConv2dGradFloat8", 2));
+  private static final Map<String, Integer> CONVOLUTIONS = Map.of("conv2d", 1, "conv2dGradX", 1, "conv2dGradW", 1, "conv2dOfPixels", 1, "conv2dOfPixelsGradW", 1,
+      "statisticsOfPixels", 1, "xnorConv2dGradX", 1, "xnorConv2dGradW", 1, "xnorConv2dGradFloat8", 2);
   private static final Set<String> LINEAR = Set.of("linear", "linearGradX", "linearGradW");
 
   /** The op that each part of a batch begins with, which finds nothing of the part before in its rooms. */
   private static final String PART = "rows";
-
-  private static Map.Entry<String, Integer> times(String op, int convolutions) {
-    return Map.entry(op, convolutions);
-  }
 
   private static Map.Entry<String, int[]> entry(String op, int... arguments) {
     return Map.entry(op, arguments);
