@@ -25,6 +25,16 @@ public interface Dataset {
   /** The class of one image, in [0, classes). */
   int label(int index);
 
+  /** Whether images have boxes with a class each instead of one class. */
+  default boolean hasBoxes() {
+    return false;
+  }
+
+  /** Writes the boxes of one image; only where {@link #hasBoxes}. */
+  default void boxes(int index, Boxes into) throws IOException {
+    throw new UnsupportedOperationException(name() + " has no boxes");
+  }
+
   /** Writes height x width x channels bytes of one image at {@code into[offset]}. */
   void read(int index, byte[] into, int offset) throws IOException;
 

@@ -39,6 +39,7 @@ public final class Model {
   private final Backend backend;
   private final Shape input;
   private final int classes;
+  private final int outputs;
   private final List<Parameter> parameters = new ArrayList<>();
   private final List<StateTensor> state = new ArrayList<>();
   private final List<BinaryConv2d> binaryLayers = new ArrayList<>();
@@ -93,8 +94,9 @@ public final class Model {
       if (plans) backend.usePlan(null);
       backend.owner("");
     }
-    if (output.size() != input.d0() * classes) {
-      throw new IllegalArgumentException("Model: " + network + " gives " + output + " for images " + input + ", wanted " + classes + " logits each");
+    outputs = network.outputs(classes);
+    if (output.size() != input.d0() * outputs) {
+      throw new IllegalArgumentException("Model: " + network + " gives " + output + " for images " + input + ", wanted " + outputs + " values each");
     }
     collect(layers);
     Set<String> names = new HashSet<>();
@@ -176,7 +178,7 @@ public final class Model {
    * Logits of images; training chooses batch statistics over running ones.
    *
    * <pre>
-   * Shapes  x N,H,W,C with N up to the built one, values or bytes; result [N][classes], valid until the next forward
+   * Shapes  x N,H,W,C with N up to the built one, values or bytes; result [N][outputs], valid until the next forward
    * @throws IllegalStateException if x is bytes and {@link #takePixels} was not called before, or a teacher should train
    * </pre>
    */
@@ -263,6 +265,11 @@ public final class Model {
 
   public int classes() {
     return classes;
+  }
+
+  /** Values that forward gives for each image. */
+  public int outputs() {
+    return outputs;
   }
 
   /** Levels and slopes of all binary layers from now on. */

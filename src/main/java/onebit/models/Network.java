@@ -12,14 +12,19 @@ import onebit.tensor.Shape;
  */
 public interface Network {
   /**
-   * The layers from images to logits, with the parameter names of the authors' state dictionary.
+   * The layers from images to what the loss reads, with the parameter names of the authors' state dictionary.
    *
    * <pre>
-   * Shapes  input N,H,W,C; output [N][classes]
+   * Shapes  input N,H,W,C; output [N][outputs(classes)]
    * @throws IllegalArgumentException if images of this size do not fit the network
    * </pre>
    */
   Layer layers(Method method, Shape input, int classes);
+
+  /** Values that it gives for each image: the logits of the classes. */
+  default int outputs(int classes) {
+    return classes;
+  }
 
   /** Modules that the authors' code registers and never runs: not built here, and skipped in their checkpoints. */
   default Set<String> unusedModules() {
