@@ -28,6 +28,9 @@ public final class PlanBackend implements Backend {
       entry("sampleStandardBackward", 1, 2), entry("sampleScaleBackward", 1, 2), entry("centreDistance", 2, 2), entry("centreDistanceBackward", 1, 2),
       entry("accumulate", 0), entry("poolBackward", 0, 0, 3, 4), entry("normSignBackward", 0, 3, 4), entry("xnorConv2dGradFloat8", 2, 3, 3));
 
+  /** Which argument of an op is a float32 matrix of which only as many values are touched as its other tensor has. */
+  private static final Map<String, Integer> COLUMNS = Map.of("place", 0, "take", 1);
+
   /** How many convolutions of values an op multiplies, and ops that multiply matrices of values. */
   private static final Map<String, Integer> CONVOLUTIONS = Map.of("conv2d", 1, "conv2dGradX", 1, "conv2dGradW", 1, "conv2dOfPixels", 1, "conv2dOfPixelsGradW", 1,
       "statisticsOfPixels", 1, "xnorConv2dGradX", 1, "xnorConv2dGradW", 1, "xnorConv2dGradFloat8", 2);
@@ -230,6 +233,10 @@ public final class PlanBackend implements Backend {
     Set<Object> seen = java.util.Collections.newSetFromMap(new IdentityHashMap<>());
     long bytes = 0;
     for (Object argument : arguments) bytes += bytes(argument, seen);
+    if (arguments.length == 3 && arguments[2] instanceof Integer && COLUMNS.containsKey(op)) {
+      int matrix = COLUMNS.get(op);
+      bytes += 4L * (((Tensor) arguments[1 - matrix]).size() - ((Tensor) arguments[matrix]).size());
+    }
     for (int index : AGAIN.getOrDefault(op, new int[0])) bytes += again(arguments[index]);
     if (arguments.length > 4 && arguments[2] instanceof FusedOps.Unit unit && arguments[4] instanceof FusedOps.Running) {
       bytes += unit.y() == null ? again(unit.product().x()) : again(unit.y());

@@ -59,6 +59,18 @@ public interface PointOps {
   /** y = the rows of x from number first on: as many as y has. */
   void rows(Tensor y, Tensor x, int first);
 
+  /**
+   * y[n][column + i] = x[n][i]; the other columns of y stay as they are.
+   *
+   * <pre>
+   * Shapes  y [N][M] float32; x N rows of at most M - column values, an image's as they lie in memory, of activations' type: copied exactly
+   * </pre>
+   */
+  void place(Tensor y, Tensor x, int column);
+
+  /** gradX[n][i] = gradY[n][column + i], rounded to gradX's type: what place left there. */
+  void take(Tensor gradX, Tensor gradY, int column);
+
   /** y = (pixels / 255 - mean) / deviation, per channel. */
   void normalize(Tensor y, Tensor pixels, PixelScale scale);
 

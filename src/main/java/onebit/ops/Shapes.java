@@ -135,6 +135,14 @@ public final class Shapes {
     }
   }
 
+  /** Rows of x as columns of a matrix y from number column on. */
+  public static void requireColumns(String op, String yName, Tensor y, String xName, Tensor x, int column) {
+    requireType(op, yName, y, ElementType.FLOAT32);
+    if (y.shape().rank() != 2 || y.shape().d0() != x.shape().d0() || column < 0 || (long) column + x.shape().rowSize() > y.shape().d1()) {
+      throw new IllegalArgumentException(op + ": " + xName + " " + x.shape() + " cannot be columns of " + yName + " " + y.shape() + " from number " + column + " on");
+    }
+  }
+
   /** Lists of an optimizer: equally long, tensors at the same place equally large. */
   public static void requireUpdate(String op, List<Tensor> values, String name, List<Tensor> others) {
     if (values.size() != others.size()) {

@@ -262,6 +262,20 @@ final class CpuPointOps implements PointOps {
   }
 
   @Override
+  public void place(Tensor y, Tensor x, int column) {
+    Shapes.requireColumns("place", "y", y, "x", x, column);
+    int row = x.shape().rowSize(), pitch = y.shape().d1();
+    for (int n = 0; n < x.shape().d0(); n++) System.arraycopy(x.floats(), n * row, y.floats(), n * pitch + column, row);
+  }
+
+  @Override
+  public void take(Tensor gradX, Tensor gradY, int column) {
+    Shapes.requireColumns("take", "gradY", gradY, "gradX", gradX, column);
+    int row = gradX.shape().rowSize(), pitch = gradY.shape().d1();
+    for (int n = 0; n < gradX.shape().d0(); n++) System.arraycopy(gradY.floats(), n * pitch + column, gradX.floats(), n * row, row);
+  }
+
+  @Override
   public void normalize(Tensor y, Tensor pixels, PixelScale scale) {
     int channels = y.shape().channels();
     Shapes.requireEqual("normalize", "pixels", pixels, "y", y);

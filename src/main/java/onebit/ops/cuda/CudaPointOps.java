@@ -10,7 +10,7 @@ import onebit.tensor.Tensor;
  * Element-wise ops on the device, one launch each; sums over rows take two.
  *
  * <pre>
- * Twin  kernels/add.cu, activate.cu, maxout.cu, concat.cu, convert.cu, planar.cu, normalize.cu, augment.cu, non_finite.cu
+ * Twin  kernels/add.cu, activate.cu, maxout.cu, columns.cu, concat.cu, convert.cu, planar.cu, normalize.cu, augment.cu, non_finite.cu
  * </pre>
  */
 final class CudaPointOps implements PointOps {
@@ -141,6 +141,20 @@ final class CudaPointOps implements PointOps {
     Shapes.requireRows("rows", y, x, first);
     long row = (long) x.shape().rowSize() * x.type().bytes(), bytes = row * y.shape().d0();
     if (bytes > 0) device.copy(device.memory(y), device.memory(x).part(row * first, bytes), bytes);
+  }
+
+  @Override
+  public void place(Tensor y, Tensor x, int column) {
+    Shapes.requireColumns("place", "y", y, "x", x, column);
+    int row = x.shape().rowSize();
+    device.kernel("place", x).columns(y, column, row).element(x).integer(x.size()).integer(row).integer(y.shape().d1()).each(x.size());
+  }
+
+  @Override
+  public void take(Tensor gradX, Tensor gradY, int column) {
+    Shapes.requireColumns("take", "gradY", gradY, "gradX", gradX, column);
+    int row = gradX.shape().rowSize();
+    device.kernel("take", gradX).element(gradX).columns(gradY, column, row).integer(gradX.size()).integer(row).integer(gradY.shape().d1()).each(gradX.size());
   }
 
   @Override

@@ -84,6 +84,13 @@ final class Kernel {
     return address(device.memory(all).address() + (long) x.from() * all.type().bytes());
   }
 
+  /** So many columns of a float32 matrix, from number from on; the others are not declared. */
+  Kernel columns(Tensor matrix, int from, int count) {
+    if (matrix.type() != ElementType.FLOAT32) throw wrongType(matrix, ElementType.FLOAT32);
+    bytes += 4L * matrix.shape().d0() * count;
+    return address(device.memory(matrix).address() + 4L * from);
+  }
+
   Kernel bits(BitTensor bits) {
     bytes += 4L * bits.rows() * CudaBitOps.words(bits.bits());
     return memory(device.memory(bits));
