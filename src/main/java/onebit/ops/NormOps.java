@@ -3,7 +3,7 @@ package onebit.ops;
 import onebit.tensor.Tensor;
 
 /**
- * Batch normalisation over all but the innermost extent.
+ * Batch normalisation over all but the innermost extent, and L2 normalisation over it.
  *
  * <pre>
  * Shapes  x, y, gradX, gradY: rows of C values; the rest: C values
@@ -50,4 +50,22 @@ public interface NormOps {
    * </pre>
    */
   void mergeSums(Tensor scale, Tensor shift, Tensor own, Tensor all, Tensor moments, int rows, Tensor gamma, Tensor inverse);
+
+  /**
+   * y = scale x / (norm + 1e-10) with the scale of each channel and the norm of each pixel, the square root of the sum of its squares.
+   *
+   * <pre>
+   * Source  Liu et al. 2016 (ParseNet, arXiv 1506.04579), section 3.3; ssd.pytorch layers/modules/l2norm.py for the 1e-10
+   * </pre>
+   */
+  void l2Normalize(Tensor y, Tensor x, Tensor scale);
+
+  /**
+   * gradX = (scale gradY - x sum(scale gradY x) / (norm (norm + 1e-10))) / (norm + 1e-10), the sum over a pixel; gradScale = sum(gradY x / (norm + 1e-10)).
+   *
+   * <pre>
+   * Differs gradX of a pixel whose values are all 0 is 0; the formula's limit is scale gradY 1e10 there, PyTorch's is NaN
+   * </pre>
+   */
+  void l2NormalizeBackward(Tensor gradX, Tensor gradScale, Tensor gradY, Tensor x, Tensor scale);
 }

@@ -72,6 +72,12 @@ public final class Shapes {
     requirePerChannel(op, "the variance", spread, x);
   }
 
+  public static void requireL2(String op, Tensor y, Tensor x, Tensor scale) {
+    requireSome(op, "x", x);
+    requireEqual(op, op.endsWith("Backward") ? "gradX" : "y", y, "x", x);
+    requirePerChannel(op, "scale", scale, x);
+  }
+
   /** x and y of a window op: equal images and channels, and every window of y meets the image. */
   public static void requirePool(String op, Shape x, Shape y, int window, int stride, int pad) {
     requireWindows(op, x, y, window, stride, pad);

@@ -3,6 +3,7 @@ package onebit.ops;
 import static onebit.ops.Fresh.assertRefused;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.Arrays;
 import onebit.tensor.ElementType;
@@ -152,6 +153,90 @@ class NormOpsTest {
     assertArrayEquals(runs[0], runs[1]);
   }
 
+  /** scale x / (norm + 1e-10) of each pixel. */
+  private static double[] l2(double[] x, double[] scale) {
+    int channels = scale.length;
+    double[] y = new double[x.length];
+    for (int base = 0; base < x.length; base += channels) {
+      double squares = 0;
+      for (int c = 0; c < channels; c++) squares += Math.pow(x[base + c], 2);
+      for (int c = 0; c < channels; c++) y[base + c] = scale[c] * x[base + c] / (Math.sqrt(squares) + 1e-10);
+    }
+    return y;
+  }
+
+  @OnEveryPrecision
+  void l2NormalisesEachPixelAndItsGradientsEqualDifferences(Backend backend) {
+    Fresh fresh = new Fresh(backend, 8);
+    for (Shape shape : l2Images()) {
+      int channels = shape.channels();
+      float[] x = fresh.normal(shape.size()), g = fresh.normal(shape.size());
+      double[] at = Fresh.doubles(x), scale = Fresh.doubles(fresh.normal(channels)), products = new double[channels], along = new double[x.length];
+      float[] scales = new float[channels];
+      for (int c = 0; c < channels; c++) scales[c] = (float) scale[c];
+      Tensor y = fresh.garbage(shape), input = fresh.tensor(shape, x), gradX = fresh.garbage(shape), gradScale = fresh.garbage(channels);
+      backend.norm().l2Normalize(y, input, fresh.vector(scales));
+      backend.norm().l2NormalizeBackward(gradX, gradScale, fresh.tensor(shape, g), input, fresh.vector(scales));
+      fresh.assertClose("y", l2(at, scale), y, 1e-6);
+      double[] unit = l2(at, Fresh.doubles(ones(channels)));
+      for (int i = 0; i < g.length; i++) products[i % channels] += unit[i] * g[i];
+      fresh.assertClose("gradScale", products, gradScale, 1e-6);
+      for (int base = 0; base < x.length; base += channels) {   // a pixel's values move only its own
+        int from = base, to = base + channels;
+        double[] pixel = Arrays.copyOfRange(at, from, to);
+        System.arraycopy(Fresh.slopes(p -> Fresh.dot(l2(p, scale), Arrays.copyOfRange(g, from, to)), pixel), 0, along, base, channels);
+      }
+      fresh.assertClose("gradX of " + shape, along, gradX, 1e-6);
+    }
+  }
+
+  @OnEveryPrecision
+  void aPixelOfZerosHasNoGradientAndLargeAndSmallOnesNeitherOverflowNorVanish(Backend backend) {
+    Fresh fresh = new Fresh(backend, 9);
+    for (int channels : new int[] {1, 8, 33}) {
+      Shape shape = Shape.image(1, 1, 4, channels);
+      float[] x = fresh.uniform(shape.size(), 0.5, 1.5), g = fresh.normal(shape.size()), scale = fresh.normal(channels);
+      float[] size = {0, 1, 0x1p100f, 0x1p-130f};
+      for (int i = 0; i < x.length; i++) x[i] = fresh.rounded(x[i] * size[i / channels] * (i % 2 == 0 ? 1 : -1));
+      Tensor y = fresh.garbage(shape), input = fresh.tensor(shape, x), gradX = fresh.garbage(shape), gradScale = fresh.garbage(channels);
+      backend.norm().l2Normalize(y, input, fresh.vector(scale));
+      backend.norm().l2NormalizeBackward(gradX, gradScale, fresh.tensor(shape, g), input, fresh.vector(scale));
+      double[] want = l2(Fresh.doubles(x), Fresh.doubles(scale)), unit = l2(Fresh.doubles(x), Fresh.doubles(ones(channels))), products = new double[channels];
+      for (int i = 0; i < g.length; i++) products[i % channels] += unit[i] * g[i];
+      fresh.assertClose("y", want, y, 1e-6);
+      fresh.assertClose("gradScale", products, gradScale, 1e-6);
+      assertArrayEquals(new float[channels], Arrays.copyOf(backend.read(gradX), channels));
+      for (float each : backend.read(gradX)) assertTrue(Float.isFinite(each), "gradient " + each);
+    }
+  }
+
+  @OnEveryPrecision
+  void l2OfASmallerBatchLeavesTheRestAloneAndGivesTheSameBitsTwice(Backend backend) {
+    Fresh fresh = new Fresh(backend, 10);
+    Shape all = Shape.image(3, 38, 38, 16);
+    Tensor x = fresh.tensor(all, fresh.normal(all.size())), g = fresh.tensor(all, fresh.normal(all.size())), scale = fresh.vector(fresh.normal(16));
+    float[][] runs = new float[2][];
+    for (int run = 0; run < 2; run++) {
+      Tensor y = fresh.garbage(all), gradX = fresh.garbage(all), gradScale = fresh.garbage(16);
+      backend.norm().l2Normalize(y.first(2), x.first(2), scale);
+      backend.norm().l2NormalizeBackward(gradX.first(2), gradScale, g.first(2), x.first(2), scale);
+      runs[run] = backend.read(gradScale);
+      for (Tensor each : new Tensor[] {y, gradX}) {
+        float[] rest = backend.read(each);
+        for (int i = 2 * all.rowSize(); i < rest.length; i++) assertEquals(Fresh.GARBAGE, rest[i]);
+      }
+    }
+    assertArrayEquals(runs[0], runs[1]);
+  }
+
+  private static Shape[] l2Images() {
+    Shape[] all = Arrays.copyOf(Fresh.IMAGES, Fresh.IMAGES.length + 3);
+    all[all.length - 3] = Shape.image(1, 3, 1, 512);
+    all[all.length - 2] = Shape.image(1, 1, 2, 515);
+    all[all.length - 1] = Shape.image(4, 19, 17, 4);
+    return all;
+  }
+
   @OnEveryBackend
   void unequalShapesAreRefusedInWords(Backend backend) {
     Fresh fresh = new Fresh(backend, 7);
@@ -168,6 +253,11 @@ class NormOpsTest {
         () -> ops.batchNorm(none, none, four, four, four, four, four, four, 0.1f, EPSILON, true));
     assertRefused("batchNormInference: the variance has 3 values, rows of [2, 4] have 4 channels; they must be equal",
         () -> ops.batchNormInference(y, x, four, four, four, three, EPSILON));
+    assertRefused("l2Normalize: scale has 3 values, rows of [2, 4] have 4 channels; they must be equal", () -> ops.l2Normalize(y, x, three));
+    assertRefused("l2Normalize: x [0, 4] holds no values; at least one is needed", () -> ops.l2Normalize(none, none, four));
+    assertRefused("l2NormalizeBackward: gradX [3] has 3 values, x [2, 4] has 8; they must be equal", () -> ops.l2NormalizeBackward(three, four, y, x, four));
+    assertRefused("l2NormalizeBackward: gradScale has 3 values, rows of [2, 4] have 4 channels; they must be equal",
+        () -> ops.l2NormalizeBackward(y, three, y, x, four));
     assertRefused("batchNormBackward: gradY [3] has 3 values, x [2, 4] has 8; they must be equal",
         () -> ops.batchNormBackward(y, four, four, three, x, four, four, four));
   }

@@ -4,12 +4,15 @@ import onebit.ops.NormOps;
 import onebit.ops.Shapes;
 import onebit.tensor.Tensor;
 
-/** Batch normalisation on the CPU; sums as {@link ChannelTiles} adds them. The fields are what the running op works on: one caller at a time. */
+/** Batch and L2 normalisation on the CPU; sums as {@link ChannelTiles} adds them. The fields are what the running op works on: one caller at a time. */
 final class CpuNormOps implements NormOps {
+  private static final double L2_EPSILON = 1e-10;
+
   private final ChannelTiles<CpuNormOps> tiles = new ChannelTiles<>();
   private float[] xs, ys, zs;
   private double[] a, b, m, s, g0, g1;
   private int tile;
+  private double[] shares = new double[0];
   private float[] factor = new float[0], inverses = new float[0], meanG = new float[0], meanGx = new float[0];
 
   @Override
@@ -140,6 +143,66 @@ final class CpuNormOps implements NormOps {
       movingMean[c] += momentum * ((float) m - movingMean[c]);
       movingVar[c] += momentum * ((float) kept - movingVar[c]);
     }
+  }
+
+  @Override
+  public void l2Normalize(Tensor y, Tensor x, Tensor scale) {
+    Shapes.requireL2("l2Normalize", y, x, scale);
+    xs = x.floats();
+    ys = y.floats();
+    a = tiles.repeat(0, scale.floats(), x.shape().channels());
+    tile = x.shape().channels();
+    CpuThreads.range(x.size() / tile, Math.max(1, (1 << 14) / tile), this, (op, from, to) -> {
+      int channels = op.tile;
+      float[] xs = op.xs, ys = op.ys;
+      double[] a = op.a;
+      for (int base = from * channels; base < to * channels; base += channels) {
+        double inverse = 1 / (norm(xs, base, channels) + L2_EPSILON);
+        for (int c = 0; c < channels; c++) ys[base + c] = (float) (xs[base + c] * a[c] * inverse);
+      }
+    });
+  }
+
+  private static double norm(float[] xs, int base, int channels) {
+    double sum = 0;
+    for (int i = base; i < base + channels; i++) sum += (double) xs[i] * xs[i];
+    return Math.sqrt(sum);
+  }
+
+  @Override
+  public void l2NormalizeBackward(Tensor gradX, Tensor gradScale, Tensor gradY, Tensor x, Tensor scale) {
+    Shapes.requireL2("l2NormalizeBackward", gradX, x, scale);
+    Shapes.requireEqual("l2NormalizeBackward", "gradY", gradY, "x", x);
+    Shapes.requirePerChannel("l2NormalizeBackward", "gradScale", gradScale, x);
+    tile = x.shape().channels();
+    int pixels = x.size() / tile;
+    if (shares.length < pixels) shares = new double[pixels];
+    xs = x.floats();
+    ys = gradY.floats();
+    zs = gradX.floats();
+    a = tiles.repeat(0, scale.floats(), tile);
+    CpuThreads.range(pixels, Math.max(1, (1 << 14) / tile), this, (op, from, to) -> {
+      int channels = op.tile;
+      float[] xs = op.xs, gys = op.ys, gxs = op.zs;
+      double[] a = op.a;
+      for (int pixel = from; pixel < to; pixel++) {
+        int base = pixel * channels;
+        double norm = norm(xs, base, channels), share = 1 / (norm + L2_EPSILON), along = 0;
+        for (int c = 0; c < channels; c++) along += gys[base + c] * a[c] * xs[base + c];
+        along = along * share / norm;
+        for (int c = 0; c < channels; c++) gxs[base + c] = norm == 0 ? 0 : (float) ((gys[base + c] * a[c] - xs[base + c] * along) * share);
+        op.shares[pixel] = share;
+      }
+    });
+    double[] sums = tiles.sum(x.size(), tile, 1, this, (op, acc, at, base, length) -> {
+      int channels = op.tile;
+      float[] xs = op.xs, gys = op.ys;
+      for (int i = 0; i < length; i += channels) {
+        double share = op.shares[(base + i) / channels];
+        for (int c = i; c < i + channels; c++) acc[at + c] += (double) gys[base + c] * xs[base + c] * share;
+      }
+    });
+    for (int c = 0; c < tile; c++) gradScale.floats()[c] = (float) sums[c];
   }
 
   private static double totalRows(float[] moments, int ranks, int width) {

@@ -5,10 +5,10 @@ import onebit.ops.Shapes;
 import onebit.tensor.Tensor;
 
 /**
- * Batch normalisation on the device: sums, their finish and the application are a launch each.
+ * Batch and L2 normalisation on the device: sums, their finish and the application are a launch each.
  *
  * <pre>
- * Twin  kernels/batch_norm.cu
+ * Twin  kernels/batch_norm.cu, l2_norm.cu
  * </pre>
  */
 final class CudaNormOps implements NormOps {
@@ -79,5 +79,29 @@ final class CudaNormOps implements NormOps {
     Shapes.requireSums("mergeSums", own, all, scale, ranks);
     device.kernel("merge_sums").tensor(scale).tensor(shift).tensor(own).tensor(all).tensor(moments).tensor(gamma).tensor(inverse).integer(ranks)
         .integer(rows).integer(channels).blocks((channels + 255) / 256, 256);
+  }
+
+  @Override
+  public void l2Normalize(Tensor y, Tensor x, Tensor scale) {
+    Shapes.requireL2("l2Normalize", y, x, scale);
+    pixels(device.kernel("l2_normalize", x).element(y).element(x).tensor(scale), x);
+  }
+
+  @Override
+  public void l2NormalizeBackward(Tensor gradX, Tensor gradScale, Tensor gradY, Tensor x, Tensor scale) {
+    Shapes.requireL2("l2NormalizeBackward", gradX, x, scale);
+    Shapes.requireEqual("l2NormalizeBackward", "gradY", gradY, "x", x);
+    Shapes.requirePerChannel("l2NormalizeBackward", "gradScale", gradScale, x);
+    int channels = x.shape().channels(), pixels = x.size() / channels;
+    DeviceMemory partial = sums.plan(pixels, channels, 1), shares = device.scratch(CudaDevice.Scratch.VALUES, 8L * pixels), out = device.memory(gradScale);
+    pixels(device.kernel("l2_normalize_backward", x).element(gradX).memory(shares).element(gradY).element(x).tensor(scale), x);
+    sums.launch(device.kernel("l2_normalize_scale", x).memory(partial).element(gradY).element(x).memory(shares).integer(pixels).integer(channels));
+    sums.finish(out, out, partial);
+  }
+
+  /** Runs with a warp for each pixel. */
+  private static void pixels(Kernel kernel, Tensor x) {
+    int channels = x.shape().channels(), pixels = x.size() / channels;
+    kernel.integer(pixels).integer(channels).each((int) Math.min(Integer.MAX_VALUE, 32L * pixels));
   }
 }
