@@ -29,6 +29,7 @@ import onebit.recipe.Recipes;
 import onebit.recipe.RecordBinder;
 import onebit.tensor.Shape;
 import onebit.train.Evaluation;
+import onebit.train.Score;
 import onebit.train.InputPipeline;
 import onebit.train.Prediction;
 import onebit.train.RunFolder;
@@ -87,8 +88,8 @@ class LibraryTest {
       if (better < 5) among5++;
     }
     try (Backend backend = new CpuBackend(); Loader loader = InputPipeline.evaluation(data, new First(images), BATCH, LoaderWatch.STRICT)) {
-      Evaluation.Result counted = Evaluation.of(backend, model(recipe, backend, 7), data, BATCH).run(loader, Integer.MAX_VALUE, done -> { });
-      assertEquals(IMAGES, counted.total());
+      Score.Accuracy counted = (Score.Accuracy) Evaluation.of(backend, model(recipe, backend, 7), recipe, BATCH).run(loader, Integer.MAX_VALUE, done -> { });
+      assertEquals(IMAGES, counted.images());
       assertEquals(counted.correct(), right);
       assertEquals(counted.correct5(), among5);
       assertTrue(among5 > 0 && among5 < IMAGES, "top-5 tells nothing: " + among5);

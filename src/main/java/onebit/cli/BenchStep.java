@@ -18,6 +18,7 @@ import onebit.tensor.Shape;
 import onebit.tensor.Tensor;
 import onebit.train.MemoryPlan;
 import onebit.train.TrainStep;
+import onebit.train.Truth;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -67,17 +68,17 @@ final class BenchStep implements Callable<Integer> {
       SplittableRandom random = new SplittableRandom(1);
       byte[] images = new byte[shape.size()];
       random.nextBytes(images);
-      int[] labels = random.ints(batch, 0, data.classes()).toArray();
+      Truth truth = Truth.of(random.ints(batch, 0, data.classes()).toArray());
       Tensor x = backend.create(shape, ElementType.UINT8);
       backend.write(x, images);
       for (int i = -warmup; i < steps; i++) {
         long begin = System.nanoTime();
-        step.run(x, labels, recipe.optimizer().learningRate() * 0.01);
+        step.run(x, truth, recipe.optimizer().learningRate() * 0.01);
         backend.synchronize();
         if (i >= 0) seconds[i] = (System.nanoTime() - begin) / 1e9;
       }
       if (profile) {
-        new StepProfile((CudaBackend) backend, () -> step.start(x, labels, recipe.optimizer().learningRate() * 0.01))
+        new StepProfile((CudaBackend) backend, () -> step.start(x, truth, recipe.optimizer().learningRate() * 0.01))
             .print(members, MemoryPlan.of(recipe, batch, backend.activations()));
       }
     }

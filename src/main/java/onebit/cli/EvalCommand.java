@@ -2,9 +2,7 @@ package onebit.cli;
 
 import java.io.IOException;
 import java.nio.file.Path;
-import java.util.LinkedHashMap;
 import java.util.Locale;
-import java.util.Map;
 import java.util.concurrent.Callable;
 import onebit.data.Dataset;
 import onebit.data.Loader;
@@ -19,6 +17,7 @@ import onebit.report.Screen;
 import onebit.train.Evaluation;
 import onebit.train.InputPipeline;
 import onebit.train.RunFolder;
+import onebit.train.Score;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -28,7 +27,7 @@ import picocli.CommandLine.Option;
     name = "eval",
     mixinStandardHelpOptions = true,
     sortOptions = false,
-    description = "Counts right answers of trained weights on the whole test set, each image once; binary layers run on packed bits.",
+    description = "Judges trained weights on the whole test set, each image once: right answers, or the mean average precision of boxes. Binary layers run on packed bits.",
     footer = {"", "Example: onebit eval --recipe adabin-resnet20-cifar10 --weights runs/adabin-resnet20-cifar10/best --data data/cifar10"})
 final class EvalCommand implements Callable<Integer> {
   @Option(names = "--recipe", required = true, paramLabel = "RECIPE", description = "A name from 'onebit recipes', or a YAML file.")
@@ -56,20 +55,13 @@ final class EvalCommand implements Callable<Integer> {
     int batch = described.evalBatch();
     try (Backend backend = compute.open(recipe); Loader loader = InputPipeline.evaluation(described, dataset, batch, LoaderWatch.STRICT)) {
       Model model = Workplace.trained(recipe, batch, backend, tensors, weights);
-      Evaluation.Result result = Evaluation.of(backend, model, described, batch).run(loader, Integer.MAX_VALUE,
+      Score score = Evaluation.of(backend, model, recipe, batch).run(loader, Integer.MAX_VALUE,
           images -> screen.status(String.format(Locale.ROOT, "evaluating  %,d/%,d", images, dataset.size())));
       screen.clearStatus();
       if (json) {
-        Map<String, Object> members = new LinkedHashMap<>();
-        members.put("correct", result.correct());
-        members.put("total", result.total());
-        members.put("top1", result.top1());
-        members.put("top5", result.top5());
-        members.put("seconds", result.seconds());
-        System.out.println(Json.object(members));
+        System.out.println(Json.object(score.members()));
       } else {
-        System.out.printf(Locale.ROOT, "%,d of %,d correct: top-1 %.2f %%, top-5 %.2f %% (%.1f s on %s)%n", result.correct(), result.total(),
-            result.top1(), result.top5(), result.seconds(), backend.name());
+        System.out.printf(Locale.ROOT, "%s (%.1f s on %s)%n", score.words(), score.seconds(), backend.name());
       }
     }
     return 0;

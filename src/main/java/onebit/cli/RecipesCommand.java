@@ -62,20 +62,21 @@ final class RecipesCommand implements Callable<Integer> {
   }
 
   private void list() {
-    SummaryTable table = new SummaryTable("recipe", ">epochs", ">batch", ">published top-1", ">top-5", "status");
+    SummaryTable table = new SummaryTable("recipe", ">epochs", ">batch", ">published top-1", ">top-5", ">mAP", "status");
     Map<String, Object> all = new LinkedHashMap<>();
     for (String recipeName : Recipes.names()) {
       Recipe recipe = Workplace.RECIPES.load(recipeName, List.of());
       Published published = recipe.published().orElse(null);
-      table.row(recipeName, recipe.train().epochs(), recipe.data().batch(), published == null ? null : published.top1(),
-          published == null ? null : published.top5().orElse(null),
+      table.row(recipeName, recipe.train().epochs(), recipe.data().batch(), published == null ? null : published.top1().orElse(null),
+          published == null ? null : published.top5().orElse(null), published == null ? null : published.map().orElse(null),
           published == null ? "" : status(published));
       Map<String, Object> members = new LinkedHashMap<>();
       members.put("description", recipe.description());
       members.put("epochs", recipe.train().epochs());
       members.put("batch", recipe.data().batch());
-      members.put("publishedTop1", published == null ? null : published.top1());
+      members.put("publishedTop1", published == null ? null : published.top1().orElse(null));
       members.put("publishedTop5", published == null ? null : published.top5().orElse(null));
+      members.put("publishedMap", published == null ? null : published.map().orElse(null));
       members.put("status", published == null ? null : status(published));
       all.put(recipeName, members);
     }

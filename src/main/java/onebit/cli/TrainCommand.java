@@ -305,7 +305,6 @@ final class TrainCommand implements Callable<Integer> {
       Path from = earlierStage(recipe.train().initFrom().get());
       if (!(devRun && !Files.exists(from))) {
         trainer.startFrom(RunFolder.weights(from), from.toString());
-        log.line("Starting from the weights of " + from + ".");
       }
     }
     long begin = System.nanoTime();
@@ -355,8 +354,8 @@ final class TrainCommand implements Callable<Integer> {
   }
 
   private static String finished(RunFolder run, Trainer trainer) {
-    return String.format(Locale.ROOT, "Done: best test accuracy %.2f %% after epoch %d; weights in %s.", trainer.bestTop1(), trainer.bestEpoch(),
-        run.path().resolve("best"));
+    return String.format(Locale.ROOT, "Done: best %s %.2f %% after epoch %d; weights in %s.",
+        trainer.model().detects() ? "mean average precision" : "test accuracy", trainer.bestScore(), trainer.bestEpoch(), run.path().resolve("best"));
   }
 
   private void nextSteps(RunFolder run, RunLog log) {
@@ -370,10 +369,12 @@ final class TrainCommand implements Callable<Integer> {
   private void report(Recipe recipe, String yaml, RunFolder run, RunLog log) {
     try {
       List<Map<String, Object>> records = MetricsLog.read(run.path().resolve(MetricsLog.JSONL));
-      OptionalDouble best = records.stream().map(r -> r.get("testTop1")).filter(Number.class::isInstance).mapToDouble(v -> ((Number) v).doubleValue()).max();
+      boolean detects = recipe.network().detects();
+      OptionalDouble best = records.stream().map(r -> r.get(detects ? "testMap" : "testTop1")).filter(Number.class::isInstance)
+          .mapToDouble(v -> ((Number) v).doubleValue()).max();
       List<HtmlReport.Comparison> comparisons = new ArrayList<>();
-      recipe.published().ifPresent(p -> comparisons.add(new HtmlReport.Comparison("test top-1, best epoch, %", OptionalDouble.of(p.top1()),
-          p.source(), best)));
+      recipe.published().ifPresent(p -> comparisons.add(new HtmlReport.Comparison(detects ? "mean average precision, best epoch, %" : "test top-1, best epoch, %",
+          OptionalDouble.of(p.score()), p.source(), best)));
       new HtmlReport(title(), yaml, Environment.facts(), records, comparisons).write(run.path().resolve("report.html"));
     } catch (IOException e) {
       log.warn("report.html was not written: " + e.getMessage());
@@ -386,7 +387,7 @@ final class TrainCommand implements Callable<Integer> {
       members.put("run", run.path().toString());
       members.put("end", end);
       boolean any = trainer.bestEpoch() > 0;   // none before the first epoch has ended
-      members.put("bestTop1", any ? trainer.bestTop1() : null);
+      members.put(trainer.model().detects() ? "bestMap" : "bestTop1", any ? trainer.bestScore() : null);
       members.put("bestEpoch", any ? trainer.bestEpoch() : null);
       members.put("seconds", seconds);
       System.out.println(Json.object(members));

@@ -40,6 +40,7 @@ public final class Model {
   private final Shape input;
   private final int classes;
   private final int outputs;
+  private final boolean detects;
   private final List<Parameter> parameters = new ArrayList<>();
   private final List<StateTensor> state = new ArrayList<>();
   private final List<BinaryConv2d> binaryLayers = new ArrayList<>();
@@ -95,6 +96,7 @@ public final class Model {
       backend.owner("");
     }
     outputs = network.outputs(classes);
+    detects = network.detects();
     if (output.size() != input.d0() * outputs) {
       throw new IllegalArgumentException("Model: " + network + " gives " + output + " for images " + input + ", wanted " + outputs + " values each");
     }
@@ -267,6 +269,11 @@ public final class Model {
     return classes;
   }
 
+  /** Whether it finds boxes, and not one class for each image. */
+  public boolean detects() {
+    return detects;
+  }
+
   /** Values that forward gives for each image. */
   public int outputs() {
     return outputs;
@@ -342,6 +349,16 @@ public final class Model {
   public void load(Collection<NamedTensor> tensors, String what) throws CheckpointException {
     dictionary.load(tensors, what);
     if (frozen) settle();
+  }
+
+  /**
+   * Takes over only the tensors whose names begin so, all of them or none; the others stay as they are.
+   *
+   * @return how many tensors were taken over
+   * @throws CheckpointException if one of them is missing, of another shape, or not known here
+   */
+  public int loadPart(Collection<NamedTensor> tensors, String beginning, String what) throws CheckpointException {
+    return dictionary.load(tensors, beginning, what);
   }
 
   /** Copies of parameters and saved tensors in the order and shape of a state dictionary. */

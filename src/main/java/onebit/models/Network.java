@@ -26,6 +26,11 @@ public interface Network {
     return classes;
   }
 
+  /** Whether it finds boxes, and not one class for each image. */
+  default boolean detects() {
+    return false;
+  }
+
   /** Modules that the authors' code registers and never runs: not built here, and skipped in their checkpoints. */
   default Set<String> unusedModules() {
     return Set.of();

@@ -8,6 +8,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.function.Predicate;
 import onebit.checkpoint.CheckpointException;
 import onebit.checkpoint.NamedTensor;
 import onebit.ops.Backend;
@@ -35,6 +36,10 @@ final class StateDictionary {
 
   /** Checks every tensor, then writes all; the batch counters of PyTorch's batch norms and modules that never run are left out. */
   void load(Collection<NamedTensor> tensors, String what) throws CheckpointException {
+    load(tensors, name -> true, what);
+  }
+
+  private void load(Collection<NamedTensor> tensors, Predicate<String> wanted, String what) throws CheckpointException {
     Map<String, NamedTensor> found = new LinkedHashMap<>();
     for (NamedTensor tensor : tensors) {
       String name = tensor.name();
@@ -49,7 +54,7 @@ final class StateDictionary {
       if (found.put(name, tensor) != null) throw new CheckpointException(what + ": tensor " + name + " is there twice");
     }
     for (String name : slots.keySet()) {
-      if (!found.containsKey(name)) {
+      if (wanted.test(name) && !found.containsKey(name)) {
         throw new CheckpointException(
             what + ": tensor " + name + " is missing; the network needs " + slots.size() + " tensors, " + found.size() + " fit");
       }
@@ -58,6 +63,14 @@ final class StateDictionary {
       Slot slot = slots.get(name);
       backend.write(slot.value, slot.layout.fromFile(tensor.floats(), slot.value.shape()));
     });
+  }
+
+  /** The same of the tensors whose names begin so, on both sides, and of no other; how many those are. */
+  int load(Collection<NamedTensor> tensors, String beginning, String what) throws CheckpointException {
+    List<NamedTensor> part = tensors.stream().filter(tensor -> tensor.name().startsWith(beginning)).toList();
+    if (part.isEmpty()) throw new CheckpointException(what + ": no tensor's name begins with " + beginning);
+    load(part, name -> name.startsWith(beginning), what);
+    return part.size();
   }
 
   private boolean isIgnored(String name) {

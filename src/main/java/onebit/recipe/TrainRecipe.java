@@ -26,6 +26,8 @@ import onebit.recipe.keys.Range;
  *     rounding alone makes about 0.03
  * @param realProducts library: real-valued convolutions and products of a GPU by cuDNN and cuBLAS; own: by the own kernels, slow, for hosts without
  *     these libraries
+ * @param initFrom a run, by its folder or its recipe's name, or a file, whose weights are those to start from
+ * @param initPart only those whose names begin so are taken over, and the rest of the network stays as it was drawn: a backbone, say
  */
 public record TrainRecipe(
     @Range(min = 1, max = 100_000) int epochs,
@@ -41,6 +43,7 @@ public record TrainRecipe(
     @Default("0.1") @Range(min = 0, max = 1) double float8Limit,
     @Default("library") RealProducts realProducts,
     Optional<String> initFrom,
+    Optional<String> initPart,
     @Range(min = 1, max = 100_000) Optional<Integer> stopAfter,
     @Default("8") @Range(min = 0, max = 1000) double spikeGuard) {
 
@@ -53,6 +56,7 @@ public record TrainRecipe(
   /** @throws IllegalArgumentException if no epoch is left */
   public TrainRecipe {
     if (firstEpoch >= epochs) throw new IllegalArgumentException("firstEpoch is " + firstEpoch + "; it must be less than epochs, " + epochs);
+    if (initPart.isPresent() && initFrom.isEmpty()) throw new IllegalArgumentException("initPart is " + initPart.get() + " without an initFrom to take it from");
     new Execution(passes, memory, gradients);
   }
 

@@ -57,6 +57,7 @@ public record HtmlReport(
     Map<String, List<String>> charts = new LinkedHashMap<>();
     charts.put("Loss", List.of("loss", "testLoss"));
     charts.put("Top-1 accuracy", List.of("trainTop1", "testTop1"));
+    charts.put("Mean average precision", List.of("testMap"));
     charts.put("Learning rate", List.of("learningRate"));
     charts.put("Images per second", List.of("imagesPerSecond"));
     charts.put("Share of time that training waited for data", List.of("loaderStallShare"));
@@ -92,10 +93,11 @@ public record HtmlReport(
 
   private void cards(StringBuilder out) {
     Map<String, String> cards = new LinkedHashMap<>();
-    Series test = Series.of("testTop1", records);
-    if (test.hasValues()) {
-      cards.put("best testTop1", SummaryTable.cell(test.values()[test.indexOf(false)]));
-      cards.put("last testTop1", SummaryTable.cell(test.last()));
+    for (String score : List.of("testTop1", "testMap")) {
+      Series test = Series.of(score, records);
+      if (!test.hasValues()) continue;
+      cards.put("best " + score, SummaryTable.cell(test.values()[test.indexOf(false)]));
+      cards.put("last " + score, SummaryTable.cell(test.last()));
     }
     for (String name : List.of("loss", "epoch", "step", "imagesPerSecond")) {
       double last = Series.of(name, records).last();

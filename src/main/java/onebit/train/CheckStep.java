@@ -115,14 +115,14 @@ public final class CheckStep {
     backend.point().fromPlanar(x, planar);
     long[] labels = file.tensor("y0").longs();
     if (labels.length != n) throw new IOException("tensor y0: " + labels.length + " labels for " + n + " images");
-    TrainStep.Outcome outcome = step.gradients(x, Arrays.stream(labels).mapToInt(Math::toIntExact).toArray());
+    TrainStep.Outcome outcome = step.gradients(x, Truth.of(Arrays.stream(labels).mapToInt(Math::toIntExact).toArray()));
     List<Comparison> all = new ArrayList<>();
     if (backend.activations() == ElementType.BFLOAT16) {
-      compareSizes(file, model, backend, step.logits(), outcome.loss(), all);
+      compareSizes(file, model, backend, step.output(), outcome.loss(), all);
       return report(all, toleranceScale);
     }
-    all.add(new Comparison("logits0", relative(backend.read(step.logits()), file.tensor("logits0").floats()), OUTPUT));
-    all.add(new Comparison("loss0", relative(new float[] {(float) outcome.crossEntropy(), (float) outcome.loss()}, file.tensor("loss0").floats()),
+    all.add(new Comparison("logits0", relative(backend.read(step.output()), file.tensor("logits0").floats()), OUTPUT));
+    all.add(new Comparison("loss0", relative(new float[] {(float) outcome.error(), (float) outcome.loss()}, file.tensor("loss0").floats()),
         OUTPUT));
     compareGradients(file, model, backend, all);
     step.update(recipe.optimizer().learningRate());

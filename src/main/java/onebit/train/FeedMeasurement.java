@@ -192,7 +192,7 @@ public record FeedMeasurement(double resident, double copied, double fed, double
       long begin = System.nanoTime();
       TrainStep.Running before = null;
       for (int i = 0; i < steps; i++) {
-        TrainStep.Running now = step.start(images.get(), labels.get().labels(), rate);
+        TrainStep.Running now = step.start(images.get(), Truth.of(labels.get()), rate);
         if (before != null) before.outcome();
         before = now;
       }

@@ -42,10 +42,10 @@ final class Float8Gate {
    *
    * @throws CheckpointException on every rank, if a layer of any is above the limit or has gradients that are not finite
    */
-  void pass(int epochNow, Tensor x, int[] labels) throws CheckpointException {
+  void pass(int epochNow, Tensor x, Truth truth) throws CheckpointException {
     if (epoch == epochNow) return;
     epoch = epochNow;
-    List<GradientError> errors = step.gradientErrors(x, labels, IMAGES);
+    List<GradientError> errors = step.gradientErrors(x, truth, IMAGES);
     long[] own = errors.stream().mapToLong(error -> Double.doubleToLongBits(error.worst())).toArray();
     long[][] all = communicator.size() == 1 ? new long[][] {own} : communicator.allGather(own);
     int at = 0;

@@ -44,9 +44,9 @@ public record MemoryPlan(int batch, List<Part> parts, long arenaBytes, long resi
     TrainStep step = TrainStep.of(recipe, plan, model, optimizer, batch);
     model.takePixels(new PixelScale(data.mean(), data.std()));
     plan.forgetCalls();
-    step.gradients(plan.inlet(images).next(new byte[0], batch), new int[batch]);
+    step.gradients(plan.inlet(images).next(new byte[0], batch), Truth.of(new int[batch]));
     step.update(0);
-    plan.read(step.logits());
+    plan.read(step.output());
     Arena arena = plan.arena();
     arena.plan();
     return new MemoryPlan(batch, parts(arena), arena.bytes(), plan.residentBytes(), plan.residentBytes("teacher"), arena.liveBytes(arena.fullest()), plan.calls());

@@ -10,10 +10,11 @@ final class RunState {
   int batch;
   long step;
   double lossSum;
+  double locationSum;
   long hits;
   long images;
   long skipped;
-  double bestTop1 = -1;
+  double bestScore = -1;
   int bestEpoch = -1;
   long bestStep = -1;
   long optimizerSteps;
@@ -26,6 +27,7 @@ final class RunState {
     epoch = next;
     batch = 0;
     lossSum = 0;
+    locationSum = 0;
     hits = 0;
     images = 0;
   }
@@ -36,10 +38,11 @@ final class RunState {
     all.put("batch", Integer.toString(batch));
     all.put("step", Long.toString(step));
     all.put("lossSum", Double.toString(lossSum));
+    all.put("locationSum", Double.toString(locationSum));
     all.put("hits", Long.toString(hits));
     all.put("images", Long.toString(images));
     all.put("skipped", Long.toString(skipped));
-    all.put("bestTop1", Double.toString(bestTop1));
+    all.put("bestScore", Double.toString(bestScore));
     all.put("bestEpoch", Integer.toString(bestEpoch));
     all.put("bestStep", Long.toString(bestStep));
     all.put("optimizerSteps", Long.toString(optimizerSteps));
@@ -49,7 +52,7 @@ final class RunState {
     return all;
   }
 
-  /** A state as text; checkpoints from before there were several processes do not tell their number, which is 1, nor a teacher, of which there was none. */
+  /** A state as text; older checkpoints call the best score bestTop1 and do not tell the number of processes, which is 1, a teacher, of which there is none, nor locations. */
   static RunState read(Map<String, String> text) throws CheckpointException {
     RunState state = new RunState();
     try {
@@ -57,10 +60,11 @@ final class RunState {
       state.batch = Integer.parseInt(required(text, "batch"));
       state.step = Long.parseLong(required(text, "step"));
       state.lossSum = Double.parseDouble(required(text, "lossSum"));
+      state.locationSum = Double.parseDouble(text.getOrDefault("locationSum", "0"));
       state.hits = Long.parseLong(required(text, "hits"));
       state.images = Long.parseLong(required(text, "images"));
       state.skipped = Long.parseLong(required(text, "skipped"));
-      state.bestTop1 = Double.parseDouble(required(text, "bestTop1"));
+      state.bestScore = Double.parseDouble(text.containsKey("bestTop1") ? text.get("bestTop1") : required(text, "bestScore"));
       state.bestEpoch = Integer.parseInt(required(text, "bestEpoch"));
       state.bestStep = Long.parseLong(required(text, "bestStep"));
       state.optimizerSteps = Long.parseLong(required(text, "optimizerSteps"));

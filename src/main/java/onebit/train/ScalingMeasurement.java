@@ -38,9 +38,9 @@ public record ScalingMeasurement(int ranks, double compute, double step, double 
     random.nextBytes(images);
     Tensor x = backend.create(shape, ElementType.UINT8);
     backend.write(x, images);
-    int[] labels = random.ints(batch, 0, data.classes()).toArray();
+    Truth truth = Truth.of(random.ints(batch, 0, data.classes()).toArray());
     double rate = recipe.optimizer().learningRate() * 0.01;
-    Runnable byItself = () -> alone.run(x, labels, rate);
+    Runnable byItself = () -> alone.run(x, truth, rate);
     if (communicator instanceof SingleProcess) {
       double least = least(communicator, backend, warmup, steps, byItself)[0];
       return new ScalingMeasurement(1, least, least, 0, bytes(model, recipe), 0);
@@ -49,7 +49,7 @@ public record ScalingMeasurement(int ranks, double compute, double step, double 
     TrainStep shared = TrainStep.of(recipe, backend, model, optimizer, batch);
     shared.together(reduction);
     int all = batch * communicator.size();
-    double[] least = least(communicator, backend, warmup, steps, byItself, () -> shared.start(x, labels, rate, all).outcome(), reduction::sendAll);
+    double[] least = least(communicator, backend, warmup, steps, byItself, () -> shared.start(x, truth, rate, all).outcome(), reduction::sendAll);
     return new ScalingMeasurement(communicator.size(), least[0], least[1], least[2], bytes(model, recipe), reduction.buckets());
   }
 

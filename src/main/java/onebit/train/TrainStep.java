@@ -1,7 +1,6 @@
 package onebit.train;
 
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
@@ -40,15 +39,13 @@ public final class TrainStep {
   private final Backend backend;
   private final Model model;
   private final Optimizer optimizer;
-  private final float smoothing;
-  private final float temperature;
-  private final float hardLabels;
-  private final Tensor[] labels;
+  private final Objective objective;
+  private final int mostParts;
   private final Tensor partResult;
   private final List<Tensor> sums;
   /** Of each bucket of gradients, the sums over the parts before the last. */
   private final Map<List<Tensor>, List<Tensor>> earlier = new IdentityHashMap<>();
-  private final Tensor gradLogits;
+  private final Tensor gradOutput;
   private final Tensor result;
   private final Tensor penalty;
   private final Tensor verdict;
@@ -58,21 +55,21 @@ public final class TrainStep {
   private final List<Tensor> state;
   private final List<Tensor> kept;
   private final Recorder recorder;
-  private final int classes;
   private final int capacity;
   private Surrogates recordedWith;
   private StepReduction ranks;
-  private Tensor logits;
+  private Tensor output;
   private Tensor part;
 
   /**
    * What a step did.
    *
    * <pre>
-   * Units  crossEntropy: mean over the batch, to a teacher's soft labels where it learns from them; loss: with the method's penalty; top1, top5: hits; notFinite: null for a good step
+   * Units  error: what the objective gives, a mean over the batch; loss: with the method's penalty; top1, top5: hits, 0 where the network detects;
+   *        location: the part of the error that is of the places of boxes, 0 where it does not; notFinite: null for a good step
    * </pre>
    */
-  public record Outcome(double crossEntropy, double loss, int top1, int top5, String notFinite) {}
+  public record Outcome(double error, double loss, int top1, int top5, double location, String notFinite) {}
 
   /** A step that was asked for. */
   @FunctionalInterface
@@ -81,26 +78,28 @@ public final class TrainStep {
     Outcome outcome();
   }
 
+  /** A step of classification by labels alone. */
   public TrainStep(Backend backend, Model model, Optimizer optimizer, int batch, int classes, double smoothing) {
     this(backend, model, optimizer, batch, classes, smoothing, 1, 0);
   }
 
   /** The same for a model with a teacher: the temperature of both softmaxes, and the share of the loss that is of labels. */
   public TrainStep(Backend backend, Model model, Optimizer optimizer, int batch, int classes, double smoothing, double temperature, double hardLabels) {
-    this.temperature = (float) temperature;
-    this.hardLabels = (float) hardLabels;
+    this(backend, model, optimizer, batch, new Classification(backend, model, batch, classes, smoothing, temperature, hardLabels));
+  }
+
+  /** A step on batches of so many images. */
+  TrainStep(Backend backend, Model model, Optimizer optimizer, int batch, Objective objective) {
     this.backend = backend;
     this.model = model;
     this.optimizer = optimizer;
-    this.smoothing = (float) smoothing;
-    this.classes = classes;
+    this.objective = objective;
     recorder = backend.recorder();
-    capacity = Math.min(batch, model.input().d0());
-    labels = new Tensor[parts(batch)];
-    for (int i = 0; i < labels.length; i++) labels[i] = backend.create(Shape.vector(capacity), ElementType.INT32);
-    gradLogits = backend.create(Shape.matrix(capacity, classes));
+    capacity = Objective.capacity(model, batch);
+    mostParts = parts(batch);
+    gradOutput = backend.create(Shape.matrix(capacity, model.outputs()));
     result = backend.create(Shape.vector(3));
-    boolean whole = labels.length == 1;
+    boolean whole = mostParts == 1;
     partResult = whole ? result : backend.create(Shape.vector(3));
     verdict = backend.create(Shape.vector(OptimOps.VERDICT));
     parameters = model.parameters();
@@ -133,23 +132,22 @@ public final class TrainStep {
 
   /** A step of a recipe with that model and that optimizer. */
   static TrainStep of(Recipe recipe, Backend backend, Model model, Optimizer optimizer, int batch) {
-    return new TrainStep(backend, model, optimizer, batch, recipe.data().classes(), recipe.train().labelSmoothing(), recipe.teacher().temperature(),
-        recipe.teacher().hardLabels());
+    return new TrainStep(backend, model, optimizer, batch, Objective.of(recipe, backend, model, batch));
   }
 
-  /** One step on x with its labels at the given learning rate, to its end. */
-  public Outcome run(Tensor x, int[] wanted, double learningRate) {
-    return start(x, wanted, learningRate).outcome();
+  /** One step on x with what is known of it at the given learning rate, to its end. */
+  public Outcome run(Tensor x, Truth truth, double learningRate) {
+    return start(x, truth, learningRate).outcome();
   }
 
-  /** Asks for one step; x and the labels may change as soon as this returns, by work asked later. */
-  public Running start(Tensor x, int[] wanted, double learningRate) {
-    return start(x, wanted, learningRate, x.shape().d0());
+  /** Asks for one step; x and the truth may change as soon as this returns, by work asked later. */
+  public Running start(Tensor x, Truth truth, double learningRate) {
+    return start(x, truth, learningRate, x.shape().d0());
   }
 
   /** The same where all ranks together have so many images. */
-  Running start(Tensor x, int[] wanted, double learningRate, int globalImages) {
-    write(wanted, x.shape().d0(), parts(x.shape().d0(), globalImages));
+  Running start(Tensor x, Truth truth, double learningRate, int globalImages) {
+    write(truth, x.shape().d0(), parts(x.shape().d0(), globalImages));
     optimizer.learningRate(learningRate);
     if (!Objects.equals(recordedWith, model.surrogates())) recorder.forget();
     recordedWith = model.surrogates();
@@ -170,9 +168,9 @@ public final class TrainStep {
   }
 
   /** Forward, loss and backward without the update. */
-  public Outcome gradients(Tensor x, int[] wanted) {
-    write(wanted, x.shape().d0(), parts(x.shape().d0(), x.shape().d0()));
-    logits = forwardBackward(x, x.shape().d0());
+  public Outcome gradients(Tensor x, Truth truth) {
+    write(truth, x.shape().d0(), parts(x.shape().d0(), x.shape().d0()));
+    output = forwardBackward(x, x.shape().d0());
     backend.optim().judge(verdict, result, penalty, gradients);
     return running().outcome();
   }
@@ -182,14 +180,14 @@ public final class TrainStep {
    *
    * @param most so many images at most
    */
-  List<GradientError> gradientErrors(Tensor x, int[] wanted, int most) {
+  List<GradientError> gradientErrors(Tensor x, Truth truth, int most) {
     int images = Math.min(Math.min(most, capacity), x.shape().d0());
     List<GradientError> all = new ArrayList<>();
-    write(Arrays.copyOf(wanted, images), images, 1);
+    write(truth, images, 1);
     backend.optim().copyAll(kept, state, null);
     model.measure(all::add);
-    Tensor gradNow = gradLogits.first(images), seen = x.first(images), soft = softLabels(seen);
-    loss(result, gradNow, model.forward(seen, true), soft, labels[0].first(images));
+    Tensor gradNow = gradOutput.first(images), seen = x.first(images), soft = softLabels(seen);
+    objective.loss(result, gradNow, model.forward(seen, true), soft, 0, images);
     model.backward(gradNow);
     model.measure(null);
     backend.optim().copyAll(state, kept, null);
@@ -204,26 +202,20 @@ public final class TrainStep {
 
   /** How many parts so many images are seen in. */
   private int parts(int images) {
-    return Math.max(1, (images + capacity - 1) / capacity);
+    return Objective.parts(images, capacity);
   }
 
   /** Parts of this rank's images: as many as those of the rank with most, with whom batch norms may have to meet. */
   private int parts(int images, int globalImages) {
-    return ranks == null || labels.length == 1 ? parts(images) : parts((globalImages + ranks.ranks() - 1) / ranks.ranks());
+    return ranks == null || mostParts == 1 ? parts(images) : parts((globalImages + ranks.ranks() - 1) / ranks.ranks());
   }
 
   private static int begin(int images, int part, int parts) {
     return (int) ((long) images * part / parts);
   }
 
-  private void write(int[] wanted, int n, int parts) {
-    for (int i = 0; i < n; i++) {
-      if (wanted[i] < 0 || wanted[i] >= classes) throw new IllegalArgumentException("label " + wanted[i] + " of image " + i + " is outside 0.." + (classes - 1));
-    }
-    for (int i = 0; i < parts; i++) {
-      int from = begin(n, i, parts), to = begin(n, i + 1, parts);
-      backend.write(labels[i].first(to - from), parts == 1 ? wanted : Arrays.copyOfRange(wanted, from, to));
-    }
+  private void write(Truth truth, int n, int parts) {
+    for (int i = 0; i < parts; i++) objective.write(i, truth, begin(n, i, parts), begin(n, i + 1, parts));
   }
 
   private Tensor forwardBackward(Tensor x, int globalImages) {
@@ -237,7 +229,7 @@ public final class TrainStep {
       if (parts > 1) backend.point().rows(seen = part(x.type()).first(images), x, from);
       model.share(n == 0 ? 1f / parts : (float) images / n);
       boolean last = i + 1 == parts;
-      out = forwardBackward(seen, labels[i].first(images), parts, last, all);
+      out = forwardBackward(seen, i, parts, last, all);
       for (Tensor each : penalties) backend.point().accumulate(penalty, each);
       if (parts == 1) continue;
       backend.point().accumulate(result, partResult);
@@ -256,12 +248,12 @@ public final class TrainStep {
   }
 
   /** The same of one part; in the last one gradients go to the other ranks while backward still runs, each bucket with the sums of the parts before. */
-  private Tensor forwardBackward(Tensor x, Tensor wanted, int parts, boolean last, int globalImages) {
+  private Tensor forwardBackward(Tensor x, int which, int parts, boolean last, int globalImages) {
     int images = x.shape().d0();
-    Tensor gradNow = gradLogits.first(images), told = parts == 1 ? result : partResult;
+    Tensor gradNow = gradOutput.first(images), told = parts == 1 ? result : partResult;
     Tensor soft = softLabels(x), out = model.forward(x, true);
-    loss(told, gradNow, out, soft, wanted);
-    weigh(gradNow, told.first(1), images, globalImages);
+    objective.loss(told, gradNow, out, soft, which, images);
+    weigh(gradNow, objective.counts() ? told.first(1) : told, images, globalImages);
     if (ranks == null || !last) model.backward(gradNow);
     else model.backward(gradNow, group -> ranks.left(group, parts == 1 ? bucket -> { } : this::addEarlier));
     return out;
@@ -270,11 +262,6 @@ public final class TrainStep {
   /** The teacher's logits of these images; null without one. */
   private Tensor softLabels(Tensor x) {
     return model.teacher() == null ? null : model.teacher().forward(x, false);
-  }
-
-  private void loss(Tensor told, Tensor gradNow, Tensor out, Tensor soft, Tensor wanted) {
-    if (soft == null) backend.loss().softmaxCrossEntropy(told, gradNow, out, wanted, smoothing);
-    else backend.loss().distilledCrossEntropy(told, gradNow, out, soft, wanted, temperature, hardLabels, smoothing);
   }
 
   private void addEarlier(List<Tensor> bucket) {
@@ -295,14 +282,16 @@ public final class TrainStep {
   }
 
   private Outcome outcome(float[] told) {
-    if (told[0] < 0) return new Outcome(told[1], told[1], 0, 0, "loss");
+    if (told[0] < 0) return new Outcome(told[1], told[1], 0, 0, 0, "loss");
     String notFinite = told[0] > 0 ? "gradient of " + parameters.get((int) told[0] - 1).name() : null;
+    double loss = (double) told[1] + told[4];
+    if (!objective.counts()) return new Outcome(told[1], loss, 0, 0, told[2], notFinite);
     int factor = ranks == null ? 1 : ranks.ranks();
-    return new Outcome(told[1], (double) told[1] + told[4], Math.round(told[2] * factor), Math.round(told[3] * factor), notFinite);
+    return new Outcome(told[1], loss, Math.round(told[2] * factor), Math.round(told[3] * factor), 0, notFinite);
   }
 
-  /** The logits of the last call of gradients, of its last part; valid until the next forward. */
-  public Tensor logits() {
-    return logits;
+  /** What the network gave in the last call of gradients, for its last part: logits where it classifies; valid until the next forward. */
+  public Tensor output() {
+    return output;
   }
 }

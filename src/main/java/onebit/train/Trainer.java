@@ -111,7 +111,7 @@ public final class Trainer {
     model.takePixels(new PixelScale(data.mean(), data.std()));
     input = backend.inlet(images.withFirst(largest));
     step = TrainStep.of(recipe, backend, model, optimizer, batch);
-    evaluation = new Evaluation(backend, model, input, capacity, data.classes());
+    evaluation = Evaluation.of(backend, model, recipe, capacity, input);
     flips = new FlipMeter(backend, model.binaryLayers());
     snapshot = communicator.rank() == 0 ? new Snapshot(backend, model, optimizer, flips) : null;
     ranks = new RankAgreement(communicator, backend, model, optimizer);
@@ -198,9 +198,16 @@ public final class Trainer {
     }
   }
 
-  /** Starts from the weights of an earlier stage. */
+  /** Starts from the weights of an earlier stage, or from that part of them which the recipe names; says which. */
   public void startFrom(List<NamedTensor> weights, String what) throws IOException {
-    model.load(weights, what);
+    Optional<String> part = recipe.train().initPart();
+    if (part.isEmpty()) {
+      model.load(weights, what);
+      log.line("Starting from the weights of " + what + ".");
+    } else {
+      int taken = model.loadPart(weights, part.get(), what), all = model.saved().size();
+      log.line("Starting from the " + taken + " tensors of " + what + " whose names begin with " + part.get() + "; the other " + (all - taken) + " are as drawn.");
+    }
   }
 
   /** Whether the checkpoint taken up is that of a finished run. */
@@ -208,8 +215,9 @@ public final class Trainer {
     return state.complete || state.epoch >= options.stopEpoch();
   }
 
-  public double bestTop1() {
-    return state.bestTop1;
+  /** What the best epoch scored, in percent. */
+  public double bestScore() {
+    return state.bestScore;
   }
 
   public int bestEpoch() {
@@ -302,8 +310,9 @@ public final class Trainer {
       double rate = schedule.learningRate(state.epoch, state.batch, batches);
       communicator.activity().step(state.step + 1);
       Tensor x = input.next(batch.pixels(), batch.count());
-      if (float8 != null) float8.pass(state.epoch, x, batch.labels());
-      TrainStep.Running running = step.start(x, batch.labels(), rate, global);
+      Truth truth = Truth.of(batch);
+      if (float8 != null) float8.pass(state.epoch, x, truth);
+      TrainStep.Running running = step.start(x, truth, rate, global);
       state.batch++;
       state.step++;
       UnderWay before = underWay;
@@ -351,6 +360,7 @@ public final class Trainer {
       badSteps = 0;
       state.lossSum += outcome.loss() * done.images;
       state.hits += outcome.top1();
+      state.locationSum += outcome.location() * done.images;
       state.images += done.images;
       double spike = spikes.spike(outcome.loss());
       if (spike > 0) {
@@ -378,32 +388,33 @@ public final class Trainer {
   }
 
   /**
-   * Right answers over the whole test set, counted by all ranks together.
+   * The score over the whole test set, of all ranks together.
    *
    * @throws CheckpointException if not every image was counted exactly once
    */
-  private Evaluation.Result evaluate(Loader test, int images, ProgressLine progress) throws IOException {
+  private Score evaluate(Loader test, int images, ProgressLine progress) throws IOException {
     progress.activity(state.epoch + 1, "evaluating");
     ranks.shareRunningStatistics();
     ranks.requireEqual(state.step);
-    Evaluation.Result result = evaluation.run(test, options.steps(), done -> { }).together(communicator);
+    Score score = evaluation.run(test, options.steps(), communicator, done -> { });
     agree();
-    if (options.steps() >= test.batches() && result.total() != images) {
-      throw new CheckpointException("the evaluation counted " + result.total() + " images, the test set has " + images);
+    if (options.steps() >= test.batches() && score.images() != images) {
+      throw new CheckpointException("the evaluation counted " + score.images() + " images, the test set has " + images);
     }
-    return result;
+    return score;
   }
 
-  private void finishEpoch(Loader train, Evaluation.Result result, ProgressLine progress, MetricsLog metrics, TensorBoardEvents events)
+  private void finishEpoch(Loader train, Score score, ProgressLine progress, MetricsLog metrics, TensorBoardEvents events)
       throws IOException {
     Map<String, Object> record = new LinkedHashMap<>();
-    double loss = state.lossSum / Math.max(1, state.images), trainTop1 = 100.0 * state.hits / Math.max(1, state.images);
+    double images = Math.max(1, state.images), loss = state.lossSum / images, trainTop1 = 100.0 * state.hits / images;
+    boolean detects = recipe.network().detects();
     record.put("epoch", state.epoch + 1);
     record.put("step", state.step);
     record.put("loss", loss);
-    record.put("trainTop1", trainTop1);
-    record.put("testTop1", result.top1());
-    record.put("testTop5", result.top5());
+    if (detects) record.put("locationLoss", state.locationSum / images);
+    else record.put("trainTop1", trainTop1);
+    record.putAll(score.metrics());
     Schedule schedule = recipe.schedule().over(recipe.train().epochs(), recipe.optimizer().learningRate());
     record.put("learningRate", schedule.learningRate(state.epoch, Math.max(0, state.batch - 1), Math.max(1, state.batch)));
     record.put("imagesPerSecond", progress.imagesPerSecond());
@@ -413,14 +424,14 @@ public final class Trainer {
     if (float8 != null) record.put("float8WorstError", float8.worst());
     record.putAll(surrogates().values());
     flips.measure(record);
-    boolean best = result.top1() > state.bestTop1;
+    boolean best = score.percent() > state.bestScore;
     if (best) {
-      state.bestTop1 = result.top1();
+      state.bestScore = score.percent();
       state.bestEpoch = state.epoch + 1;
       state.bestStep = state.step;
     }
-    progress.epochDone(state.epoch + 1, String.format(Locale.ROOT, "loss %.4f  train %.2f %%  test %.2f %%%s  %.0f images/s", loss, trainTop1,
-        result.top1(), best ? " (best)" : "", progress.imagesPerSecond()));
+    progress.epochDone(state.epoch + 1, String.format(Locale.ROOT, "loss %.4f  %s %.2f %%%s  %.0f images/s", loss,
+        detects ? "mAP" : String.format(Locale.ROOT, "train %.2f %%  test", trainTop1), score.percent(), best ? " (best)" : "", progress.imagesPerSecond()));
     state.startEpoch(state.epoch + 1);
     state.complete = state.epoch >= recipe.train().epochs();
     if (communicator.rank() != 0) return;

@@ -20,6 +20,7 @@ import onebit.recipe.TrainRecipe.Precision;
 import onebit.tensor.Shape;
 import onebit.train.InputPipeline;
 import onebit.train.TrainStep;
+import onebit.train.Truth;
 import org.junit.jupiter.api.Test;
 
 /**
@@ -63,7 +64,7 @@ class FiftyStepsTest {
       for (int i = 0; i < STEPS; i++) {
         if (i % BATCHES == 0) loader.start(0, 0);
         ImageBatch batch = loader.next();
-        TrainStep.Outcome outcome = step.run(inlet.next(batch.pixels(), BATCH), batch.labels(), recipe.optimizer().learningRate());
+        TrainStep.Outcome outcome = step.run(inlet.next(batch.pixels(), BATCH), Truth.of(batch), recipe.optimizer().learningRate());
         assertNull(outcome.notFinite());
         losses[i] = outcome.loss();
       }

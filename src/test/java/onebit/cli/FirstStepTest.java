@@ -19,6 +19,7 @@ import onebit.tensor.Parameter;
 import onebit.tensor.Shape;
 import onebit.tensor.Tensor;
 import onebit.train.TrainStep;
+import onebit.train.Truth;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
@@ -87,8 +88,8 @@ class FirstStepTest {
   private static Result step(Recipe recipe, Model model, Backend backend, Tensor x, int[] labels) {
     TrainStep step = new TrainStep(backend, model, new Sgd(backend, model.parameters(), 0, p -> 0), BATCH, recipe.data().classes(),
         recipe.train().labelSmoothing());
-    TrainStep.Outcome outcome = step.gradients(x, labels);
-    return new Result(outcome, backend.read(step.logits()), model.parameters().stream().map(p -> backend.read(p.gradient())).toList());
+    TrainStep.Outcome outcome = step.gradients(x, Truth.of(labels));
+    return new Result(outcome, backend.read(step.output()), model.parameters().stream().map(p -> backend.read(p.gradient())).toList());
   }
 
   private static void compare(String name, int passes, List<Parameter> parameters, Result wanted, Result got) {

@@ -13,6 +13,7 @@ import onebit.recipe.Recipe;
 import onebit.tensor.Shape;
 import onebit.tensor.Tensor;
 import onebit.train.TrainStep;
+import onebit.train.Truth;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
@@ -40,12 +41,12 @@ class StepAllocationTest {
       Tensor x = backend.create(shape);
       Random random = new Random(1);
       for (int i = 0; i < x.size(); i++) x.floats()[i] = (float) random.nextGaussian();
-      int[] labels = new int[batch];
+      Truth truth = Truth.of(new int[batch]);
       long end = System.nanoTime() + (long) (SECONDS * 1e9), least = Long.MAX_VALUE;
       int row = 0, steps = 0;
       for (; row < STEPS_IN_A_ROW && System.nanoTime() < end; steps++) {
         long before = allocated();
-        step.run(x, labels, 1e-3);
+        step.run(x, truth, 1e-3);
         long bytes = allocated() - before;
         least = Math.min(least, bytes);
         row = bytes <= BYTES ? row + 1 : 0;

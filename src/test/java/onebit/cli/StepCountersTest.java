@@ -14,6 +14,7 @@ import onebit.tensor.Shape;
 import onebit.tensor.Tensor;
 import onebit.train.MemoryPlan;
 import onebit.train.TrainStep;
+import onebit.train.Truth;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -33,7 +34,7 @@ class StepCountersTest {
       TrainStep step = TrainStep.of(recipe, backend, 1);
       Tensor x = backend.create(Shape.image(1, side, side, 3), ElementType.UINT8);
       long launches = EmulatedDriver.counter("launches"), calls = EmulatedDriver.counter("library_calls");
-      step.run(x, new int[1], 0);
+      step.run(x, Truth.of(0), 0);
       return new long[] {EmulatedDriver.counter("launches") - launches, EmulatedDriver.counter("library_calls") - calls};
     }
   }

@@ -18,6 +18,7 @@ import onebit.tensor.ElementType;
 import onebit.tensor.Shape;
 import onebit.train.MemoryPlan;
 import onebit.train.TrainStep;
+import onebit.train.Truth;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -70,7 +71,7 @@ class StepTrafficTest {
     /** Steps whose outcomes are taken one step later, as in training. */
     void steps(int count) {
       for (int i = 0; i < count; i++) {
-        TrainStep.Running now = step.start(inlet.next(images, labels.length), labels, 1e-3);
+        TrainStep.Running now = step.start(inlet.next(images, labels.length), Truth.of(labels), 1e-3);
         if (before != null) before.outcome();
         before = now;
       }
@@ -142,7 +143,7 @@ class StepTrafficTest {
         Random random = new Random(3);
         for (int i = 0; i < losses[0].length; i++) {
           random.nextBytes(run.images);
-          losses[replayed][i] = run.step.run(run.inlet.next(run.images, 2), new int[] {i % 10, i % 3}, 1e-2).loss();
+          losses[replayed][i] = run.step.run(run.inlet.next(run.images, 2), Truth.of(i % 10, i % 3), 1e-2).loss();
         }
       }
     }

@@ -61,8 +61,8 @@ class Float8GateTest {
     }
   }
 
-  private static int[] labels() {
-    return new int[] {0, 1, 2, 3, 4, 5};
+  private static Truth labels() {
+    return Truth.of(0, 1, 2, 3, 4, 5);
   }
 
   @OnEveryPrecision

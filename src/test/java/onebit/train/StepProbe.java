@@ -83,7 +83,7 @@ final class StepProbe {
     private final Model model;
     private final TrainStep step;
     private final Tensor x;
-    private final int[] wanted;
+    private final Truth truth;
 
     Part(Backend backend, int from, int to, int parts, Execution execution) throws Exception {
       this.backend = backend;
@@ -103,12 +103,12 @@ final class StepProbe {
       x = backend.create(shape);
       backend.write(planar, Arrays.copyOfRange(images, from * each, to * each));
       backend.point().fromPlanar(x, planar);
-      wanted = Arrays.copyOfRange(labels, from, to);
+      truth = Truth.of(Arrays.copyOfRange(labels, from, to));
     }
 
     /** A step as one of so many images on all ranks. */
     TrainStep.Outcome run(int globalImages) {
-      return step.start(x, wanted, recipe.optimizer().learningRate(), globalImages).outcome();
+      return step.start(x, truth, recipe.optimizer().learningRate(), globalImages).outcome();
     }
 
     List<float[]> gradients() {

@@ -127,9 +127,9 @@ class TeacherTest {
         Model plain = new Model(TeacherTest::taught, METHOD, Shape.image(BATCH, 12, 12, 1), CLASSES, backend, 3, new Execution(Passes.SIMPLE, Memory.FAST));
         plain.load(trained(plain, 4), "test");
         TrainStep step = step(backend, model, t, hard);
-        TrainStep.Outcome outcome = step.gradients(x, LABELS);
+        TrainStep.Outcome outcome = step.gradients(x, Truth.of(LABELS));
         float[] z = backend.read(alone.forward(x, true)), soft = backend.read(plain.forward(x, false)), gradient = new float[BATCH * CLASSES];
-        assertArrayEquals(z, backend.read(step.logits()));
+        assertArrayEquals(z, backend.read(step.output()));
         for (int n = 0; n < BATCH; n++) {
           double[] q = softmax(z, n, t), p = softmax(soft, n, t), own = softmax(z, n, 1);
           for (int k = 0; k < CLASSES; k++) {
@@ -138,7 +138,7 @@ class TeacherTest {
             gradient[n * CLASSES + k] = (float) (((1 - hard) * t * (q[k] - p[k]) + hard * (own[k] - target)) / BATCH);
           }
         }
-        assertEquals(loss, outcome.crossEntropy(), (rounds ? 0.01 : 1e-5) * loss);
+        assertEquals(loss, outcome.error(), (rounds ? 0.01 : 1e-5) * loss);
         Tensor gradLogits = backend.create(Shape.matrix(BATCH, CLASSES));
         backend.write(gradLogits, gradient);
         alone.backward(gradLogits);
@@ -159,8 +159,8 @@ class TeacherTest {
     List<float[]> whole = null;
     for (int capacity : new int[] {BATCH, 4, 2}) {
       Model model = student(backend, TrainStepTest::withoutBatchNorm, capacity, Passes.AUTO, true);
-      TrainStep.Outcome outcome = step(backend, model, 2, 0.25).gradients(images(backend, BATCH), LABELS);
-      List<float[]> all = new ArrayList<>(List.of(new float[] {(float) outcome.crossEntropy(), outcome.top1(), outcome.top5()}));
+      TrainStep.Outcome outcome = step(backend, model, 2, 0.25).gradients(images(backend, BATCH), Truth.of(LABELS));
+      List<float[]> all = new ArrayList<>(List.of(new float[] {(float) outcome.error(), outcome.top1(), outcome.top5()}));
       model.parameters().forEach(p -> all.add(backend.read(p.gradient())));
       if (whole == null) whole = all;
       for (int i = 0; i < all.size(); i++) {
@@ -180,8 +180,8 @@ class TeacherTest {
       Object[] teacher = model.teacher().save().toArray();
       TrainStep step = step(backend, model, 1, 0);
       Tensor x = images(backend, BATCH);
-      double first = step.run(x, LABELS, 0.01).loss(), last = first;
-      for (int i = 0; i < 6; i++) last = step.run(x, LABELS, 0.01).loss();
+      double first = step.run(x, Truth.of(LABELS), 0.01).loss(), last = first;
+      for (int i = 0; i < 6; i++) last = step.run(x, Truth.of(LABELS), 0.01).loss();
       assertTrue(last < first, first + " -> " + last);
       assertArrayEquals(teacher, model.teacher().save().toArray());
       ends.add(model.save().toArray());

@@ -77,8 +77,8 @@ class TrainStepTest {
     }
   }
 
-  private static int[] labels() {
-    return new int[] {0, 1, 2, 3, 4, 5};
+  private static Truth labels() {
+    return Truth.of(0, 1, 2, 3, 4, 5);
   }
 
   @OnEveryBackend
@@ -205,7 +205,7 @@ class TrainStepTest {
     List<float[]> all = new ArrayList<>();
     if (capacity == 2) step.together(new StepReduction(new SingleProcess(), model, DIST));   // buckets leave once, within the last part
     TrainStep.Outcome outcome = step.gradients(x.first(images), labels());
-    all.add(new float[] {(float) outcome.crossEntropy(), (float) outcome.loss(), outcome.top1(), outcome.top5()});
+    all.add(new float[] {(float) outcome.error(), (float) outcome.loss(), outcome.top1(), outcome.top5()});
     for (Parameter p : model.parameters()) all.add(backend.read(p.gradient()));
     return all;
   }

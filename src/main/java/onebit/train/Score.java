@@ -1,0 +1,71 @@
+package onebit.train;
+
+import java.util.LinkedHashMap;
+import java.util.Locale;
+import java.util.Map;
+
+/** What a network is worth on a test set. */
+public sealed interface Score {
+  /** The name of {@link #percent} in metrics and reports. */
+  String name();
+
+  /** What the best epoch is chosen by, in percent; NaN if there is none. */
+  double percent();
+
+  /** How long it took. */
+  double seconds();
+
+  /** Images that were judged. */
+  long images();
+
+  /** The score by names, as eval tells it. */
+  Map<String, Object> members();
+
+  /** The score by names, as an epoch's metrics tell it. */
+  Map<String, Object> metrics();
+
+  /** The score in one line. */
+  String words();
+
+  /** Right answers among the images. */
+  record Accuracy(long correct, long correct5, long images, double seconds) implements Score {
+    @Override
+    public String name() {
+      return "testTop1";
+    }
+
+    @Override
+    public double percent() {
+      return 100.0 * correct / Math.max(1, images);
+    }
+
+    /** Images whose class is among the five likeliest, in percent. */
+    public double top5() {
+      return 100.0 * correct5 / Math.max(1, images);
+    }
+
+    @Override
+    public Map<String, Object> members() {
+      Map<String, Object> all = new LinkedHashMap<>();
+      all.put("correct", correct);
+      all.put("total", images);
+      all.put("top1", percent());
+      all.put("top5", top5());
+      all.put("seconds", seconds);
+      return all;
+    }
+
+    @Override
+    public Map<String, Object> metrics() {
+      Map<String, Object> all = new LinkedHashMap<>();
+      all.put(name(), percent());
+      all.put("testTop5", top5());
+      return all;
+    }
+
+    @Override
+    public String words() {
+      return String.format(Locale.ROOT, "%,d of %,d correct: top-1 %.2f %%, top-5 %.2f %%", correct, images, percent(), top5());
+    }
+  }
+}
