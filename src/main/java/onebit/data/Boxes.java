@@ -47,6 +47,19 @@ public final class Boxes {
     corners[4 * box + 3] = bottom;
   }
 
+  /** Puts a copy of a box in the place of another. */
+  public void put(int place, int box) {
+    labels[place] = labels[box];
+    difficult[place] = difficult[box];
+    corner(place, left(box), top(box), right(box), bottom(box));
+  }
+
+  /** Forgets the boxes from that one on. */
+  public void truncate(int count) {
+    if (count < 0 || count > this.count) throw new IllegalArgumentException("Boxes: count " + count + " must be in [0, " + this.count + "]");
+    this.count = count;
+  }
+
   /** Becomes a copy of other boxes. */
   public void copy(Boxes other) {
     clear(other.imageHeight, other.imageWidth);

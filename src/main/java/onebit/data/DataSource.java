@@ -50,7 +50,7 @@ public record DataSource(String name, List<RemoteFile> files) {
     Datasets.Entry entry = Datasets.list().stream().filter(e -> e.name().equals(name)).findFirst().orElse(null);
     if (entry == null || !entry.fetched()) {
       String known = String.join(", ", Datasets.list().stream().filter(Datasets.Entry::fetched).map(Datasets.Entry::name).toList());
-      String why = entry == null ? "is not known" : entry.needsDirectory() ? "is yours to lay out, see datasets/imagenet/README.md" : "is made by the program and needs no files";
+      String why = entry == null ? "is not known" : entry.needsDirectory() ? "is yours to lay out, see " + Datasets.page(name) : "is made by the program and needs no files";
       throw new IllegalArgumentException("data set " + name + " " + why + "; data prepare fetches " + known);
     }
     try (InputStream in = DataSource.class.getResourceAsStream(name + ".yaml")) {

@@ -54,6 +54,11 @@ public interface Dataset {
     return "";
   }
 
+  /** What of the files was not as it should be and which rule was applied, in one sentence, or nothing. */
+  default String finding() {
+    return "";
+  }
+
   /** Bytes of one image. */
   default int imageBytes() {
     return height() * width() * channels();

@@ -7,7 +7,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 
-/** The data sets by name: mnist, fashion-mnist, cifar10, folder, generated, glyphs. */
+/** The data sets by name: mnist, fashion-mnist, cifar10, folder, voc, generated, glyphs. */
 public final class Datasets {
   /** Which data sets there are, what each is, and whether {@code data prepare} can fetch it. */
   public record Entry(String name, String description, boolean needsDirectory, boolean fetched) {}
@@ -16,14 +16,26 @@ public final class Datasets {
    * What a recipe says of its images, for data sets whose files do not say it.
    *
    * <pre>
-   * Units  side in pixels, used by folder; height to size used by generated; seed used by generated and glyphs
+   * Units  side in pixels, used by folder and voc; height to size used by generated; seed used by generated and glyphs; lists of the split, used by
+   *        voc, none for the usual ones
    * </pre>
    */
-  public record Spec(int height, int width, int channels, int classes, int size, long seed) {
+  public record Spec(int height, int width, int channels, int classes, int size, long seed, List<String> lists) {
     /** 28x28 grey images of ten classes, 1,024 of them. */
     public static final Spec DEFAULT = new Spec(28, 28, 1, 10, 1024, 0);
     /** ImageNet's shape: 224x224, RGB, 1,000 classes. */
     public static final Spec IMAGENET = new Spec(224, 224, 3, 1000, 1024, 0);
+    /** SSD300's shape: 300x300, RGB, 20 classes. */
+    public static final Spec SSD = new Spec(300, 300, 3, 20, 1024, 0);
+
+    public Spec {
+      lists = List.copyOf(lists);
+    }
+
+    /** Without lists of images. */
+    public Spec(int height, int width, int channels, int classes, int size, long seed) {
+      this(height, width, channels, classes, size, seed, List.of());
+    }
   }
 
   private static final List<Entry> ENTRIES = List.of(
@@ -31,6 +43,7 @@ public final class Datasets {
       new Entry("fashion-mnist", "articles of clothing, 28x28 grey, 60,000 / 10,000, 10 classes", true, true),
       new Entry("cifar10", "small photos, 32x32 RGB, 50,000 / 10,000, 10 classes", true, true),
       new Entry("folder", "ImageNet and your own: WebDataset tar shards, or JPEG and PNG files in train/CLASS and val/CLASS", true, false),
+      new Entry("voc", "PASCAL VOC, photos with boxes of objects, 16,551 / 4,952, 20 classes", true, false),
       new Entry("generated", "random images of any shape, for dry runs", false, false),
       new Entry("glyphs", "digits drawn by the program, 28x28 grey, 60,000 / 10,000, 10 classes", false, false));
 
@@ -41,9 +54,13 @@ public final class Datasets {
     return ENTRIES;
   }
 
-  /** Opens a data set with {@link Spec#DEFAULT}, or ImageNet's shape for a folder. */
+  /** Opens a data set with {@link Spec#DEFAULT}, ImageNet's shape for a folder, or SSD300's where images have boxes. */
   public static Dataset open(String name, Path dir, Split split) throws IOException {
-    return open(name, dir, split, name.equals("folder") ? Spec.IMAGENET : Spec.DEFAULT);
+    return open(name, dir, split, switch (name) {
+      case "folder" -> Spec.IMAGENET;
+      case "voc" -> Spec.SSD;
+      default -> Spec.DEFAULT;
+    });
   }
 
   /**
@@ -65,8 +82,12 @@ public final class Datasets {
       case "mnist", "fashion-mnist" -> IdxDataset.open(name, dir, split);
       case "cifar10" -> Cifar10Dataset.open(dir, split);
       case "folder" -> {
-        ShardDataset shards = ShardDataset.find(dir, split, square(spec));
-        yield shards != null ? shards : ImageFolderDataset.open(dir, split, square(spec));
+        ShardDataset shards = ShardDataset.find(dir, split, square(name, spec));
+        yield shards != null ? shards : ImageFolderDataset.open(dir, split, square(name, spec));
+      }
+      case "voc" -> {
+        List<String> usual = split == Split.TRAIN ? VocDataset.TRAIN_LISTS : VocDataset.TEST_LISTS;
+        yield VocDataset.open(dir, spec.lists().isEmpty() ? usual : spec.lists(), split, square(name, spec));
       }
       case "generated" -> new GeneratedDataset("generated", spec.size(), spec.height(), spec.width(), spec.channels(),
           spec.classes(), split == Split.TRAIN ? spec.seed() : ~spec.seed());
@@ -74,9 +95,9 @@ public final class Datasets {
     };
   }
 
-  private static int square(Spec spec) {
+  private static int square(String name, Spec spec) {
     if (spec.height() != spec.width()) {
-      throw new IllegalArgumentException("folder: images become square; height " + spec.height() + " and width " + spec.width() + " must be equal");
+      throw new IllegalArgumentException(name + ": images become square; height " + spec.height() + " and width " + spec.width() + " must be equal");
     }
     return spec.height();
   }
@@ -93,8 +114,13 @@ public final class Datasets {
     return new FileNotFoundException(name + ": " + file + " is not in " + dir + mend(name, dir.toString()));
   }
 
+  /** The page that says how a data set which is not fetched is laid out. */
+  static String page(String name) {
+    return "datasets/" + (name.equals("folder") ? "imagenet" : name) + "/README.md";
+  }
+
   private static String mend(String name, String dir) {
     boolean fetched = ENTRIES.stream().anyMatch(e -> e.name().equals(name) && e.fetched());
-    return fetched ? "; onebit data prepare " + name + " --out " + dir + " fetches it" : "; datasets/imagenet/README.md says how to lay out image folders";
+    return fetched ? "; onebit data prepare " + name + " --out " + dir + " fetches it" : "; " + page(name) + " says how to lay it out";
   }
 }

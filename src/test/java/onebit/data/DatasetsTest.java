@@ -23,6 +23,23 @@ class DatasetsTest {
     }
   }
 
+  @Test void missingFoldersOfSetsThatAreNotFetchedNameThePageThatHelps(@TempDir Path dir) throws IOException {
+    for (String[] each : new String[][] {{"folder", "imagenet"}, {"voc", "voc"}}) {
+      String page = "datasets/" + each[1] + "/README.md";
+      assertTrue(Files.exists(Path.of(page)), page);
+      for (Path absent : new Path[] {dir, dir.resolve("absent")}) {
+        String message = assertThrows(FileNotFoundException.class, () -> Datasets.open(each[0], absent, Split.TEST)).getMessage();
+        assertTrue(message.contains(page), message);
+      }
+      assertTrue(assertThrows(IllegalArgumentException.class, () -> DataSource.of(each[0])).getMessage().contains(page));
+    }
+    new VocFolder(dir.resolve("VOC2007")).photo("trainval", "a", 20, 20, VocFolder.object("cat", false, 1, 1, 9, 9));
+    assertTrue(assertThrows(FileNotFoundException.class, () -> Datasets.open("voc", dir, Split.TRAIN)).getMessage().contains("VOC2012/trainval"), "all usual lists are wanted");
+    Datasets.Spec spec = new Datasets.Spec(300, 300, 3, 20, 0, 0, java.util.List.of("VOC2007/trainval"));
+    assertEquals(1, Datasets.open("voc", dir, Split.TRAIN, spec).size());
+    assertThrows(IllegalArgumentException.class, () -> Datasets.open("voc", dir, Split.TRAIN, new Datasets.Spec(300, 200, 3, 20, 0, 0)));
+  }
+
   @Test void unknownNamesAreRefusedWithTheKnownOnes() {
     String message = assertThrows(IllegalArgumentException.class, () -> Datasets.open("mnits", null, Split.TRAIN)).getMessage();
     for (Datasets.Entry entry : Datasets.list()) assertTrue(message.contains(entry.name()), message);
