@@ -133,6 +133,29 @@ public final class Shapes {
     if (!(hard >= 0 && hard <= 1)) throw new IllegalArgumentException(op + ": hard is " + hard + "; it must be in [0, 1]");
   }
 
+  public static void requireMultibox(Tensor result, Tensor gradOutput, Tensor output, Tensor labels, Tensor offsets, int classes, float ratio) {
+    if (classes < 2) throw new IllegalArgumentException("multibox: classes is " + classes + "; it must be at least 2, the background among them");
+    if (!(ratio >= 0 && ratio < Float.POSITIVE_INFINITY)) throw new IllegalArgumentException("multibox: ratio is " + ratio + "; it must be >= 0 and finite");
+    requireCount("multibox", "result", result, 3);
+    requireType("multibox", "labels", labels, ElementType.INT32);
+    requireSome("multibox", "labels", labels);
+    requireWide("output", output, labels, 4 + classes);
+    requireEqual("multibox", "gradOutput", gradOutput, "output", output);
+    requireWide("offsets", offsets, labels, 4);
+  }
+
+  /** @throws IllegalArgumentException unless a matrix has so many columns for each of the labels' */
+  private static void requireWide(String name, Tensor matrix, Tensor labels, int width) {
+    Shape of = labels.shape(), s = matrix.shape();
+    if (of.rank() != 2 || s.rank() != 2 || s.d0() != of.d0() || s.d1() != (long) of.d1() * width) {
+      throw new IllegalArgumentException("multibox: " + name + " " + s + " must have " + width + " columns for each of labels " + of);
+    }
+  }
+
+  public static IllegalArgumentException noSuchClass(int label, int prior, int image, int classes) {
+    return new IllegalArgumentException("multibox: label " + label + " of prior " + prior + " of image " + image + " is outside 0.." + (classes - 1));
+  }
+
   /** Rows of x from number first on, as many as y has. */
   public static void requireRows(String op, Tensor y, Tensor x, int first) {
     requireType(op, "y", y, x.type());

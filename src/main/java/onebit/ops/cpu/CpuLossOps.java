@@ -4,8 +4,10 @@ import onebit.ops.LossOps;
 import onebit.ops.Shapes;
 import onebit.tensor.Tensor;
 
-/** Softmax cross-entropy on the CPU, in double. */
+/** Softmax cross-entropy and the loss of detection on the CPU, in double. */
 final class CpuLossOps implements LossOps {
+  private final CpuMultibox multibox = new CpuMultibox();
+
   @Override
   public void softmaxCrossEntropy(Tensor result, Tensor gradLogits, Tensor logits, Tensor labels, float smoothing) {
     Shapes.requireLoss("softmaxCrossEntropy", result, gradLogits, logits, labels, smoothing);
@@ -73,5 +75,11 @@ final class CpuLossOps implements LossOps {
     for (int k = at; k < at + classes; k++) most = Math.max(most, z[k]);
     for (int k = at; k < at + classes; k++) sum += Math.exp((z[k] - most) / t);
     return most / t + Math.log(sum);
+  }
+
+  @Override
+  public void multibox(Tensor result, Tensor gradOutput, Tensor output, Tensor labels, Tensor offsets, int classes, float ratio) {
+    Shapes.requireMultibox(result, gradOutput, output, labels, offsets, classes, ratio);
+    multibox.run(result.floats(), gradOutput.floats(), output.floats(), labels, offsets.floats(), classes, ratio);
   }
 }

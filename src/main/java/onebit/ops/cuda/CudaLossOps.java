@@ -5,10 +5,10 @@ import onebit.ops.Shapes;
 import onebit.tensor.Tensor;
 
 /**
- * Softmax cross-entropy on the device.
+ * Softmax cross-entropy and the loss of detection on the device.
  *
  * <pre>
- * Twin  kernels/softmax_cross_entropy.cu
+ * Twin  kernels/softmax_cross_entropy.cu, multibox.cu
  * </pre>
  */
 final class CudaLossOps implements LossOps {
@@ -39,6 +39,29 @@ final class CudaLossOps implements LossOps {
     device.kernel("distilled_cross_entropy").memory(rows).tensor(gradLogits).tensor(logits).tensor(teacher).tensor(labels).integer(n).integer(classes)
         .real(temperature).real(hard).real(smoothing).blocks(n, 128);
     device.kernel("softmax_cross_entropy_finish").tensor(result).memory(rows).integer(n).blocks(1, 256);
+  }
+
+  @Override
+  public void multibox(Tensor result, Tensor gradOutput, Tensor output, Tensor labels, Tensor offsets, int classes, float ratio) {
+    Shapes.requireMultibox(result, gradOutput, output, labels, offsets, classes, ratio);
+    int n = labels.shape().d0(), p = labels.shape().d1(), priors = n * p;
+    requireBoxLabels(device.memory(labels), priors, p, classes);
+    int blocks = device.blocks(output.size());
+    DeviceMemory room = device.scratch(CudaDevice.Scratch.VALUES, 12L * priors + 12L * n), partial = device.scratch(CudaDevice.Scratch.SUMS, 16L * blocks);
+    long logSums = room.address(), keys = logSums + 8L * priors, chosen = keys + 4L * priors;
+    device.kernel("multibox_rank").address(logSums).address(keys).tensor(output).tensor(labels).integer(priors).integer(p).integer(classes)
+        .each((int) Math.min(Integer.MAX_VALUE, 8L * priors));
+    device.kernel("multibox_choose").address(chosen).address(keys).tensor(labels).integer(p).integer(classes).real(ratio).blocks(n, 256);
+    device.kernel("multibox_gradient").tensor(gradOutput).memory(partial).tensor(output).tensor(labels).tensor(offsets).address(logSums).address(keys)
+        .address(chosen).integer(n).integer(p).integer(classes).blocks(blocks, 256);
+    device.kernel("multibox_finish").tensor(result).memory(partial).address(chosen).integer(blocks).integer(n).blocks(1, 256);
+  }
+
+  private static void requireBoxLabels(DeviceMemory labels, int count, int priors, int classes) {
+    for (int i = 0; i < Math.min(count, labels.remembered()); i++) {
+      int label = labels.remembered(i);
+      if (label < 0 || label >= classes) throw Shapes.noSuchClass(label, i % priors, i / priors, classes);
+    }
   }
 
   /** Looks at the labels as the host wrote them; the device is not asked. */
