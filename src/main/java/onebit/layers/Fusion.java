@@ -9,7 +9,7 @@ public final class Fusion {
 
   /**
    * The layers with every run of binary units made one chain, after their norms or before, every dense run one block, and every real convolution and other
-   * norm one unit with what follows.
+   * norm one unit with what follows; in a pyramid likewise in each stage.
    */
   public static List<Layer> fuse(List<? extends Layer> layers) {
     return fuse(layers, false);
@@ -31,6 +31,11 @@ public final class Fusion {
         continue;
       }
       end(run, all);
+      if (layers.get(i) instanceof Pyramid pyramid) {
+        all.add(pyramid.withStages(stage -> stage instanceof Sequential sequence ? new Sequential(fuse(sequence.children(), frozen)) : stage));
+        i++;
+        continue;
+      }
       if (frozen && FrozenBlock.begins(layers, i)) {
         all.add(new FrozenBlock(withFusedShortcut((Residual) layers.get(i)), (Activate) layers.get(i + 1)));
         i += 2;

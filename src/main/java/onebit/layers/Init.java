@@ -17,6 +17,9 @@ public interface Init {
   /** N(0, sqrt(2/(R S O))): He et al. 2015, fan-out. */
   Init FAN_OUT = (shape, random) -> normal(shape.size(), Math.sqrt(2.0 / ((double) shape.d1() * shape.d2() * shape.d0())), random);
 
+  /** N(0, sqrt(2/(m + n))), m and n values per filter and per channel: xavier_normal_ of PyTorch. */
+  Init XAVIER_NORMAL = (shape, random) -> normal(shape.size(), Math.sqrt(2 / (shape.rowSize() + (double) shape.size() / shape.channels())), random);
+
   /** N(0, deviation). */
   static Init gaussian(double deviation) {
     return (shape, random) -> normal(shape.size(), deviation, random);

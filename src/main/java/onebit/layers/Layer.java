@@ -60,6 +60,11 @@ public interface Layer {
     return List.of();
   }
 
+  /** What each child gives at the largest batch, in their order; none where all give what the layer gives. */
+  default List<Shape> outputs() {
+    return List.of();
+  }
+
   /** Multiply-accumulates of one image through this layer alone. */
   default Cost cost() {
     return Cost.NONE;

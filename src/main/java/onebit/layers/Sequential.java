@@ -30,7 +30,7 @@ public final class Sequential implements Layer {
     return shape;
   }
 
-  /** What each layer gives at the largest batch, in order. */
+  @Override
   public List<Shape> outputs() {
     return List.of(outputs);
   }

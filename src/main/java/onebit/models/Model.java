@@ -21,6 +21,7 @@ import onebit.layers.Fusion;
 import onebit.layers.GradientError;
 import onebit.layers.Layer;
 import onebit.layers.PreNormChain;
+import onebit.layers.Pyramid;
 import onebit.layers.RoundedWeights;
 import onebit.layers.Sequential;
 import onebit.ops.Backend;
@@ -219,7 +220,12 @@ public final class Model {
 
   /** Makes chains of fused units finish their gradients in pieces of at least so many bytes; called once, before the groups are asked for. */
   public void splitGradients(long leastBytes) {
-    for (Layer layer : layers.children()) if (layer instanceof BinaryChain chain) chain.splitGradients(leastBytes);
+    splitGradients(layers, leastBytes);
+  }
+
+  private static void splitGradients(Layer layer, long leastBytes) {
+    if (layer instanceof BinaryChain chain) chain.splitGradients(leastBytes);
+    else if (layer instanceof Sequential || layer instanceof Pyramid) layer.children().forEach(child -> splitGradients(child, leastBytes));
   }
 
   /**
@@ -319,13 +325,8 @@ public final class Model {
   }
 
   private static void describe(Layer layer, Shape output, List<ModelSummary.Row> rows) {
-    if (layer instanceof Sequential sequence) {
-      for (int i = 0; i < sequence.children().size(); i++) describe(sequence.children().get(i), sequence.outputs().get(i), rows);
-    } else if (layer.children().isEmpty()) {
-      rows.add(row(layer, output.withFirst(1)));
-    } else {
-      for (Layer child : layer.children()) describe(child, output, rows);
-    }
+    if (layer.children().isEmpty()) rows.add(row(layer, output.withFirst(1)));
+    for (int i = 0; i < layer.children().size(); i++) describe(layer.children().get(i), layer.outputs().isEmpty() ? output : layer.outputs().get(i), rows);
   }
 
   private static ModelSummary.Row row(Layer layer, Shape output) {

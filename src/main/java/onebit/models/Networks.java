@@ -16,7 +16,9 @@ public final class Networks {
       Map.entry("resnet18v1", ResNet18V1.class),
       Map.entry("resnete", ResNetE.class),
       Map.entry("densenet21", DenseNet21.class),
-      Map.entry("binarydensenet", BinaryDenseNet.class));
+      Map.entry("binarydensenet", BinaryDenseNet.class),
+      Map.entry("ssd300", Ssd300.class),
+      Map.entry("ssd300-backbone", Ssd300Backbone.class));
 
   private Networks() {}
 

@@ -67,6 +67,10 @@ class LayerGradientTest {
         of("average and pad", () -> Pool.averagePad(2, 8)),
         of("residual", () -> Residual.identity(Sequential.of(new Conv2d("c", 4, 3, 1, 1, Init.KAIMING), new Activate(Activation.TANH)))),
         of("residual with shortcut", () -> new Residual(new Conv2d("c", 8, 3, 2, 1, Init.KAIMING), Pool.averagePad(2, 8))),
+        of("l2 norm", () -> new L2Norm("n", 20)),
+        of("two maps of a network", () -> new Pyramid(List.of(
+            new Pyramid.Level(Sequential.of(new Conv2d("c1", 5, 3, 1, 1, Init.KAIMING), new Activate(Activation.TANH)), new L2Norm("n", 2), head("l1", 3), head("k1", 4)),
+            new Pyramid.Level(Sequential.of(new Conv2d("c2", 6, 3, 2, 1, Init.KAIMING), new Activate(Activation.TANH)), null, head("l2", 2), head("k2", 5))))),
         of("concat", () -> new Concat(Sequential.of(new BatchNorm("b", BatchNorm.Rule.MXNET), new Conv2d("c", 3, 3, 1, 1, Init.KAIMING)))),
         of("a small network", () -> Sequential.of(new Conv2d("c1", 6, 3, 1, 1, Init.KAIMING), new BatchNorm("b1", BatchNorm.Rule.TORCH),
             new Activate(Activation.TANH), Residual.identity(Sequential.of(new Conv2d("c2", 6, 3, 1, 1, Init.KAIMING),
@@ -75,6 +79,10 @@ class LayerGradientTest {
         new Case("binary convolution with sine weights", () -> new BinaryConv2d("c", new BiPer(1, 2, 0), 5, 3, 1, 1, 1, Init.KAIMING), IMAGE, false),
         new Case("binary convolution with real weights",
             () -> new BinaryConv2d("c", new AdaBin(AdaBin.Form.CODE, true, true), 5, 3, 2, 1, 1, Init.KAIMING), IMAGE, false));
+  }
+
+  private static Conv2d head(String name, int filters) {
+    return new Conv2d(name, filters, 3, 1, 1, 1, true, Init.XAVIER_NORMAL);
   }
 
   @ParameterizedTest

@@ -50,9 +50,9 @@ class DeadRoomsTest {
     List<float[]> step() {
       Random random = new Random(7);
       Shape input = model.input();
-      Tensor x = backend.create(input, backend.activations()), gradLogits = backend.create(Shape.matrix(3, 4));
+      Tensor x = backend.create(input, backend.activations()), gradLogits = backend.create(Shape.matrix(3, model.outputs()));
       backend.write(x, normal(x.size(), random));
-      backend.write(gradLogits, normal(12, random));
+      backend.write(gradLogits, normal(gradLogits.size(), random));
       begin.run();
       Tensor soft = model.teacher() == null ? null : model.teacher().forward(x, false), logits = model.forward(x, true);
       model.backward(gradLogits);
@@ -90,6 +90,7 @@ class DeadRoomsTest {
   void whatThePlanGaveUpIsNotRead(Backend backend) {
     assertEqualSteps(backend, new GlyphNet(8), ADABIN, 12);
     assertEqualSteps(backend, new SmallPreNorm(8), CLIPPED, 8);
+    assertEqualSteps(backend, new SmallPyramid(8), ADABIN, 8);
   }
 
   @OnEveryPrecision
@@ -121,6 +122,7 @@ class DeadRoomsTest {
   void aRoomGivenUpTooEarlyIsSeen() {
     assertEveryRoomMatters(new GlyphNet(8), ADABIN, 12);
     assertEveryRoomMatters(new SmallPreNorm(8), CLIPPED, 8);
+    assertEveryRoomMatters(new SmallPyramid(8), ADABIN, 8);
   }
 
   private static void assertEveryRoomMatters(Network network, Method method, int side) {

@@ -50,6 +50,7 @@ class FusedModelTest {
       all.add(new Case(backend, new RealResNetTest.Tiny(), ADABIN, 16, 0));
       all.add(new Case(backend, new SmallPreNorm(12), CLIPPED, 8, SmallPreNorm.UNITS));
       all.add(new Case(backend, new SmallPreNorm(32), new BmxNet(1, true, BmxNet.Scaling.BINET), 8, SmallPreNorm.UNITS));
+      all.add(new Case(backend, new SmallPyramid(8), ADABIN, 8, SmallPyramid.UNITS));
       if (!backend.name().equals("cpu")) return;
       all.add(new Case(backend, new ResNet20(), new BiPer(1, 20, 1e-4f), 8, 18));
       all.add(new Case(backend, new ResNet20(), new AdaBin(AdaBin.Form.PAPER, true, true), 8, 18));
@@ -72,9 +73,9 @@ class FusedModelTest {
   private static List<float[]> step(Case test, Model model) {
     Backend backend = test.backend;
     Random random = new Random(7);
-    Tensor x = backend.create(Shape.image(3, test.side, test.side, 3), backend.activations()), gradLogits = backend.create(Shape.matrix(3, 4));
+    Tensor x = backend.create(Shape.image(3, test.side, test.side, 3), backend.activations()), gradLogits = backend.create(Shape.matrix(3, model.outputs()));
     backend.write(x, normal(x.size(), random));
-    backend.write(gradLogits, normal(12, random));
+    backend.write(gradLogits, normal(gradLogits.size(), random));
     List<float[]> all = new ArrayList<>();
     for (int n = backend.name().equals("cpu") ? 3 : 2; n >= 2; n--) {
       all.add(backend.read(model.forward(x.first(n), true)));
