@@ -6,6 +6,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.EnumSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -238,8 +239,10 @@ final class TrainCommand implements Callable<Integer> {
     if (devRun) {
       Recipe plain = Workplace.RECIPES.load(name, compute.overrides);
       all.addAll(List.of("data.batch=" + DRY_BATCH, "data.evalBatch=" + DRY_BATCH, "data.workers=1"));
-      boolean drawn = plain.data().name() == DataRecipe.Source.GLYPHS || data != null;
-      if (!drawn) all.addAll(List.of("data.name=generated", "data.evalResize=0", "data.evalCrop=0"));
+      DataRecipe.Source source = plain.data().name();
+      boolean drawn = source == DataRecipe.Source.GLYPHS || source == DataRecipe.Source.FIGURES || data != null;
+      if (!drawn && source.hasBoxes()) all.addAll(List.of("data.name=figures", "data.trainLists=null", "data.testLists=null"));
+      else if (!drawn) all.addAll(List.of("data.name=generated", "data.evalResize=0", "data.evalCrop=0"));
     }
     return all;
   }
@@ -287,7 +290,7 @@ final class TrainCommand implements Callable<Integer> {
           + recipe.train().float8Limit() + " of its norm.");
     }
     if (communicator.size() > 1) log.line("Processes: this is rank " + communicator.rank() + " of " + communicator.size() + "; " + communicator.describe());
-    if (recipe.data().name() == DataRecipe.Source.FOLDER || recipe.data().name() == DataRecipe.Source.IMAGENET) {
+    if (EnumSet.of(DataRecipe.Source.FOLDER, DataRecipe.Source.IMAGENET, DataRecipe.Source.VOC).contains(recipe.data().name())) {
       log.line("Photos: " + String.join("; ", Datasets.findings()));
     }
     if (devRun && leads) memory(recipe, backend, communicator.size(), log);

@@ -117,14 +117,14 @@ final class Workplace {
    */
   static Path dataFolder(Recipe recipe, Path given) {
     DataRecipe.Source source = recipe.data().name();
-    if (source == DataRecipe.Source.GLYPHS || source == DataRecipe.Source.GENERATED) return null;
+    if (source.isDrawn()) return null;
     if (given != null && !Files.exists(given)) throw new UncheckedIOException(new IOException("--data " + given + " does not exist"));
     if (given != null) return given;
     String name = Recipes.word(source);
     Path usual = Path.of("data", name);
     if (Files.isDirectory(usual)) return usual;
     throw new IllegalArgumentException("data set " + name + " needs its folder: give --data DIR, or put it in " + usual
-        + (source == DataRecipe.Source.FOLDER ? " (datasets/imagenet/README.md says how)"
+        + (source == DataRecipe.Source.FOLDER ? " (datasets/imagenet/README.md says how)" : source == DataRecipe.Source.VOC ? " (datasets/voc/README.md says how)"
             : source == DataRecipe.Source.IMAGENET ? " with: onebit data prepare imagenet --train ILSVRC2012_img_train.tar --val ILSVRC2012_img_val.tar" : " with: onebit data prepare " + name + " --out " + usual));
   }
 }

@@ -7,8 +7,9 @@ import java.util.List;
  *
  * <p>Every random number is a function of (seed, epoch, sample, place in the list): see {@link Augmenter}.
  */
-public sealed interface Augmentation {
-  /** Changes {@code bench.image()}, or swaps in a new one. */
+public sealed interface Augmentation permits Augmentation.Flip, Augmentation.PadCrop, Augmentation.RandomResizedCrop, Augmentation.ResizeCentreCrop,
+    Augmentation.ResizeShort, Augmentation.RandomCrop, Augmentation.AffineJitter, Augmentation.HslJitter, Augmentation.Lighting, Photometric, Expand, OverlapCrop, ResizeTo {
+  /** Changes {@code bench.image()}, or swaps in a new one; moves {@code bench.boxes()} with it if the image has some and {@link #keepsBoxes}. */
   void apply(Augmenter.Bench bench, CounterRandom random);
 
   /** Whether the step takes an image of any size and makes one of a fixed size. */
@@ -19,6 +20,14 @@ public sealed interface Augmentation {
   /** The part of an image that {@link #apply} will look at, drawn from the same random numbers. */
   default Box needs(int height, int width, CounterRandom random) {
     return Box.whole(height, width);
+  }
+
+  /** Whether the boxes of an image are right afterwards: the step moves them with the pixels, or moves no pixels. */
+  default boolean keepsBoxes() {
+    return switch (this) {
+      case Flip _, HslJitter _, Lighting _, Photometric _, Expand _, OverlapCrop _, ResizeTo _ -> true;
+      case PadCrop _, RandomResizedCrop _, ResizeCentreCrop _, ResizeShort _, RandomCrop _, AffineJitter _ -> false;
+    };
   }
 
   /** Side of the square image the step makes, or 0 where it keeps the size. */
@@ -52,6 +61,8 @@ public sealed interface Augmentation {
     @Override public void apply(Augmenter.Bench bench, CounterRandom random) {
       if (random.nextDouble() >= probability) return;
       Picture x = bench.image();
+      Boxes boxes = bench.boxes();
+      for (int i = 0; boxes != null && i < boxes.count(); i++) boxes.corner(i, 1 - boxes.right(i), boxes.top(i), 1 - boxes.left(i), boxes.bottom(i));
       int c = x.channels();
       if (c == 3 && LevelVectors.REFUSAL == null) {
         VectorFlip.apply(x, bench.spare(x.height(), x.width(), 3));
@@ -307,7 +318,8 @@ public sealed interface Augmentation {
     return height <= width ? shortSide : Resize.longSide(height, width, shortSide);
   }
 
-  private static void requireColour(String step, Picture x) {
+  /** Refuses an image that has not three channels. */
+  static void requireColour(String step, Picture x) {
     if (x.channels() != 3) throw new IllegalArgumentException(step + ": the image has " + x.channels() + " channels; it must have 3");
   }
 }

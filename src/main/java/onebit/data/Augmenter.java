@@ -19,10 +19,21 @@ public final class Augmenter {
   public static final class Bench {
     private Picture image = new Picture();
     private Picture spare = new Picture();
+    private Boxes boxes;
     private final Resize resize = new Resize();
 
     Picture image() {
       return image;
+    }
+
+    /** The boxes of the image, or null where images have none. */
+    Boxes boxes() {
+      return boxes;
+    }
+
+    /** Gives the image its boxes. */
+    void boxes(Boxes boxes) {
+      this.boxes = boxes;
     }
 
     /** The other picture in a new shape; {@link #swap} makes it the image. */
@@ -66,8 +77,34 @@ public final class Augmenter {
     return side;
   }
 
+  /**
+   * Refuses steps that would leave boxes where they are while they move the pixels, and steps that need boxes where there are none.
+   *
+   * @throws IllegalArgumentException if there is such a step
+   */
+  public static void requireSuited(List<Augmentation> steps, Dataset dataset) {
+    for (Augmentation step : steps) {
+      String name = step.getClass().getSimpleName();
+      if (dataset.hasBoxes() && !step.keepsBoxes()) throw new IllegalArgumentException(name + ": does not move boxes, and the images of " + dataset.name() + " have some");
+      if (!dataset.hasBoxes() && step instanceof OverlapCrop) throw new IllegalArgumentException(name + ": needs boxes, and the images of " + dataset.name() + " have none");
+    }
+  }
+
   /** Writes one image of an epoch at {@code into[offset]}; where a step crops to a fixed size, the file's own size goes in. */
   public void read(Dataset dataset, int index, int epoch, byte[] into, int offset) throws IOException {
+    read(dataset, index, epoch, into, offset, null);
+  }
+
+  /**
+   * The same with the image's boxes, which move with its pixels.
+   *
+   * @param boxes written with the boxes of the result; null if the data set has none
+   * @throws IllegalStateException if steps leave an image without boxes that had some
+   */
+  public void read(Dataset dataset, int index, int epoch, byte[] into, int offset, Boxes boxes) throws IOException {
+    bench.boxes(boxes);
+    if (boxes != null) dataset.boxes(index, boxes);
+    int before = boxes == null ? 0 : boxes.count();
     if (steps.isEmpty()) {
       dataset.read(index, into, offset);
       return;
@@ -82,6 +119,7 @@ public final class Augmenter {
       random.reset(seed, epoch, index, stream(i));
       steps.get(i).apply(bench, random);
     }
+    if (before > 0 && boxes.count() == 0) throw new IllegalStateException("no box is left of " + before + " after augmentation");
     System.arraycopy(bench.image.pixels(), 0, into, offset, bench.image.bytes());
   }
 

@@ -39,6 +39,11 @@ public final class Boxes {
     corner(count++, left, top, right, bottom);
   }
 
+  /** Adds a copy of a box of others. */
+  public void add(Boxes others, int box) {
+    add(others.labels[box], others.difficult[box], others.left(box), others.top(box), others.right(box), others.bottom(box));
+  }
+
   /** Moves one box. */
   public void corner(int box, float left, float top, float right, float bottom) {
     corners[4 * box] = left;
@@ -63,7 +68,7 @@ public final class Boxes {
   /** Becomes a copy of other boxes. */
   public void copy(Boxes other) {
     clear(other.imageHeight, other.imageWidth);
-    for (int i = 0; i < other.count; i++) add(other.labels[i], other.difficult[i], other.left(i), other.top(i), other.right(i), other.bottom(i));
+    for (int i = 0; i < other.count; i++) add(other, i);
   }
 
   public int count() {

@@ -19,6 +19,8 @@ public final class CounterRandom {
   public static final int GLYPH_TRAIN = 4;
   public static final int GLYPH_TEST = 5;
   public static final int REPLACEMENT = 6;
+  public static final int FIGURE_TRAIN = 7;
+  public static final int FIGURE_TEST = 8;
 
   private static final long MULTIPLIER_0 = 0xD2511F53L;
   private static final long MULTIPLIER_1 = 0xCD9E8D57L;
@@ -108,6 +110,11 @@ public final class CounterRandom {
       while ((product & LOW) < unfair) product = (nextWord() & LOW) * bound;
     }
     return (int) (product >>> 32);
+  }
+
+  /** True or false, each as likely. */
+  public boolean nextBoolean() {
+    return nextWord() < 0;
   }
 
   /** A number in [0, 1) with 24 bits. */

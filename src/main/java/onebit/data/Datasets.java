@@ -7,7 +7,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 
-/** The data sets by name: mnist, fashion-mnist, cifar10, folder, voc, generated, glyphs. */
+/** The data sets by name: mnist, fashion-mnist, cifar10, folder, voc, generated, glyphs, figures. */
 public final class Datasets {
   /** Which data sets there are, what each is, and whether {@code data prepare} can fetch it. */
   public record Entry(String name, String description, boolean needsDirectory, boolean fetched) {}
@@ -16,8 +16,8 @@ public final class Datasets {
    * What a recipe says of its images, for data sets whose files do not say it.
    *
    * <pre>
-   * Units  side in pixels, used by folder and voc; height to size used by generated; seed used by generated and glyphs; lists of the split, used by
-   *        voc, none for the usual ones
+   * Units  side in pixels, used by folder, voc and figures; height to size used by generated; classes used by figures; seed used by generated, glyphs and
+   *        figures; lists of the split, used by voc, none for the usual ones
    * </pre>
    */
   public record Spec(int height, int width, int channels, int classes, int size, long seed, List<String> lists) {
@@ -45,7 +45,8 @@ public final class Datasets {
       new Entry("folder", "ImageNet and your own: WebDataset tar shards, or JPEG and PNG files in train/CLASS and val/CLASS", true, false),
       new Entry("voc", "PASCAL VOC, photos with boxes of objects, 16,551 / 4,952, 20 classes", true, false),
       new Entry("generated", "random images of any shape, for dry runs", false, false),
-      new Entry("glyphs", "digits drawn by the program, 28x28 grey, 60,000 / 10,000, 10 classes", false, false));
+      new Entry("glyphs", "digits drawn by the program, 28x28 grey, 60,000 / 10,000, 10 classes", false, false),
+      new Entry("figures", "figures drawn by the program, with their boxes, RGB, 4,096 / 512, up to 20 classes", false, false));
 
   private Datasets() {}
 
@@ -58,7 +59,7 @@ public final class Datasets {
   public static Dataset open(String name, Path dir, Split split) throws IOException {
     return open(name, dir, split, switch (name) {
       case "folder" -> Spec.IMAGENET;
-      case "voc" -> Spec.SSD;
+      case "voc", "figures" -> Spec.SSD;
       default -> Spec.DEFAULT;
     });
   }
@@ -66,7 +67,7 @@ public final class Datasets {
   /**
    * Opens one split of a data set.
    *
-   * @param dir the folder of its files; null for generated and glyphs
+   * @param dir the folder of its files; null for generated, glyphs and figures
    * @throws IllegalArgumentException if no data set has this name, or it needs a folder and none is given
    * @throws FileNotFoundException if a file is missing; the message says which command gets it
    * @throws IOException if a file is damaged; the message names it and the rule
@@ -91,6 +92,7 @@ public final class Datasets {
       }
       case "generated" -> new GeneratedDataset("generated", spec.size(), spec.height(), spec.width(), spec.channels(),
           spec.classes(), split == Split.TRAIN ? spec.seed() : ~spec.seed());
+      case "figures" -> new FigureDataset(spec.seed(), split, square(name, spec), spec.classes());
       default -> new GlyphDataset(spec.seed(), split);
     };
   }

@@ -14,7 +14,7 @@ import java.util.List;
  * {@code close}.
  *
  * <p>An image that cannot be decoded is told to the watch and, in a shuffled epoch, replaced by another, a function of (seed, epoch, image); in an
- * ordered one it is black, so that every image counts. A read that fails is tried three times.
+ * ordered one it is black and keeps its boxes, so that every image counts. A read that fails is tried three times.
  *
  * <pre>
  * Units   stall time in nanoseconds during which {@code next} waited for a batch; its share is of the time since {@code start}
@@ -74,6 +74,7 @@ public final class Loader implements AutoCloseable {
           + " has " + dataset.size());
     }
     if (threads < 1) throw new IllegalArgumentException("Loader: threads " + threads + " must be >= 1");
+    Augmenter.requireSuited(steps, dataset);
     this.dataset = dataset;
     this.sampler = sampler;
     this.watch = watch;
@@ -84,7 +85,7 @@ public final class Loader implements AutoCloseable {
     lacks = new int[ring.length];
     for (int i = 0; i < ring.length; i++) {
       ring[i] = new ImageBatch(
-          sampler.localBatch(), Augmenter.height(steps, dataset), Augmenter.width(steps, dataset), dataset.channels());
+          sampler.localBatch(), Augmenter.height(steps, dataset), Augmenter.width(steps, dataset), dataset.channels(), dataset.hasBoxes());
     }
     nextToFill = sampler.batches();
     nextToHand = sampler.batches();
@@ -255,7 +256,8 @@ public final class Loader implements AutoCloseable {
     for (int image = piece * PIECE; image < Math.min(images, (piece + 1) * PIECE); image++) {
       int index = epochOrder[from + image];
       try {
-        int shown = show(augmenter, index, batchEpoch, into.pixels(), image * bytes, bytes);
+        Boxes boxes = dataset.hasBoxes() ? into.boxes()[image] : null;
+        int shown = show(augmenter, index, batchEpoch, into.pixels(), image * bytes, bytes, boxes);
         into.labels()[image] = dataset.label(shown);
         into.sampleIds()[image] = shown;
       } catch (IOException e) {
@@ -267,15 +269,16 @@ public final class Loader implements AutoCloseable {
     return null;
   }
 
-  /** Writes an image or what stands for it, and returns the index of what was written. */
-  private int show(Augmenter augmenter, int index, int batchEpoch, byte[] into, int offset, int bytes) throws IOException {
+  /** Writes an image or what stands for it, and returns the index of what was written; the boxes are of what was written, or the file's own where it is black. */
+  private int show(Augmenter augmenter, int index, int batchEpoch, byte[] into, int offset, int bytes, Boxes boxes) throws IOException {
     try {
-      read(augmenter, index, batchEpoch, into, offset);
+      read(augmenter, index, batchEpoch, into, offset, boxes);
       return index;
     } catch (BadImageException bad) {
       if (!sampler.shuffle()) {
         watch.bad(dataset, batchEpoch, index, LoaderWatch.BLACK, named(index, batchEpoch, bad));
         java.util.Arrays.fill(into, offset, offset + bytes, (byte) 0);
+        if (boxes != null) dataset.boxes(index, boxes);
         return index;
       }
       CounterRandom random = new CounterRandom().reset(sampler.seed(), batchEpoch, index, CounterRandom.REPLACEMENT);
@@ -283,7 +286,7 @@ public final class Loader implements AutoCloseable {
         int other = random.nextInt(dataset.size());
         watch.bad(dataset, batchEpoch, index, other, named(index, batchEpoch, bad));
         try {
-          read(augmenter, other, batchEpoch, into, offset);
+          read(augmenter, other, batchEpoch, into, offset, boxes);
           return other;
         } catch (BadImageException alsoBad) {
           bad = alsoBad;
@@ -295,10 +298,10 @@ public final class Loader implements AutoCloseable {
   }
 
   /** Reads an image; a disk that fails is asked again, {@value #READS} times in all. */
-  private void read(Augmenter augmenter, int index, int batchEpoch, byte[] into, int offset) throws IOException {
+  private void read(Augmenter augmenter, int index, int batchEpoch, byte[] into, int offset, Boxes boxes) throws IOException {
     for (int attempt = 1; ; attempt++) {
       try {
-        augmenter.read(dataset, index, batchEpoch, into, offset);
+        augmenter.read(dataset, index, batchEpoch, into, offset, boxes);
         return;
       } catch (BadImageException e) {
         throw e;

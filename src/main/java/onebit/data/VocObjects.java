@@ -10,39 +10,24 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.concurrent.atomic.LongAdder;
 import java.util.stream.IntStream;
 
 /**
  * The boxes of all photos of a VOC set, and what was done about those that break a rule.
  *
  * <pre>
- * Shapes  begins photos + 1; corners boxes,4: left, top, right, bottom; labels, difficult boxes
- * Units   corners in parts of the photo's width and height, 0..1
- * Cost    18 bytes a box, 12 a photo and its name
+ * Shapes  heights, widths photos; begins photos + 1: box begins[i] is the first one of photo i
+ * Cost    21 bytes a box, 12 a photo and its name
  * </pre>
  */
 final class VocObjects {
   private static final int CHUNK = 64, HEAD_BYTES = 1 << 14;
 
   private final List<VocDataset.Entry> entries = new ArrayList<>();
-  private int[] heights, widths, begins = new int[1];
-  private float[] corners;
-  private byte[] labels;
-  private boolean[] difficult;
-  private final Tally tally = new Tally();
-
-  /** How often a rule was applied. */
-  private static final class Tally {
-    int boxes, clipped, dropped, sizes, empty;
-
-    void add(Tally other) {
-      boxes += other.boxes;
-      clipped += other.clipped;
-      dropped += other.dropped;
-      sizes += other.sizes;
-      empty += other.empty;
-    }
-  }
+  private final Boxes all = new Boxes();
+  private int[] heights, widths, begins;
+  private final LongAdder seen = new LongAdder(), clipped = new LongAdder(), dropped = new LongAdder(), sizes = new LongAdder(), empty = new LongAdder();
 
   private VocObjects() {}
 
@@ -50,7 +35,6 @@ final class VocObjects {
   private static final class Part {
     final List<VocDataset.Entry> entries = new ArrayList<>();
     final List<Boxes> boxes = new ArrayList<>();
-    final Tally tally = new Tally();
     IOException failure;
   }
 
@@ -61,55 +45,41 @@ final class VocObjects {
    */
   static VocObjects read(List<VocDataset.Entry> entries, Split split) throws IOException {
     int chunks = (entries.size() + CHUNK - 1) / CHUNK;
+    VocObjects objects = new VocObjects();
     List<Part> parts = IntStream.range(0, chunks).parallel()
-        .mapToObj(chunk -> part(entries.subList(chunk * CHUNK, Math.min(entries.size(), (chunk + 1) * CHUNK)), split)).toList();
+        .mapToObj(chunk -> objects.part(entries.subList(chunk * CHUNK, Math.min(entries.size(), (chunk + 1) * CHUNK)), split)).toList();
     for (Part part : parts) if (part.failure != null) throw part.failure;
-    VocObjects all = new VocObjects();
-    for (Part part : parts) {
-      all.entries.addAll(part.entries);
-      all.tally.add(part.tally);
-    }
-    all.join(parts);
-    if (all.entries.isEmpty()) throw new IOException("voc: none of the " + entries.size() + " images has an object to learn from: all are difficult or empty");
-    return all;
+    objects.join(parts);
+    if (objects.entries.isEmpty()) throw new IOException("voc: none of the " + entries.size() + " images has an object to learn from: all are difficult or empty");
+    return objects;
   }
 
   private void join(List<Part> parts) {
-    int photos = entries.size(), count = parts.stream().flatMap(p -> p.boxes.stream()).mapToInt(Boxes::count).sum();
-    heights = new int[photos];
-    widths = new int[photos];
-    begins = new int[photos + 1];
-    corners = new float[4 * count];
-    labels = new byte[count];
-    difficult = new boolean[count];
-    int photo = 0, to = 0;
+    for (Part part : parts) entries.addAll(part.entries);
+    heights = new int[entries.size()];
+    widths = new int[entries.size()];
+    begins = new int[entries.size() + 1];
+    int photo = 0;
     for (Part part : parts) {
       for (Boxes boxes : part.boxes) {
         heights[photo] = boxes.imageHeight();
         widths[photo] = boxes.imageWidth();
-        for (int i = 0; i < boxes.count(); i++, to++) {
-          corners[4 * to] = boxes.left(i);
-          corners[4 * to + 1] = boxes.top(i);
-          corners[4 * to + 2] = boxes.right(i);
-          corners[4 * to + 3] = boxes.bottom(i);
-          labels[to] = (byte) boxes.label(i);
-          difficult[to] = boxes.difficult(i);
-        }
-        begins[++photo] = to;
+        for (int i = 0; i < boxes.count(); i++) all.add(boxes, i);
+        begins[++photo] = all.count();
       }
     }
   }
 
-  private static Part part(List<VocDataset.Entry> entries, Split split) {
+  private Part part(List<VocDataset.Entry> entries, Split split) {
     Part part = new Part();
     VocAnnotation annotation = new VocAnnotation();
     ByteBuffer head = ByteBuffer.allocate(HEAD_BYTES);
     try {
       for (VocDataset.Entry entry : entries) {
         annotation.read(entry.annotation());
-        Boxes boxes = boxes(annotation, entry.photo(), head, split, part.tally);
+        Boxes boxes = boxes(annotation, entry.photo(), head, split);
         if (split == Split.TRAIN && boxes.count() == 0) {
-          part.tally.empty++;
+          empty.increment();
           continue;
         }
         part.entries.add(entry);
@@ -121,26 +91,26 @@ final class VocObjects {
     return part;
   }
 
-  private static Boxes boxes(VocAnnotation annotation, Path photo, ByteBuffer head, Split split, Tally tally) throws IOException {
+  private Boxes boxes(VocAnnotation annotation, Path photo, ByteBuffer head, Split split) throws IOException {
     int height = annotation.height, width = annotation.width;
     JpegHeader header = header(photo, head);
     if (header != null && (header.height() != height || header.width() != width)) {
-      tally.sizes++;
+      sizes.increment();
       height = header.height();
       width = header.width();
     }
     Boxes boxes = new Boxes().clear(height, width);
     for (int i = 0; i < annotation.count; i++) {
       if (split == Split.TRAIN && annotation.difficult[i]) continue;
-      tally.boxes++;
+      seen.increment();
       double left = (annotation.corners[4 * i] - 1) / width, top = (annotation.corners[4 * i + 1] - 1) / height;
       double right = (annotation.corners[4 * i + 2] - 1) / width, bottom = (annotation.corners[4 * i + 3] - 1) / height;
       float l = inside(left), t = inside(top), r = inside(right), b = inside(bottom);
       if (l >= r || t >= b) {
-        tally.dropped++;
+        dropped.increment();
         continue;
       }
-      if (Math.min(left, top) < 0 || Math.max(right, bottom) > 1) tally.clipped++;
+      if (Math.min(left, top) < 0 || Math.max(right, bottom) > 1) clipped.increment();
       boxes.add(annotation.labels[i], annotation.difficult[i], l, t, r, b);
     }
     return boxes;
@@ -178,23 +148,21 @@ final class VocObjects {
 
   void boxes(int index, Boxes into) {
     into.clear(heights[index], widths[index]);
-    for (int i = begins[index]; i < begins[index + 1]; i++) {
-      into.add(labels[i], difficult[i], corners[4 * i], corners[4 * i + 1], corners[4 * i + 2], corners[4 * i + 3]);
-    }
+    for (int i = begins[index]; i < begins[index + 1]; i++) into.add(all, i);
   }
 
   /** What was found, in one sentence, or nothing. */
   String finding() {
     List<String> found = new ArrayList<>();
-    if (tally.clipped > 0) found.add(count(tally.clipped, "box reaches", "boxes reach") + " out of the photo and " + (tally.clipped == 1 ? "is" : "are") + " clipped");
-    if (tally.dropped > 0) found.add(count(tally.dropped, "box is", "boxes are") + " empty or outside and left out");
-    if (tally.sizes > 0) found.add(count(tally.sizes, "photo has", "photos have") + " another size than the annotation says, and the photo's counts");
-    if (tally.empty > 0) found.add(count(tally.empty, "photo is", "photos are") + " left out of training, where all objects are difficult or none is");
+    if (clipped.sum() > 0) found.add(count(clipped.sum(), "box reaches out of the photo and is clipped", "boxes reach out of their photos and are clipped"));
+    if (dropped.sum() > 0) found.add(count(dropped.sum(), "box is empty or outside and left out", "boxes are empty or outside and left out"));
+    if (sizes.sum() > 0) found.add(count(sizes.sum(), "photo has", "photos have") + " another size than the annotation says, and the photo's counts");
+    if (empty.sum() > 0) found.add(count(empty.sum(), "photo is", "photos are") + " left out of training, where all objects are difficult or none is");
     if (found.isEmpty()) return "";
-    return "voc: of " + count(entries.size() + tally.empty, "photo", "photos") + " and " + count(tally.boxes, "box, ", "boxes, ") + String.join("; ", found) + ".";
+    return "voc: of " + count(entries.size() + empty.sum(), "photo", "photos") + " and " + count(seen.sum(), "box, ", "boxes, ") + String.join("; ", found) + ".";
   }
 
-  private static String count(int n, String one, String many) {
+  private static String count(long n, String one, String many) {
     return String.format(Locale.ROOT, "%,d %s", n, n == 1 ? one : many);
   }
 }

@@ -10,7 +10,8 @@ import onebit.recipe.keys.Range;
  *
  * <pre>
  * Units     flip is a probability, cropPad pixels of black on each side before a random crop, shortSideCrop the shorter side in pixels from
- *           which a random crop of the input's size is taken, lighting the deviation of the PCA colour shift
+ *           which a random crop of the input's size is taken, lighting the deviation of the PCA colour shift, expand the largest height of the larger
+ *           image over the image's
  * </pre>
  */
 public record AugmentRecipe(
@@ -20,7 +21,10 @@ public record AugmentRecipe(
     Optional<ResizedCrop> randomResizedCrop,
     Optional<AffineJitter> affineJitter,
     Optional<HslJitter> hslJitter,
-    @Range(min = 0, exclusiveMin = true, max = 10) Optional<Double> lighting) {
+    @Range(min = 0, exclusiveMin = true, max = 10) Optional<Double> lighting,
+    Optional<Photometric> photometric,
+    @Range(min = 1, exclusiveMin = true, max = 8) Optional<Double> expand,
+    @Default("false") boolean overlapCrop) {
 
   /** @throws IllegalArgumentException if more than one kind of crop is asked for */
   public AugmentRecipe {
@@ -30,6 +34,21 @@ public record AugmentRecipe(
     if (shortSideCrop > 0 && (cropPad > 0 || randomResizedCrop.isPresent())) {
       throw new IllegalArgumentException("shortSideCrop is " + shortSideCrop + " beside another crop; one crop only");
     }
+  }
+
+  /**
+   * The largest changes of brightness in levels, of contrast and saturation in parts, of hue in degrees, each made with probability 1/2, and with 1/2
+   * the channels in another order.
+   */
+  public record Photometric(
+      @Default("32") @Range(min = 0, max = 255) double brightness,
+      @Default("0.5") @Range(min = 0, max = 1) double contrast,
+      @Default("0.5") @Range(min = 0, max = 1) double saturation,
+      @Default("18") @Range(min = 0, max = 180) double hue) {}
+
+  /** The key of a change that moves pixels and not the boxes on them, or null where there is none. */
+  String movesPixelsAlone() {
+    return cropPad > 0 ? "cropPad" : shortSideCrop > 0 ? "shortSideCrop" : randomResizedCrop.isPresent() ? "randomResizedCrop" : affineJitter.isPresent() ? "affineJitter" : null;
   }
 
   /** The largest angle in degrees, the largest shear as a tangent, and how far width over height may leave 1. */

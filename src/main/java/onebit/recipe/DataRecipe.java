@@ -1,6 +1,7 @@
 package onebit.recipe;
 
 import java.util.List;
+import java.util.Optional;
 import onebit.recipe.keys.Default;
 import onebit.recipe.keys.Range;
 
@@ -9,11 +10,14 @@ import onebit.recipe.keys.Range;
  *
  * <pre>
  * Units     mean and std per channel of pixel values in 0..1; evalResize is the shorter side in pixels (0 = no resize), evalCrop the
- *           centre square (0 = the whole image); workers are threads (0 = one per core, at most 32)
+ *           centre square (0 = the whole image); workers are threads (0 = one per core, at most 32); trainLists and testLists are lists of VOC images,
+ *           FOLDER/NAME (absent = VOC2007/trainval and VOC2012/trainval; VOC2007/test)
  * </pre>
  */
 public record DataRecipe(
     Source name,
+    Optional<List<String>> trainLists,
+    Optional<List<String>> testLists,
     @Range(min = 1, max = 65_536) int batch,
     @Range(min = 1, max = 65_536) int evalBatch,
     @Range(min = 1, max = 4096) int height,
@@ -29,9 +33,26 @@ public record DataRecipe(
     @Default("0") @Range(min = 0, max = 256) int workers) {
 
   /** Where images come from. */
-  public enum Source { GLYPHS, MNIST, FASHION_MNIST, CIFAR10, FOLDER, IMAGENET, GENERATED }
+  public enum Source {
+    GLYPHS, MNIST, FASHION_MNIST, CIFAR10, FOLDER, IMAGENET, VOC, GENERATED, FIGURES;
 
-  /** @throws IllegalArgumentException if mean or std do not have one value per channel, or evaluation would crop more than it resized to */
+    /** Whether images have boxes, with a class each, instead of one class. */
+    public boolean hasBoxes() {
+      return this == VOC || this == FIGURES;
+    }
+
+    /** Whether the program draws the images itself, and needs no files. */
+    public boolean isDrawn() {
+      return this == GLYPHS || this == GENERATED || this == FIGURES;
+    }
+  }
+
+  private static final int BOX_CLASSES = 20;
+
+  /**
+   * @throws IllegalArgumentException if mean or std do not have one value per channel, evaluation would crop more than it resized to, or keys do not
+   *     suit images with boxes or without
+   */
   public DataRecipe {
     if (mean.size() != channels || std.size() != channels) {
       throw new IllegalArgumentException(
@@ -43,5 +64,28 @@ public record DataRecipe(
     if (evalCrop > 0 && (evalCrop != height || evalCrop != width)) {
       throw new IllegalArgumentException("evalCrop is " + evalCrop + "; it must equal height and width, " + height + "x" + width);
     }
+    requireLists("trainLists", trainLists, name);
+    requireLists("testLists", testLists, name);
+    if (name.hasBoxes()) requireBoxes(name, height, width, channels, classes, augment, Math.max(evalResize, evalCrop));
+    else if (augment.expand().isPresent() || augment.overlapCrop()) {
+      throw new IllegalArgumentException("augment." + (augment.overlapCrop() ? "overlapCrop" : "expand") + " is for images with boxes; those of " + Recipes.word(name) + " have none");
+    }
+  }
+
+  private static void requireLists(String key, Optional<List<String>> lists, Source name) {
+    if (lists.isEmpty()) return;
+    if (name != Source.VOC) throw new IllegalArgumentException(key + " is " + lists.get() + " where name is " + Recipes.word(name) + "; lists of images are keys of voc only");
+    if (lists.get().isEmpty()) throw new IllegalArgumentException(key + " is []; it must name a list, as VOC2007/trainval");
+  }
+
+  private static void requireBoxes(Source name, int height, int width, int channels, int classes, AugmentRecipe augment, int eval) {
+    String of = "; images of " + Recipes.word(name) + " ";
+    if (name == Source.VOC && classes != BOX_CLASSES) throw new IllegalArgumentException("classes is " + classes + of + "have " + BOX_CLASSES);
+    if (classes > BOX_CLASSES) throw new IllegalArgumentException("classes is " + classes + of + "have at most " + BOX_CLASSES);
+    if (channels != 3) throw new IllegalArgumentException("channels is " + channels + of + "have 3");
+    if (height != width) throw new IllegalArgumentException("height is " + height + " and width " + width + of + "become square, so both must be equal");
+    if (eval > 0) throw new IllegalArgumentException("evalResize or evalCrop is " + eval + of + "are judged whole, so both must be 0");
+    String alone = augment.movesPixelsAlone();
+    if (alone != null) throw new IllegalArgumentException("augment." + alone + " moves pixels without the boxes on them" + of + "have boxes; flip, expand and overlapCrop move both");
   }
 }

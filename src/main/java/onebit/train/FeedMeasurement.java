@@ -9,6 +9,7 @@ import java.util.Collections;
 import java.util.List;
 import java.util.function.Supplier;
 import onebit.data.Box;
+import onebit.data.Boxes;
 import onebit.data.Dataset;
 import onebit.data.ImageBatch;
 import onebit.data.Loader;
@@ -74,6 +75,14 @@ public record FeedMeasurement(double resident, double copied, double fed, double
 
     @Override public int label(int index) {
       return once.label(index % once.size());
+    }
+
+    @Override public boolean hasBoxes() {
+      return once.hasBoxes();
+    }
+
+    @Override public void boxes(int index, Boxes into) throws IOException {
+      once.boxes(index % once.size(), into);
     }
 
     @Override public void read(int index, byte[] into, int offset) throws IOException {
@@ -152,7 +161,8 @@ public record FeedMeasurement(double resident, double copied, double fed, double
 
   /** A batch of one's own: the loader fills its own again. */
   private static ImageBatch copyOf(ImageBatch batch) {
-    ImageBatch copy = new ImageBatch(batch.count(), batch.height(), batch.width(), batch.channels());
+    ImageBatch copy = new ImageBatch(batch.count(), batch.height(), batch.width(), batch.channels(), batch.boxes().length > 0);
+    for (int i = 0; i < copy.boxes().length; i++) copy.boxes()[i].copy(batch.boxes()[i]);
     System.arraycopy(batch.pixels(), 0, copy.pixels(), 0, batch.count() * batch.imageBytes());
     System.arraycopy(batch.labels(), 0, copy.labels(), 0, batch.count());
     copy.count(batch.count());

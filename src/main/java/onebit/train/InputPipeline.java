@@ -8,9 +8,13 @@ import java.util.Locale;
 import onebit.data.Augmentation;
 import onebit.data.Dataset;
 import onebit.data.Datasets;
+import onebit.data.Expand;
 import onebit.data.ImageNetArchives;
 import onebit.data.Loader;
 import onebit.data.LoaderWatch;
+import onebit.data.OverlapCrop;
+import onebit.data.Photometric;
+import onebit.data.ResizeTo;
 import onebit.data.Sampler;
 import onebit.data.ShardDataset;
 import onebit.data.Split;
@@ -43,7 +47,8 @@ public final class InputPipeline {
     };
     int side = split == Split.TEST && data.evalCrop() > 0 ? data.evalCrop() : data.height();
     Dataset dataset = Datasets.open(name, folder, split,
-        new Datasets.Spec(side, data.name() == DataRecipe.Source.GENERATED ? data.width() : side, data.channels(), data.classes(), GENERATED_IMAGES, seed));
+        new Datasets.Spec(side, data.name() == DataRecipe.Source.GENERATED ? data.width() : side, data.channels(), data.classes(), GENERATED_IMAGES, seed,
+            (split == Split.TRAIN ? data.trainLists() : data.testLists()).orElse(List.of())));
     if (dataset.channels() != data.channels() || dataset.classes() > data.classes()) {
       throw new IllegalArgumentException("data: " + dataset.name() + " has " + dataset.channels() + " channels and " + dataset.classes()
           + " classes, the recipe says " + data.channels() + " and " + data.classes());
@@ -79,7 +84,8 @@ public final class InputPipeline {
       throw new IllegalArgumentException("data.dropLast is false and " + dataset.size() + " images in batches of " + batch + " leave " + last
           + " for the last batch, too few for " + world + " processes; set data.dropLast=true or another data.batch");
     }
-    return new Loader(dataset, sampler, steps(data.augment(), data.height()), workers(data), watch);
+    tell(dataset, rank, watch);
+    return new Loader(dataset, sampler, steps(data), workers(data), watch);
   }
 
   /** Every image once, in order. */
@@ -89,13 +95,26 @@ public final class InputPipeline {
 
   /** A rank's slices: those of all ranks together hold every image once. */
   static Loader evaluation(DataRecipe data, Dataset dataset, int batch, LoaderWatch watch, int rank, int world) {
-    List<Augmentation> steps = data.evalCrop() == 0 ? List.of()
+    tell(dataset, rank, watch);
+    List<Augmentation> steps = data.name().hasBoxes() ? List.of(new ResizeTo(data.height())) : data.evalCrop() == 0 ? List.of()
         : Augmentation.evaluation(data.evalResize() > 0 ? data.evalResize() : data.evalCrop(), data.evalCrop());
     return new Loader(dataset, Sampler.evaluation(dataset.size(), batch).shard(rank, world), steps, workers(data), watch);
   }
 
-  private static List<Augmentation> steps(AugmentRecipe augment, int side) {
-    List<Augmentation> steps = new ArrayList<>();
+  /** Says what was found wrong in the files of a set, once for all ranks. */
+  private static void tell(Dataset dataset, int rank, LoaderWatch watch) {
+    if (rank == 0 && !dataset.finding().isEmpty()) watch.notice(dataset.finding());
+  }
+
+  /** What is done to a training image. */
+  static List<Augmentation> steps(DataRecipe data) {
+    AugmentRecipe augment = data.augment();
+    int side = data.height();
+    boolean boxes = data.name().hasBoxes();
+    List<Augmentation> steps = new ArrayList<>(), colours = new ArrayList<>();
+    augment.photometric().ifPresent(p -> (boxes ? steps : colours).add(new Photometric(p.brightness(), p.contrast(), p.saturation(), p.hue())));
+    augment.expand().ifPresent(most -> steps.add(new Expand(most, level(data, 0), level(data, 1), level(data, 2))));
+    if (augment.overlapCrop()) steps.add(new OverlapCrop());
     if (augment.shortSideCrop() > 0) steps.add(new Augmentation.ResizeShort(augment.shortSideCrop()));
     augment.affineJitter().ifPresent(j -> steps.add(new Augmentation.AffineJitter(j.rotate(), j.shear(), j.aspect())));
     if (augment.shortSideCrop() > 0) steps.add(new Augmentation.RandomCrop(side));
@@ -103,10 +122,17 @@ public final class InputPipeline {
     augment.randomResizedCrop().ifPresent(c -> steps.add(
         new Augmentation.RandomResizedCrop(side, c.area().get(0), c.area().get(1), c.aspect().get(0), c.aspect().get(1))));
     if (augment.flip() > 0) steps.add(new Augmentation.Flip(augment.flip()));
+    if (boxes) steps.add(new ResizeTo(side));
+    steps.addAll(colours);
     augment.hslJitter().ifPresent(j -> steps.add(
         new Augmentation.HslJitter((int) Math.round(j.hue()), (int) Math.round(j.saturation()), (int) Math.round(j.lightness()))));
     augment.lighting().ifPresent(l -> steps.add(new Augmentation.Lighting(l)));
     return steps;
+  }
+
+  /** The level that becomes 0 in a channel. */
+  private static int level(DataRecipe data, int channel) {
+    return (int) Math.clamp(Math.round(255 * data.mean().get(channel)), 0, 255);
   }
 
   /** What makes an epoch's steps wait for that share of its time, in one sentence with what helps; null where it is under a tenth or under {@value #LEAST_WAIT} seconds. */

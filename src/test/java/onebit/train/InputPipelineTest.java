@@ -2,22 +2,36 @@ package onebit.train;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import onebit.binarize.Method;
 import onebit.binarize.Methods;
+import onebit.data.Augmentation;
 import onebit.data.Dataset;
+import onebit.data.Expand;
+import onebit.data.ImageBatch;
+import onebit.data.Loader;
+import onebit.data.LoaderWatch;
+import onebit.data.OverlapCrop;
+import onebit.data.Photometric;
+import onebit.data.ResizeTo;
 import onebit.data.Split;
+import onebit.data.VocFolder;
 import onebit.models.Network;
 import onebit.models.Networks;
+import onebit.recipe.DataRecipe;
 import onebit.recipe.Recipes;
 import onebit.recipe.RecordBinder;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 
-/** What a run says of a loader that its steps wait for. */
+/** What a run says of a loader that its steps wait for, and which steps images with boxes go through. */
 class InputPipelineTest {
   @Test
   void stepsThatWaitForImagesAreToldWithWhatHelps() throws IOException {
@@ -32,5 +46,81 @@ class InputPipelineTest {
     int processors = Runtime.getRuntime().availableProcessors();
     assertEquals(processors > 3, told.contains("--set data.workers=" + processors), told);
     assertEquals(processors <= 3, told.contains("More processors help."), told);
+  }
+
+  private static DataRecipe boxes(String... overrides) {
+    List<String> all = new ArrayList<>(List.of("data.name=voc", "data.height=300", "data.width=300", "data.channels=3", "data.classes=20", "data.mean=[0.482, 0.459, 0.408]",
+        "data.std=[0.00392, 0.00392, 0.00392]", "data.workers=2", "data.augment.flip=0.5", "data.augment.photometric={}", "data.augment.expand=4", "data.augment.overlapCrop=true"));
+    all.addAll(List.of(overrides));
+    return new Recipes(new RecordBinder(Map.of(Method.class, Methods.byName(), Network.class, Networks.byName()))).load("default", all).data();
+  }
+
+  @Test
+  void imagesWithBoxesGetTheStepsOfSsdInItsOrder() {
+    assertEquals(List.of(new Photometric(32, 0.5, 0.5, 18), new Expand(4, 123, 117, 104), new OverlapCrop(), new Augmentation.Flip(0.5), new ResizeTo(300)), InputPipeline.steps(boxes()));
+    assertEquals(List.of(new ResizeTo(300), new Augmentation.Lighting(0.1)), InputPipeline.steps(boxes("data.augment={lighting: 0.1}")));
+    assertEquals(List.of(new Augmentation.Flip(0.5), new Photometric(2, 0.5, 0.5, 18)), InputPipeline.steps(boxes("data.name=folder", "data.augment={flip: 0.5, photometric: {brightness: 2}}")));
+  }
+
+  @Test
+  void listsAreThoseOfTheRecipeAndWhatWasFoundInThemIsSaidOnce(@TempDir Path dir) throws IOException {
+    new VocFolder(dir.resolve("VOC2007")).photo("trainval", "a", 60, 40, VocFolder.object("cat", false, 1, 1, 70, 30)).photo("test", "b", 60, 40, VocFolder.object("cow", true, 1, 1, 20, 30));
+    new VocFolder(dir.resolve("VOC2012")).photo("trainval", "c", 60, 40, VocFolder.object("dog", false, 1, 1, 20, 30)).photo("val", "d", 60, 40, VocFolder.object("dog", true, 1, 1, 20, 30));
+    Dataset train = InputPipeline.open(boxes(), dir, Split.TRAIN, 1), test = InputPipeline.open(boxes(), dir, Split.TEST, 1);
+    assertEquals(List.of(2, 1), List.of(train.size(), test.size()));
+    assertTrue(test.describe(0).endsWith("b.jpg"), test.describe(0));
+    assertEquals(1, InputPipeline.open(boxes("data.trainLists=[VOC2012/trainval]"), dir, Split.TRAIN, 1).size());
+    assertTrue(InputPipeline.open(boxes("data.testLists=[VOC2012/val]"), dir, Split.TEST, 1).describe(0).endsWith("d.jpg"));
+    List<String> told = new ArrayList<>();
+    LoaderWatch watch = new LoaderWatch() {
+      @Override public void bad(Dataset dataset, int epoch, int index, int replacement, String why) {}
+
+      @Override public void notice(String sentence) {
+        told.add(sentence);
+      }
+    };
+    InputPipeline.training(boxes(), train, 2, 1, watch).close();
+    InputPipeline.training(boxes(), train, 2, 1, watch, 1, 2).close();
+    assertEquals(List.of("voc: of 2 photos and 2 boxes, 1 box reaches out of the photo and is clipped."), told);
+    try (Loader loader = InputPipeline.evaluation(boxes(), test, 4, watch)) {
+      loader.start(0, 0);
+      ImageBatch batch = loader.next();
+      assertEquals(List.of(300, 300, 1), List.of(batch.height(), batch.width(), batch.boxes()[0].count()));
+      assertTrue(batch.boxes()[0].difficult(0));
+    }
+    assertEquals(1, told.size());
+  }
+
+  @Test
+  void keysThatDoNotSuitBoxesAreRefused() {
+    for (String[] each : new String[][] {
+        {"data.classes=21", "classes is 21; images of voc have 20"}, {"data.channels=1", "must have one for each of the 1 channels"},
+        {"data.width=200", "height is 300 and width 200; images of voc become square, so both must be equal"},
+        {"data.evalResize=320", "evalResize or evalCrop is 320; images of voc are judged whole, so both must be 0"},
+        {"data.augment.cropPad=4", "augment.cropPad moves pixels without the boxes on them; images of voc have boxes; flip, expand and overlapCrop move both"},
+        {"data.augment.shortSideCrop=320", "augment.shortSideCrop moves"}, {"data.augment.randomResizedCrop={area: [0.1, 1]}", "augment.randomResizedCrop moves"},
+        {"data.augment.affineJitter={}", "augment.affineJitter moves"}, {"data.trainLists=[]", "trainLists is []; it must name a list, as VOC2007/trainval"},
+        {"data.name=folder", "augment.overlapCrop is for images with boxes; those of folder have none"},
+        {"data.augment.photometric={brightness: 300}", "data.augment.photometric.brightness is 300"}, {"data.augment.expand=1", "data.augment.expand is 1"}}) {
+      String message = assertThrows(IllegalArgumentException.class, () -> boxes(each[0])).getMessage();
+      assertTrue(message.contains(each[1]), message);
+    }
+    String lists = assertThrows(IllegalArgumentException.class, () -> boxes("data.name=figures", "data.testLists=[VOC2007/test]")).getMessage();
+    assertTrue(lists.contains("testLists is [VOC2007/test] where name is figures; lists of images are keys of voc only"), lists);
+    assertTrue(assertThrows(IllegalArgumentException.class, () -> boxes("data.name=figures", "data.classes=21")).getMessage().contains("at most 20"));
+    assertTrue(assertThrows(IllegalArgumentException.class, () -> boxes("data.name=cifar10", "data.augment.overlapCrop=false")).getMessage().contains("augment.expand is for images with boxes"));
+    assertThrows(IllegalArgumentException.class, () -> InputPipeline.open(boxes("data.trainLists=[trainval]"), Path.of("."), Split.TRAIN, 1));
+  }
+
+  @Test
+  void figuresNeedNoFolder() throws IOException {
+    DataRecipe data = boxes("data.name=figures", "data.height=64", "data.width=64", "data.classes=5");
+    Dataset train = InputPipeline.open(data, null, Split.TRAIN, 1);
+    assertEquals(List.of("figures", 5, 64, true), List.of(train.name(), train.classes(), train.height(), train.hasBoxes()));
+    try (Loader loader = InputPipeline.training(data, train, 4, 1, LoaderWatch.STRICT)) {
+      loader.start(0, 0);
+      ImageBatch batch = loader.next();
+      for (int i = 0; i < 4; i++) assertTrue(batch.boxes()[i].count() > 0);
+    }
   }
 }
