@@ -26,7 +26,8 @@ public final class PlanBackend implements Backend {
   /** Which arguments, by number, an op on the device reads or writes once more: in a second launch, or in the place of what it read. */
   private static final Map<String, int[]> AGAIN = Map.ofEntries(entry("batchNorm", 1), entry("batchNormBackward", 3, 4), entry("sampleStandard", 2),
       entry("sampleStandardBackward", 1, 2), entry("sampleScaleBackward", 1, 2), entry("centreDistance", 2, 2), entry("centreDistanceBackward", 1, 2),
-      entry("accumulate", 0), entry("l2NormalizeBackward", 2, 3), entry("multibox", 2, 3, 3), entry("poolBackward", 0, 0, 3, 4), entry("normSignBackward", 0, 3, 4), entry("xnorConv2dGradFloat8", 2, 3, 3));
+      entry("accumulate", 0), entry("poolBackward", 0, 0, 3, 4), entry("normSignBackward", 0, 3, 4), entry("xnorConv2dGradFloat8", 2, 3, 3),
+      entry("l2NormalizeBackward", 2, 3), entry("multibox", 2, 3, 3));
 
   /** Which argument of an op is a float32 matrix of which only as many values are touched as its other tensor has. */
   private static final Map<String, Integer> COLUMNS = Map.of("place", 0, "take", 1);

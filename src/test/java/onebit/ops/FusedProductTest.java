@@ -34,7 +34,7 @@ import org.junit.jupiter.api.Test;
 class FusedProductTest {
   private static final float EPSILON = 1e-5f;
 
-  /** Geometry and what of the unit is there: filters on both sides of a word, borders, strides, images of one pixel, several tiles of rows. */
+  /** Geometry and what of the unit is there: filters on both sides of a word, borders, strides, dilation, images of one pixel, several tiles of rows. */
   private record Case(ConvGeometry g, Padding padding, boolean maxout, boolean learned, boolean shortcut) {}
 
   private static final List<Case> CASES = List.of(
@@ -45,7 +45,10 @@ class FusedProductTest {
       new Case(new ConvGeometry(5, 9, 8, 64, 64, 3, 3, 2, 1, 1, 1), Padding.MINUS_ONE, false, true, false),
       new Case(new ConvGeometry(2, 12, 12, 16, 16, 3, 3, 1, 1, 1, 1), Padding.ZERO, true, true, true),
       new Case(new ConvGeometry(3, 9, 7, 160, 64, 3, 3, 1, 1, 1, 1), Padding.ZERO, true, true, true),
-      new Case(new ConvGeometry(2, 13, 8, 128, 40, 3, 3, 2, 1, 1, 1), Padding.MINUS_ONE, false, true, false));
+      new Case(new ConvGeometry(2, 13, 8, 128, 40, 3, 3, 2, 1, 1, 1), Padding.MINUS_ONE, false, true, false),
+      new Case(new ConvGeometry(1, 19, 19, 64, 40, 3, 3, 1, 6, 6, 1), Padding.ZERO, true, true, true),
+      new Case(new ConvGeometry(1, 19, 19, 160, 24, 3, 3, 1, 6, 6, 1), Padding.MINUS_ONE, false, true, false),
+      new Case(new ConvGeometry(5, 3, 3, 96, 40, 3, 3, 1, 0, 1, 1), Padding.ZERO, true, false, true));
 
   /** All tensors of a case, from one seed. */
   private static final class Bench {

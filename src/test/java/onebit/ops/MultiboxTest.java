@@ -242,7 +242,8 @@ class MultiboxTest {
     Fresh fresh = new Fresh(backend, 0);
     int four = 2 * batch.output.length;
     Tensor output = fresh.tensor(Shape.matrix(4, 300 * 25), Arrays.copyOf(batch.output, four)), labels = whole(backend, 4, 300, Arrays.copyOf(batch.labels, 1200));
-    Tensor offsets = fresh.tensor(Shape.matrix(4, 1200), Arrays.copyOf(batch.offsets, 4800)), gradient = fresh.garbage(Shape.matrix(4, 300 * 25)), result = fresh.garbage(3);
+    Tensor offsets = fresh.tensor(Shape.matrix(4, 1200), Arrays.copyOf(batch.offsets, 4800)), result = fresh.garbage(3);
+    Tensor gradient = fresh.garbage(Shape.matrix(4, 300 * 25));
     backend.loss().multibox(result, gradient.first(2), output.first(2), labels.first(2), offsets.first(2), 21, 3);
     float[][] alone = batch.run(backend);
     float[] got = backend.read(gradient);
