@@ -25,7 +25,8 @@ import onebit.tensor.Shape;
  *
  * <pre>
  * Shapes   images N,300,300,3; output: the 4 offsets of each of the 8,732 priors, then their logits, background first; priors by map, row, column, kind
- * Source   Liu et al. 2016 (SSD, arXiv 1512.02325); layout of the binary one: Wang et al. 2020 (BiDet, CVPR, arXiv 2003.03961), code ssd/bidet_ssd.py
+ * Source   Liu et al. 2016 (SSD, arXiv 1512.02325); layout of the binary one: Wang et al. 2020 (BiDet, CVPR, arXiv 2003.03961), code ssd/bidet_ssd.py,
+ *          where all weights, those of the heads too, start as xavier_normal_, and biases at 0
  * Differs  locations are 4 values and not BiDet's mean and variance of each; a binary convolution's border holds what the method says (BiDet: -1, AdaBin: 0);
  *          the extra layers see conv7 before its ReLU, behind which a sign of zero and above says nothing: BiDet's signs of {0, 1} are those of {-1, 1}
  *          up to their batch norm

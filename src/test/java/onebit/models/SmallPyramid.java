@@ -19,8 +19,8 @@ import onebit.ops.PointOps.Activation;
 import onebit.tensor.Shape;
 
 /** What SSD300 is made of, for images of 8x8: blocks with shortcuts, a normalised tap, a dilated convolution, a tap with a ReLU, extra layers; maps of 4, 4 and 2. */
-record SmallPyramid(int width) implements Network {
-  static final int UNITS = 5;
+public record SmallPyramid(int width) implements Network {
+  public static final int UNITS = 5;
 
   @Override
   public int outputs(int classes) {

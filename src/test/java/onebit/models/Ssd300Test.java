@@ -5,7 +5,9 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -20,6 +22,10 @@ import onebit.ops.Backend;
 import onebit.ops.PixelScale;
 import onebit.ops.PlanBackend;
 import onebit.ops.cpu.CpuBackend;
+import onebit.ops.cuda.BitProduct;
+import onebit.ops.cuda.CudaBackend;
+import onebit.ops.cuda.CudaMode;
+import onebit.ops.cuda.EmulatedDriver;
 import onebit.tensor.ElementType;
 import onebit.tensor.Parameter;
 import onebit.tensor.Shape;
@@ -204,5 +210,39 @@ class Ssd300Test {
     assertArrayEquals(Arrays.copyOf(both, one.length), one, 1e-4f);
     ofBytes.takePixels(scale);
     assertArrayEquals(both, cpu.read(ofBytes.forward(pixels, false)));
+  }
+
+  /** All sizes of maps, the dilated convolution and the cut windows; here, and not on every GPU, no value lies so near a threshold that a rounding decides. */
+  @Test
+  void theEmulatedDeviceGivesItsOutputsAndGradients() throws Exception {
+    String refusal = EmulatedDriver.refusal();
+    assumeTrue(refusal == null, refusal);
+    Shape image = TWO.withFirst(1);
+    float[] values = normal(image.size(), 1), gradients = normal(small.outputs(), 2);
+    try (Backend device = CudaBackend.emulated(BitProduct.AND, new CudaMode(ElementType.FLOAT32, true))) {
+      List<float[]> want = step(cpu, image, values, gradients), got = step(device, image, values, gradients);
+      for (int i = 0; i < want.size(); i++) {
+        double off = 0, size = 0;
+        for (int k = 0; k < want.get(i).length; k++) {
+          off += Math.pow(want.get(i)[k] - (double) got.get(i)[k], 2);
+          size += Math.pow(want.get(i)[k], 2);
+        }
+        assertTrue(Math.sqrt(off) <= (i == 0 ? 1e-5 : 1e-3) * Math.sqrt(size), "tensor " + i + ": " + Math.sqrt(off / size));
+      }
+    }
+  }
+
+  /** Outputs, then all gradients. */
+  private static List<float[]> step(Backend backend, Shape images, float[] values, float[] gradients) {
+    Model model = new Model(new Ssd300(2), ADABIN, images, 3, backend, 5);
+    model.use(ADABIN.at(3, 10));
+    Tensor x = backend.create(images), gradY = backend.create(Shape.matrix(1, gradients.length));
+    backend.write(x, values);
+    backend.write(gradY, gradients);
+    List<float[]> all = new ArrayList<>();
+    all.add(backend.read(model.forward(x, true)).clone());
+    model.backward(gradY);
+    model.parameters().forEach(p -> all.add(backend.read(p.gradient()).clone()));
+    return all;
   }
 }
