@@ -68,7 +68,7 @@ final class BenchStep implements Callable<Integer> {
       SplittableRandom random = new SplittableRandom(1);
       byte[] images = new byte[shape.size()];
       random.nextBytes(images);
-      Truth truth = Truth.of(random.ints(batch, 0, data.classes()).toArray());
+      Truth truth = Truth.random(recipe, batch, random);
       Tensor x = backend.create(shape, ElementType.UINT8);
       backend.write(x, images);
       for (int i = -warmup; i < steps; i++) {

@@ -3,9 +3,9 @@ package onebit.train;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.SplittableRandom;
 import java.util.TreeMap;
 import onebit.models.Model;
-import onebit.ops.PixelScale;
 import onebit.ops.PlanBackend;
 import onebit.optim.Optimizer;
 import onebit.recipe.Recipe;
@@ -38,13 +38,11 @@ public record MemoryPlan(int batch, List<Part> parts, long arenaBytes, long resi
     PlanBackend plan = new PlanBackend(activations, true);
     var data = recipe.data();
     Shape images = Shape.image(batch, data.height(), data.width(), data.channels());
-    Model model = new Model(recipe.network(), recipe.method(), images.withFirst(recipe.train().part(batch)), data.classes(), plan, 0, recipe.train().execution(),
-        recipe.teacher().teaching());
+    Model model = Models.of(recipe, plan, recipe.train().part(batch));
     Optimizer optimizer = Optimizers.of(recipe.optimizer(), plan, model.parameters());
     TrainStep step = TrainStep.of(recipe, plan, model, optimizer, batch);
-    model.takePixels(new PixelScale(data.mean(), data.std()));
     plan.forgetCalls();
-    step.gradients(plan.inlet(images).next(new byte[0], batch), Truth.of(new int[batch]));
+    step.gradients(plan.inlet(images).next(new byte[0], batch), Truth.random(recipe, batch, new SplittableRandom(1)));
     step.update(0);
     plan.read(step.output());
     Arena arena = plan.arena();

@@ -7,7 +7,6 @@ import onebit.dist.Communicator;
 import onebit.dist.SingleProcess;
 import onebit.models.Model;
 import onebit.ops.Backend;
-import onebit.ops.PixelScale;
 import onebit.optim.Optimizer;
 import onebit.recipe.Recipe;
 import onebit.tensor.ElementType;
@@ -28,9 +27,7 @@ public record ScalingMeasurement(int ranks, double compute, double step, double 
   public static ScalingMeasurement of(Recipe recipe, Backend backend, Communicator communicator, int batch, int warmup, int steps) {
     var data = recipe.data();
     Shape shape = Shape.image(batch, data.height(), data.width(), data.channels());
-    Model model = new Model(recipe.network(), recipe.method(), shape, data.classes(), backend, recipe.train().seed(), recipe.train().execution(),
-        recipe.teacher().teaching());
-    model.takePixels(new PixelScale(data.mean(), data.std()));
+    Model model = Models.of(recipe, backend, batch);
     Optimizer optimizer = Optimizers.of(recipe.optimizer(), backend, model.parameters());
     TrainStep alone = TrainStep.of(recipe, backend, model, optimizer, batch);
     SplittableRandom random = new SplittableRandom(1 + communicator.rank());
@@ -38,7 +35,7 @@ public record ScalingMeasurement(int ranks, double compute, double step, double 
     random.nextBytes(images);
     Tensor x = backend.create(shape, ElementType.UINT8);
     backend.write(x, images);
-    Truth truth = Truth.of(random.ints(batch, 0, data.classes()).toArray());
+    Truth truth = Truth.random(recipe, batch, random);
     double rate = recipe.optimizer().learningRate() * 0.01;
     Runnable byItself = () -> alone.run(x, truth, rate);
     if (communicator instanceof SingleProcess) {

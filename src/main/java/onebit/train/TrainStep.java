@@ -11,7 +11,6 @@ import onebit.layers.GradientError;
 import onebit.models.Model;
 import onebit.ops.Backend;
 import onebit.ops.OptimOps;
-import onebit.ops.PixelScale;
 import onebit.ops.Readback;
 import onebit.ops.Recorder;
 import onebit.optim.Optimizer;
@@ -121,10 +120,7 @@ public final class TrainStep {
 
   /** A step of a recipe with a model and an optimizer of its own. */
   public static TrainStep of(Recipe recipe, Backend backend, int batch) {
-    var data = recipe.data();
-    Model model = new Model(recipe.network(), recipe.method(), Shape.image(recipe.train().part(batch), data.height(), data.width(), data.channels()), data.classes(), backend,
-        recipe.train().seed(), recipe.train().execution(), recipe.teacher().teaching());
-    model.takePixels(new PixelScale(data.mean(), data.std()));
+    Model model = Models.of(recipe, backend, recipe.train().part(batch));
     model.use(recipe.method().at(recipe.train().firstEpoch(), recipe.train().epochs()));
     Optimizer optimizer = Optimizers.of(recipe.optimizer(), backend, model.parameters());
     return of(recipe, backend, model, optimizer, batch);

@@ -1,7 +1,6 @@
 package onebit.train;
 
 import java.io.IOException;
-import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -23,7 +22,6 @@ import onebit.models.Execution;
 import onebit.models.Model;
 import onebit.ops.Backend;
 import onebit.ops.Inlet;
-import onebit.ops.PixelScale;
 import onebit.optim.Optimizer;
 import onebit.optim.Schedule;
 import onebit.recipe.Recipe;
@@ -103,13 +101,10 @@ public final class Trainer {
       throw new IllegalArgumentException("data.batch is " + data.batch() + " and data.evalBatch " + data.evalBatch() + "; both must be >= the " + size
           + " processes");
     }
-    Shape images = Shape.image(capacity, data.height(), data.width(), data.channels());
-    model = new Model(recipe.network(), recipe.method(), images, data.classes(), backend, recipe.train().seed(),
-        size > 1 && recipe.dist().syncBatchNorm() ? recipe.train().execution().withSharedStatistics() : recipe.train().execution(),
-        recipe.teacher().teaching());
+    Execution execution = recipe.train().execution();
+    model = Models.of(recipe, backend, capacity, size > 1 && recipe.dist().syncBatchNorm() ? execution.withSharedStatistics() : execution);
     optimizer = Optimizers.of(recipe.optimizer(), backend, model.parameters());
-    model.takePixels(new PixelScale(data.mean(), data.std()));
-    input = backend.inlet(images.withFirst(largest));
+    input = backend.inlet(Shape.image(largest, data.height(), data.width(), data.channels()));
     step = TrainStep.of(recipe, backend, model, optimizer, batch);
     evaluation = Evaluation.of(backend, model, recipe, capacity, input);
     flips = new FlipMeter(backend, model.binaryLayers());
