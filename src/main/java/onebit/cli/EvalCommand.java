@@ -14,6 +14,7 @@ import onebit.recipe.DataRecipe;
 import onebit.recipe.Recipe;
 import onebit.report.Json;
 import onebit.report.Screen;
+import onebit.report.SummaryTable;
 import onebit.train.Evaluation;
 import onebit.train.InputPipeline;
 import onebit.train.RunFolder;
@@ -61,9 +62,23 @@ final class EvalCommand implements Callable<Integer> {
       if (json) {
         System.out.println(Json.object(score.members()));
       } else {
+        if (score instanceof Score.Precision boxes) System.out.print(classes(boxes));
         System.out.printf(Locale.ROOT, "%s (%.1f s on %s)%n", score.words(), score.seconds(), backend.name());
       }
     }
     return 0;
+  }
+
+  /** The average precision of each class. */
+  private static SummaryTable classes(Score.Precision boxes) {
+    SummaryTable table = new SummaryTable("class", ">average precision, 11 points", ">area");
+    for (int label = 0; label < boxes.points().average().length; label++) {
+      table.row(boxes.className(label), percent(boxes.points().average()[label]), percent(boxes.area().average()[label]));
+    }
+    return table;
+  }
+
+  private static String percent(double precision) {
+    return Double.isNaN(precision) ? "no boxes" : String.format(Locale.ROOT, "%.2f %%", 100 * precision);
   }
 }

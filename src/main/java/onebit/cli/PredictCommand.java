@@ -15,6 +15,7 @@ import onebit.data.Loader;
 import onebit.data.LoaderWatch;
 import onebit.data.ShardDataset;
 import onebit.data.Split;
+import onebit.detect.Detection;
 import onebit.models.Model;
 import onebit.ops.Backend;
 import onebit.recipe.DataRecipe;
@@ -34,12 +35,9 @@ import picocli.CommandLine.Parameters;
     name = "predict",
     mixinStandardHelpOptions = true,
     sortOptions = false,
-    description = "Says what trained weights take images for: your own JPEG and PNG files, seen as the recipe's test images are.",
+    description = "Says what trained weights take images for, or what they find where: your own JPEG and PNG files, seen as the recipe's test images are.",
     footer = {"", "Example: onebit predict --recipe adabin-resnet20-cifar10 --weights runs/adabin-resnet20-cifar10/best photo.jpg holiday/"})
 final class PredictCommand implements Callable<Integer> {
-  private static final List<String> CIFAR10 = List.of("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck");
-  private static final List<String> FASHION_MNIST = List.of("T-shirt or top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot");
-
   @Option(names = "--recipe", required = true, paramLabel = "RECIPE", description = "A name from 'onebit recipes', or a YAML file.")
   private String name;
 
@@ -49,11 +47,14 @@ final class PredictCommand implements Callable<Integer> {
   @Parameters(arity = "1..*", paramLabel = "IMAGE", description = "Image files, or folders of them.")
   private List<Path> images;
 
-  @Option(names = "--data", paramLabel = "DIR", description = "Folder of the data set, for the names of its classes; else they are numbers, but for cifar10 and fashion-mnist.")
+  @Option(names = "--data", paramLabel = "DIR", description = "Folder of the data set, for the names of its classes; else they are numbers, but for cifar10, fashion-mnist and voc.")
   private Path data;
 
   @Option(names = "--top", paramLabel = "N", defaultValue = "3", description = "Likeliest classes to show (default: ${DEFAULT-VALUE}).")
   private int top;
+
+  @Option(names = "--least-score", paramLabel = "P", defaultValue = "0.5", description = "Of networks that detect: show boxes of at least this probability (default: ${DEFAULT-VALUE}).")
+  private double leastScore;
 
   @Mixin private ComputeOptions compute;
 
@@ -64,6 +65,7 @@ final class PredictCommand implements Callable<Integer> {
   public Integer call() throws IOException {
     Recipe recipe = compute.recipe(name);
     DataRecipe described = recipe.data();
+    if (!(leastScore >= 0 && leastScore <= 1)) throw new IllegalArgumentException("--least-score must be in [0, 1], got " + leastScore);
     if (top < 1) throw new IllegalArgumentException("--top must be >= 1, got " + top);
     if (described.height() != described.width()) {
       throw new IllegalArgumentException("predict takes square images; the recipe says " + described.height() + "x" + described.width());
@@ -72,26 +74,57 @@ final class PredictCommand implements Callable<Integer> {
     List<String> classes = classes(recipe);
     var tensors = RunFolder.weights(weights);
     int batch = Math.min(files.size(), described.evalBatch());
-    List<double[]> probabilities;
-    try (Backend backend = compute.open(recipe);
-        Loader loader = InputPipeline.evaluation(described, new ImageFiles(files, described.height(), described.channels()), batch, LoaderWatch.STRICT)) {
+    ImageFiles dataset = new ImageFiles(files, described.height(), described.channels());
+    try (Backend backend = compute.open(recipe); Loader loader = InputPipeline.evaluation(described, dataset, batch, LoaderWatch.STRICT)) {
       Model model = Workplace.trained(recipe, batch, backend, tensors, weights);
-      probabilities = Prediction.of(backend, model, described, batch).run(loader);
+      Prediction prediction = Prediction.of(backend, model, described, batch);
+      if (model.detects()) printBoxes(files, dataset, prediction.detect(loader), classes);
+      else print(files, prediction.run(loader), classes);
     }
-    print(files, probabilities, classes);
     return 0;
   }
 
   private List<String> classes(Recipe recipe) throws IOException {
     DataRecipe described = recipe.data();
-    if (described.name() == DataRecipe.Source.CIFAR10) return CIFAR10;
-    if (described.name() == DataRecipe.Source.FASHION_MNIST) return FASHION_MNIST;
-    if (data == null) return List.of();
+    List<String> known = InputPipeline.classNames(described);
+    if (data == null || !known.isEmpty()) return known;
     return switch (InputPipeline.open(described, Workplace.dataFolder(recipe, data), Split.TEST, recipe.train().seed())) {
       case ImageFolderDataset folder -> folder.classNames();
       case ShardDataset shards -> shards.classNames();
       default -> List.of();
     };
+  }
+
+  private static String called(int label, List<String> classes) {
+    return label < classes.size() ? classes.get(label) : Integer.toString(label);
+  }
+
+  private void printBoxes(List<Path> files, ImageFiles dataset, List<List<Detection>> found, List<String> classes) {
+    SummaryTable table = new SummaryTable("image", "class", ">probability", ">left", ">top", ">right", ">bottom");
+    List<Map<String, Object>> all = new ArrayList<>();
+    for (int i = 0; i < files.size(); i++) {
+      int width = dataset.imageWidth(i), height = dataset.imageHeight(i);
+      List<Map<String, Object>> boxes = new ArrayList<>();
+      for (Detection one : found.get(i).stream().filter(d -> d.score() >= leastScore).toList()) {
+        String called = called(one.label(), classes);
+        long[] corners = {Math.round((double) one.left() * width), Math.round((double) one.top() * height), Math.round((double) one.right() * width),
+          Math.round((double) one.bottom() * height)};
+        table.row(boxes.isEmpty() ? files.get(i) : "", called, String.format(Locale.ROOT, "%.2f %%", 100 * one.score()), corners[0], corners[1], corners[2], corners[3]);
+        Map<String, Object> box = new LinkedHashMap<>();
+        box.put("class", one.label());
+        box.put("name", called);
+        box.put("probability", one.score());
+        box.put("pixels", corners);
+        boxes.add(box);
+      }
+      if (boxes.isEmpty()) table.row(files.get(i), "nothing", "", "", "", "", "");
+      Map<String, Object> image = new LinkedHashMap<>();
+      image.put("image", files.get(i).toString());
+      image.put("boxes", boxes);
+      all.add(image);
+    }
+    if (json) System.out.println(Json.object(Map.of("detections", all)));
+    else System.out.print(table);
   }
 
   private void print(List<Path> files, List<double[]> probabilities, List<String> classes) {
@@ -102,7 +135,7 @@ final class PredictCommand implements Callable<Integer> {
       List<Integer> likeliest = IntStream.range(0, of.length).boxed().sorted((a, b) -> Double.compare(of[b], of[a])).limit(top).toList();
       List<Map<String, Object>> guesses = new ArrayList<>();
       for (int c : likeliest) {
-        String called = c < classes.size() ? classes.get(c) : Integer.toString(c);
+        String called = called(c, classes);
         table.row(guesses.isEmpty() ? files.get(i) : "", called, String.format(Locale.ROOT, "%.2f %%", 100 * of[c]));
         Map<String, Object> guess = new LinkedHashMap<>();
         guess.put("class", c);

@@ -20,6 +20,8 @@ public final class ImageFiles implements Dataset {
   private final List<Path> files;
   private final int side;
   private final int channels;
+  private final int[] heights;
+  private final int[] widths;
   private final ThreadLocal<Workspace> workspace = ThreadLocal.withInitial(Workspace::new);
 
   private static final class Workspace {
@@ -36,6 +38,8 @@ public final class ImageFiles implements Dataset {
     this.files = List.copyOf(files);
     this.side = side;
     this.channels = channels;
+    heights = new int[files.size()];
+    widths = new int[files.size()];
   }
 
   /**
@@ -62,6 +66,8 @@ public final class ImageFiles implements Dataset {
 
   @Override public void decode(int index, Box.Choice choice, Picture into) throws IOException {
     workspace.get().decoder.decode(files.get(index), choice, into);
+    heights[index] = into.imageHeight();
+    widths[index] = into.imageWidth();
   }
 
   @Override public void read(int index, byte[] into, int offset) throws IOException {
@@ -76,6 +82,16 @@ public final class ImageFiles implements Dataset {
     for (int i = 0; i < side * side; i++) {
       into[offset + i] = (byte) ((299 * (rgb[RGB * i] & 255) + 587 * (rgb[RGB * i + 1] & 255) + 114 * (rgb[RGB * i + 2] & 255) + 500) / 1000);
     }
+  }
+
+  /** Height in pixels of a file that was decoded. */
+  public int imageHeight(int index) {
+    return heights[index];
+  }
+
+  /** Width in pixels of a file that was decoded. */
+  public int imageWidth(int index) {
+    return widths[index];
   }
 
   @Override public String describe(int index) {

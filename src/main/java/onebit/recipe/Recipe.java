@@ -19,11 +19,17 @@ public record Recipe(
     @Default("{}") DistRecipe dist,
     Optional<Published> published) {
 
-  /** @throws IllegalArgumentException if the schedule does not fit the epochs, or a batch has fewer images than parts */
+  /** @throws IllegalArgumentException if the schedule does not fit the epochs, a batch has fewer images than parts, or network, images and
+   *     teacher do not belong together */
   public Recipe {
     schedule.over(train.epochs(), optimizer.learningRate());
     if (train.gradientAccumulation() > data.batch()) {
       throw new IllegalArgumentException("train.gradientAccumulation is " + train.gradientAccumulation() + "; it must be <= data.batch, " + data.batch());
     }
+    if (network.detects() != data.name().hasBoxes()) {
+      throw new IllegalArgumentException("data.name is " + Recipes.word(data.name()) + ", whose images have " + (data.name().hasBoxes() ? "boxes" : "no boxes")
+          + "; the network finds " + (network.detects() ? "boxes: give it voc or figures" : "a class for each image: give it another data set"));
+    }
+    if (network.detects() && teacher.teaching().isPresent()) throw new IllegalArgumentException("teacher.network: a network that finds boxes does not learn from a teacher");
   }
 }

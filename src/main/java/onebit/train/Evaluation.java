@@ -2,6 +2,8 @@ package onebit.train;
 
 import java.io.IOException;
 import onebit.data.Loader;
+import onebit.detect.Detector;
+import onebit.detect.Priors;
 import onebit.dist.Communicator;
 import onebit.dist.SingleProcess;
 import onebit.models.Model;
@@ -37,6 +39,7 @@ public interface Evaluation {
 
   /** The same through an inlet that others use too. */
   static Evaluation of(Backend backend, Model model, Recipe recipe, int batch, Inlet input) {
+    if (model.detects()) return new BoxEvaluation(backend, model, input, new Detector(Priors.ssd300(), recipe.data().classes()), InputPipeline.classNames(recipe.data()));
     return new ClassEvaluation(backend, model, input, batch);
   }
 }

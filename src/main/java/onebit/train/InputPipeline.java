@@ -18,6 +18,7 @@ import onebit.data.ResizeTo;
 import onebit.data.Sampler;
 import onebit.data.ShardDataset;
 import onebit.data.Split;
+import onebit.data.VocDataset;
 import onebit.recipe.AugmentRecipe;
 import onebit.recipe.DataRecipe;
 import onebit.recipe.Recipes;
@@ -25,6 +26,9 @@ import onebit.recipe.Recipes;
 /** Data sets and loaders as a recipe describes them. */
 public final class InputPipeline {
   private static final int GENERATED_IMAGES = 512, MOST_WORKERS = 32, LEAST_WAIT = 10;
+
+  private static final List<String> CIFAR10 = List.of("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck");
+  private static final List<String> FASHION_MNIST = List.of("T-shirt or top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot");
 
   private InputPipeline() {}
 
@@ -65,6 +69,16 @@ public final class InputPipeline {
       throw new IOException(String.format(Locale.ROOT, "%s: holds %,d %s images; ImageNet has %,d. Mend the copy, or say --set data.name=folder for a set of your own",
           folder, dataset.size(), split == Split.TRAIN ? "training" : "validation", all));
     }
+  }
+
+  /** The names of a data set's classes where its name says them; none where they are known from its files, or are numbers. */
+  public static List<String> classNames(DataRecipe data) {
+    return switch (data.name()) {
+      case CIFAR10 -> CIFAR10;
+      case FASHION_MNIST -> FASHION_MNIST;
+      case VOC -> VocDataset.CLASSES;
+      default -> List.of();
+    };
   }
 
   /** Shuffled, augmented batches. */

@@ -1,5 +1,6 @@
 package onebit.train;
 
+import onebit.detect.Priors;
 import onebit.models.Model;
 import onebit.ops.Backend;
 import onebit.recipe.Recipe;
@@ -22,6 +23,7 @@ public interface Objective {
 
   /** The objective of a recipe, for batches of so many images that the model may see in parts. */
   static Objective of(Recipe recipe, Backend backend, Model model, int batch) {
+    if (model.detects()) return new BoxDetection(backend, model, batch, recipe.data().classes(), Priors.ssd300());
     return new Classification(backend, model, batch, recipe.data().classes(), recipe.train().labelSmoothing(), recipe.teacher().temperature(), recipe.teacher().hardLabels());
   }
 

@@ -2,8 +2,12 @@ package onebit.train;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.stream.IntStream;
 import onebit.data.ImageBatch;
 import onebit.data.Loader;
+import onebit.detect.Detection;
+import onebit.detect.Detector;
+import onebit.detect.Priors;
 import onebit.models.Model;
 import onebit.ops.Backend;
 import onebit.ops.Inlet;
@@ -11,7 +15,7 @@ import onebit.ops.PixelScale;
 import onebit.recipe.DataRecipe;
 import onebit.tensor.Shape;
 
-/** What a trained network takes images for: of every image the probability of every class, with running statistics. */
+/** What a trained network takes images for, with running statistics: of every image the probability of every class, or what it finds where. */
 public final class Prediction {
   private final Backend backend;
   private final Model model;
@@ -37,6 +41,18 @@ public final class Prediction {
       float[] logits = backend.read(model.forward(input.next(batch.pixels(), batch.count()), false));
       int classes = logits.length / batch.count();
       for (int i = 0; i < batch.count(); i++) all.add(softmax(logits, i * classes, classes));
+    }
+    return all;
+  }
+
+  /** What a network that detects finds in each image of the loader's data set, in its order, the most probable first. */
+  public List<List<Detection>> detect(Loader loader) {
+    Detector detector = new Detector(Priors.ssd300(), model.classes());
+    List<List<Detection>> all = new ArrayList<>();
+    loader.start(0, 0);
+    for (ImageBatch batch = loader.next(); batch != null; batch = loader.next()) {
+      float[] values = backend.read(model.forward(input.next(batch.pixels(), batch.count()), false));
+      all.addAll(IntStream.range(0, batch.count()).parallel().mapToObj(i -> detector.detect(values, i * detector.values())).toList());
     }
     return all;
   }

@@ -1,8 +1,10 @@
 package onebit.train;
 
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import onebit.detect.MeanAveragePrecision;
 
 /** What a network is worth on a test set. */
 public sealed interface Score {
@@ -66,6 +68,62 @@ public sealed interface Score {
     @Override
     public String words() {
       return String.format(Locale.ROOT, "%,d of %,d correct: top-1 %.2f %%, top-5 %.2f %%", correct, images, percent(), top5());
+    }
+  }
+
+  /**
+   * Mean average precision of boxes: by the 11 points of VOC2007, which counts, and as an area.
+   *
+   * @param classes names of the classes; none where they are numbers
+   */
+  record Precision(MeanAveragePrecision.Result points, MeanAveragePrecision.Result area, List<String> classes, double seconds) implements Score {
+    @Override
+    public String name() {
+      return "testMap";
+    }
+
+    @Override
+    public double percent() {
+      return 100 * points.mean();
+    }
+
+    @Override
+    public long images() {
+      return points.images();
+    }
+
+    /** The name of a class, or its number. */
+    public String className(int label) {
+      return label < classes.size() ? classes.get(label) : Integer.toString(label);
+    }
+
+    @Override
+    public Map<String, Object> members() {
+      Map<String, Object> all = new LinkedHashMap<>();
+      all.put("map", percent());
+      all.put("mapOfArea", 100 * area.mean());
+      Map<String, Object> average = new LinkedHashMap<>();
+      for (int label = 0; label < points.average().length; label++) average.put(className(label), 100 * points.average()[label]);
+      all.put("average", average);
+      all.put("total", images());
+      all.put("boxes", points.boxes());
+      all.put("detections", points.detections());
+      all.put("seconds", seconds);
+      return all;
+    }
+
+    @Override
+    public Map<String, Object> metrics() {
+      Map<String, Object> all = new LinkedHashMap<>();
+      all.put(name(), percent());
+      all.put("testMapOfArea", 100 * area.mean());
+      return all;
+    }
+
+    @Override
+    public String words() {
+      return String.format(Locale.ROOT, "mean average precision %.2f %% (11 points; as an area %.2f %%) of %,d images with %,d boxes", percent(), 100 * area.mean(), images(),
+          points.boxes());
     }
   }
 }

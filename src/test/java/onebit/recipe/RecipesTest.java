@@ -46,10 +46,10 @@ class RecipesTest {
         "bmxnet-resnete34-imagenet", "bmxnet-binarydensenet28-imagenet", "bmxnet-binarydensenet37-imagenet", "bmxnet-binarydensenet45-imagenet",
         "biper-resnet18-cifar10-stage1", "biper-resnet18-cifar10-stage2", "biper-resnet20-cifar10-stage1", "biper-vggsmall-cifar10-stage1",
         "biper-resnet18-imagenet-stage1", "rbnn-resnet18-cifar10", "rbnn-resnet20-cifar10", "rbnn-resnet20-bireal-cifar10", "rbnn-vggsmall-cifar10",
-        "rbnn-resnet18-imagenet", "rbnn-resnet34-imagenet")) {
+        "rbnn-resnet18-imagenet", "rbnn-resnet34-imagenet", "adabin-ssd300-voc", "adabin-ssd300backbone-imagenet")) {
       assertTrue(names.contains(name), name);
     }
-    assertEquals(42, names.size());
+    assertEquals(44, names.size());
   }
 
   @ParameterizedTest
@@ -68,7 +68,10 @@ class RecipesTest {
     assertTrue(name.startsWith(recipe.method().getClass().getSimpleName().toLowerCase(java.util.Locale.ROOT) + "-"));
     assertTrue(name.replaceFirst("-stage[12]$", "").endsWith("-" + Scalars.kebab(recipe.data().name())));
     boolean second = name.endsWith("-stage2");
-    assertEquals(second ? Optional.of(name.replace("-stage2", "-stage1")) : Optional.empty(), recipe.train().initFrom());
+    boolean detects = recipe.network().detects();
+    assertEquals(second ? Optional.of(name.replace("-stage2", "-stage1")) : detects ? Optional.of("adabin-ssd300backbone-imagenet") : Optional.empty(),
+        recipe.train().initFrom());
+    assertEquals(detects ? Optional.of("backbone.") : Optional.empty(), recipe.train().initPart());
     recipe.train().initFrom().ifPresent(first -> assertTrue(Recipes.names().contains(first), first));
     if (recipe.method() instanceof BiPer biper) assertEquals(second ? 2 : 1, biper.stage());
   }
@@ -76,8 +79,9 @@ class RecipesTest {
   @ParameterizedTest
   @MethodSource("names")
   void everyRecipeRunsShortOnGeneratedImages(String name) {
-    Recipe recipe = load(name, "data.name=generated", "data.batch=4", "data.evalBatch=4", "train.stopAfter=1");
-    assertEquals(DataRecipe.Source.GENERATED, recipe.data().name());
+    DataRecipe.Source drawn = load(name).network().detects() ? DataRecipe.Source.FIGURES : DataRecipe.Source.GENERATED;
+    Recipe recipe = load(name, "data.name=" + Recipes.word(drawn), "data.batch=4", "data.evalBatch=4", "train.stopAfter=1");
+    assertEquals(drawn, recipe.data().name());
     int epoch = recipe.train().firstEpoch();
     double rate = recipe.schedule().over(recipe.train().epochs(), recipe.optimizer().learningRate()).learningRate(epoch, 1, 2);
     assertTrue(rate > 0 && rate <= recipe.optimizer().learningRate(), "first learning rate " + rate);
@@ -86,7 +90,7 @@ class RecipesTest {
   @Test
   void dataShapesFollowFromTheDataSet() {
     Map<DataRecipe.Source, List<Integer>> shapes = Map.of(DataRecipe.Source.GLYPHS, List.of(28, 28, 1, 10), DataRecipe.Source.MNIST, List.of(28, 28, 1, 10),
-        DataRecipe.Source.CIFAR10, List.of(32, 32, 3, 10), DataRecipe.Source.IMAGENET, List.of(224, 224, 3, 1000));
+        DataRecipe.Source.CIFAR10, List.of(32, 32, 3, 10), DataRecipe.Source.IMAGENET, List.of(224, 224, 3, 1000), DataRecipe.Source.VOC, List.of(300, 300, 3, 20));
     for (String name : Recipes.names()) {
       DataRecipe data = load(name).data();
       assertEquals(shapes.get(data.name()), List.of(data.height(), data.width(), data.channels(), data.classes()), name);
@@ -137,8 +141,28 @@ class RecipesTest {
   @Test
   void onlyRunsWithoutAResultOfTheirOwnPublishNone() {
     List<String> without = Recipes.names().stream().filter(name -> load(name).published().isEmpty()).toList();
-    assertEquals(List.of("adabin-resnet18-imagenet-stage1", "biper-resnet18-cifar10-stage1", "biper-resnet18-imagenet-stage1", "biper-resnet20-cifar10-stage1",
+    assertEquals(List.of("adabin-resnet18-imagenet-stage1", "adabin-ssd300backbone-imagenet", "biper-resnet18-cifar10-stage1", "biper-resnet18-imagenet-stage1", "biper-resnet20-cifar10-stage1",
         "biper-resnet34-imagenet-stage1", "biper-vggsmall-cifar10-stage1", "bmxnet-lenet-mnist", "default"), without);
+  }
+
+  @Test
+  void theDetectorsNumberIsAMeanAveragePrecision() {
+    Published published = load("adabin-ssd300-voc").published().orElseThrow();
+    assertEquals(Optional.of(69.4), published.map());
+    assertEquals(69.4, published.score());
+    assertEquals(Optional.empty(), published.top1());
+    String both = assertThrows(IllegalArgumentException.class, () -> load("adabin-ssd300-voc", "published.top1=60")).getMessage();
+    assertTrue(both.contains("published has top1 or map, one of the two"), both);
+  }
+
+  @Test
+  void networksAndImagesBelongTogether() {
+    String boxes = assertThrows(IllegalArgumentException.class, () -> load("adabin-ssd300-voc", "data.name=generated", "data.augment={}")).getMessage();
+    assertTrue(boxes.contains("data.name is generated, whose images have no boxes; the network finds boxes: give it voc or figures"), boxes);
+    String classes = assertThrows(IllegalArgumentException.class, () -> load("adabin-ssd300-voc", "network.name=resnet18")).getMessage();
+    assertTrue(classes.contains("data.name is voc, whose images have boxes; the network finds a class for each image: give it another data set"), classes);
+    String part = assertThrows(IllegalArgumentException.class, () -> load("adabin-resnet18-imagenet", "train.initPart=backbone.")).getMessage();
+    assertTrue(part.contains("initPart is backbone. without an initFrom to take it from"), part);
   }
 
   @ParameterizedTest
@@ -148,7 +172,8 @@ class RecipesTest {
       "bmxnet-resnete18-cifar10, ADAM, 0.01, 0, NONE, 150, 128", "bmxnet-resnete18-imagenet, RADAM, 2e-3, 0, NONE, 120, 256",
       "biper-resnet18-cifar10-stage1, SGD, 0.021, 0.0016, ALL, 600, 256", "biper-resnet18-cifar10-stage2, SGD, 0.0037, 0.00016, ALL, 300, 256",
       "biper-resnet20-cifar10-stage1, SGD, 0.1, 5e-4, ALL, 600, 256", "biper-resnet18-imagenet-stage1, SGD, 0.1, 1e-4, CONV_AND_FC_NAMES, 200, 512",
-      "biper-resnet18-imagenet-stage2, SGD, 0.01, 1e-4, CONV_AND_FC_NAMES, 100, 512", "rbnn-resnet20-cifar10, SGD, 0.1, 1e-4, ALL, 1000, 256"})
+      "biper-resnet18-imagenet-stage2, SGD, 0.01, 1e-4, CONV_AND_FC_NAMES, 100, 512", "rbnn-resnet20-cifar10, SGD, 0.1, 1e-4, ALL, 1000, 256",
+      "adabin-ssd300-voc, ADAM, 1e-3, 0, NONE, 580, 32"})
   void optimizersAreThePublishedOnes(String name, OptimizerRecipe.Kind kind, double rate, double decay, OptimizerRecipe.Decay which, int epochs, int batch) {
     Recipe recipe = load(name);
     assertEquals(kind, recipe.optimizer().name());

@@ -44,10 +44,20 @@ final class ToyKinds {
 
   record BinaryDenseNet(int depth, Stem stem, @Default("false") boolean dilated) implements ToyNetwork {}
 
+  record Ssd300(@Default("64") int width) implements ToyNetwork {
+    @Override
+    public boolean detects() {
+      return true;
+    }
+  }
+
+  record Ssd300Backbone(@Default("64") int width) implements ToyNetwork {}
+
   static final RecordBinder BINDER = new RecordBinder(Map.of(
       Method.class, Methods.byName(),
       Network.class, Map.ofEntries(Map.entry("lenet", Lenet.class), Map.entry("glyphnet", Glyphnet.class), Map.entry("vggsmall", VggSmall.class),
           Map.entry("resnet20", ResNet20.class), Map.entry("resnet20-bireal", ResNet20BiReal.class), Map.entry("resnet18", ResNet18.class),
           Map.entry("resnet34", ResNet34.class), Map.entry("resnet18v1", ResNet18V1.class), Map.entry("resnete", ResNetE.class),
-          Map.entry("densenet21", DenseNet21.class), Map.entry("binarydensenet", BinaryDenseNet.class))));
+          Map.entry("densenet21", DenseNet21.class), Map.entry("binarydensenet", BinaryDenseNet.class),
+          Map.entry("ssd300", Ssd300.class), Map.entry("ssd300-backbone", Ssd300Backbone.class))));
 }

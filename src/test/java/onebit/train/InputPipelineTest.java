@@ -49,10 +49,10 @@ class InputPipelineTest {
   }
 
   private static DataRecipe boxes(String... overrides) {
-    List<String> all = new ArrayList<>(List.of("data.name=voc", "data.height=300", "data.width=300", "data.channels=3", "data.classes=20", "data.mean=[0.482, 0.459, 0.408]",
-        "data.std=[0.00392, 0.00392, 0.00392]", "data.workers=2", "data.augment.flip=0.5", "data.augment.photometric={}", "data.augment.expand=4", "data.augment.overlapCrop=true"));
+    List<String> all = new ArrayList<>(List.of("data.mean=[0.482, 0.459, 0.408]", "data.workers=2"));
     all.addAll(List.of(overrides));
-    return new Recipes(new RecordBinder(Map.of(Method.class, Methods.byName(), Network.class, Networks.byName()))).load("default", all).data();
+    for (String name : List.of("data.name=folder", "data.name=cifar10")) if (all.contains(name)) all.add("network.name=resnet18");
+    return new Recipes(new RecordBinder(Map.of(Method.class, Methods.byName(), Network.class, Networks.byName()))).load("adabin-ssd300-voc", all).data();
   }
 
   @Test

@@ -1,0 +1,73 @@
+package onebit.train;
+
+import java.io.IOException;
+import java.util.Arrays;
+import java.util.List;
+import java.util.stream.IntStream;
+import onebit.data.ImageBatch;
+import onebit.data.Loader;
+import onebit.detect.Detection;
+import onebit.detect.Detector;
+import onebit.detect.MeanAveragePrecision;
+import onebit.dist.Communicator;
+import onebit.models.Model;
+import onebit.ops.Backend;
+import onebit.ops.Inlet;
+import onebit.tensor.Tensor;
+
+/** Compares what is found with the boxes of each image; all processors look at the images of a batch together. */
+final class BoxEvaluation implements Evaluation {
+  private static final double LEAST_OVERLAP = 0.5;
+
+  private final Backend backend;
+  private final Model model;
+  private final Inlet input;
+  private final Detector detector;
+  private final List<String> classes;
+
+  BoxEvaluation(Backend backend, Model model, Inlet input, Detector detector, List<String> classes) {
+    this.backend = backend;
+    this.model = model;
+    this.input = input;
+    this.detector = detector;
+    this.classes = classes;
+  }
+
+  @Override
+  public Score run(Loader loader, int mostBatches, Communicator communicator, Progress progress) throws IOException {
+    long begin = System.nanoTime(), total = 0;
+    MeanAveragePrecision precision = new MeanAveragePrecision(detector.classes(), LEAST_OVERLAP);
+    loader.start(0, 0);
+    for (int i = 0; i < mostBatches; i++) {
+      ImageBatch batch = loader.next();
+      if (batch == null) break;
+      int n = batch.count();
+      Tensor x = input.next(batch.pixels(), n);
+      if (n == 0) continue;
+      float[] values = backend.read(model.forward(x, false));
+      IntStream.range(0, n).parallel().forEach(image -> {
+        List<Detection> found = detector.detect(values, image * detector.values());
+        precision.add(Math.toIntExact(batch.sampleIds()[image]), batch.boxes()[image], found);
+      });
+      total += n;
+      progress.done(total);
+    }
+    gather(precision, communicator);
+    double seconds = (System.nanoTime() - begin) / 1e9;
+    return new Score.Precision(precision.result(MeanAveragePrecision.Rule.VOC2007_11_POINTS), precision.result(MeanAveragePrecision.Rule.AREA), classes, seconds);
+  }
+
+  /** Adds what the other ranks have judged: every rank then has the same. */
+  private static void gather(MeanAveragePrecision precision, Communicator communicator) throws IOException {
+    if (communicator.size() == 1) return;
+    long[] own = precision.encode();
+    int longest = 0;
+    for (long[] length : communicator.allGather(new long[] {own.length})) longest = Math.max(longest, (int) length[0]);
+    long[] row = Arrays.copyOf(own, 1 + longest);
+    row[longest] = own.length;
+    long[][] all = communicator.allGather(row);
+    for (int rank = 0; rank < all.length; rank++) {
+      if (rank != communicator.rank()) precision.add(Arrays.copyOf(all[rank], (int) all[rank][longest]));
+    }
+  }
+}

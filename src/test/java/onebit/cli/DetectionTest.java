@@ -1,0 +1,120 @@
+package onebit.cli;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import java.awt.Color;
+import java.awt.image.BufferedImage;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.PrintStream;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import javax.imageio.ImageIO;
+import onebit.report.MetricsLog;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.json.JsonMapper;
+
+/** A small detector from the first step to boxes in a file of one's own, through the command line. */
+class DetectionTest {
+  private static final Path SAMPLE = Path.of("../shared/data/voc2012-sample");
+  private static final String WIDTH = "network.width=2";
+
+  @TempDir private static Path folder;
+
+  private record Said(int code, String out, String err) {
+    JsonNode json() {
+      assertEquals(0, code, err);
+      return JsonMapper.shared().readTree(out.strip().lines().reduce((a, b) -> b).orElse(""));
+    }
+  }
+
+  private static Said run(String... arguments) {
+    PrintStream out = System.out, err = System.err;
+    ByteArrayOutputStream said = new ByteArrayOutputStream(), complained = new ByteArrayOutputStream();
+    try {
+      System.setOut(new PrintStream(said, true, StandardCharsets.UTF_8));
+      System.setErr(new PrintStream(complained, true, StandardCharsets.UTF_8));
+      return new Said(Main.execute(arguments), said.toString(StandardCharsets.UTF_8), complained.toString(StandardCharsets.UTF_8));
+    } finally {
+      System.setOut(out);
+      System.setErr(err);
+    }
+  }
+
+  /** Two steps of two images that the program draws. */
+  @BeforeAll
+  static void train() {
+    Said said = run("train", "adabin-ssd300-voc", "--dev-run", "--steps", "2", "--json", "--out", folder.resolve("run").toString(), "--set", WIDTH, "--set", "train.epochs=400");
+    assertEquals("complete", said.json().get("end").asText());
+    assertTrue(said.json().get("bestMap").isNumber(), said.out);
+  }
+
+  @Test
+  void anEpochTellsItsPrecisionAndThePartsOfItsLoss() throws IOException {
+    var record = MetricsLog.read(folder.resolve("run/metrics.jsonl")).getLast();
+    double loss = ((Number) record.get("loss")).doubleValue(), location = ((Number) record.get("locationLoss")).doubleValue();
+    assertTrue(location > 0 && location < loss && loss < 1000, record.toString());
+    assertTrue(record.containsKey("testMap") && record.containsKey("testMapOfArea"), record.toString());
+    assertFalse(record.containsKey("trainTop1") || record.containsKey("testTop1"), record.toString());
+    String report = Files.readString(folder.resolve("run/report.html"));
+    assertTrue(report.contains("mean average precision, best epoch, %") && report.contains("69.4"), "the report compares with the published number");
+  }
+
+  @Test
+  void boxesOfAPhotoAreInItsPixels() throws IOException {
+    BufferedImage photo = new BufferedImage(200, 120, BufferedImage.TYPE_INT_RGB);
+    photo.createGraphics().setBackground(Color.ORANGE);
+    for (int y = 30; y < 90; y++) for (int x = 50; x < 130; x++) photo.setRGB(x, y, 0x3060c0);
+    Path file = folder.resolve("photo.png");
+    ImageIO.write(photo, "png", file.toFile());
+    JsonNode all = run(predict("0", file.toString(), "--json")).json().get("detections");
+    assertEquals(file.toString(), all.get(0).get("image").asText());
+    JsonNode boxes = all.get(0).get("boxes");
+    assertTrue(boxes.size() > 0 && boxes.size() <= 200, "a network that learned nothing finds many: " + boxes.size());
+    double before = 1;
+    for (JsonNode box : boxes) {
+      assertTrue(box.get("probability").asDouble() <= before && box.get("probability").asDouble() > 0.01, box.toString());
+      before = box.get("probability").asDouble();
+      List<Integer> corners = new ArrayList<>();
+      box.get("pixels").forEach(corner -> corners.add(corner.asInt()));
+      assertTrue(0 <= corners.get(0) && corners.get(0) <= corners.get(2) && corners.get(2) <= 200, box.toString());
+      assertTrue(0 <= corners.get(1) && corners.get(1) <= corners.get(3) && corners.get(3) <= 120, box.toString());
+    }
+    Said nothing = run(predict("1", file.toString()));
+    assertEquals(0, nothing.code, nothing.err);
+    assertTrue(nothing.out.contains("nothing"), nothing.out);
+  }
+
+  private static String[] predict(String leastScore, String... more) {
+    List<String> all = new ArrayList<>(List.of("predict", "--recipe", "adabin-ssd300-voc", "--set", WIDTH, "--weights", folder.resolve("run").toString(), "--least-score", leastScore));
+    all.addAll(List.of(more));
+    return all.toArray(String[]::new);
+  }
+
+  @Test
+  void realPhotosAreJudgedByTheirAnnotations() {
+    assumeTrue(Files.isDirectory(SAMPLE), "needs the VOC sample of ../shared/data");
+    JsonNode result = run("eval", "--recipe", "adabin-ssd300-voc", "--set", WIDTH, "--set", "data.testLists=[./sample]", "--weights", folder.resolve("run").toString(), "--data",
+        SAMPLE.toString(), "--json").json();
+    assertEquals(100, result.get("total").asInt());
+    assertEquals(273 - 38, result.get("boxes").asInt());
+    assertEquals(20, result.get("average").size());
+    assertTrue(result.get("map").asDouble() < 20 && result.get("detections").asInt() > 0, result.toString());
+  }
+
+  @Test
+  void aRunWithoutItsBackboneSaysWhereItComesFrom() {
+    Said said = run("train", "adabin-ssd300-voc", "--set", WIDTH, "--set", "data.name=figures", "--out", folder.resolve("other").toString());
+    assertEquals(1, said.code, said.err);
+    assertTrue(said.err.contains("adabin-ssd300backbone-imagenet"), said.err);
+  }
+}
