@@ -258,6 +258,8 @@ if wanted bench; then
       bench "the same, tuned" 150 "${step[@]}" --set train.deterministic=false --tuning "$logs/tuning.jsonl"
       if [[ ${gpu##*, } =~ ^(8\.9|9\.[0-9]|[1-9][0-9]+\.[0-9])$ ]]; then bench "the same, float8 gradients" 120 "${step[@]}" --set train.gradients=float8
       else left_out "the same, float8 gradients" "float8 needs compute capability 8.9, this GPU has ${gpu##*, }"; fi
+      if bench "bench step SSD300, batch 32" 90 bench step adabin-ssd300-voc --steps 10 --profile; then status=pass; else status=FAIL; fi
+      profile_rows "bench step SSD300, batch 32"
       if bench "bench gemm 4096 and 8192" 90 bench gemm; then status=pass; else status=FAIL; fi
       while IFS= read -r line; do row "gemm ${line%% binary *}" "binary ${line#* binary }" - "$status"; done < <(grep -E '^[0-9]+ x .* binary ' "$logs/bench_gemm_4096_and_8192.log" 2>/dev/null)
       if bench "bench conv, seven shapes, batch 256" 90 bench conv; then status=pass; else status=FAIL; fi
