@@ -1,8 +1,8 @@
 // cudnn.cpp -- the cuDNN calls of Onebit as plain loops: descriptors, 2-d convolution forward, by data and by filter
 //
 // float32 or bfloat16 for all three tensors, NCHW and NHWC, groups, stride, padding, dilation, sums in float32. Algorithm 1 of each direction wants a workspace
-// and is deterministic, algorithm 0 wants none and says it is not (by data, by filter), as on a device. Everything else that JCudnn imports
-// answers CUDNN_STATUS_NOT_SUPPORTED (stubs made by build.sh).
+// and is deterministic, algorithm 0 wants none and says it is not (by data, by filter), as on a device. cudnnHostcudaRefuse makes it refuse what a device
+// may refuse. Everything else that JCudnn imports answers CUDNN_STATUS_NOT_SUPPORTED (stubs made by build.sh).
 #include <algorithm>
 #include <cstring>
 #include "library.h"
@@ -18,6 +18,11 @@ struct Tensor { int type = 0, n = 0, c = 0, h = 0, w = 0, sn = 0, sc = 0, sh = 0
 struct Filter { int type = 0, format = 0, k = 0, c = 0, r = 0, s = 0; };
 struct Convolution { int padH = 0, padW = 0, strideH = 1, strideW = 1, dilationH = 1, dilationW = 1, mode = 1, computeType = 0, groups = 1, mathType = 0; };
 struct Performance { int algorithm, status; float time; size_t memory; int determinism, mathType, reserved[3]; };
+
+/** What is refused where filters of bfloat16 are no multiple of 8: a sum of these. */
+enum Refusal { kNoAlgorithm = 1, kNoWorkspace = 2, kNoRunOfAlgorithm1 = 4, kNoRun = 8, kNothingDeterministic = 16 };
+int refused = 0;
+bool refuses(int what, const Filter& w) { return (refused & what) && w.type == 9 && w.k % 8 != 0; }
 
 bool element(int type, Element& e) {
   if (type == 0) { e = Element::kFloat; return true; }
@@ -175,6 +180,7 @@ template <class Body> Status convolve(const char* call, Handle* h, const Work& w
   if (!h) return kNotInitialized;
   if (Status s = fits(work.x, work.w, work.conv, work.y)) return s;
   if (algorithm != 0 && algorithm != 1) return kNotSupported;
+  if (refuses(kNoRun, work.w) || (algorithm == 1 && refuses(kNoRunOfAlgorithm1, work.w))) return kNotSupported;
   size_t needed = workspace(work.x, work.w, algorithm);
   if (spaceBytes < needed) return kBadParam;
   Element e{};
@@ -196,8 +202,9 @@ Status suggest(const Tensor& x, const Filter& w, const Convolution& conv, const 
   if (Status s = fits(x, w, conv, y)) return s;
   int n = 0;
   for (int algorithm : {forward ? 1 : 0, forward ? 0 : 1}) {   // the fastest first
-    if (n >= wanted) break;
-    results[n++] = {algorithm, 0, float(n), workspace(x, w, algorithm), forward || algorithm == 1, conv.mathType, {0, 0, 0}};
+    if (n >= wanted || refuses(kNoAlgorithm, w)) break;
+    int same = (forward || algorithm == 1) && !refuses(kNothingDeterministic, w);
+    results[n++] = {algorithm, 0, float(n), workspace(x, w, algorithm), same, conv.mathType, {0, 0, 0}};
   }
   *returned = n;
   return kSuccess;
@@ -208,6 +215,8 @@ float value(const void* p) { return *static_cast<const float*>(p); }
 }  // namespace
 
 extern "C" {
+/** From now on refuses that sum of Refusal, until the next call. */
+void cudnnHostcudaRefuse(int what) { refused = what; }
 size_t cudnnGetVersion() { return 8907; }
 size_t cudnnGetCudartVersion() { return 12060; }
 const char* cudnnGetErrorString(Status s) {
@@ -281,15 +290,15 @@ Status cudnnGetConvolutionBackwardFilterAlgorithm_v7(Handle*, const Tensor* x, c
 Status cudnnFindConvolutionBackwardFilterAlgorithm(Handle*, const Tensor* x, const Tensor* y, const Convolution* c, const Filter* w, int wanted, int* n, Performance* p) { return suggest(*x, *w, *c, *y, false, wanted, n, p); }
 Status cudnnGetConvolutionForwardWorkspaceSize(Handle*, const Tensor* x, const Filter* w, const Convolution* c, const Tensor* y, int algorithm, size_t* bytes) {
   *bytes = workspace(*x, *w, algorithm);
-  return fits(*x, *w, *c, *y);
+  return refuses(kNoWorkspace, *w) ? kNotSupported : fits(*x, *w, *c, *y);
 }
 Status cudnnGetConvolutionBackwardDataWorkspaceSize(Handle*, const Filter* w, const Tensor* y, const Convolution* c, const Tensor* x, int algorithm, size_t* bytes) {
   *bytes = workspace(*x, *w, algorithm);
-  return fits(*x, *w, *c, *y);
+  return refuses(kNoWorkspace, *w) ? kNotSupported : fits(*x, *w, *c, *y);
 }
 Status cudnnGetConvolutionBackwardFilterWorkspaceSize(Handle*, const Tensor* x, const Tensor* y, const Convolution* c, const Filter* w, int algorithm, size_t* bytes) {
   *bytes = workspace(*x, *w, algorithm);
-  return fits(*x, *w, *c, *y);
+  return refuses(kNoWorkspace, *w) ? kNotSupported : fits(*x, *w, *c, *y);
 }
 
 Status cudnnConvolutionForward(Handle* h, const void* alpha, const Tensor* dx, const void* x, const Filter* dw, const void* w, const Convolution* c, int algorithm,

@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.function.Consumer;
 import onebit.ops.Backend;
+import onebit.ops.cuda.CudaBackend;
 import onebit.recipe.Recipe;
 import picocli.CommandLine.Option;
 
@@ -24,6 +25,7 @@ final class ReplayOptions {
   /** Sets the device up; writes: whether this process adds to the file. */
   void use(Backend backend, Recipe recipe, boolean writes, Consumer<String> tell) throws IOException {
     backend.replay(!noGraph);
+    if (backend instanceof CudaBackend cuda) cuda.tellTo(tell);
     if (!tuning.equals("off")) TuningFile.use(Path.of(tuning), backend, recipe.train().deterministic(), writes, tell);
   }
 }

@@ -6,6 +6,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.function.Consumer;
 import java.util.function.ToDoubleFunction;
 import jcuda.driver.JCudaDriver;
 import jcuda.jcudnn.JCudnn;
@@ -93,6 +94,11 @@ public final class CudaBackend implements Backend, DeviceStreams {
   public CudaBackend useOwnProducts() {
     conv.useOwnProducts();
     return this;
+  }
+
+  /** From now on sentences for the user, such as that cuDNN refuses a convolution, go there; before, to the log of the Java platform. */
+  public void tellTo(Consumer<String> tell) {
+    conv.tellTo(tell);
   }
 
   /**

@@ -1,6 +1,7 @@
 package onebit.ops.cuda;
 
 import java.util.List;
+import java.util.function.Consumer;
 import java.util.function.ToDoubleFunction;
 import onebit.ops.ConvGeometry;
 import onebit.ops.ConvOps;
@@ -15,7 +16,7 @@ import onebit.tensor.Tensor;
 
 /**
  * Real-valued convolution by cuDNN, matrix products and convolutions of 1x1 by cuBLAS, that of stride 2 and more over a copy of the pixels it reads and its gradient of x by cuDNN, or both by the own kernels where asked for; a border that is not 0 is written around a
- * copy of x first. One of stride 2 over few channels in bfloat16 goes through {@link PixelBlocks}, by {@link BlockConvolution} where that can, else by
+ * copy of x first. What cuDNN refuses the own kernels do, and say so once. One of stride 2 over few channels in bfloat16 goes through {@link PixelBlocks}, by {@link BlockConvolution} where that can, else by
  * cuDNN; where {@link Tuning} measures, by the faster of both.
  *
  * <pre>
@@ -35,6 +36,7 @@ final class CudaConvOps implements ConvOps, AutoCloseable {
   private CudaDnn dnn;
   private CudaBlas blas;
   private DirectProducts own;
+  private Consumer<String> tell = sentence -> System.getLogger(CudaBackend.class.getName()).log(System.Logger.Level.WARNING, sentence);
 
   CudaConvOps(CudaDevice device, boolean deterministic, PixelScales scales) {
     this.device = device;
@@ -47,6 +49,11 @@ final class CudaConvOps implements ConvOps, AutoCloseable {
   /** From now on the own kernels do what cuDNN and cuBLAS did. */
   void useOwnProducts() {
     own = new DirectProducts(device);
+  }
+
+  /** From now on sentences for the user go there. */
+  void tellTo(Consumer<String> to) {
+    tell = to;
   }
 
   /** From now on convolutions of cuDNN take the algorithm that was fastest by that clock, those over blocks of pixels the faster library or kernel. */
@@ -68,7 +75,7 @@ final class CudaConvOps implements ConvOps, AutoCloseable {
   }
 
   private CudaDnn dnn() {
-    if (dnn == null) dnn = new CudaDnn(device, deterministic);
+    if (dnn == null) dnn = new CudaDnn(device, deterministic, sentence -> tell.accept(sentence));
     return dnn;
   }
 

@@ -5,6 +5,7 @@ import java.util.Arrays;
 import java.util.EnumMap;
 import java.util.HashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.function.Consumer;
 import java.util.function.Supplier;
@@ -30,7 +31,8 @@ import onebit.tensor.ElementType;
 
 /**
  * cuDNN's convolutions on the device's stream: channels last, float32 without TF32 or bfloat16 with sums in float32, planned once per geometry
- * and type; deterministic algorithms, or the first that cuDNN's heuristics name, or by {@link Tuning} the fastest of them.
+ * and type; deterministic algorithms, or the first that cuDNN's heuristics name, or by {@link Tuning} the fastest of them. What it refuses, one direction of
+ * one geometry, {@link DirectProducts} do, and one sentence says so.
  */
 final class CudaDnn implements AutoCloseable {
   private static final int MOST_ALGORITHMS = 16;
@@ -50,30 +52,42 @@ final class CudaDnn implements AutoCloseable {
 
   /** What is computed: y from x and w, or one of their gradients. */
   private enum Direction {
-    FORWARD("forward", "forward"),
-    GRAD_X("gradient of x", "gradX"),
-    GRAD_W("gradient of w", "gradW");
+    FORWARD("forward", "forward", "cudnnConvolutionForward"),
+    GRAD_X("gradient of x", "gradX", "cudnnConvolutionBackwardData"),
+    GRAD_W("gradient of w", "gradW", "cudnnConvolutionBackwardFilter");
 
     private final String words;
     private final String called;
+    private final String call;
 
-    Direction(String words, String called) {
+    Direction(String words, String called, String call) {
       this.words = words;
       this.called = called;
+      this.call = call;
     }
   }
 
-  /** Descriptors of one geometry, and the algorithm of each direction once it was asked for. */
+  /** Algorithms of one direction of one geometry, of which the first is taken and one that refuses is left out; where none is left, the own kernel does it. */
+  private static final class Ways {
+    final List<Algorithm> algorithms = new ArrayList<>();
+    /** Whether cuDNN has algorithms that are not deterministic, where they were to be. */
+    boolean otherwise;
+    boolean told;
+  }
+
+  /** Descriptors of one geometry, and the ways of each direction once it was asked for. */
   private static final class Plan {
     final cudnnTensorDescriptor x = new cudnnTensorDescriptor();
     final cudnnTensorDescriptor y = new cudnnTensorDescriptor();
     final cudnnFilterDescriptor w = new cudnnFilterDescriptor();
     final cudnnConvolutionDescriptor convolution = new cudnnConvolutionDescriptor();
-    final Map<Direction, Algorithm> chosen = new EnumMap<>(Direction.class);
+    final Map<Direction, Ways> ways = new EnumMap<>(Direction.class);
   }
 
   private final CudaDevice device;
   private final boolean deterministic;
+  private final DirectProducts own;
+  private final Consumer<String> tell;
   private final cudnnHandle handle = new cudnnHandle();
   private final Map<ConvGeometry, Plan> plans = new HashMap<>();
   private final Map<ConvGeometry, Plan> roundedPlans = new HashMap<>();
@@ -83,9 +97,11 @@ final class CudaDnn implements AutoCloseable {
   private final Pointer zero = Pointer.to(new float[] {0});
 
   /** @throws CudaException if there is no cuDNN */
-  CudaDnn(CudaDevice device, boolean deterministic) {
+  CudaDnn(CudaDevice device, boolean deterministic, Consumer<String> tell) {
     this.device = device;
     this.deterministic = deterministic;
+    this.tell = tell;
+    own = new DirectProducts(device);
     if (!device.libraries().cudnn()) {
       throw new CudaException("cuDNN: real-valued convolutions on the GPU, and the backward of binary ones, need libcudnn.so.8 or .9, which was not "
           + "found; set ONEBIT_CUDA_LIBS to its folder, `onebit doctor` lists the folders searched, or let the own slow kernels do it with "
@@ -118,82 +134,116 @@ final class CudaDnn implements AutoCloseable {
   /** to = what the direction makes of image, x or gradY, and of other: the filters, or x where theirs is the gradient. */
   private void run(Direction direction, DeviceMemory to, DeviceMemory image, DeviceMemory other, ConvGeometry g, ElementType type) {
     Plan plan = plan(g, type);
-    Algorithm known = plan.chosen.get(direction);
-    if (known == null) {
-      known = choose(direction, g, type, usable(direction, plan, g), algorithm -> run(direction, plan, algorithm, to, image, other, g));
-      plan.chosen.put(direction, known);
+    Ways ways = plan.ways.get(direction);
+    if (ways == null) {
+      ways = ways(direction, plan, g, type, algorithm -> check(direction.call, execute(direction, plan, algorithm, to, image, other), g));
+      plan.ways.put(direction, ways);
     }
-    Algorithm algorithm = known;
-    device.timed(() -> "cuDNN " + direction.called + " " + g.r() + "x" + g.s() + " " + g.words(), () -> run(direction, plan, algorithm, to, image, other, g));
-  }
-
-  private void run(Direction direction, Plan plan, Algorithm algorithm, DeviceMemory to, DeviceMemory image, DeviceMemory other, ConvGeometry g) {
-    Pointer room = device.scratch(CudaDevice.Scratch.LIBRARY, algorithm.bytes).pointer();
+    while (!ways.algorithms.isEmpty()) {
+      Algorithm algorithm = ways.algorithms.getFirst();
+      int[] status = new int[1];
+      device.timed(() -> "cuDNN " + direction.called + " " + g.r() + "x" + g.s() + " " + g.words(), () -> status[0] = execute(direction, plan, algorithm, to, image, other));
+      if (!refuses(status[0])) {
+        check(direction.call, status[0], g);
+        return;
+      }
+      ways.algorithms.removeFirst();
+    }
+    if (!ways.told) tell.accept(refusal(direction, g, type, ways.otherwise));
+    ways.told = true;
     switch (direction) {
-      case FORWARD -> check("cudnnConvolutionForward", JCudnn.cudnnConvolutionForward(handle, one, plan.x, image.pointer(), plan.w, other.pointer(),
-          plan.convolution, algorithm.number, room, algorithm.bytes, zero, plan.y, to.pointer()), g);
-      case GRAD_X -> check("cudnnConvolutionBackwardData", JCudnn.cudnnConvolutionBackwardData(handle, one, plan.w, other.pointer(), plan.y, image.pointer(),
-          plan.convolution, algorithm.number, room, algorithm.bytes, zero, plan.x, to.pointer()), g);
-      case GRAD_W -> check("cudnnConvolutionBackwardFilter", JCudnn.cudnnConvolutionBackwardFilter(handle, one, plan.x, other.pointer(), plan.y,
-          image.pointer(), plan.convolution, algorithm.number, room, algorithm.bytes, zero, plan.w, to.pointer()), g);
+      case FORWARD -> own.forward(to, image, other, g, type);
+      case GRAD_X -> own.gradX(to, image, other, g, type);
+      case GRAD_W -> ownGradW(to, image, other, g, type);
     }
   }
 
-  /** The algorithms that may be taken, in the order cuDNN recommends them. */
-  private List<Algorithm> usable(Direction direction, Plan plan, ConvGeometry g) {
-    List<Algorithm> usable = new ArrayList<>();
+  /** The own kernel gives float32 sums, cuDNN the type of x; the room of cuDNN's workspaces is free here. */
+  private void ownGradW(DeviceMemory gradW, DeviceMemory gradY, DeviceMemory x, ConvGeometry g, ElementType type) {
+    int n = g.filters().size();
+    DeviceMemory sums = type == ElementType.FLOAT32 ? gradW : device.scratch(CudaDevice.Scratch.LIBRARY, 4L * n);
+    own.gradW(sums, gradY, x, g, type);
+    if (type != ElementType.FLOAT32) device.kernel("to_bfloat16").memory(gradW).memory(sums).integer(n).each(n);
+  }
+
+  private String refusal(Direction direction, ConvGeometry g, ElementType type, boolean otherwise) {
+    return "cuDNN " + JCudnn.cudnnGetVersion() + " has no " + (otherwise ? "deterministic " : "") + "algorithm for the " + direction.words + " of a convolution of " + g.r() + "x" + g.s() + ", "
+        + g.words() + (g.dilation() == 1 ? "" : " dilation " + g.dilation()) + ", batch " + g.n() + ", in " + type.name().toLowerCase(Locale.ROOT) + ", so the own plain kernel does it, slowly; " + (otherwise ? "it has others for --set train.deterministic=false"
+        : "a newer cuDNN may have one" + (type == ElementType.BFLOAT16 ? ", or one for --precision fp32" : ""));
+  }
+
+  /** The status of cuDNN's call. */
+  private int execute(Direction direction, Plan plan, Algorithm algorithm, DeviceMemory to, DeviceMemory image, DeviceMemory other) {
+    Pointer room = device.scratch(CudaDevice.Scratch.LIBRARY, algorithm.bytes).pointer();
+    return switch (direction) {
+      case FORWARD -> JCudnn.cudnnConvolutionForward(handle, one, plan.x, image.pointer(), plan.w, other.pointer(), plan.convolution, algorithm.number, room,
+          algorithm.bytes, zero, plan.y, to.pointer());
+      case GRAD_X -> JCudnn.cudnnConvolutionBackwardData(handle, one, plan.w, other.pointer(), plan.y, image.pointer(), plan.convolution, algorithm.number, room,
+          algorithm.bytes, zero, plan.x, to.pointer());
+      case GRAD_W -> JCudnn.cudnnConvolutionBackwardFilter(handle, one, plan.x, other.pointer(), plan.y, image.pointer(), plan.convolution, algorithm.number, room,
+          algorithm.bytes, zero, plan.w, to.pointer());
+    };
+  }
+
+  /** Whether the status says that cuDNN cannot do this at all: version 8 says 9, version 9 numbers of their own for type, layout or shape, beside those for trouble with a driver. */
+  private static boolean refuses(int status) {
+    return status == 9 || status >= 3000 && status < 3100 && (status < 3005 || status > 3009);
+  }
+
+  /** The algorithms that may be taken, in the order cuDNN recommends them, or first the one that was fastest here. */
+  private Ways ways(Direction direction, Plan plan, ConvGeometry g, ElementType type, Consumer<Algorithm> run) {
+    Ways ways = new Ways();
     long[] bytes = new long[1];
     for (Found found : found(direction, plan, g)) {
-      boolean exact = !deterministic || found.determinism == cudnnDeterminism.CUDNN_DETERMINISTIC;
-      if (found.status != 0 || !exact || found.mathType == cudnnMathType.CUDNN_TENSOR_OP_MATH_ALLOW_CONVERSION) continue;
+      if (found.status != 0 || found.mathType == cudnnMathType.CUDNN_TENSOR_OP_MATH_ALLOW_CONVERSION) continue;
       int refused = switch (direction) {
         case FORWARD -> JCudnn.cudnnGetConvolutionForwardWorkspaceSize(handle, plan.x, plan.w, plan.convolution, plan.y, found.number, bytes);
         case GRAD_X -> JCudnn.cudnnGetConvolutionBackwardDataWorkspaceSize(handle, plan.w, plan.y, plan.convolution, plan.x, found.number, bytes);
         case GRAD_W -> JCudnn.cudnnGetConvolutionBackwardFilterWorkspaceSize(handle, plan.x, plan.y, plan.convolution, plan.w, found.number, bytes);
       };
-      if (refused == 0) usable.add(new Algorithm(found.number, bytes[0]));
+      if (refused != 0) continue;
+      if (deterministic && found.determinism != cudnnDeterminism.CUDNN_DETERMINISTIC) ways.otherwise = true;
+      else ways.algorithms.add(new Algorithm(found.number, bytes[0]));
     }
-    return usable;
+    if (tuning == null || ways.algorithms.isEmpty()) return ways;
+    long most = Math.max(MOST_WORKSPACE_BYTES, ways.algorithms.getFirst().bytes);
+    List<Algorithm> tried = ways.algorithms.stream().filter(a -> a.bytes <= most).toList();
+    Algorithm fastest = tried.get(tuning.choose("conv2d " + direction.words + " " + g + " in " + type, tried.stream().map(Algorithm::toString).toList(),
+        i -> millis(() -> run.accept(tried.get(i)))));
+    ways.algorithms.remove(fastest);
+    ways.algorithms.addFirst(fastest);
+    return ways;
   }
 
   private List<Found> found(Direction direction, Plan plan, ConvGeometry g) {
     int most = MOST_ALGORITHMS;
     int[] count = new int[1];
+    int status;
     List<Found> all = switch (direction) {
       case FORWARD -> {
         cudnnConvolutionFwdAlgoPerf[] each = filled(new cudnnConvolutionFwdAlgoPerf[most], cudnnConvolutionFwdAlgoPerf::new);
-        check("cudnnGetConvolutionForwardAlgorithm",
-            JCudnn.cudnnGetConvolutionForwardAlgorithm_v7(handle, plan.x, plan.w, plan.convolution, plan.y, most, count, each), g);
+        status = JCudnn.cudnnGetConvolutionForwardAlgorithm_v7(handle, plan.x, plan.w, plan.convolution, plan.y, most, count, each);
         yield Arrays.stream(each).map(a -> new Found(a.algo, a.status, a.determinism, a.mathType)).toList();
       }
       case GRAD_X -> {
         cudnnConvolutionBwdDataAlgoPerf[] each = filled(new cudnnConvolutionBwdDataAlgoPerf[most], cudnnConvolutionBwdDataAlgoPerf::new);
-        check("cudnnGetConvolutionBackwardDataAlgorithm",
-            JCudnn.cudnnGetConvolutionBackwardDataAlgorithm_v7(handle, plan.w, plan.y, plan.convolution, plan.x, most, count, each), g);
+        status = JCudnn.cudnnGetConvolutionBackwardDataAlgorithm_v7(handle, plan.w, plan.y, plan.convolution, plan.x, most, count, each);
         yield Arrays.stream(each).map(a -> new Found(a.algo, a.status, a.determinism, a.mathType)).toList();
       }
       case GRAD_W -> {
         cudnnConvolutionBwdFilterAlgoPerf[] each = filled(new cudnnConvolutionBwdFilterAlgoPerf[most], cudnnConvolutionBwdFilterAlgoPerf::new);
-        check("cudnnGetConvolutionBackwardFilterAlgorithm",
-            JCudnn.cudnnGetConvolutionBackwardFilterAlgorithm_v7(handle, plan.x, plan.y, plan.convolution, plan.w, most, count, each), g);
+        status = JCudnn.cudnnGetConvolutionBackwardFilterAlgorithm_v7(handle, plan.x, plan.y, plan.convolution, plan.w, most, count, each);
         yield Arrays.stream(each).map(a -> new Found(a.algo, a.status, a.determinism, a.mathType)).toList();
       }
     };
+    if (refuses(status)) return List.of();
+    check("algorithms of " + direction.call, status, g);
     return all.subList(0, count[0]);
   }
 
   private static <T> T[] filled(T[] all, Supplier<T> each) {
     Arrays.setAll(all, i -> each.get());
     return all;
-  }
-
-  /** The first algorithm that cuDNN names, or the one that was fastest here. */
-  private Algorithm choose(Direction direction, ConvGeometry g, ElementType type, List<Algorithm> usable, Consumer<Algorithm> run) {
-    if (usable.isEmpty()) throw new CudaException("cuDNN: no " + (deterministic ? "deterministic " : "") + type + " algorithm for the " + direction.words + " of " + g, 0);
-    if (tuning == null) return usable.getFirst();
-    List<Algorithm> tried = usable.stream().filter(a -> a.bytes <= Math.max(MOST_WORKSPACE_BYTES, usable.getFirst().bytes)).toList();
-    return tried.get(tuning.choose("conv2d " + direction.words + " " + g + " in " + type, tried.stream().map(Algorithm::toString).toList(),
-        i -> millis(() -> run.accept(tried.get(i)))));
   }
 
   /** How long an algorithm took; for ever if it refused. */

@@ -4,7 +4,8 @@ import onebit.ops.ConvGeometry;
 import onebit.tensor.ElementType;
 
 /**
- * Real-valued convolutions and matrix products by the own kernels, as plain sums: slow, for hosts without cuDNN or cuBLAS, and only where asked for.
+ * Real-valued convolutions and matrix products by the own kernels, as plain sums: slow, for hosts without cuDNN or cuBLAS where asked for, and for
+ * convolutions that cuDNN refuses.
  *
  * <pre>
  * Twin  kernels/direct_conv2d.cu
@@ -12,6 +13,8 @@ import onebit.tensor.ElementType;
  */
 final class DirectProducts {
   private static final int MOST_SPLITS = 64;
+  /** More partial sums than these are kept only where there are more filters' values. */
+  private static final int MOST_PARTIAL = 1 << 22;
 
   private final CudaDevice device;
 
@@ -34,7 +37,7 @@ final class DirectProducts {
 
   /** gradW is float32 for either type of the factors. */
   void gradW(DeviceMemory gradW, DeviceMemory gradY, DeviceMemory x, ConvGeometry g, ElementType type) {
-    int n = g.filters().size(), splits = Math.clamp(g.n() * g.p() * g.q() / 256, 1, MOST_SPLITS);
+    int n = g.filters().size(), splits = Math.clamp(g.n() * g.p() * g.q() / 256, 1, Math.clamp(MOST_PARTIAL / n, 1, MOST_SPLITS));
     DeviceMemory partial = device.scratch(CudaDevice.Scratch.SUMS, 8L * n * splits);
     shape(device.kernel("direct_conv2d_grad_w", type).memory(partial).memory(gradY).memory(x), g).launch(device.blocks(n), splits, 256, 1, 0);
     device.kernel("direct_conv2d_grad_w_finish").memory(gradW).memory(partial).integer(splits).integer(n).each(n);

@@ -40,7 +40,10 @@ public final class Tuning {
     return List.of(new Choice(BitGradients.ofFilters(g), BitGradients.OWN, 0), new Choice(BitGradients.ofImages(g), BitGradients.OWN, 0));
   }
 
-  /** The place in the list of the way to take; millis runs a way once and says how long it took. All ways give the op's result. */
+  /**
+   * The place in the list of the way to take; millis runs a way once and says how long it took, for ever if it cannot; where none can, nothing is remembered. All
+   * ways give the op's result.
+   */
   int choose(String shape, List<String> ways, ToDoubleFunction<Integer> millis) {
     Choice choice = known.get(shape);
     int at = choice == null ? -1 : ways.indexOf(choice.way);
@@ -64,6 +67,7 @@ public final class Tuning {
         at = i;
       }
     }
+    if (least == Double.POSITIVE_INFINITY) return at;
     choice = new Choice(shape, ways.get(at), least);
     known.put(shape, choice);
     told.add(shape);
