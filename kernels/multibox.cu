@@ -1,14 +1,14 @@
 // multibox.cu -- the loss of detection: boxes' offsets and classes of positives, classes of the hardest negatives, and its gradient
 //
-//   location   = sum over positives of smooth L1 (output - offsets), 4 of each prior, / M           M = positives of all images, at least 1
+//   location   = sum over positives of smooth L1 (output - offsets), 4 of each prior, / M           M = divisor[0]; all 0 where it is 0
 //   confidence = sum over positives and chosen negatives of log sum e^z - z[label], / M
 //   multibox_rank      logSums[prior] = log sum e^z;  keys[prior] = 1 + the bits of float(log sum e^z - z[0]) where the label is 0, else 0
-//   multibox_choose    chosen[image] = {T, C, positives}: the min(floor(ratio positives), negatives) largest keys are those > T, and those = T before prior C
+//   multibox_choose    chosen[image] = {T, C}: the min(floor(ratio positives), negatives) largest keys are those > T, and those = T before prior C
 //   multibox_gradient  gradOutput = (clamp(output - offsets, -1, 1), softmax - target) / M, 0 where a prior does not count; partial[block] = {sums of both losses}
 //   multibox_finish    result = {location + confidence, location, confidence}
 //
 // Shapes     output, gradOutput [N][P (4 + K)]: 4 P offsets, then K logits of each prior; labels [N][P] int32, 0 the background; offsets [N][4 P];
-//            logSums, keys [N][P]; chosen [N][3]; partial [blocks][2] double; result 3 values
+//            logSums, keys [N][P]; chosen [N][2]; divisor 1 value; partial [blocks][2] double; result 3 values
 // Launch     _rank and _gradient block 256, any grid; _choose block 256, grid N; _finish block 256, grid 1
 // Limits     N P (4 + K) < 2^31; a label outside 0..K-1 makes the loss NaN: the host cannot be told within the step
 // Exactness  double, gradOutput and result rounded once; negatives are ranked by their cross-entropy in float32, NaN above all, so that near the last one
@@ -104,24 +104,19 @@ ONEBIT_KERNEL(256) multibox_choose(unsigned* chosen, const unsigned* keys, const
     }
   }
   if (thread == 0) {
-    unsigned* to = chosen + 3 * blockIdx.x;
-    to[0] = limit;
-    to[1] = cut;
-    to[2] = unsigned(positives);
+    chosen[2 * blockIdx.x] = limit;
+    chosen[2 * blockIdx.x + 1] = cut;
   }
 }
 
-/** 1 / M. */
-__device__ __forceinline__ double multibox_share(const unsigned* chosen, unsigned images, double* shared) {
-  double positives = 0;
-  for (unsigned n = threadIdx.x; n < images; n += 256) positives += chosen[3 * n + 2];
-  return 1 / fmax(1.0, block_sum(positives, shared));
-}
+/** 1 / M, or 0. */
+__device__ __forceinline__ double multibox_share(const float* divisor) { return divisor[0] == 0 ? 0 : 1 / double(divisor[0]); }
 
 ONEBIT_KERNEL(256) multibox_gradient(float* gradOutput, double* partial, const float* output, const int* labels, const float* offsets, const double* logSums,
-                                     const unsigned* keys, const unsigned* chosen, unsigned images, unsigned priors, unsigned classes) {
+                                     const unsigned* keys, const unsigned* chosen, const float* divisor, unsigned images, unsigned priors,
+                                     unsigned classes) {
   __shared__ double shared[33];
-  double share = multibox_share(chosen, images, shared), location = 0, confidence = 0;
+  double share = multibox_share(divisor), location = 0, confidence = 0;
   unsigned row = priors * (4 + classes);
   Divisor byRow(row), byClasses(classes);
   FOR_EACH(i, images * row) {
@@ -139,8 +134,8 @@ ONEBIT_KERNEL(256) multibox_gradient(float* gradOutput, double* partial, const f
       bool counts = label < classes;
       if (!counts && k == 0) confidence = NAN;
       if (label == 0) {
-        unsigned key = keys[mine], limit = chosen[3 * image];
-        counts = key > limit || (key == limit && prior < chosen[3 * image + 1]);
+        unsigned key = keys[mine], limit = chosen[2 * image];
+        counts = key > limit || (key == limit && prior < chosen[2 * image + 1]);
       }
       if (counts) {
         double logSum = logSums[mine], z = output[i];
@@ -158,9 +153,9 @@ ONEBIT_KERNEL(256) multibox_gradient(float* gradOutput, double* partial, const f
   }
 }
 
-ONEBIT_KERNEL(256) multibox_finish(float* result, const double* partial, const unsigned* chosen, unsigned blocks, unsigned images) {
+ONEBIT_KERNEL(256) multibox_finish(float* result, const double* partial, const float* divisor, unsigned blocks) {
   __shared__ double shared[33];
-  double share = multibox_share(chosen, images, shared), location = 0, confidence = 0;
+  double share = multibox_share(divisor), location = 0, confidence = 0;
   for (unsigned b = threadIdx.x; b < blocks; b += 256) {
     location += partial[2 * b];
     confidence += partial[2 * b + 1];

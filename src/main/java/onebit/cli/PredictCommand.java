@@ -50,10 +50,10 @@ final class PredictCommand implements Callable<Integer> {
   @Option(names = "--data", paramLabel = "DIR", description = "Folder of the data set, for the names of its classes; else they are numbers, but for cifar10, fashion-mnist and voc.")
   private Path data;
 
-  @Option(names = "--top", paramLabel = "N", defaultValue = "3", description = "Likeliest classes to show (default: ${DEFAULT-VALUE}).")
+  @Option(names = "--top", paramLabel = "N", defaultValue = "3", description = "Likeliest classes to show; of networks that detect all boxes are shown (default: ${DEFAULT-VALUE}).")
   private int top;
 
-  @Option(names = "--least-score", paramLabel = "P", defaultValue = "0.5", description = "Of networks that detect: show boxes of at least this probability (default: ${DEFAULT-VALUE}).")
+  @Option(names = "--least-score", paramLabel = "P", defaultValue = "0.5", description = "Of networks that detect: show boxes of at least this probability, which is above 0.01 in any case (default: ${DEFAULT-VALUE}).")
   private double leastScore;
 
   @Mixin private ComputeOptions compute;

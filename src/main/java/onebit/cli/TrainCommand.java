@@ -357,6 +357,7 @@ final class TrainCommand implements Callable<Integer> {
   }
 
   private static String finished(RunFolder run, Trainer trainer) {
+    if (trainer.bestEpoch() < 0) return "Done: no epoch has a score, for no test image has a box that is not difficult; weights in " + run.path().resolve("last") + ".";
     return String.format(Locale.ROOT, "Done: best %s %.2f %% after epoch %d; weights in %s.",
         trainer.model().detects() ? "mean average precision" : "test accuracy", trainer.bestScore(), trainer.bestEpoch(), run.path().resolve("best"));
   }

@@ -8,7 +8,7 @@ import java.util.List;
 import java.util.stream.Stream;
 
 /**
- * Image files without classes, as a network wants to see them: the shorter side becomes the network's, and the centre counts.
+ * Image files without classes, as a network wants to see them: the shorter side becomes the network's, and the centre counts; for a network that finds boxes the whole image does.
  *
  * <pre>
  * Encoding  RGB, or for a network of one channel its brightness 0.299 R + 0.587 G + 0.114 B

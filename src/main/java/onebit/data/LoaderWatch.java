@@ -23,6 +23,6 @@ public interface LoaderWatch {
    */
   void bad(Dataset dataset, int epoch, int index, int replacement, String why) throws IOException;
 
-  /** One sentence about a disk that is slow or had to be asked again. */
+  /** One sentence about a disk that is slow or had to be asked again, or about what was found in the files of a set. */
   void notice(String sentence);
 }

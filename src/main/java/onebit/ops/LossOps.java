@@ -32,11 +32,11 @@ public interface LossOps {
    *
    * <pre>
    * location   = sum over positives of smooth L1 of their 4 offsets less the wanted ones, / M
-   * confidence = sum over positives and chosen negatives of the softmax cross-entropy to their label, / M;  M = positives of all images, at least 1
+   * confidence = sum over positives and chosen negatives of the softmax cross-entropy to their label, / M;  all 0 where M is 0
    * chosen     = of each image the min(floor(ratio positives), P - positives) priors of label 0 with the largest cross-entropy; of equal ones the first
    *
    * Shapes  output, gradOutput [N][P (4 + K)]: 4 offsets of each prior, then K logits of each prior; labels [N][P] int32, 0 the background; offsets [N][4 P],
-   *         read where the label is positive; result 3 values
+   *         read where the label is positive; result 3 values; divisor 1 value: M, the positives of the whole batch, of which these images may be a part
    * Units   K = classes, the background among them, at least 2; ratio >= 0: negatives for each positive
    * Source  Liu et al. 2016 (SSD, arXiv 1512.02325), equations 1 to 3 and hard negative mining in section 2.2; ssd.pytorch layers/modules/multibox_loss.py
    * Differs in the released code positives rank among the negatives, as if their cross-entropy were 0, and at most P - 1 are chosen
@@ -46,5 +46,5 @@ public interface LossOps {
    *
    * @throws IllegalArgumentException if a label is outside 0..K-1; a device which cannot know in time makes the loss NaN
    */
-  void multibox(Tensor result, Tensor gradOutput, Tensor output, Tensor labels, Tensor offsets, int classes, float ratio);
+  void multibox(Tensor result, Tensor gradOutput, Tensor output, Tensor labels, Tensor offsets, Tensor divisor, int classes, float ratio);
 }

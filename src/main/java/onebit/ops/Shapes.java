@@ -133,10 +133,11 @@ public final class Shapes {
     if (!(hard >= 0 && hard <= 1)) throw new IllegalArgumentException(op + ": hard is " + hard + "; it must be in [0, 1]");
   }
 
-  public static void requireMultibox(Tensor result, Tensor gradOutput, Tensor output, Tensor labels, Tensor offsets, int classes, float ratio) {
+  public static void requireMultibox(Tensor result, Tensor gradOutput, Tensor output, Tensor labels, Tensor offsets, Tensor divisor, int classes, float ratio) {
     if (classes < 2) throw new IllegalArgumentException("multibox: classes is " + classes + "; it must be at least 2, the background among them");
     if (!(ratio >= 0 && ratio < Float.POSITIVE_INFINITY)) throw new IllegalArgumentException("multibox: ratio is " + ratio + "; it must be >= 0 and finite");
     requireCount("multibox", "result", result, 3);
+    requireCount("multibox", "divisor", divisor, 1);
     requireType("multibox", "labels", labels, ElementType.INT32);
     requireSome("multibox", "labels", labels);
     requireWide("output", output, labels, 4 + classes);

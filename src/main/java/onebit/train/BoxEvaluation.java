@@ -18,6 +18,7 @@ import onebit.tensor.Tensor;
 /** Compares what is found with the boxes of each image; all processors look at the images of a batch together. */
 final class BoxEvaluation implements Evaluation {
   private static final double LEAST_OVERLAP = 0.5;
+  private static final int PIECE = 1 << 15;
 
   private final Backend backend;
   private final Model model;
@@ -61,13 +62,19 @@ final class BoxEvaluation implements Evaluation {
   private static void gather(MeanAveragePrecision precision, Communicator communicator) throws IOException {
     if (communicator.size() == 1) return;
     long[] own = precision.encode();
+    long[][] lengths = communicator.allGather(new long[] {own.length}), all = new long[lengths.length][];
     int longest = 0;
-    for (long[] length : communicator.allGather(new long[] {own.length})) longest = Math.max(longest, (int) length[0]);
-    long[] row = Arrays.copyOf(own, 1 + longest);
-    row[longest] = own.length;
-    long[][] all = communicator.allGather(row);
     for (int rank = 0; rank < all.length; rank++) {
-      if (rank != communicator.rank()) precision.add(Arrays.copyOf(all[rank], (int) all[rank][longest]));
+      all[rank] = new long[(int) lengths[rank][0]];
+      longest = Math.max(longest, all[rank].length);
     }
+    for (int from = 0; from < longest; from += PIECE) {   // always as many at once: communicators keep room for each length
+      long[][] pieces = communicator.allGather(Arrays.copyOfRange(own, Math.min(from, own.length), Math.min(from, own.length) + PIECE));
+      for (int rank = 0; rank < all.length; rank++) {
+        int count = Math.min(PIECE, all[rank].length - from);
+        if (count > 0) System.arraycopy(pieces[rank], 0, all[rank], from, count);
+      }
+    }
+    for (int rank = 0; rank < all.length; rank++) if (rank != communicator.rank()) precision.add(all[rank]);
   }
 }

@@ -100,6 +100,7 @@ public final class CheckStep {
     if (recipe.teacher().teaching().isPresent()) {
       throw new IllegalArgumentException("the recipe learns from a teacher, of which a recorded step knows nothing; give --set teacher.network=none");
     }
+    if (recipe.network().detects()) throw new IllegalArgumentException("the recipe's network finds boxes, of which a recorded step knows nothing; check-step is of networks that classify");
     NamedTensor images = images(file);
     int n = images.shape()[0];
     Shape input = Shape.image(n, images.shape()[2], images.shape()[3], images.shape()[1]);

@@ -45,7 +45,7 @@ final class Classification implements Objective {
   }
 
   @Override
-  public boolean counts() {
-    return true;
+  public Tensor divisor() {
+    return null;
   }
 }

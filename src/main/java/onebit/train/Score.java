@@ -122,6 +122,7 @@ public sealed interface Score {
 
     @Override
     public String words() {
+      if (points.boxes() == 0) return String.format(Locale.ROOT, "no mean average precision: none of %,d images has a box that is not difficult", images());
       return String.format(Locale.ROOT, "mean average precision %.2f %% (11 points; as an area %.2f %%) of %,d images with %,d boxes", percent(), 100 * area.mean(), images(),
           points.boxes());
     }

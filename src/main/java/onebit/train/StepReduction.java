@@ -42,6 +42,12 @@ final class StepReduction {
     return buckets.contents();
   }
 
+  /** The tensor is its mean over the ranks when the work after this runs. */
+  void average(String what, Tensor tensor) {
+    communicator.startMean(what, List.of(tensor), ElementType.FLOAT32);
+    communicator.awaitMeans();
+  }
+
   /** Gradients and result are those of the global batch when the work after this runs; hits are the mean over the ranks. */
   void finish(Tensor result) {
     communicator.startMean("loss and hits", List.of(result), ElementType.FLOAT32);

@@ -31,7 +31,7 @@ import onebit.tensor.Tensor;
  * the gradient is that of the mean over the batch, but batch norm takes its statistics over each part, and its running ones move once for each.
  *
  * <pre>
- * Units     a part with n of the N images of all R ranks weighs its loss and its gradient by n R / N
+ * Units     a part with n of the N images of all R ranks weighs its loss and its gradient by n R / N, but where the objective has a divisor for all
  * </pre>
  */
 public final class TrainStep {
@@ -219,6 +219,7 @@ public final class TrainStep {
     Tensor out = null;
     if (penalty != null) backend.fill(penalty, 0);
     if (parts > 1) backend.fill(result, 0);
+    if (ranks != null && objective.divisor() != null) ranks.average("positives", objective.divisor());
     for (int i = 0; i < parts; i++) {
       int from = begin(n, i, parts), images = begin(n, i + 1, parts) - from;
       Tensor seen = x;
@@ -249,7 +250,7 @@ public final class TrainStep {
     Tensor gradNow = gradOutput.first(images), told = parts == 1 ? result : partResult;
     Tensor soft = softLabels(x), out = model.forward(x, true);
     objective.loss(told, gradNow, out, soft, which, images);
-    weigh(gradNow, objective.counts() ? told.first(1) : told, images, globalImages);
+    if (objective.divisor() == null) weigh(gradNow, told.first(1), images, globalImages);
     if (ranks == null || !last) model.backward(gradNow);
     else model.backward(gradNow, group -> ranks.left(group, parts == 1 ? bucket -> { } : this::addEarlier));
     return out;
@@ -281,7 +282,7 @@ public final class TrainStep {
     if (told[0] < 0) return new Outcome(told[1], told[1], 0, 0, 0, "loss");
     String notFinite = told[0] > 0 ? "gradient of " + parameters.get((int) told[0] - 1).name() : null;
     double loss = (double) told[1] + told[4];
-    if (!objective.counts()) return new Outcome(told[1], loss, 0, 0, told[2], notFinite);
+    if (objective.divisor() != null) return new Outcome(told[1], loss, 0, 0, told[2], notFinite);
     int factor = ranks == null ? 1 : ranks.ranks();
     return new Outcome(told[1], loss, Math.round(told[2] * factor), Math.round(told[3] * factor), 0, notFinite);
   }

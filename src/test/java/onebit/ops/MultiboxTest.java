@@ -16,7 +16,7 @@ import onebit.tensor.Tensor;
 /** The loss of detection against its definition: every negative sorted, every term by itself, gradients by differences of the terms. */
 class MultiboxTest {
   /** One batch: its sizes, and its values as the op takes them. */
-  private record Batch(int n, int p, int k, float ratio, float[] output, int[] labels, float[] offsets) {
+  private record Batch(int n, int p, int k, float ratio, float more, float[] output, int[] labels, float[] offsets) {
     Shape rows() {
       return Shape.matrix(n, p * (4 + k));
     }
@@ -35,10 +35,11 @@ class MultiboxTest {
       return count;
     }
 
-    int divisor() {
-      int all = 0;
+    /** Its positives, and those of other parts of the batch that it belongs to. */
+    float divisor() {
+      float all = more;
       for (int i = 0; i < n; i++) all += positives(i);
-      return Math.max(1, all);
+      return all;
     }
 
     double[] at(int first, int count) {
@@ -74,7 +75,7 @@ class MultiboxTest {
       return new double[][] {parts, gradient, counts};
     }
 
-    private static void put(double[] to, int first, double[] slopes, int divisor) {
+    private static void put(double[] to, int first, double[] slopes, double divisor) {
       for (int i = 0; i < slopes.length; i++) to[first + i] = slopes[i] / divisor;
     }
 
@@ -98,7 +99,8 @@ class MultiboxTest {
     float[][] run(Backend backend) {
       Fresh fresh = new Fresh(backend, 0);
       Tensor result = fresh.garbage(3), gradient = fresh.garbage(rows());
-      backend.loss().multibox(result, gradient, fresh.tensor(rows(), output), whole(backend, n, p, labels), fresh.tensor(Shape.matrix(n, 4 * p), offsets), k, ratio);
+      backend.loss().multibox(result, gradient, fresh.tensor(rows(), output), whole(backend, n, p, labels), fresh.tensor(Shape.matrix(n, 4 * p), offsets),
+          fresh.tensor(Shape.vector(1), divisor()), k, ratio);
       return new float[][] {backend.read(result), backend.read(gradient)};
     }
   }
@@ -117,7 +119,7 @@ class MultiboxTest {
     for (int i = 0; i < output.length; i++) output[i] = (float) (2 * random.nextGaussian());
     for (int i = 0; i < labels.length; i++) labels[i] = random.nextDouble() < share ? random.nextInt(1, k) : 0;
     for (int i = 0; i < offsets.length; i++) offsets[i] = labels[i / 4] > 0 ? (float) random.nextGaussian() : Float.NaN;
-    return new Batch(n, p, k, ratio, output, labels, offsets);
+    return new Batch(n, p, k, ratio, n == 3 ? 17 : 0, output, labels, offsets);
   }
 
   private static void assertExpected(Backend backend, String name, Batch batch) {
@@ -163,7 +165,7 @@ class MultiboxTest {
 
   @OnEveryBackend
   void imagesWithoutPositivesHaveNoNegativesAndABatchWithoutAnyNoLoss(Backend backend) {
-    Batch batch = random(4, 3, 50, 5, 3, 0.2);
+    Batch batch = random(4, 4, 50, 5, 3, 0.2);
     Arrays.fill(batch.labels, 50, 100, 0);
     assertExpected(backend, "none in the second image", batch);
     float[] gradient = batch.run(backend)[1];
@@ -244,7 +246,7 @@ class MultiboxTest {
     Tensor output = fresh.tensor(Shape.matrix(4, 300 * 25), Arrays.copyOf(batch.output, four)), labels = whole(backend, 4, 300, Arrays.copyOf(batch.labels, 1200));
     Tensor offsets = fresh.tensor(Shape.matrix(4, 1200), Arrays.copyOf(batch.offsets, 4800)), result = fresh.garbage(3);
     Tensor gradient = fresh.garbage(Shape.matrix(4, 300 * 25));
-    backend.loss().multibox(result, gradient.first(2), output.first(2), labels.first(2), offsets.first(2), 21, 3);
+    backend.loss().multibox(result, gradient.first(2), output.first(2), labels.first(2), offsets.first(2), fresh.tensor(Shape.vector(1), batch.divisor()), 21, 3);
     float[][] alone = batch.run(backend);
     float[] got = backend.read(gradient);
     assertArrayEquals(alone[0], backend.read(result));
@@ -255,20 +257,21 @@ class MultiboxTest {
   @OnEveryBackend
   void aLabelOutsideIsRefusedWhereTheHostKnowsItAndElseMakesTheLossNaN(Backend backend) {
     Fresh fresh = new Fresh(backend, 11);
+    Tensor one = fresh.tensor(Shape.vector(1), 1);
     for (int wrong : new int[] {3, -1}) {
       Tensor z = fresh.tensor(Shape.matrix(2, 2 * 7), new float[28]), g = fresh.garbage(Shape.matrix(2, 14)), result = fresh.garbage(3);
       Tensor offsets = fresh.tensor(Shape.matrix(2, 8), new float[16]), known = whole(backend, 2, 2, 1, 0, wrong, 2), right = whole(backend, 2, 2, 0, 0, 0, 0);
       String words = "multibox: label " + wrong + " of prior 0 of image 1 is outside 0..2";
-      assertRefused(words, () -> backend.loss().multibox(result, g, z, known, offsets, 3, 3));
+      assertRefused(words, () -> backend.loss().multibox(result, g, z, known, offsets, one, 3, 3));
       Tensor unknown = backend.create(Shape.matrix(2, 2), ElementType.INT32);
       backend.point().rows(unknown, known, 0);
       if (backend.name().equals("cpu")) {
-        assertRefused(words, () -> backend.loss().multibox(result, g, z, unknown, offsets, 3, 3));
+        assertRefused(words, () -> backend.loss().multibox(result, g, z, unknown, offsets, one, 3, 3));
       } else {
-        backend.loss().multibox(result, g, z, unknown, offsets, 3, 3);
+        backend.loss().multibox(result, g, z, unknown, offsets, one, 3, 3);
         assertEquals(Float.NaN, backend.read(result)[0]);
       }
-      backend.loss().multibox(result, g, z, right, offsets, 3, 3);
+      backend.loss().multibox(result, g, z, right, offsets, one, 3, 3);
       assertArrayEquals(new float[3], backend.read(result));
     }
   }
@@ -276,16 +279,18 @@ class MultiboxTest {
   @OnEveryBackend
   void wrongArgumentsAreRefusedInWords(Backend backend) {
     Fresh fresh = new Fresh(backend, 12);
+    Tensor one = fresh.tensor(Shape.vector(1), 1);
     Tensor z = fresh.garbage(Shape.matrix(2, 14)), offsets = fresh.garbage(Shape.matrix(2, 8)), result = fresh.garbage(3), labels = whole(backend, 2, 2, 0, 0, 0, 0);
     LossOps ops = backend.loss();
-    assertRefused("multibox: classes is 1; it must be at least 2, the background among them", () -> ops.multibox(result, z, z, labels, offsets, 1, 3));
-    assertRefused("multibox: ratio is NaN; it must be >= 0 and finite", () -> ops.multibox(result, z, z, labels, offsets, 3, Float.NaN));
-    assertRefused("multibox: ratio is -1.0; it must be >= 0 and finite", () -> ops.multibox(result, z, z, labels, offsets, 3, -1));
-    assertRefused("multibox: result has 28 values; it must have 3", () -> ops.multibox(z, z, z, labels, offsets, 3, 3));
-    assertRefused("multibox: labels is FLOAT32; it must be INT32", () -> ops.multibox(result, z, z, offsets, offsets, 3, 3));
-    assertRefused("multibox: output [2, 14] must have 8 columns for each of labels [2, 2]", () -> ops.multibox(result, z, z, labels, offsets, 4, 3));
-    assertRefused("multibox: offsets [2, 14] must have 4 columns for each of labels [2, 2]", () -> ops.multibox(result, z, z, labels, z, 3, 3));
-    assertRefused("multibox: gradOutput [3] has 3 values, output [2, 14] has 28; they must be equal", () -> ops.multibox(result, result, z, labels, offsets, 3, 3));
-    assertRefused("multibox: labels [0, 2] holds no values; at least one is needed", () -> ops.multibox(result, z, z, labels.first(0), offsets, 3, 3));
+    assertRefused("multibox: classes is 1; it must be at least 2, the background among them", () -> ops.multibox(result, z, z, labels, offsets, one, 1, 3));
+    assertRefused("multibox: ratio is NaN; it must be >= 0 and finite", () -> ops.multibox(result, z, z, labels, offsets, one, 3, Float.NaN));
+    assertRefused("multibox: ratio is -1.0; it must be >= 0 and finite", () -> ops.multibox(result, z, z, labels, offsets, one, 3, -1));
+    assertRefused("multibox: result has 28 values; it must have 3", () -> ops.multibox(z, z, z, labels, offsets, one, 3, 3));
+    assertRefused("multibox: divisor has 3 values; it must have 1", () -> ops.multibox(result, z, z, labels, offsets, result, 3, 3));
+    assertRefused("multibox: labels is FLOAT32; it must be INT32", () -> ops.multibox(result, z, z, offsets, offsets, one, 3, 3));
+    assertRefused("multibox: output [2, 14] must have 8 columns for each of labels [2, 2]", () -> ops.multibox(result, z, z, labels, offsets, one, 4, 3));
+    assertRefused("multibox: offsets [2, 14] must have 4 columns for each of labels [2, 2]", () -> ops.multibox(result, z, z, labels, z, one, 3, 3));
+    assertRefused("multibox: gradOutput [3] has 3 values, output [2, 14] has 28; they must be equal", () -> ops.multibox(result, result, z, labels, offsets, one, 3, 3));
+    assertRefused("multibox: labels [0, 2] holds no values; at least one is needed", () -> ops.multibox(result, z, z, labels.first(0), offsets, one, 3, 3));
   }
 }

@@ -78,8 +78,8 @@ final class CpuLossOps implements LossOps {
   }
 
   @Override
-  public void multibox(Tensor result, Tensor gradOutput, Tensor output, Tensor labels, Tensor offsets, int classes, float ratio) {
-    Shapes.requireMultibox(result, gradOutput, output, labels, offsets, classes, ratio);
-    multibox.run(result.floats(), gradOutput.floats(), output.floats(), labels, offsets.floats(), classes, ratio);
+  public void multibox(Tensor result, Tensor gradOutput, Tensor output, Tensor labels, Tensor offsets, Tensor divisor, int classes, float ratio) {
+    Shapes.requireMultibox(result, gradOutput, output, labels, offsets, divisor, classes, ratio);
+    multibox.run(result.floats(), gradOutput.floats(), output.floats(), labels, offsets.floats(), divisor.floats()[0], classes, ratio);
   }
 }

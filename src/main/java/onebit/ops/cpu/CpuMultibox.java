@@ -22,7 +22,7 @@ final class CpuMultibox {
   private long[] ranks = new long[0];
   private double[] logSums = new double[0], locations = new double[0], confidences = new double[0];
 
-  void run(float[] result, float[] gradients, float[] values, Tensor labels, float[] offsets, int classes, float ratio) {
+  void run(float[] result, float[] gradients, float[] values, Tensor labels, float[] offsets, float divisor, int classes, float ratio) {
     this.gradients = gradients;
     this.values = values;
     this.labels = labels.ints();
@@ -40,9 +40,8 @@ final class CpuMultibox {
       ranks = new long[images * priors];
       logSums = new double[images * priors];
     }
-    int all = 0;
-    for (int n = 0; n < images; n++) all += positives[n] = positives(n);
-    share = 1.0 / Math.max(1, all);
+    for (int n = 0; n < images; n++) positives[n] = positives(n);
+    share = divisor == 0 ? 0 : 1.0 / divisor;
     CpuThreads.range(images, 1, this, (op, from, to) -> {
       for (int n = from; n < to; n++) op.image(n);
     });

@@ -42,19 +42,19 @@ final class CudaLossOps implements LossOps {
   }
 
   @Override
-  public void multibox(Tensor result, Tensor gradOutput, Tensor output, Tensor labels, Tensor offsets, int classes, float ratio) {
-    Shapes.requireMultibox(result, gradOutput, output, labels, offsets, classes, ratio);
+  public void multibox(Tensor result, Tensor gradOutput, Tensor output, Tensor labels, Tensor offsets, Tensor divisor, int classes, float ratio) {
+    Shapes.requireMultibox(result, gradOutput, output, labels, offsets, divisor, classes, ratio);
     int n = labels.shape().d0(), p = labels.shape().d1(), priors = n * p;
     requireBoxLabels(device.memory(labels), priors, p, classes);
     int blocks = device.blocks(output.size());
-    DeviceMemory room = device.scratch(CudaDevice.Scratch.VALUES, 12L * priors + 12L * n), partial = device.scratch(CudaDevice.Scratch.SUMS, 16L * blocks);
+    DeviceMemory room = device.scratch(CudaDevice.Scratch.VALUES, 12L * priors + 8L * n), partial = device.scratch(CudaDevice.Scratch.SUMS, 16L * blocks);
     long logSums = room.address(), keys = logSums + 8L * priors, chosen = keys + 4L * priors;
     device.kernel("multibox_rank").address(logSums).address(keys).tensor(output).tensor(labels).integer(priors).integer(p).integer(classes)
         .each((int) Math.min(Integer.MAX_VALUE, 8L * priors));
     device.kernel("multibox_choose").address(chosen).address(keys).tensor(labels).integer(p).integer(classes).real(ratio).blocks(n, 256);
     device.kernel("multibox_gradient").tensor(gradOutput).memory(partial).tensor(output).tensor(labels).tensor(offsets).address(logSums).address(keys)
-        .address(chosen).integer(n).integer(p).integer(classes).blocks(blocks, 256);
-    device.kernel("multibox_finish").tensor(result).memory(partial).address(chosen).integer(blocks).integer(n).blocks(1, 256);
+        .address(chosen).tensor(divisor).integer(n).integer(p).integer(classes).blocks(blocks, 256);
+    device.kernel("multibox_finish").tensor(result).memory(partial).tensor(divisor).integer(blocks).blocks(1, 256);
   }
 
   private static void requireBoxLabels(DeviceMemory labels, int count, int priors, int classes) {
