@@ -13,8 +13,8 @@
 // Limits     A, B <= 4; K 8 or 16; values of each < 2^31; needs sm_80: before, the entries do nothing
 //            counters of unit_passes.cuh hold 0 before and after
 // Exactness  products of bfloat16 are exact; float32 sums over A B K in an order that depends on the filters' extent only; rounded once. Values of
-//            bytes have the bits of normalize_bf16. Statistics are of the rounded y: float32 over 64 positions, then double, in an order that
-//            depends on the shape, `rows` and `each`
+//            bytes have the bits of normalize_bf16. Statistics are of the rounded y: float32 over the positions of a chunk that a
+//            warp has, eight partial sums of each filter, then double, in an order that depends on the shape, `rows` and `each`
 // Twin       none on the CPU: part of CudaConvOps.conv2d and conv2dOfPixels, whose twin is CpuConvOps, and of CudaFusedOps.statisticsOfPixels
 // Tests      native-tests/block_conv2d_test.cpp, src/test/java/onebit/ops/ConvOpsTest.java, FusedOpsTest.java
 // Source     elementary
@@ -94,7 +94,7 @@ struct NoSums {
   __device__ __forceinline__ void finish(unsigned, unsigned) const {}
 };
 
-/** Sums of y and of its square: of a tile those of each lane, of a split those of each warp. */
+/** Sums of y and of its square: of a chunk those of each lane, of a split those of each warp. */
 struct TileSums {
   static constexpr unsigned kBytes = 4 * 4 * 16 * 8;   // of warps, members, and twice 8 filters
   const UnitStatistics<__nv_bfloat16>& pass;
@@ -122,7 +122,7 @@ struct TileSums {
     }
   }
 
-  /** Behind a tile, by all lanes. */
+  /** Behind a chunk, by all lanes. */
   __device__ __forceinline__ void end() {
     unsigned lane = threadIdx.x % 32, warp = threadIdx.x / 32;
 #pragma unroll
@@ -181,10 +181,10 @@ __device__ __forceinline__ void block_convolve(unsigned char* room, __nv_bfloat1
   walk_chunks(source, ring, walk, first, end, blockIdx.x < gridDim.x / 2, [](const BlockChunk&, unsigned) {}, [&](const BlockChunk& at, unsigned) {
     unsigned groups = at.live * groupsAcross;
     __nv_bfloat16* to = y + size_t(at.image * unsigned(g.p) + at.row) * unsigned(g.q) * filters + filter;
+    statistics.begin();
     for (unsigned tile = warp / warpsAcross * 16; tile < groups; tile += warpsDown * 16) {
       unsigned along, row = overGroups.divide(min(tile + lane % 16, groups - 1), along);
       BlockSums sums = {};
-      statistics.begin();
       if (all) sums.add<true>(ring, at, row, along, lane / 16, kept, 4, 4);
       else sums.add<false>(ring, at, row, along, lane / 16, kept, g.a, g.b);
 #pragma unroll
@@ -203,8 +203,8 @@ __device__ __forceinline__ void block_convolve(unsigned char* room, __nv_bfloat1
           statistics.add(words);
         }
       }
-      statistics.end();
     }
+    statistics.end();
   });
   statistics.finish(warpsAcross, filters);
 }

@@ -67,7 +67,7 @@ final class CudaDnn implements AutoCloseable {
     }
   }
 
-  /** Algorithms of one direction of one geometry, of which the first is taken and one that refuses is left out; where none is left, the own kernel does it. */
+  /** Algorithms of one direction of one geometry: the first is taken, one that refuses is left out; where none is left, the own kernel does it. */
   private static final class Ways {
     final List<Algorithm> algorithms = new ArrayList<>();
     /** Whether cuDNN has algorithms that are not deterministic, where they were to be. */
@@ -142,7 +142,8 @@ final class CudaDnn implements AutoCloseable {
     while (!ways.algorithms.isEmpty()) {
       Algorithm algorithm = ways.algorithms.getFirst();
       int[] status = new int[1];
-      device.timed(() -> "cuDNN " + direction.called + " " + g.r() + "x" + g.s() + " " + g.words(), () -> status[0] = execute(direction, plan, algorithm, to, image, other));
+      device.timed(() -> "cuDNN " + direction.called + " " + g.r() + "x" + g.s() + " " + g.words(),
+          () -> status[0] = execute(direction, plan, algorithm, to, image, other));
       if (!refuses(status[0])) {
         check(direction.call, status[0], g);
         return;
@@ -167,9 +168,11 @@ final class CudaDnn implements AutoCloseable {
   }
 
   private String refusal(Direction direction, ConvGeometry g, ElementType type, boolean otherwise) {
-    return "cuDNN " + JCudnn.cudnnGetVersion() + " has no " + (otherwise ? "deterministic " : "") + "algorithm for the " + direction.words + " of a convolution of " + g.r() + "x" + g.s() + ", "
-        + g.words() + (g.dilation() == 1 ? "" : " dilation " + g.dilation()) + ", batch " + g.n() + ", in " + type.name().toLowerCase(Locale.ROOT) + ", so the own plain kernel does it, slowly; " + (otherwise ? "it has others for --set train.deterministic=false"
-        : "a newer cuDNN may have one" + (type == ElementType.BFLOAT16 ? ", or one for --precision fp32" : ""));
+    String convolution = g.r() + "x" + g.s() + ", " + g.words() + (g.dilation() == 1 ? "" : " dilation " + g.dilation()) + ", batch " + g.n();
+    String remedy = otherwise ? "it has others for --set train.deterministic=false"
+        : "a newer cuDNN may have one" + (type == ElementType.BFLOAT16 ? ", or one for --precision fp32" : "");
+    return "cuDNN " + JCudnn.cudnnGetVersion() + " has no " + (otherwise ? "deterministic " : "") + "algorithm for the " + direction.words + " of a convolution of "
+        + convolution + ", in " + type.name().toLowerCase(Locale.ROOT) + ", so the own plain kernel does it, slowly; " + remedy;
   }
 
   /** The status of cuDNN's call. */
@@ -185,7 +188,7 @@ final class CudaDnn implements AutoCloseable {
     };
   }
 
-  /** Whether the status says that cuDNN cannot do this at all: version 8 says 9, version 9 numbers of their own for type, layout or shape, beside those for trouble with a driver. */
+  /** Whether the status says that cuDNN cannot do this at all: 9 in version 8; in version 9 from 3000 on, but for those of trouble with driver or libraries. */
   private static boolean refuses(int status) {
     return status == 9 || status >= 3000 && status < 3100 && (status < 3005 || status > 3009);
   }
