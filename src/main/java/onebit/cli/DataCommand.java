@@ -49,7 +49,7 @@ final class DataCommand implements Runnable {
       Map<String, Object> all = new LinkedHashMap<>();
       for (Datasets.Entry entry : Datasets.list()) {
         table.row(entry.name(), entry.description(),
-            !entry.needsDirectory() ? "none: drawn by the program" : entry.fetched() ? "onebit data prepare " + entry.name() : "bring your own, see datasets/");
+            !entry.needsDirectory() ? "none: drawn by the program" : entry.fetched() ? "onebit data prepare " + entry.name() : "bring your own, see " + Datasets.page(entry.name()));
         all.put(entry.name(), entry.description());
       }
       if (json) System.out.println(Json.object(all));

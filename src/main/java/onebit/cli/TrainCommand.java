@@ -293,6 +293,7 @@ final class TrainCommand implements Callable<Integer> {
     if (EnumSet.of(DataRecipe.Source.FOLDER, DataRecipe.Source.IMAGENET, DataRecipe.Source.VOC).contains(recipe.data().name())) {
       log.line("Photos: " + String.join("; ", Datasets.findings()));
     }
+    if (!run.holdsRun()) earlierStage(recipe);   // refuses before anything is built
     if (devRun && leads) memory(recipe, backend, communicator.size(), log);
     Trainer trainer = new Trainer(recipe, backend, options, communicator, screen, log, () -> report(recipe, yaml, run, log));
     teach(trainer, recipe.teacher(), log);
@@ -304,11 +305,9 @@ final class TrainCommand implements Callable<Integer> {
     if (leads) run.writeRecipe(yaml);
     if (resumed) {
       log.line("Going on from the checkpoint in " + run.path().resolve("last") + ".");
-    } else if (recipe.train().initFrom().isPresent()) {
-      Path from = earlierStage(recipe.train().initFrom().get());
-      if (!(devRun && !Files.exists(from))) {
-        trainer.startFrom(RunFolder.weights(from), from.toString());
-      }
+    } else {
+      Optional<Path> from = earlierStage(recipe);
+      if (from.isPresent()) trainer.startFrom(RunFolder.weights(from.get()), from.get().toString());
     }
     long begin = System.nanoTime();
     running = trainer;
@@ -342,9 +341,15 @@ final class TrainCommand implements Callable<Integer> {
     return steps == null ? DRY_STEPS : steps;
   }
 
-  private static Path earlierStage(String from) {
-    Path path = Path.of(from);
-    return Files.exists(path) ? path : Path.of("runs").resolve(from);
+  /** What has the weights to start from; none where the recipe names none, or they are missing in a dry run. */
+  private Optional<Path> earlierStage(Recipe recipe) throws IOException {
+    if (recipe.train().initFrom().isEmpty()) return Optional.empty();
+    try {
+      return Optional.of(RunFolder.earlierStage(recipe.train()));
+    } catch (IOException missing) {
+      if (devRun) return Optional.empty();
+      throw missing;
+    }
   }
 
   /** What a step keeps on a GPU, with the images of a process in this run and in the recipe as it is. */

@@ -117,7 +117,7 @@ public final class Datasets {
   }
 
   /** The page that says how a data set which is not fetched is laid out. */
-  static String page(String name) {
+  public static String page(String name) {
     return "datasets/" + (name.equals("folder") ? "imagenet" : name) + "/README.md";
   }
 

@@ -17,6 +17,8 @@ import onebit.checkpoint.CheckpointException;
 import onebit.checkpoint.CheckpointStore;
 import onebit.checkpoint.NamedTensor;
 import onebit.checkpoint.Safetensors;
+import onebit.recipe.Recipes;
+import onebit.recipe.TrainRecipe;
 import onebit.report.MetricsLog;
 
 /** The folder of one run and the merged recipe in it. */
@@ -113,6 +115,21 @@ public record RunFolder(Path path) {
       if (!value.isEmpty()) all.put(key, value);
     }
     return all;
+  }
+
+  /**
+   * The run or file that train.initFrom names: as it stands, or else in runs.
+   *
+   * @throws CheckpointException if neither is there, saying how to come by it and how to do without
+   */
+  public static Path earlierStage(TrainRecipe recipe) throws CheckpointException {
+    String named = recipe.initFrom().orElseThrow();
+    Path asIs = Path.of(named), run = Path.of("runs").resolve(named);
+    if (Files.exists(asIs)) return asIs;
+    if (Files.exists(run)) return run;
+    throw new CheckpointException("train.initFrom: neither " + asIs + " nor " + run + " is there to take weights from; "
+        + (Recipes.names().contains(named) ? "onebit train " + named + " --data DIR makes that run, " : "") + "--set train.initFrom=FILE names others, and --set train.initFrom=null"
+        + (recipe.initPart().isPresent() ? " --set train.initPart=null" : "") + " starts from random ones");
   }
 
   /** The weights that best, last, a checkpoint folder or a safetensors file holds; a run folder stands for its best. */

@@ -19,9 +19,11 @@ final class StepReduction {
 
   private final Communicator communicator;
   private final GradientBuckets buckets;
+  private final boolean meets;
 
   StepReduction(Communicator communicator, Model model, DistRecipe dist) {
     this.communicator = communicator;
+    meets = dist.syncBatchNorm();
     ElementType travel = dist.reduce() == DistRecipe.Reduce.BFLOAT16 ? ElementType.BFLOAT16 : ElementType.FLOAT32;
     long leastBytes = (long) (dist.bucketMegabytes() * BYTES_PER_MEGABYTE);
     model.splitGradients(leastBytes);
@@ -30,6 +32,11 @@ final class StepReduction {
 
   int ranks() {
     return communicator.size();
+  }
+
+  /** Whether the ranks meet within forward and backward, at their batch norms, and so have to do as many of these. */
+  boolean meets() {
+    return meets;
   }
 
   /** Backward has left a group of layers; complete is given the gradients of each bucket before they go. */

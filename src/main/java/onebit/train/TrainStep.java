@@ -201,9 +201,20 @@ public final class TrainStep {
     return Objective.parts(images, capacity);
   }
 
-  /** Parts of this rank's images: as many as those of the rank with most, with whom batch norms may have to meet. */
+  /**
+   * Parts of this rank's images: where ranks meet within a part, as many as those of the rank with most.
+   *
+   * @throws IllegalArgumentException on every rank, if one of them would have a part without an image then
+   */
   private int parts(int images, int globalImages) {
-    return ranks == null || mostParts == 1 ? parts(images) : parts((globalImages + ranks.ranks() - 1) / ranks.ranks());
+    if (ranks == null || mostParts == 1 || !ranks.meets()) return parts(images);
+    int least = globalImages / ranks.ranks(), most = (globalImages + ranks.ranks() - 1) / ranks.ranks(), parts = parts(most);
+    if (least < parts) {
+      throw new IllegalArgumentException("train.gradientAccumulation: a process has " + least + " image(s) of a batch of " + globalImages + ", another " + most + " in " + parts
+          + " parts, and with dist.syncBatchNorm all must have some in each part; give a data.batch that the " + ranks.ranks() + " processes share equally with data.dropLast=true, or a"
+          + " smaller train.gradientAccumulation");
+    }
+    return parts;
   }
 
   private static int begin(int images, int part, int parts) {

@@ -90,6 +90,8 @@ class CommandLineTest {
   @ParameterizedTest
   @CsvSource({
     "train default --dev-run --out target/no-teacher --set teacher.network=real-resnet18 --set teacher.weights=nowhere.safetensors, teacher.weights: weights nowhere.safetensors do not exist",
+    "train biper-resnet20-cifar10-stage2 --set data.name=generated --out target/no-stage1 --set train.initFrom=nowhere.safetensors, neither nowhere.safetensors nor runs/nowhere.safetensors is there to take weights from; --set",
+    "train biper-resnet20-cifar10-stage2 --set data.name=generated --out target/no-stage1, onebit train biper-resnet20-cifar10-stage1 --data DIR makes that run",
     "bench loader --jpegs nowhere-at-all, nowhere-at-all does not exist",
     "bench loader --jpegs pom.xml, pom.xml is not a folder",
     "import missing.th out.safetensors, missing.th",

@@ -112,9 +112,14 @@ class DetectionTest {
   }
 
   @Test
-  void aRunWithoutItsBackboneSaysWhereItComesFrom() {
+  void aRunWithoutItsBackboneSaysWhereItComesFromAndHowToDoWithout() {
     Said said = run("train", "adabin-ssd300-voc", "--set", WIDTH, "--set", "data.name=figures", "--out", folder.resolve("other").toString());
     assertEquals(1, said.code, said.err);
-    assertTrue(said.err.contains("adabin-ssd300backbone-imagenet"), said.err);
+    String missing = "onebit: train.initFrom: neither adabin-ssd300backbone-imagenet nor runs/adabin-ssd300backbone-imagenet is there to take weights from; onebit train "
+        + "adabin-ssd300backbone-imagenet --data DIR makes that run, --set train.initFrom=FILE names others, and --set train.initFrom=null --set train.initPart=null starts from random ones";
+    assertTrue(said.err.contains(missing), said.err);
+    assertFalse(Files.exists(folder.resolve("other/recipe.yaml")));
+    var random = Workplace.RECIPES.load("adabin-ssd300-voc", List.of("train.initFrom=null", "train.initPart=null")).train();
+    assertTrue(random.initFrom().isEmpty() && random.initPart().isEmpty());
   }
 }

@@ -4,7 +4,9 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import java.util.ArrayList;
 import java.util.List;
+import java.util.Random;
 import onebit.ops.Backend;
 import onebit.ops.cuda.EmulatedDriver;
 import onebit.recipe.Recipe;
@@ -27,14 +29,17 @@ class StepCountersTest {
 
   /** Launches do not depend on the size of the images; 50 pixels are the fewest of which AdaBin's ImageNet network is built. `passes`: a memory mode of fused passes, or simple. */
   private static long[] launches(String name, Precision precision, String passes, String gradients) {
-    int side = name.contains("imagenet") ? 50 : 8;
-    Recipe recipe = Workplace.RECIPES.load(name, List.of("data.height=" + side, "data.width=" + side, "data.evalResize=0", "data.evalCrop=0", "data.classes=10",
+    boolean detects = name.contains("ssd300-");
+    int side = detects ? 300 : name.contains("imagenet") ? 50 : 8;
+    List<String> overrides = new ArrayList<>(List.of("data.height=" + side, "data.width=" + side, "data.evalResize=0", "data.evalCrop=0", "data.classes=" + (detects ? 20 : 10),
         passes.equals("simple") ? "train.passes=simple" : "train.passes=fused", "train.memory=" + (passes.equals("simple") ? "fast" : passes), "train.gradients=" + gradients));
+    if (detects) overrides.add("network.width=2");
+    Recipe recipe = Workplace.RECIPES.load(name, overrides);
     try (Backend backend = Workplace.open("cuda-emulated", precision, true)) {
       TrainStep step = TrainStep.of(recipe, backend, 1);
       Tensor x = backend.create(Shape.image(1, side, side, 3), ElementType.UINT8);
       long launches = EmulatedDriver.counter("launches"), calls = EmulatedDriver.counter("library_calls");
-      step.run(x, Truth.of(0), 0);
+      step.run(x, Truth.random(recipe, 1, new Random(1)), 0);
       return new long[] {EmulatedDriver.counter("launches") - launches, EmulatedDriver.counter("library_calls") - calls};
     }
   }
@@ -43,7 +48,8 @@ class StepCountersTest {
   @CsvSource({"adabin-resnet18-imagenet, FP32, simple, 390", "adabin-resnet18-imagenet, BF16, simple, 411", "adabin-resnet18-imagenet, FP32, fast, 126", "adabin-resnet18-imagenet, FP32, compact, 126", "adabin-resnet18-imagenet, BF16, fast, 146",
       "adabin-resnet18-imagenet, BF16, compact, 147", "adabin-resnet18-imagenet, FP32, tiny, 134", "adabin-resnet18-imagenet, BF16, tiny, 155", "adabin-resnet18-imagenet-stage2, BF16, fast, 189", "biper-resnet20-cifar10-stage1, BF16, fast, 194", "rbnn-resnet20-cifar10, BF16, fast, 193",
       "bmxnet-resnete18-cifar10, BF16, fast, 147", "bmxnet-resnete18e2-cifar10, BF16, fast, 133", "bmxnet-densenet21-cifar10, BF16, fast, 124",
-      "bmxnet-binarydensenet28-imagenet, FP32, fast, 223", "bmxnet-binarydensenet28-imagenet, BF16, fast, 227"})
+      "bmxnet-binarydensenet28-imagenet, FP32, fast, 223", "bmxnet-binarydensenet28-imagenet, BF16, fast, 227",
+      "adabin-ssd300-voc, FP32, fast, 282", "adabin-ssd300-voc, BF16, fast, 321"})
   void aStepHasFewLaunches(String name, Precision precision, String passes, int most) {
     String refusal = EmulatedDriver.refusal();
     assumeTrue(refusal == null, refusal);

@@ -10,6 +10,8 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
 import java.util.concurrent.TimeUnit;
+import onebit.data.VocDataset;
+import onebit.data.VocFolder;
 import onebit.dist.RankStatus;
 import onebit.dist.Ranks;
 import onebit.ops.cuda.EmulatedDriver;
@@ -17,6 +19,8 @@ import onebit.report.MetricsLog;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.json.JsonMapper;
 
 /**
  * Whole runs of several processes, and what becomes of them when a process dies, hangs or is asked to stop.
@@ -42,7 +46,11 @@ class DistributedRunTest {
   }
 
   private Process start(Path run, String... more) throws Exception {
-    List<String> arguments = new ArrayList<>(List.of("train", ChildRun.smallRecipe(folder).toString(), "--out", run.toString()));
+    return start(ChildRun.smallRecipe(folder).toString(), run, more);
+  }
+
+  private static Process start(String recipe, Path run, String... more) throws Exception {
+    List<String> arguments = new ArrayList<>(List.of("train", recipe, "--out", run.toString()));
     arguments.addAll(List.of(more));
     return ChildRun.start(output(run), arguments.toArray(String[]::new));
   }
@@ -136,6 +144,46 @@ class DistributedRunTest {
     assertTrue(other.contains("dist.syncBatchNorm is false and the run"), other);
     train(run, 0, processes());
     assertEquals(wanted(), ChildRun.weightsDigest(run));
+  }
+
+  /**
+   * Five photos in batches of three: of a process's two parts of a batch one may have no image, and of the last batch of an evaluation a process has none. That the
+   * ranks are equal bit for bit is asked of them before each evaluation.
+   */
+  @Test
+  void aDetectorOfTwoProcessesIsJudgedAsByOneAndStopsAndGoesOnToTheSameWeights() throws Exception {
+    VocFolder photos = new VocFolder(folder.resolve("photos"));
+    StringBuilder objects = new StringBuilder();
+    for (int box = 0; box < 500; box++) {   // of every class many, for a network that knows next to nothing to meet some of them
+      int side = 40 + 20 * (box / 20 % 5), x = 1 + 55 * (box / 100), y = 1 + 50 * (box / 20 % 5);
+      objects.append(VocFolder.object(VocDataset.CLASSES.get(box % 20), false, x, y, Math.min(320, x + side), Math.min(300, y + 80)));
+    }
+    for (int i = 0; i < 5; i++) photos.photo("all", "p" + i, 320, 300, objects.toString());
+    String[] words = {"--data", folder.resolve("photos").toString(), "--set", "network.width=2", "--set", "data.trainLists=[./all]", "--set", "data.testLists=[./all]", "--set", "data.workers=1"};
+    List<String> all = new ArrayList<>(List.of(words));
+    for (String set : List.of("data.batch=3", "data.evalBatch=2", "data.dropLast=false", "train.gradientAccumulation=2", "train.initFrom=null", "train.initPart=null", "checkpoint.everySteps=1")) {
+      all.addAll(List.of("--set", set));
+    }
+    all.addAll(List.of("--procs", "2", "--epochs", "2"));
+    String[] more = all.toArray(String[]::new);
+    Path whole = folder.resolve("whole"), stopped = folder.resolve("stopped");
+    end(start("adabin-ssd300-voc", whole, more), whole, 0);
+    Process process = start("adabin-ssd300-voc", stopped, more);
+    rank(stopped, 1, process, 2);
+    process.destroy();
+    end(process, stopped, 75);
+    end(start("adabin-ssd300-voc", stopped, more), stopped, 0);
+    assertEquals(ChildRun.weightsDigest(whole), ChildRun.weightsDigest(stopped));
+
+    double told = ((Number) MetricsLog.read(whole.resolve(MetricsLog.JSONL)).getLast().get("testMap")).doubleValue();
+    List<String> eval = new ArrayList<>(List.of("eval", "--json", "--recipe", "adabin-ssd300-voc", "--weights", whole.resolve("last").toString(), "--set", "data.evalBatch=2"));
+    eval.addAll(List.of(words));
+    Path judged = folder.resolve("judged");
+    String text = end(ChildRun.start(output(judged), eval.toArray(String[]::new)), judged, 0);
+    JsonNode alone = JsonMapper.shared().readTree(text.strip().lines().reduce((a, b) -> b).orElseThrow());
+    assertEquals(List.of(5, 2500), List.of(alone.get("total").asInt(), alone.get("boxes").asInt()), text);
+    assertTrue(told > 0, "a precision of 0 compares nothing");
+    assertEquals(alone.get("map").asDouble(), told, 0);
   }
 
   @Test

@@ -7,6 +7,8 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
+import java.lang.reflect.Proxy;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -19,6 +21,7 @@ import onebit.binarize.Methods;
 import onebit.checkpoint.CheckpointException;
 import onebit.checkpoint.NamedTensor;
 import onebit.checkpoint.Safetensors;
+import onebit.dist.Communicator;
 import onebit.dist.SingleProcess;
 import onebit.layers.Activate;
 import onebit.layers.BatchNorm;
@@ -59,6 +62,7 @@ import org.junit.jupiter.api.io.TempDir;
 class TeacherTest {
   private static final int BATCH = 6, CLASSES = 10;
   private static final Method METHOD = new AdaBin(AdaBin.Form.CODE, true, false);
+  private static final Recipes RECIPES = new Recipes(new RecordBinder(Map.of(Method.class, Methods.byName(), Network.class, Networks.byName())));
   private static final int[] LABELS = {0, 1, 2, 3, 4, 5};
 
   @TempDir private Path folder;
@@ -197,8 +201,7 @@ class TeacherTest {
   }
 
   private Trainer trainer(Backend backend, String run, int stop, TeacherWeights weights, RunLog log) throws IOException {
-    Recipe recipe = new Recipes(new RecordBinder(Map.of(Method.class, Methods.byName(), Network.class, Networks.byName())))
-        .load(ChildRun.smallRecipe(folder).toString(), List.of("teacher.network=real-resnet18", "data.batch=4", "data.evalBatch=4", "train.gradientAccumulation=2"));
+    Recipe recipe = RECIPES.load(ChildRun.smallRecipe(folder).toString(), List.of("teacher.network=real-resnet18", "data.batch=4", "data.evalBatch=4", "train.gradientAccumulation=2"));
     Trainer trainer = new Trainer(recipe, backend, new TrainOptions("taught", null, folder.resolve(run), stop, 2), new SingleProcess(), Screen.none(), log, () -> { });
     trainer.teach(weights);
     return trainer;
@@ -218,6 +221,35 @@ class TeacherTest {
       assertTrue(second.resume());
       second.run();
       assertEquals(ChildRun.weightsDigest(folder.resolve("whole")), ChildRun.weightsDigest(folder.resolve("half")));
+    }
+  }
+
+  @Test
+  void aRankWithAnotherTeacherThanRankZeroIsRefused() throws Exception {
+    Communicator second = (Communicator) Proxy.newProxyInstance(Communicator.class.getClassLoader(), new Class<?>[] {Communicator.class}, (proxy, method, given) -> switch (method.getName()) {
+      case "rank" -> 1;
+      case "size" -> 2;
+      default -> "1".repeat(64).getBytes(StandardCharsets.UTF_8);   // what rank 0 tells
+    });
+    try (Backend backend = new CpuBackend()) {
+      Model model = student(backend, new GlyphNet(8), BATCH, Passes.SIMPLE, false);
+      RankAgreement agreement = new RankAgreement(second, backend, model, new Adam(backend, model.parameters(), 0.9, 0.999, 1e-8, false, p -> 0));
+      agreement.requireEqual("teacher.weights F", "1".repeat(64));
+      assertEquals("teacher.weights F: rank 1 has other values there than rank 0; all must have the same",
+          assertThrows(CheckpointException.class, () -> agreement.requireEqual("teacher.weights F", "2".repeat(64))).getMessage());
+    }
+  }
+
+  @Test
+  void aRecordedStepIsNotComparedWithARecipeThatLearnsFromATeacherOrFindsBoxes() throws Exception {
+    Path file = folder.resolve("recorded.safetensors");
+    Safetensors.write(file, Map.of(), List.of(NamedTensor.ofFloats("x0", new int[] {1, 1, 12, 12}, new float[144])));
+    try (Backend backend = new CpuBackend()) {
+      Recipe taught = RECIPES.load(ChildRun.smallRecipe(folder).toString(), List.of("teacher.network=real-resnet18")), boxes = RECIPES.load("adabin-ssd300-voc", List.of());
+      assertEquals("the recipe learns from a teacher, of which a recorded step knows nothing; give --set teacher.network=none",
+          assertThrows(IllegalArgumentException.class, () -> CheckStep.run(Safetensors.read(file), taught, backend, 1)).getMessage());
+      assertEquals("the recipe's network finds boxes, of which a recorded step knows nothing: it has a class for each image; give the recipe of a classifier",
+          assertThrows(IllegalArgumentException.class, () -> CheckStep.run(Safetensors.read(file), boxes, backend, 1)).getMessage());
     }
   }
 

@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
@@ -128,6 +129,24 @@ class TrainStepTest {
     for (int i = 0; i < alone.model.parameters().size(); i++) {
       assertArrayEquals(backend.read(alone.model.parameters().get(i).gradient()), all.get(shared.model.parameters().get(i).gradient()), shared.model.parameters().get(i).name());
     }
+  }
+
+  /** Three images of two ranks, a part for each image: this rank has one of them and one part, which counts as two thirds in the mean of two ranks. */
+  @OnEveryBackend
+  void aRankWithFewerImagesThanPartsHasFewerParts(Backend backend) {
+    Network alone = new Network(backend, 1), fewer = new Network(backend, 1), meets = new Network(backend, 1);
+    Communicator two = (Communicator) Proxy.newProxyInstance(Communicator.class.getClassLoader(), new Class<?>[] {Communicator.class},
+        (proxy, method, given) -> method.getReturnType() == int.class ? 2 : null);
+    fewer.step.together(new StepReduction(two, fewer.model, DIST));
+    Tensor x = fewer.images(0).first(1);
+    TrainStep.Outcome own = alone.step.gradients(x, labels()), got = fewer.step.start(x, labels(), 0, 3).outcome();
+    assertNull(got.notFinite());
+    assertEquals(own.error() * 2 / 3, got.error(), 1e-6 * own.error());
+    float[] want = backend.read(alone.model.parameters().getLast().gradient()), has = backend.read(fewer.model.parameters().getLast().gradient());
+    for (int i = 0; i < want.length; i++) assertEquals(want[i] * 2 / 3, has[i], 1e-6 * (1 + Math.abs(want[i])));
+    meets.step.together(new StepReduction(two, meets.model, new DistRecipe(DistRecipe.Reduce.FLOAT32, true, 0.01, 60)));
+    String refusal = assertThrows(IllegalArgumentException.class, () -> meets.step.start(x, labels(), 0, 3)).getMessage();
+    assertTrue(refusal.contains("a process has 1 image(s) of a batch of 3, another 2 in 2 parts, and with dist.syncBatchNorm all must have some in each part"), refusal);
   }
 
   @OnEveryBackend
