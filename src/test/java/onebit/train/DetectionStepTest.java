@@ -6,14 +6,22 @@ import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.lang.reflect.InvocationHandler;
+import java.lang.reflect.Proxy;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.SplittableRandom;
+import java.util.concurrent.Callable;
+import java.util.concurrent.CyclicBarrier;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
 import onebit.binarize.AdaBin;
 import onebit.data.Boxes;
 import onebit.detect.Matching;
 import onebit.detect.Priors;
+import onebit.dist.Communicator;
 import onebit.models.Execution;
 import onebit.models.Model;
 import onebit.models.SmallPyramid;
@@ -21,10 +29,12 @@ import onebit.ops.Backend;
 import onebit.ops.OnEveryBackend;
 import onebit.ops.cpu.CpuBackend;
 import onebit.optim.Adam;
+import onebit.recipe.DistRecipe;
 import onebit.tensor.ElementType;
 import onebit.tensor.Parameter;
 import onebit.tensor.Shape;
 import onebit.tensor.Tensor;
+import org.junit.jupiter.api.Test;
 
 /** Steps on images with boxes, of a network made as SSD300 is. */
 class DetectionStepTest {
@@ -56,7 +66,10 @@ class DetectionStepTest {
 
     /** {error, loss, location}, then all gradients. */
     List<float[]> gradients(float[] images, Truth truth) {
-      TrainStep.Outcome outcome = step.gradients(images(images), truth);
+      return told(step.gradients(images(images), truth));
+    }
+
+    List<float[]> told(TrainStep.Outcome outcome) {
       assertNull(outcome.notFinite());
       List<float[]> all = new ArrayList<>();
       all.add(new float[] {(float) outcome.error(), (float) outcome.loss(), (float) outcome.location()});
@@ -86,13 +99,36 @@ class DetectionStepTest {
     return new Truth(new int[images], all);
   }
 
+  /** Priors that are to find a box in each of these images. */
+  private static int[] positives(Truth truth) {
+    int[] labels = new int[PRIORS.count()];
+    return Arrays.stream(truth.boxes()).mapToInt(boxes -> {
+      new Matching(PRIORS, 0.5).match(boxes, labels, 0, new float[4 * labels.length], 0);
+      return (int) Arrays.stream(labels).filter(label -> label > 0).count();
+    }).toArray();
+  }
+
+  /** The mean of what two pieces of a batch gave, by their positives. A gradient of one number is a small difference of large sums. */
+  private static void assertMean(List<float[]> first, int ofFirst, List<float[]> second, int ofSecond, List<float[]> got) {
+    assertTrue(ofFirst > 0 && ofSecond > 0 && ofFirst != ofSecond, ofFirst + " and " + ofSecond + " positives");
+    for (int i = 0; i < got.size(); i++) {
+      float[] want = new float[got.get(i).length];
+      float largest = 0;
+      for (int k = 0; k < want.length; k++) {
+        want[k] = (ofFirst * first.get(i)[k] + ofSecond * second.get(i)[k]) / (ofFirst + ofSecond);
+        largest = Math.max(largest, Math.abs(want[k]));
+      }
+      assertArrayEquals(want, got.get(i), (want.length == 1 ? 1e-3f : 1e-5f) * largest, "tensor " + i);
+    }
+  }
+
   private static Truth part(Truth truth, int from, int to) {
     return new Truth(Arrays.copyOfRange(truth.labels(), from, to), Arrays.copyOfRange(truth.boxes(), from, to));
   }
 
-  /** Five images in parts of two and three; one image of the second part has no boxes. A gradient of one number is a small difference of large sums. */
+  /** Five images in parts of two and three; one image of the second part has no boxes. */
   @OnEveryBackend
-  void aStepInPartsIsTheMeanOfItsPartsByTheirImages(Backend backend) {
+  void aStepInPartsIsTheMeanOfItsPartsByTheirPositives(Backend backend) {
     float[] images = images(5);
     Truth truth = boxes(5, 1);
     truth.boxes()[3].clear(SIDE, SIDE);
@@ -100,11 +136,58 @@ class DetectionStepTest {
     List<float[]> first = new Run(backend, 2, 2).gradients(Arrays.copyOf(images, 2 * IMAGE), part(truth, 0, 2));
     List<float[]> second = new Run(backend, 3, 3).gradients(Arrays.copyOfRange(images, 2 * IMAGE, 5 * IMAGE), part(truth, 2, 5));
     for (int k = 0; k < 3; k++) assertTrue(Math.abs(first.getFirst()[k] - second.getFirst()[k]) > 1e-2 * first.getFirst()[k], "the parts differ");
-    for (int i = 0; i < got.size(); i++) {
-      float[] want = new float[got.get(i).length];
-      float largest = 0;
-      for (int k = 0; k < want.length; k++) largest = Math.max(largest, Math.abs(want[k] = (2 * first.get(i)[k] + 3 * second.get(i)[k]) / 5));
-      assertArrayEquals(want, got.get(i), (want.length == 1 ? 1e-3f : 1e-5f) * largest, "tensor " + i);
+    int[] positives = positives(truth);
+    assertMean(first, positives[0] + positives[1], second, positives[2] + positives[3] + positives[4], got);
+  }
+
+  /** Ranks among threads that take means. */
+  private static Communicator rank(Backend backend, int rank, float[][][] table, CyclicBarrier barrier) {
+    InvocationHandler handler = (proxy, method, given) -> switch (method.getName()) {
+      case "rank" -> rank;
+      case "size" -> table.length;
+      case "awaitMeans" -> null;
+      case "startMean" -> {
+        List<?> tensors = (List<?>) given[1];
+        table[rank] = tensors.stream().map(tensor -> backend.read((Tensor) tensor).clone()).toArray(float[][]::new);
+        barrier.await();
+        for (int i = 0; i < tensors.size(); i++) {
+          float[] mean = new float[table[rank][i].length];
+          for (float[][] each : table) for (int k = 0; k < mean.length; k++) mean[k] += each[i][k] / table.length;
+          backend.write((Tensor) tensors.get(i), mean);
+        }
+        barrier.await();
+        yield null;
+      }
+      default -> throw new UnsupportedOperationException(method.getName());
+    };
+    return (Communicator) Proxy.newProxyInstance(Communicator.class.getClassLoader(), new Class<?>[] {Communicator.class}, handler);
+  }
+
+  /** Four images: one is the first rank's, in one part; three the second's, in two. */
+  @Test
+  void ranksOfUnequalImagesAndPartsLearnTheMeanByThePositivesOfAll() throws Exception {
+    float[] images = images(4);
+    Truth truth = boxes(4, 3);
+    float[][] parts = {Arrays.copyOf(images, IMAGE), Arrays.copyOfRange(images, IMAGE, 4 * IMAGE)};
+    Truth[] truths = {part(truth, 0, 1), part(truth, 1, 4)};
+    int[] positives = positives(truth);
+    float[][][] table = new float[2][][];
+    CyclicBarrier barrier = new CyclicBarrier(2);
+    List<Callable<List<float[]>>> each = new ArrayList<>();
+    for (int r = 0; r < 2; r++) {
+      int rank = r;
+      each.add(() -> {
+        try (Backend backend = new CpuBackend()) {
+          Run run = new Run(backend, 2, 3);
+          run.step.together(new StepReduction(rank(backend, rank, table, barrier), run.model, new DistRecipe(DistRecipe.Reduce.FLOAT32, false, 0.002, 60)));
+          return run.told(run.step.start(run.images(parts[rank]), truths[rank], 0, 4).outcome());
+        }
+      });
+    }
+    try (Backend backend = new CpuBackend(); ExecutorService threads = Executors.newFixedThreadPool(2)) {
+      List<Future<List<float[]>>> got = threads.invokeAll(each);
+      List<float[]> first = new Run(backend, 2, 3).gradients(parts[0], truths[0]), second = new Run(backend, 2, 3).gradients(parts[1], truths[1]);
+      for (Future<List<float[]>> one : got) assertMean(first, positives[0], second, positives[1] + positives[2] + positives[3], one.get());
     }
   }
 
@@ -143,12 +226,13 @@ class DetectionStepTest {
     float[] offsets = new float[4 * images * priors];
     Matching matching = new Matching(PRIORS, 0.5);
     for (int i = 0; i < images; i++) matching.match(truth.boxes()[i], labels, i * priors, offsets, 4 * i * priors);
-    Tensor values = cpu.create(Shape.matrix(images, output.length / images)), result = cpu.create(Shape.vector(3));
+    Tensor values = cpu.create(Shape.matrix(images, output.length / images)), result = cpu.create(Shape.vector(3)), divisor = cpu.create(Shape.vector(1));
     Tensor wanted = cpu.create(Shape.matrix(images, priors), ElementType.INT32), places = cpu.create(Shape.matrix(images, 4 * priors));
     cpu.write(values, output);
     cpu.write(wanted, labels);
     cpu.write(places, offsets);
-    cpu.loss().multibox(result, cpu.create(values.shape()), values, wanted, places, 1 + CLASSES, 3);
+    cpu.write(divisor, new float[] {Arrays.stream(positives(truth)).sum()});
+    cpu.loss().multibox(result, cpu.create(values.shape()), values, wanted, places, divisor, 1 + CLASSES, 3);
     return cpu.read(result);
   }
 }

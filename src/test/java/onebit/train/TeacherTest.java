@@ -248,7 +248,7 @@ class TeacherTest {
       Recipe taught = RECIPES.load(ChildRun.smallRecipe(folder).toString(), List.of("teacher.network=real-resnet18")), boxes = RECIPES.load("adabin-ssd300-voc", List.of());
       assertEquals("the recipe learns from a teacher, of which a recorded step knows nothing; give --set teacher.network=none",
           assertThrows(IllegalArgumentException.class, () -> CheckStep.run(Safetensors.read(file), taught, backend, 1)).getMessage());
-      assertEquals("the recipe's network finds boxes, of which a recorded step knows nothing: it has a class for each image; give the recipe of a classifier",
+      assertEquals("the recipe's network finds boxes, of which a recorded step knows nothing; check-step is of networks that classify",
           assertThrows(IllegalArgumentException.class, () -> CheckStep.run(Safetensors.read(file), boxes, backend, 1)).getMessage());
     }
   }
