@@ -22,6 +22,25 @@ public sealed interface Augmentation permits Augmentation.Flip, Augmentation.Pad
     return Box.whole(height, width);
   }
 
+  /**
+   * Does to a view of an image, and to its boxes, what {@link #apply} will do to the image, from the same random numbers: so the part that is needed is
+   * known before pixels are.
+   *
+   * @return false if the steps after this one may look at all that it shows
+   */
+  default boolean place(View view, CounterRandom random) {
+    view.cut(needs(view.height(), view.width(), random));
+    return false;
+  }
+
+  /** Whether the step works on a picture that is not the whole image but has a {@link Picture#ground}. */
+  default boolean knowsGround() {
+    return switch (this) {
+      case Flip _, ResizeShort _, OverlapCrop _, ResizeTo _ -> true;
+      case PadCrop _, RandomResizedCrop _, ResizeCentreCrop _, RandomCrop _, AffineJitter _, HslJitter _, Lighting _, Photometric _, Expand _ -> false;
+    };
+  }
+
   /** Whether the boxes of an image are right afterwards: the step moves them with the pixels, or moves no pixels. */
   default boolean keepsBoxes() {
     return switch (this) {
@@ -65,10 +84,12 @@ public sealed interface Augmentation permits Augmentation.Flip, Augmentation.Pad
       for (int i = 0; boxes != null && i < boxes.count(); i++) boxes.corner(i, 1 - boxes.right(i), boxes.top(i), 1 - boxes.left(i), boxes.bottom(i));
       int c = x.channels();
       if (c == 3 && LevelVectors.REFUSAL == null) {
-        VectorFlip.apply(x, bench.spare(x.height(), x.width(), 3));
+        VectorFlip.apply(x, bench.spareLike(x));
         bench.swap();
+        bench.image().mirror();
         return;
       }
+      x.mirror();
       byte[] p = x.pixels();
       for (int h = 0; h < x.height(); h++) {
         int left = h * x.width() * c;

@@ -4,7 +4,8 @@ import java.io.IOException;
 import java.util.List;
 
 /**
- * Images after a list of steps, each step's random numbers a function of (seed, epoch, sample, place in the list).
+ * Images after a list of steps, each step's random numbers a function of (seed, epoch, sample, place in the list). What the steps will show of an image is
+ * known before it is decoded, and no more of it is decoded.
  *
  * <p>An instance keeps buffers and belongs to one thread; two instances give the same bytes.
  */
@@ -14,6 +15,8 @@ public final class Augmenter {
   private final long seed;
   private final CounterRandom random = new CounterRandom();
   private final Bench bench = new Bench();
+  /** Of the image whose view is foreseen. */
+  private final Boxes foreseen = new Boxes();
 
   /** The image being worked on, and room for the next one. */
   public static final class Bench {
@@ -42,10 +45,31 @@ public final class Augmenter {
       return spare;
     }
 
+    /** The other picture as one that will be the same part of the same image. */
+    Picture spareLike(Picture x) {
+      spare(x.height(), x.width(), x.channels()).stand(x);
+      return spare;
+    }
+
     void swap() {
       Picture was = image;
       image = spare;
       spare = was;
+    }
+
+    /** Does a step that only moves the image and its boxes. */
+    void place(Augmentation step, CounterRandom random) {
+      View view = new View(image.imageHeight(), image.imageWidth(), boxes);
+      step.place(view, random);
+      image.show(view);
+    }
+
+    /** Makes an image with a ground a whole one. */
+    void fill() {
+      if (image.ground() == Picture.NO_GROUND) return;
+      Picture y = spare(image.imageHeight(), image.imageWidth(), 3);
+      for (int h = 0; h < y.height(); h++) image.row(h, 0, y.width(), y.pixels(), h * y.width() * 3);
+      swap();
     }
 
     Resize resize() {
@@ -110,17 +134,26 @@ public final class Augmenter {
       return;
     }
     if (ownSize) {
-      dataset.decode(index, (height, width) -> steps.getFirst().needs(height, width, random.reset(seed, epoch, index, stream(0))), bench.image);
+      dataset.decode(index, (height, width) -> seen(height, width, index, epoch, boxes), bench.image);
     } else {
       bench.image.resize(dataset.height(), dataset.width(), dataset.channels());
       dataset.read(index, bench.image.pixels(), 0);
     }
     for (int i = 0; i < steps.size(); i++) {
-      random.reset(seed, epoch, index, stream(i));
-      steps.get(i).apply(bench, random);
+      if (!steps.get(i).knowsGround()) bench.fill();
+      steps.get(i).apply(bench, random.reset(seed, epoch, index, stream(i)));
     }
+    bench.fill();
     if (before > 0 && boxes.count() == 0) throw new IllegalStateException("no box is left of " + before + " after augmentation");
     System.arraycopy(bench.image.pixels(), 0, into, offset, bench.image.bytes());
+  }
+
+  /** The part of an image that the steps will show. */
+  private Box seen(int height, int width, int index, int epoch, Boxes boxes) {
+    if (boxes != null) foreseen.copy(boxes);
+    View view = new View(height, width, boxes == null ? null : foreseen);
+    for (int i = 0; i < steps.size() && steps.get(i).place(view, random.reset(seed, epoch, index, stream(i))); i++) { }
+    return view.seen();
   }
 
   private static int stream(int step) {

@@ -6,41 +6,56 @@ package onebit.data;
  * <pre>
  * y = ((x + shift) * early, in HSV: S * saturation and H + hue, back in RGB, * late), channel c from ORDERS[order][c]
  * Units   levels 0..255, in floats that may leave that range until they are rounded and clamped once, at the end; hue in degrees
+ * Twin    {@link VectorColours} does the same arithmetic on vectors
  * Source  Liu et al. 2016 (SSD, arXiv 1512.02325), section 2.2, as ssd.pytorch computes it; OpenCV, color conversions of floats between RGB and HSV
  * Differs no conversion where neither saturation nor hue changes; ssd.pytorch makes it, and OpenCV's there and back moves pixels below 0 in all channels
  * </pre>
  */
-final class ColourDistortion {
-  /** Every order of three channels. */
-  static final int[][] ORDERS = {{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}};
+record ColourDistortion(float shift, float early, float saturation, float hue, float late, int order) {
+  static final float SMALL = 0x1p-23f;
+  private static final int[][] ORDERS = {{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}};
+  /** How many orders of three channels there are. */
+  static final int ORDER_COUNT = ORDERS.length;
 
-  private static final float SMALL = 0x1p-23f;
-
-  private ColourDistortion() {}
-
-  /** Changes a picture of three channels. */
-  static void apply(Picture x, float shift, float early, float saturation, float hue, float late, int order) {
-    int[] to = {0, 1, 2};
-    for (int c = 0; c < 3; c++) to[ORDERS[order][c]] = c;
-    if (saturation == 1 && hue == 0) levels(x, shift, early * late, to);
-    else colours(x.pixels(), x.bytes(), shift, early, saturation, hue, late, to);
+  /** Changes the pixels of a bench's picture, of three channels. */
+  void apply(Augmenter.Bench bench) {
+    Picture x = bench.image();
+    if (saturation == 1 && hue == 0) {
+      levels(x);
+    } else if (LevelVectors.REFUSAL != null) {
+      colours(x);
+    } else {
+      VectorColours.apply(this, x, bench.spareLike(x));
+      bench.swap();
+    }
   }
 
-  private static void levels(Picture x, float shift, float factor, int[] to) {
-    byte[] p = x.pixels();
-    int toR = to[0], toG = to[1], toB = to[2];
+  /** The channel that red, green or blue becomes. */
+  int to(int channel) {
+    int[] from = ORDERS[order];
+    return from[0] == channel ? 0 : from[1] == channel ? 1 : 2;
+  }
+
+  /** Each level becomes another one, whatever stands beside it. */
+  private void levels(Picture x) {
+    float factor = early * late;
+    byte[] p = x.pixels(), y = new byte[256];
+    for (int i = 0; i < y.length; i++) y[i] = level((i + shift) * factor);
+    int toR = to(0), toG = to(1), toB = to(2);
     for (int at = 0; at < x.bytes(); at += 3) {
-      byte r = level(((p[at] & 255) + shift) * factor), g = level(((p[at + 1] & 255) + shift) * factor), b = level(((p[at + 2] & 255) + shift) * factor);
+      byte r = y[p[at] & 255], g = y[p[at + 1] & 255], b = y[p[at + 2] & 255];
       p[at + toR] = r;
       p[at + toG] = g;
       p[at + toB] = b;
     }
   }
 
-  private static void colours(byte[] p, int bytes, float shift, float early, float saturation, float hue, float late, int[] to) {
-    int toR = to[0], toG = to[1], toB = to[2];
+  /** Saturation and hue too, in plain Java. */
+  void colours(Picture x) {
+    byte[] p = x.pixels();
+    int toR = to(0), toG = to(1), toB = to(2);
     float turn = hue / 60;
-    for (int at = 0; at < bytes; at += 3) {
+    for (int at = 0; at < x.bytes(); at += 3) {
       float r = ((p[at] & 255) + shift) * early, g = ((p[at + 1] & 255) + shift) * early, b = ((p[at + 2] & 255) + shift) * early;
       float v = Math.max(r, Math.max(g, b)), range = v - Math.min(r, Math.min(g, b));
       float s = range / (Math.abs(v) + SMALL) * saturation, step = 1 / (range + SMALL);

@@ -5,6 +5,7 @@ package onebit.data;
  *
  * <pre>
  * Units    the larger one's height and width over the image's: one ratio, drawn from [1, most); the colour in levels of red, green and blue
+ * Cost     no pixel is moved or written: the colour is the picture's ground, {@link Picture#ground}
  * Source   Liu et al. 2016 (SSD, arXiv 1512.02325), section 3.6; ssd.pytorch, utils/augmentations.py (Expand), with 4 and the mean of ImageNet
  * </pre>
  */
@@ -16,28 +17,22 @@ public record Expand(double most, int red, int green, int blue) implements Augme
     }
   }
 
-  @Override public void apply(Augmenter.Bench bench, CounterRandom random) {
-    if (random.nextBoolean()) return;
-    Picture x = bench.image();
-    Augmentation.requireColour("Expand", x);
+  @Override public boolean place(View view, CounterRandom random) {
+    if (random.nextBoolean()) return true;
     double ratio = random.nextDouble(1, most);
-    int height = (int) (x.height() * ratio), width = (int) (x.width() * ratio);
-    int top = random.nextInt(height - x.height() + 1), left = random.nextInt(width - x.width() + 1);
-    Picture y = bench.spare(height, width, 3);
-    byte[] to = y.pixels();
-    int line = width * 3, inner = x.width() * 3;
-    for (int at = 0; at < line; at += 3) {
-      to[at] = (byte) red;
-      to[at + 1] = (byte) green;
-      to[at + 2] = (byte) blue;
-    }
-    for (int h = 1; h < height; h++) System.arraycopy(to, 0, to, h * line, line);
-    for (int h = 0; h < x.height(); h++) System.arraycopy(x.pixels(), h * inner, to, (top + h) * line + left * 3, inner);
-    Boxes boxes = bench.boxes();
-    double w = (double) x.width() / width, h = (double) x.height() / height, l = (double) left / width, t = (double) top / height;
+    int height = (int) (view.height() * ratio), width = (int) (view.width() * ratio);
+    int top = random.nextInt(height - view.height() + 1), left = random.nextInt(width - view.width() + 1);
+    Boxes boxes = view.boxes();
+    double w = (double) view.width() / width, h = (double) view.height() / height, l = (double) left / width, t = (double) top / height;
     for (int i = 0; boxes != null && i < boxes.count(); i++) {
       boxes.corner(i, (float) (l + w * boxes.left(i)), (float) (t + h * boxes.top(i)), (float) (l + w * boxes.right(i)), (float) (t + h * boxes.bottom(i)));
     }
-    bench.swap();
+    view.onto(height, width, top, left, red << 16 | green << 8 | blue);
+    return true;
+  }
+
+  @Override public void apply(Augmenter.Bench bench, CounterRandom random) {
+    Augmentation.requireColour("Expand", bench.image());
+    bench.place(this, random);
   }
 }

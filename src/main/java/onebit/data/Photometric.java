@@ -17,15 +17,18 @@ public record Photometric(double brightness, double contrast, double saturation,
     }
   }
 
+  @Override public boolean place(View view, CounterRandom random) {
+    return true;
+  }
+
   @Override public void apply(Augmenter.Bench bench, CounterRandom random) {
-    Picture x = bench.image();
-    Augmentation.requireColour("Photometric", x);
+    Augmentation.requireColour("Photometric", bench.image());
     double shift = random.nextBoolean() ? random.nextDouble(-brightness, brightness) : 0;
     boolean early = random.nextBoolean();
     double factor = random.nextBoolean() ? random.nextDouble(1 - contrast, 1 + contrast) : 1;
     double colour = random.nextBoolean() ? random.nextDouble(1 - saturation, 1 + saturation) : 1;
     double turn = random.nextBoolean() ? random.nextDouble(-hue, hue) : 0;
-    int order = random.nextBoolean() ? random.nextInt(ColourDistortion.ORDERS.length) : 0;
-    ColourDistortion.apply(x, (float) shift, early ? (float) factor : 1, (float) colour, (float) turn, early ? 1 : (float) factor, order);
+    int order = random.nextBoolean() ? random.nextInt(ColourDistortion.ORDER_COUNT) : 0;
+    new ColourDistortion((float) shift, early ? (float) factor : 1, (float) colour, (float) turn, early ? 1 : (float) factor, order).apply(bench);
   }
 }

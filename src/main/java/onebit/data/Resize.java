@@ -17,6 +17,8 @@ public final class Resize {
   private final ResizeTaps rows = new ResizeTaps();
   private final VectorResize vector;
   private byte[] between = new byte[0];
+  /** Rows of the source with ground beside them, and a row of the result. */
+  private byte[] tile = new byte[0], single = new byte[0];
 
   public Resize() {
     this(LevelVectors.REFUSAL == null);
@@ -27,9 +29,26 @@ public final class Resize {
     vector = onVectors ? new VectorResize() : null;
   }
 
-  /** Resizes a whole picture. */
+  /** Resizes a whole image; only outputs that look at pixels of the picture are computed, the others have the colour of its ground. */
   public void apply(Picture from, int outHeight, int outWidth, Picture into) {
-    apply(from, Box.whole(from.imageHeight(), from.imageWidth()), outHeight, outWidth, into);
+    int height = from.imageHeight(), width = from.imageWidth();
+    if (from.ground() == Picture.NO_GROUND) {
+      apply(from, Box.whole(height, width), outHeight, outWidth, into);
+      return;
+    }
+    int p = outputsBefore(height, outHeight, from.top() + 1, 1), q = outputsBefore(width, outWidth, from.left() + 1, 1);
+    rows.compute(height, outHeight, p, outputsBefore(height, outHeight, from.top() + from.height(), -1) - p);
+    columns.compute(width, outWidth, q, outputsBefore(width, outWidth, from.left() + from.width(), -1) - q);
+    into.resize(outHeight, outWidth, 3);
+    Picture.paint(into.pixels(), 0, into.bytes(), from.ground());
+    filter(from, 0, 0, into, (p * outWidth + q) * 3);
+  }
+
+  /** How many outputs end (side 1) or begin (side -1) to look at the input before that position. */
+  private static int outputsBefore(int in, int out, int position, int side) {
+    int outputs = 0;
+    while (outputs < out && reach(in, out, outputs, side) < position) outputs++;
+    return outputs;
   }
 
   /** Cuts a box out of an image and resizes it; pixels outside the box have no part in the result. */
@@ -37,7 +56,8 @@ public final class Resize {
     box.requireInside(from.imageHeight(), from.imageWidth());
     rows.compute(box.height(), outHeight, 0, outHeight);
     columns.compute(box.width(), outWidth, 0, outWidth);
-    filter(from, box.top(), box.left(), into);
+    into.resize(outHeight, outWidth, from.channels());
+    filter(from, box.top(), box.left(), into, 0);
   }
 
   /** The part of an image of {@code height} x {@code width} that {@link #window} looks at. */
@@ -61,46 +81,56 @@ public final class Resize {
     }
     rows.compute(from.imageHeight(), outHeight, top, height);
     columns.compute(from.imageWidth(), outWidth, left, width);
-    filter(from, 0, 0, into);
+    into.resize(height, width, from.channels());
+    filter(from, 0, 0, into, 0);
   }
 
-  /** Filters the box that begins at (top, left) of the image; the picture must hold every pixel that has a weight. */
-  private void filter(Picture from, int top, int left, Picture into) {
+  /** Filters the box that begins at (top, left) of the image, the first output at {@code into[at]}; a picture without ground must hold every pixel that has a weight. */
+  private void filter(Picture from, int top, int left, Picture into, int at) {
     if (from == into) throw new IllegalArgumentException("Resize: source and destination must be different pictures");
     top -= from.top();
     left -= from.left();
-    if (top + rows.first[0] < 0 || left + columns.first[0] < 0 || top + rows.end() > from.height() || left + columns.end() > from.width()) {
-      throw new IllegalArgumentException("Resize: rows " + (top + rows.first[0]) + " to " + (top + rows.end()) + " and columns " + (left + columns.first[0]) + " to "
-          + (left + columns.end()) + " are wanted of a picture that holds " + from.height() + "x" + from.width());
+    int firstRow = rows.first[0], lastRow = rows.end(), firstColumn = columns.first[0], lastColumn = columns.end();
+    boolean beside = left + firstColumn < 0 || left + lastColumn > from.width();
+    if (from.ground() == Picture.NO_GROUND && (beside || top + firstRow < 0 || top + lastRow > from.height())) {
+      throw new IllegalArgumentException("Resize: rows " + (top + firstRow) + " to " + (top + lastRow) + " and columns " + (left + firstColumn) + " to "
+          + (left + lastColumn) + " are wanted of a picture that holds " + from.height() + "x" + from.width());
     }
-    int c = from.channels();
-    int outHeight = rows.size;
-    int outWidth = columns.size;
-    into.resize(outHeight, outWidth, c);
-    int firstRow = rows.first[0];
-    int lastRow = rows.end();
-    int line = outWidth * c;
-    int pitch = Math.addExact(line, Picture.SLACK - 1) & -Picture.SLACK;
+    int c = from.channels(), line = columns.size * c, pitch = Math.addExact(line, Picture.SLACK - 1) & -Picture.SLACK;
     int betweenBytes = Math.multiplyExact(lastRow - firstRow, pitch);
     if (between.length < betweenBytes + Picture.SLACK) between = new byte[betweenBytes + Picture.SLACK];
-    byte[] x = from.pixels();
     boolean wide = vector != null && vector.takes(columns, c);
+    int begin = Math.max(firstRow, -top), end = Math.min(lastRow, from.height() - top);
+    for (int h = firstRow; h < lastRow; h++) if (h < begin || h >= end) Picture.paint(between, (h - firstRow) * pitch, line, from.ground());
+    byte[] x = from.pixels();
     int stride = from.width() * c;
-    for (int h = firstRow; h < lastRow; h += wide ? VectorResize.TILE : 1) {
-      int row = (top + h) * stride + left * c, to = (h - firstRow) * pitch;
+    if (beside) {
+      stride = (lastColumn - firstColumn) * c;
+      if (tile.length < VectorResize.TILE * stride + Picture.SLACK) tile = new byte[VectorResize.TILE * stride + Picture.SLACK];
+      x = tile;
+    }
+    for (int h = begin; h < end; h += VectorResize.TILE) {
+      int count = Math.min(VectorResize.TILE, end - h), row = beside ? -firstColumn * c : (top + h) * stride + left * c, to = (h - firstRow) * pitch;
+      for (int i = 0; beside && i < count; i++) from.row(h + i + top + from.top(), left + from.left() + firstColumn, lastColumn - firstColumn, tile, i * stride);
       if (wide) {
-        vector.columns(x, row, stride, Math.min(VectorResize.TILE, lastRow - h), between, to, pitch);
+        vector.columns(x, row, stride, count, between, to, pitch);
       } else {
-        for (int q = 0; q < outWidth; q++) weigh(x, row + columns.first[q] * c, c, columns, q, between, to + q * c, c);
+        for (int i = 0; i < count; i++) for (int q = 0; q < columns.size; q++) weigh(x, row + i * stride + columns.first[q] * c, c, columns, q, between, to + i * pitch + q * c, c);
       }
     }
     byte[] y = into.pixels();
-    for (int p = 0; p < outHeight; p++) {
-      int at = (rows.first[p] - firstRow) * pitch;
-      if (vector != null) {
-        vector.rows(between, at, pitch, line, rows, p, y, p * line);
+    int outLine = into.width() * c;
+    boolean all = line == outLine && rows.size == into.height();
+    if (single.length < line + Picture.SLACK) single = new byte[line + Picture.SLACK];
+    for (int p = 0; p < rows.size; p++, at += outLine) {
+      int source = (rows.first[p] - firstRow) * pitch;
+      if (vector == null) {
+        for (int q = 0; q < columns.size; q++) weigh(between, source + q * c, pitch, rows, p, y, at + q * c, c);
+      } else if (all) {
+        vector.rows(between, source, pitch, line, rows, p, y, at);
       } else {
-        for (int q = 0; q < outWidth; q++) weigh(between, at + q * c, pitch, rows, p, y, p * line + q * c, c);
+        vector.rows(between, source, pitch, line, rows, p, single, 0);
+        System.arraycopy(single, 0, y, at, line);
       }
     }
   }

@@ -36,6 +36,7 @@ class BoxAugmentationTest {
 
   private void apply(Augmentation step, int sample) {
     step.apply(bench, new CounterRandom().reset(7, 1, sample, 99));
+    bench.fill();
   }
 
   /** The first and one past the last column and row with that colour, or null. */
