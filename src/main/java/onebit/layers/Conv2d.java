@@ -101,11 +101,26 @@ public final class Conv2d implements Layer {
 
   /** out = x * w (+ bias). */
   void convolve(Tensor out, Tensor input) {
+    multiply(out, input);
+    if (withBias) backend.point().addBias(out, out, bias.value());
+  }
+
+  /** x * w, to which the bias is left to be added. */
+  Tensor product(Tensor input) {
+    Tensor out = y.first(input.shape().d0());
+    multiply(out, input);
+    return out;
+  }
+
+  Tensor bias() {
+    return bias.value();
+  }
+
+  private void multiply(Tensor out, Tensor input) {
     x = input;
     ConvGeometry g = geometry = geometry.withBatch(input.shape().d0());
     if (makes(input)) backend.conv().conv2dOfPixels(out, input, scale, factor, g);
     else backend.conv().conv2d(out, input, factor, g, 0);
-    if (withBias) backend.point().addBias(out, out, bias.value());
   }
 
   /** Whether it makes its images of these bytes. */

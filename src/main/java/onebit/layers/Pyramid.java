@@ -33,6 +33,10 @@ public final class Pyramid implements Layer {
    * @param tap what the two convolutions' input goes through, and the next stage's does not; null if there is nothing
    */
   public record Level(Layer stage, Layer tap, Conv2d location, Conv2d confidence) {
+    public Level {
+      if (!location.hasBias() || !confidence.hasBias()) throw new IllegalArgumentException("Pyramid: a level's convolutions must have a bias");
+    }
+
     private List<Layer> layers() {
       return tap == null ? List.of(stage, location, confidence) : List.of(stage, tap, location, confidence);
     }
@@ -101,14 +105,14 @@ public final class Pyramid implements Layer {
       Level level = levels.get(i);
       x = level.stage.forward(x, training);
       Tensor seen = level.tap == null ? x : level.tap.forward(x, training);
-      place(out, locations.get(i), seen, training);
-      place(out, confidences.get(i), seen, training);
+      place(out, locations.get(i), seen);
+      place(out, confidences.get(i), seen);
     }
     return out;
   }
 
-  private void place(Tensor out, Head head, Tensor x, boolean training) {
-    backend.point().place(out, head.convolution.forward(x, training), head.column);
+  private void place(Tensor out, Head head, Tensor x) {
+    backend.point().place(out, head.convolution.product(x), head.convolution.bias(), head.column);
   }
 
   @Override

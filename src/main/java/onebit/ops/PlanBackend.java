@@ -234,7 +234,7 @@ public final class PlanBackend implements Backend {
     Set<Object> seen = java.util.Collections.newSetFromMap(new IdentityHashMap<>());
     long bytes = 0;
     for (Object argument : arguments) bytes += bytes(argument, seen);
-    if (arguments.length == 3 && arguments[2] instanceof Integer && COLUMNS.containsKey(op)) {
+    if (COLUMNS.containsKey(op) && arguments[arguments.length - 1] instanceof Integer) {
       int matrix = COLUMNS.get(op);
       bytes += 4L * (((Tensor) arguments[1 - matrix]).size() - ((Tensor) arguments[matrix]).size());
     }

@@ -60,15 +60,15 @@ public interface PointOps {
   void rows(Tensor y, Tensor x, int first);
 
   /**
-   * y[n][column + i] = x[n][i]; the other columns of y stay as they are.
+   * y[n][column + i] = x[n][i] + the bias of its channel, in float32; the other columns of y stay as they are.
    *
    * <pre>
-   * Shapes  y [N][M] float32; x N rows of at most M - column values, an image's as they lie in memory, of activations' type: copied exactly
+   * Shapes  y [N][M] float32; x N rows of at most M - column values, an image's as they lie in memory, of activations' type; bias x's channels
    * </pre>
    */
-  void place(Tensor y, Tensor x, int column);
+  void place(Tensor y, Tensor x, Tensor bias, int column);
 
-  /** gradX[n][i] = gradY[n][column + i], rounded to gradX's type: what place left there. */
+  /** gradX[n][i] = gradY[n][column + i], rounded to gradX's type: from where place left its values. */
   void take(Tensor gradX, Tensor gradY, int column);
 
   /** y = (pixels / 255 - mean) / deviation, per channel. */

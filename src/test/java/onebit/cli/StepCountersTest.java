@@ -49,7 +49,7 @@ class StepCountersTest {
       "adabin-resnet18-imagenet, BF16, compact, 147", "adabin-resnet18-imagenet, FP32, tiny, 134", "adabin-resnet18-imagenet, BF16, tiny, 155", "adabin-resnet18-imagenet-stage2, BF16, fast, 189", "biper-resnet20-cifar10-stage1, BF16, fast, 194", "rbnn-resnet20-cifar10, BF16, fast, 193",
       "bmxnet-resnete18-cifar10, BF16, fast, 147", "bmxnet-resnete18e2-cifar10, BF16, fast, 133", "bmxnet-densenet21-cifar10, BF16, fast, 124",
       "bmxnet-binarydensenet28-imagenet, FP32, fast, 223", "bmxnet-binarydensenet28-imagenet, BF16, fast, 227",
-      "adabin-ssd300-voc, FP32, fast, 282", "adabin-ssd300-voc, BF16, fast, 321"})
+      "adabin-ssd300-voc, FP32, fast, 270", "adabin-ssd300-voc, BF16, fast, 309"})
   void aStepHasFewLaunches(String name, Precision precision, String passes, int most) {
     String refusal = EmulatedDriver.refusal();
     assumeTrue(refusal == null, refusal);

@@ -143,32 +143,32 @@ class PointOpsTest {
   }
 
   @OnEveryPrecision
-  void placeFillsColumnsOfAMatrixAndTakeReadsThemRounded(Backend backend) {
+  void placeFillsColumnsOfAMatrixWithABiasAndTakeReadsThemRounded(Backend backend) {
     Fresh fresh = new Fresh(backend, 13);
     // height and width of a map, channels, columns before and after it
     for (int[] k : new int[][] {{1, 1, 4, 8, 0}, {1, 1, 84, 0, 4}, {3, 3, 24, 16, 100}, {5, 5, 126, 2, 0}, {1, 1, 1, 0, 0}, {2, 1, 33, 1, 5}, {4, 2, 16, 4, 3}}) {
       Shape map = Shape.image(5, k[0], k[1], k[2]), part = map.withFirst(3), matrix = Shape.matrix(5, k[3] + map.rowSize() + k[4]);
       int row = map.rowSize(), pitch = matrix.d1();
-      float[] x = fresh.normal(map.size()), y = new float[matrix.size()], want = new float[y.length], taken = new float[x.length];
+      float[] x = fresh.normal(map.size()), y = new float[matrix.size()], want = new float[y.length], taken = new float[x.length], bias = fresh.normal(k[2]);
       for (int i = 0; i < y.length; i++) y[i] = (float) fresh.random().nextGaussian();
       System.arraycopy(y, 0, want, 0, y.length);
       for (int i = 0; i < part.size(); i++) {
         int at = i / row * pitch + k[3] + i % row;
-        want[at] = x[i];
+        want[at] = x[i] + bias[i % k[2]];
         taken[i] = y[at];
       }
       Arrays.fill(taken, part.size(), taken.length, Fresh.GARBAGE);
       Tensor to = fresh.tensor(matrix, y), from = fresh.tensor(matrix, y), gradX = fresh.garbage(map);
-      backend.point().place(to.first(3), fresh.tensor(map, x).first(3), k[3]);
+      backend.point().place(to.first(3), fresh.tensor(map, x).first(3), fresh.tensor(Shape.vector(k[2]), bias), k[3]);
       backend.point().take(gradX.first(3), from.first(3), k[3]);
       fresh.assertExactly("y", want, to);
       fresh.assertExactly("gradX", taken, gradX);
     }
-    Tensor y = fresh.garbage(Shape.matrix(2, 9)), x = fresh.garbage(Shape.image(2, 1, 2, 4));
+    Tensor y = fresh.garbage(Shape.matrix(2, 9)), x = fresh.garbage(Shape.image(2, 1, 2, 4)), bias = fresh.garbage(Shape.vector(4));
     PointOps ops = backend.point();
-    assertRefused("place: x [2, 1, 2, 4] cannot be columns of y [2, 9] from number 2 on", () -> ops.place(y, x, 2));
+    assertRefused("place: x [2, 1, 2, 4] cannot be columns of y [2, 9] from number 2 on", () -> ops.place(y, x, bias, 2));
     assertRefused("take: gradX [2, 1, 2, 4] cannot be columns of gradY [2, 9] from number -1 on", () -> ops.take(x, y, -1));
-    assertRefused("place: x [1, 1, 2, 4] cannot be columns of y [2, 9] from number 0 on", () -> ops.place(y, x.first(1), 0));
+    assertRefused("place: x [1, 1, 2, 4] cannot be columns of y [2, 9] from number 0 on", () -> ops.place(y, x.first(1), bias, 0));
     assertRefused("take: gradY is INT32; it must be FLOAT32", () -> ops.take(x, backend.create(Shape.matrix(2, 9), ElementType.INT32), 0));
   }
 

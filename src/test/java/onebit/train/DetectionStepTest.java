@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.lang.reflect.InvocationHandler;
 import java.lang.reflect.Proxy;
@@ -27,7 +28,10 @@ import onebit.models.Model;
 import onebit.models.SmallPyramid;
 import onebit.ops.Backend;
 import onebit.ops.OnEveryBackend;
+import onebit.ops.OptimOps;
 import onebit.ops.cpu.CpuBackend;
+import onebit.ops.cuda.CudaBackend;
+import onebit.ops.cuda.EmulatedDriver;
 import onebit.optim.Adam;
 import onebit.recipe.DistRecipe;
 import onebit.tensor.ElementType;
@@ -218,6 +222,30 @@ class DetectionStepTest {
     }
     assertEquals(outcomes.get(0), outcomes.get(5));
     assertNotEquals(outcomes.get(5), outcomes.get(6));
+  }
+
+  /** Beside the images: of each prior a class, a place and the count of all, and what a step tells at its end. */
+  @Test
+  void aReplayedStepAllocatesNothingWaitsForNothingAndMovesOnlyWhatIsWantedAndTheVerdict() throws Exception {
+    String refusal = EmulatedDriver.refusal();
+    assumeTrue(refusal == null, refusal);
+    List<String> names = List.of("allocations", "frees", "synchronisations", "bytes_to_device", "bytes_to_host", "graph_launches");
+    try (Backend device = CudaBackend.emulated()) {
+      Run run = new Run(device, 2, 2);
+      Tensor x = run.images(images(2));
+      long[] before = null;
+      TrainStep.Running last = null;
+      for (int i = 0; i < 8; i++) {
+        if (i == 5) before = names.stream().mapToLong(EmulatedDriver::counter).toArray();
+        TrainStep.Running now = run.step.start(x, boxes(2, i), 1e-3);
+        if (last != null) last.outcome();
+        last = now;
+      }
+      long bytes = 3L * (2 * PRIORS.count() * (4 + 16) + 4), verdicts = 3L * 4 * OptimOps.VERDICT;
+      long[] want = {0, 0, 0, bytes, verdicts, 3};
+      for (int i = 0; i < want.length; i++) assertEquals(want[i], EmulatedDriver.counter(names.get(i)) - before[i], names.get(i));
+      assertNull(last.outcome().notFinite());
+    }
   }
 
   private static float[] loss(Backend cpu, float[] output, Truth truth) {

@@ -262,10 +262,17 @@ final class CpuPointOps implements PointOps {
   }
 
   @Override
-  public void place(Tensor y, Tensor x, int column) {
+  public void place(Tensor y, Tensor x, Tensor bias, int column) {
     Shapes.requireColumns("place", "y", y, "x", x, column);
-    int row = x.shape().rowSize(), pitch = y.shape().d1();
-    for (int n = 0; n < x.shape().d0(); n++) System.arraycopy(x.floats(), n * row, y.floats(), n * pitch + column, row);
+    Shapes.requirePerChannel("place", "bias", bias, x);
+    int row = x.shape().rowSize(), pitch = y.shape().d1(), channels = x.shape().channels();
+    float[] to = y.floats(), from = x.floats(), more = bias.floats();
+    for (int n = 0; n < x.shape().d0(); n++) {
+      for (int i = 0; i < row; i += channels) {
+        int at = n * pitch + column + i, source = n * row + i;
+        for (int k = 0; k < channels; k++) to[at + k] = from[source + k] + more[k];
+      }
+    }
   }
 
   @Override

@@ -144,10 +144,11 @@ final class CudaPointOps implements PointOps {
   }
 
   @Override
-  public void place(Tensor y, Tensor x, int column) {
+  public void place(Tensor y, Tensor x, Tensor bias, int column) {
     Shapes.requireColumns("place", "y", y, "x", x, column);
+    Shapes.requirePerChannel("place", "bias", bias, x);
     int row = x.shape().rowSize();
-    device.kernel("place", x).columns(y, column, row).element(x).integer(x.size()).integer(row).integer(y.shape().d1()).each(x.size());
+    device.kernel("place", x).columns(y, column, row).element(x).tensor(bias).integer(x.size()).integer(row).integer(y.shape().d1()).integer(x.shape().channels()).each(x.size());
   }
 
   @Override
