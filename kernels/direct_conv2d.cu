@@ -1,4 +1,4 @@
-// direct_conv2d.cu -- real-valued convolution, its gradients and the matrix product as plain sums, where cuDNN or cuBLAS may not be used
+// direct_conv2d.cu -- real-valued convolution, its gradients and the matrix product as plain sums, where cuDNN or cuBLAS may not be used or refuses
 //
 //   direct_conv2d          y[n][p][q][o] = sum over r, s, c of x[n][p stride - pad + r dilation][q stride - pad + s dilation][c] w[o][r][s][c]
 //   direct_conv2d_grad_x   gradX = the sum of gradY w over the positions that saw a value of x

@@ -62,7 +62,7 @@ final class BenchStep implements Callable<Integer> {
     Map<String, Object> members = new LinkedHashMap<>();
     if (profile && (compute.device.equals("cpu") || compute.device.equals("cuda-emulated"))) throw new IllegalArgumentException("--profile times a GPU's kernels; give --device cuda, not " + compute.device);
     try (Backend backend = compute.open(recipe)) {
-      replay.use(backend, recipe, true, System.out::println);
+      replay.use(backend, recipe, true, System.err::println);
       facts = Workplace.facts(backend, recipe);
       TrainStep step = TrainStep.of(recipe, backend, batch);
       SplittableRandom random = new SplittableRandom(1);

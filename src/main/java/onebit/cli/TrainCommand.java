@@ -322,7 +322,7 @@ final class TrainCommand implements Callable<Integer> {
     }
     if (trainer.isComplete()) {
       log.line(finished(run, trainer) + " It took " + ProgressLine.duration(seconds) + ".");
-      nextSteps(run, log);
+      nextSteps(run, trainer, log);
     }
     return printResult(run, trainer, seconds, "complete");
   }
@@ -367,8 +367,8 @@ final class TrainCommand implements Callable<Integer> {
         trainer.model().detects() ? "mean average precision" : "test accuracy", trainer.bestScore(), trainer.bestEpoch(), run.path().resolve("best"));
   }
 
-  private void nextSteps(RunFolder run, RunLog log) {
-    String recipe = " --recipe " + name + " --weights " + run.path().resolve("best") + (data == null ? "" : " --data " + data);
+  private void nextSteps(RunFolder run, Trainer trainer, RunLog log) {
+    String recipe = " --recipe " + name + " --weights " + run.path().resolve(trainer.bestEpoch() < 0 ? "last" : "best") + (data == null ? "" : " --data " + data);
     log.line("Next: open " + run.path().resolve("report.html") + " in a browser (curves, flip ratio per layer)");
     log.line("      onebit eval" + recipe);
     log.line("      onebit summary " + name + "        parameters, memory and operations, real and binary");

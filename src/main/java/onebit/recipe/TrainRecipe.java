@@ -24,7 +24,7 @@ import onebit.recipe.keys.Range;
  *     before, on the CPU and on GPUs of compute capability 8.9 or newer with precision bf16, for methods whose weights and activations are bits
  * @param float8Limit the largest relative error of a layer's float8 gradients, measured on the first batch of every epoch, with which a run goes on;
  *     rounding alone makes about 0.03
- * @param realProducts library: real-valued convolutions and products of a GPU by cuDNN and cuBLAS; own: by the own kernels, slow, for hosts without
+ * @param realProducts library: real-valued convolutions and products of a GPU by cuDNN and cuBLAS, but those that cuDNN refuses, which is said; own: by the own kernels, slow, for hosts without
  *     these libraries
  * @param initFrom a run, by its folder or its recipe's name, or a file, whose weights are those to start from
  * @param initPart only those whose names begin so are taken over, and the rest of the network stays as it was drawn: a backbone, say

@@ -25,8 +25,15 @@ final class BoxEvaluation implements Evaluation {
   private final Inlet input;
   private final Detector detector;
   private final List<String> classes;
+  private final int piece;
 
   BoxEvaluation(Backend backend, Model model, Inlet input, Detector detector, List<String> classes) {
+    this(backend, model, input, detector, classes, PIECE);
+  }
+
+  /** Ranks tell one another so many numbers at a time. */
+  BoxEvaluation(Backend backend, Model model, Inlet input, Detector detector, List<String> classes, int piece) {
+    this.piece = piece;
     this.backend = backend;
     this.model = model;
     this.input = input;
@@ -59,7 +66,7 @@ final class BoxEvaluation implements Evaluation {
   }
 
   /** Adds what the other ranks have judged: every rank then has the same. */
-  private static void gather(MeanAveragePrecision precision, Communicator communicator) throws IOException {
+  private void gather(MeanAveragePrecision precision, Communicator communicator) throws IOException {
     if (communicator.size() == 1) return;
     long[] own = precision.encode();
     long[][] lengths = communicator.allGather(new long[] {own.length}), all = new long[lengths.length][];
@@ -68,10 +75,10 @@ final class BoxEvaluation implements Evaluation {
       all[rank] = new long[(int) lengths[rank][0]];
       longest = Math.max(longest, all[rank].length);
     }
-    for (int from = 0; from < longest; from += PIECE) {   // always as many at once: communicators keep room for each length
-      long[][] pieces = communicator.allGather(Arrays.copyOfRange(own, Math.min(from, own.length), Math.min(from, own.length) + PIECE));
+    for (int from = 0; from < longest; from += piece) {   // always as many at once: communicators keep room for each length
+      long[][] pieces = communicator.allGather(Arrays.copyOfRange(own, Math.min(from, own.length), Math.min(from, own.length) + piece));
       for (int rank = 0; rank < all.length; rank++) {
-        int count = Math.min(PIECE, all[rank].length - from);
+        int count = Math.min(piece, all[rank].length - from);
         if (count > 0) System.arraycopy(pieces[rank], 0, all[rank], from, count);
       }
     }

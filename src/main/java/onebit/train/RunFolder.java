@@ -127,7 +127,7 @@ public record RunFolder(Path path) {
     Path asIs = Path.of(named), run = Path.of("runs").resolve(named);
     if (Files.exists(asIs)) return asIs;
     if (Files.exists(run)) return run;
-    throw new CheckpointException("train.initFrom: neither " + asIs + " nor " + run + " is there to take weights from; "
+    throw new CheckpointException("train.initFrom: " + (run.equals(asIs) ? asIs + " is not there" : "neither " + asIs + " nor " + run + " is there") + " to take weights from; "
         + (Recipes.names().contains(named) ? "onebit train " + named + " --data DIR makes that run, " : "") + "--set train.initFrom=FILE names others, and --set train.initFrom=null"
         + (recipe.initPart().isPresent() ? " --set train.initPart=null" : "") + " starts from random ones");
   }

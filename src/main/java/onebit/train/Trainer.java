@@ -425,8 +425,9 @@ public final class Trainer {
       state.bestEpoch = state.epoch + 1;
       state.bestStep = state.step;
     }
-    progress.epochDone(state.epoch + 1, String.format(Locale.ROOT, "loss %.4f  %s %.2f %%%s  %.0f images/s", loss,
-        detects ? "mAP" : String.format(Locale.ROOT, "train %.2f %%  test", trainTop1), score.percent(), best ? " (best)" : "", progress.imagesPerSecond()));
+    progress.epochDone(state.epoch + 1, String.format(Locale.ROOT, "loss %.4f  %s %s%s  %.0f images/s", loss,
+        detects ? "mAP" : String.format(Locale.ROOT, "train %.2f %%  test", trainTop1),
+        Double.isNaN(score.percent()) ? "none" : String.format(Locale.ROOT, "%.2f %%", score.percent()), best ? " (best)" : "", progress.imagesPerSecond()));
     state.startEpoch(state.epoch + 1);
     state.complete = state.epoch >= recipe.train().epochs();
     if (communicator.rank() != 0) return;

@@ -15,6 +15,7 @@ import java.util.concurrent.CyclicBarrier;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import java.util.concurrent.TimeUnit;
 import onebit.binarize.AdaBin;
 import onebit.binarize.Method;
 import onebit.data.Boxes;
@@ -152,7 +153,7 @@ class BoxEvaluationTest {
             List.of(), 1, LoaderWatch.STRICT)) {
       Model model = new Model(new Knowing(answers), new AdaBin(AdaBin.Form.CODE, true, false), Shape.image(BATCH, 1, 1, 3), CLASSES, backend, 1, Execution.DEFAULT);
       model.takePixels(new PixelScale(List.of(0.0, 0.0, 0.0), List.of(1.0, 1.0, 1.0)));
-      BoxEvaluation evaluation = new BoxEvaluation(backend, model, backend.inlet(Shape.image(BATCH, 1, 1, 3)), DETECTOR, List.of("cat"));
+      BoxEvaluation evaluation = new BoxEvaluation(backend, model, backend.inlet(Shape.image(BATCH, 1, 1, 3)), DETECTOR, List.of("cat"), 7);   // ranks gather in many pieces
       return (Score.Precision) (ranks == null ? evaluation.run(loader, Integer.MAX_VALUE, done -> { }) : evaluation.run(loader, Integer.MAX_VALUE, ranks, done -> { }));
     }
   }
@@ -164,9 +165,9 @@ class BoxEvaluationTest {
       case "size" -> table.length;
       case "allGather" -> {
         table[rank] = (long[]) given[0];
-        barrier.await();
+        barrier.await(60, TimeUnit.SECONDS);
         long[][] all = table.clone();
-        barrier.await();
+        barrier.await(60, TimeUnit.SECONDS);
         yield all;
       }
       default -> throw new UnsupportedOperationException(method.getName());

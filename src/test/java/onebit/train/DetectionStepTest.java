@@ -15,6 +15,7 @@ import java.util.List;
 import java.util.SplittableRandom;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CyclicBarrier;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
@@ -153,13 +154,13 @@ class DetectionStepTest {
       case "startMean" -> {
         List<?> tensors = (List<?>) given[1];
         table[rank] = tensors.stream().map(tensor -> backend.read((Tensor) tensor).clone()).toArray(float[][]::new);
-        barrier.await();
+        barrier.await(60, TimeUnit.SECONDS);
         for (int i = 0; i < tensors.size(); i++) {
           float[] mean = new float[table[rank][i].length];
           for (float[][] each : table) for (int k = 0; k < mean.length; k++) mean[k] += each[i][k] / table.length;
           backend.write((Tensor) tensors.get(i), mean);
         }
-        barrier.await();
+        barrier.await(60, TimeUnit.SECONDS);
         yield null;
       }
       default -> throw new UnsupportedOperationException(method.getName());

@@ -147,7 +147,7 @@ class DistributedRunTest {
   }
 
   /**
-   * Five photos in batches of three: of a process's two parts of a batch one may have no image, and of the last batch of an evaluation a process has none. That the
+   * Five photos in batches of three: one process has a batch in one part and the other in two, and of the last batch of an evaluation a process has none. That the
    * ranks are equal bit for bit is asked of them before each evaluation.
    */
   @Test

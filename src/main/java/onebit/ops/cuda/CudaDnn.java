@@ -169,7 +169,7 @@ final class CudaDnn implements AutoCloseable {
 
   private String refusal(Direction direction, ConvGeometry g, ElementType type, boolean otherwise) {
     String convolution = g.r() + "x" + g.s() + ", " + g.words() + (g.dilation() == 1 ? "" : " dilation " + g.dilation()) + ", batch " + g.n();
-    String remedy = otherwise ? "it has others for --set train.deterministic=false"
+    String remedy = otherwise ? "it names others, which --set train.deterministic=false may take"
         : "a newer cuDNN may have one" + (type == ElementType.BFLOAT16 ? ", or one for --precision fp32" : "");
     return "cuDNN " + JCudnn.cudnnGetVersion() + " has no " + (otherwise ? "deterministic " : "") + "algorithm for the " + direction.words + " of a convolution of "
         + convolution + ", in " + type.name().toLowerCase(Locale.ROOT) + ", so the own plain kernel does it, slowly; " + remedy;
@@ -193,21 +193,30 @@ final class CudaDnn implements AutoCloseable {
     return status == 9 || status >= 3000 && status < 3100 && (status < 3005 || status > 3009);
   }
 
+  /** Whether the status says that this algorithm is not for these tensors: 3 in version 8; in version 9 from 2000 on. */
+  private static boolean unsuited(int status) {
+    return refuses(status) || status == 3 || status >= 2000 && status < 3000;
+  }
+
   /** The algorithms that may be taken, in the order cuDNN recommends them, or first the one that was fastest here. */
   private Ways ways(Direction direction, Plan plan, ConvGeometry g, ElementType type, Consumer<Algorithm> run) {
     Ways ways = new Ways();
     long[] bytes = new long[1];
+    int trouble = 0;
     for (Found found : found(direction, plan, g)) {
+      if (!unsuited(found.status) && found.status != 0) trouble = found.status;
       if (found.status != 0 || found.mathType == cudnnMathType.CUDNN_TENSOR_OP_MATH_ALLOW_CONVERSION) continue;
       int refused = switch (direction) {
         case FORWARD -> JCudnn.cudnnGetConvolutionForwardWorkspaceSize(handle, plan.x, plan.w, plan.convolution, plan.y, found.number, bytes);
         case GRAD_X -> JCudnn.cudnnGetConvolutionBackwardDataWorkspaceSize(handle, plan.w, plan.y, plan.convolution, plan.x, found.number, bytes);
         case GRAD_W -> JCudnn.cudnnGetConvolutionBackwardFilterWorkspaceSize(handle, plan.x, plan.y, plan.convolution, plan.w, found.number, bytes);
       };
+      if (!unsuited(refused) && refused != 0) trouble = refused;
       if (refused != 0) continue;
       if (deterministic && found.determinism != cudnnDeterminism.CUDNN_DETERMINISTIC) ways.otherwise = true;
       else ways.algorithms.add(new Algorithm(found.number, bytes[0]));
     }
+    if (ways.algorithms.isEmpty() && !ways.otherwise) check("workspaces of " + direction.call, trouble, g);
     if (tuning == null || ways.algorithms.isEmpty()) return ways;
     long most = Math.max(MOST_WORKSPACE_BYTES, ways.algorithms.getFirst().bytes);
     List<Algorithm> tried = ways.algorithms.stream().filter(a -> a.bytes <= most).toList();
