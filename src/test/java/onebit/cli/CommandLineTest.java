@@ -5,8 +5,6 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.awt.image.BufferedImage;
-import java.io.ByteArrayOutputStream;
-import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -22,26 +20,6 @@ import onebit.recipe.Recipes;
 
 class CommandLineTest {
   @TempDir private Path folder;
-
-  private record Said(int code, String out, String err) {
-    String lastLine() {
-      return out.strip().lines().reduce((a, b) -> b).orElse("");
-    }
-  }
-
-  private static Said run(String... arguments) {
-    PrintStream out = System.out, err = System.err;
-    ByteArrayOutputStream said = new ByteArrayOutputStream(), complained = new ByteArrayOutputStream();
-    try {
-      System.setOut(new PrintStream(said, true, StandardCharsets.UTF_8));
-      System.setErr(new PrintStream(complained, true, StandardCharsets.UTF_8));
-      int code = Main.execute(arguments);
-      return new Said(code, said.toString(StandardCharsets.UTF_8), complained.toString(StandardCharsets.UTF_8));
-    } finally {
-      System.setOut(out);
-      System.setErr(err);
-    }
-  }
 
   @ParameterizedTest
   @CsvSource({
@@ -81,10 +59,10 @@ class CommandLineTest {
     "bench feed adabin-resnet20-cifar10 --set data.name=folder, needs its folder"
   })
   void wrongWordsExitWith2AndNameTheWord(String line, String named) {
-    Said said = run(line.split(" "));
-    assertEquals(2, said.code, said.err);
-    assertTrue(said.err.contains(named), said.err);
-    assertFalse(said.err.contains("\tat "), said.err);
+    Said said = Said.by(line.split(" "));
+    assertEquals(2, said.code(), said.err());
+    assertTrue(said.err().contains(named), said.err());
+    assertFalse(said.err().contains("\tat "), said.err());
   }
 
   @ParameterizedTest
@@ -103,38 +81,38 @@ class CommandLineTest {
     "data prepare imagenet --train pom.xml --val pom.xml --out target/no-imagenet, pom.xml: "
   })
   void badFilesExitWith1AndNameTheFile(String line, String named) {
-    Said said = run(line.split(" "));
-    assertEquals(1, said.code, said.err);
-    assertTrue(said.err.contains(named), said.err);
-    assertFalse(said.err.contains("\tat "), said.err);
+    Said said = Said.by(line.split(" "));
+    assertEquals(1, said.code(), said.err());
+    assertTrue(said.err().contains(named), said.err());
+    assertFalse(said.err().contains("\tat "), said.err());
   }
 
   @ParameterizedTest
   @CsvSource({"train", "eval", "predict", "summary", "recipes", "import", "check-step", "bench", "doctor", "data", "generate-completion"})
   void everyCommandHasHelp(String command) {
-    Said said = run(command, "--help");
-    assertEquals(0, said.code);
-    assertTrue(said.out.contains("Usage: onebit " + command), said.out);
-    assertTrue(run("--help").out.contains(command));
+    Said said = Said.by(command, "--help");
+    assertEquals(0, said.code());
+    assertTrue(said.out().contains("Usage: onebit " + command), said.out());
+    assertTrue(Said.by("--help").out().contains(command));
   }
 
   @Test
   void completionIsGenerated() {
-    Said said = run("generate-completion");
-    assertEquals(0, said.code);
-    assertTrue(said.out.contains("check-step"), said.out);
+    Said said = Said.by("generate-completion");
+    assertEquals(0, said.code());
+    assertTrue(said.out().contains("check-step"), said.out());
   }
 
   @Test
   void summaryPrintsTheTotalsAsJson() {
-    Said said = run("summary", "adabin-resnet20-cifar10", "--json");
-    assertEquals(0, said.code, said.err);
+    Said said = Said.by("summary", "adabin-resnet20-cifar10", "--json");
+    assertEquals(0, said.code(), said.err());
     assertTrue(said.lastLine().startsWith("{\"parameters\":271262,\"binaryParameters\":267264,"), said.lastLine());
   }
 
   @Test
   void recipesAndKeysArePrintedAsJson() {
-    String recipe = run("recipes", "default", "--json").lastLine(), keys = run("recipes", "--keys", "--json").lastLine(), all = run("recipes", "--json").lastLine();
+    String recipe = Said.by("recipes", "default", "--json").lastLine(), keys = Said.by("recipes", "--keys", "--json").lastLine(), all = Said.by("recipes", "--json").lastLine();
     assertTrue(recipe.startsWith("{\"description\":\"AdaBin on a small") && recipe.contains("\"method\":{\"name\":\"adabin\",\"form\":\"code\",") && recipe.contains("\"mean\":[0.5]")
         && recipe.contains("\"learningRate\":0.003,") && recipe.endsWith("}"), recipe);
     assertTrue(keys.startsWith("{\"description\":{") && keys.contains("\"optimizer.learningRate\":{"), keys);
@@ -146,9 +124,9 @@ class CommandLineTest {
   void refusedWordsLeaveNoRunFolder(String words, String named) {
     Path out = folder.resolve("refused");
     String[] option = words.split(" ");
-    Said said = run("train", "default", "--out", out.toString(), option[0], option[1]);
-    assertEquals(2, said.code, said.err);
-    assertTrue(said.err.contains(named), said.err);
+    Said said = Said.by("train", "default", "--out", out.toString(), option[0], option[1]);
+    assertEquals(2, said.code(), said.err());
+    assertTrue(said.err().contains(named), said.err());
     assertFalse(Files.exists(out));
   }
 
@@ -157,38 +135,38 @@ class CommandLineTest {
     Path run = folder.resolve("begun");
     Files.createDirectories(run.resolve("checkpoints/step-000020"));
     Files.createSymbolicLink(run.resolve("last"), Path.of("checkpoints/step-000020"));
-    Said said = run("eval", "--recipe", "default", "--weights", run.toString());
-    assertEquals(1, said.code, said.err);
-    assertTrue(said.err.contains("has no best weights yet") && said.err.contains(run.resolve("last").toString()), said.err);
+    Said said = Said.by("eval", "--recipe", "default", "--weights", run.toString());
+    assertEquals(1, said.code(), said.err());
+    assertTrue(said.err().contains("has no best weights yet") && said.err().contains(run.resolve("last").toString()), said.err());
   }
 
   @Test
   void aRunThatFailedBeforeItsFirstCheckpointBindsNoRecipe() {
     String out = folder.resolve("run").toString();
-    Said first = run("train", "bmxnet-lenet-mnist", "--data", folder.toString(), "--out", out);
-    assertEquals(1, first.code, first.err);
-    assertTrue(first.err.contains("train-images-idx3-ubyte"), first.err);
-    Said second = run("train", "default", "--dev-run", "--steps", "1", "--json", "--out", out);
-    assertEquals(0, second.code, second.err);
-    Said third = run("train", "default", "--dev-run", "--steps", "1", "--out", out, "--set", "optimizer.beta1=0.8");
-    assertEquals(2, third.code, third.err);
-    assertTrue(third.err.contains("optimizer.beta1"), third.err);
+    Said first = Said.by("train", "bmxnet-lenet-mnist", "--data", folder.toString(), "--out", out);
+    assertEquals(1, first.code(), first.err());
+    assertTrue(first.err().contains("train-images-idx3-ubyte"), first.err());
+    Said second = Said.by("train", "default", "--dev-run", "--steps", "1", "--json", "--out", out);
+    assertEquals(0, second.code(), second.err());
+    Said third = Said.by("train", "default", "--dev-run", "--steps", "1", "--out", out, "--set", "optimizer.beta1=0.8");
+    assertEquals(2, third.code(), third.err());
+    assertTrue(third.err().contains("optimizer.beta1"), third.err());
   }
 
   @Test
   void predictionsAreSaidForEveryImage() throws Exception {
     String out = folder.resolve("run").toString(), images = folder.resolve("images").toString();
-    run("train", "default", "--dev-run", "--steps", "1", "--json", "--out", out);
+    Said.by("train", "default", "--dev-run", "--steps", "1", "--json", "--out", out);
     Files.createDirectories(Path.of(images));
     for (int i = 0; i < 3; i++) ImageIO.write(new BufferedImage(40 + i, 50, BufferedImage.TYPE_INT_RGB), "png", Path.of(images, i + ".png").toFile());
-    Said said = run("predict", "--recipe", "default", "--weights", out, "--top", "2", "--json", images, images + "/1.png");
-    assertEquals(0, said.code, said.err);
+    Said said = Said.by("predict", "--recipe", "default", "--weights", out, "--top", "2", "--json", images, images + "/1.png");
+    assertEquals(0, said.code(), said.err());
     assertEquals(4, said.lastLine().split("\"image\":", -1).length - 1, said.lastLine());
     assertEquals(8, said.lastLine().split("\"probability\":", -1).length - 1, said.lastLine());
     Files.writeString(Path.of(images, "3.png"), "no image");
-    Said bad = run("predict", "--recipe", "default", "--weights", out, images);
-    assertEquals(1, bad.code, bad.err);
-    assertEquals(2, bad.err.split("3.png|sample 3", -1).length - 1, "named once, with its number once: " + bad.err);
+    Said bad = Said.by("predict", "--recipe", "default", "--weights", out, images);
+    assertEquals(1, bad.code(), bad.err());
+    assertEquals(2, bad.err().split("3.png|sample 3", -1).length - 1, "named once, with its number once: " + bad.err());
   }
 
   /** A computer whose digits are Arabic: runs and their files are the same there. */
@@ -231,35 +209,35 @@ class CommandLineTest {
   @MethodSource("smallImageRecipes")
   void everySmallImageRecipeRunsDry(String recipe) {
     String[] words = {"train", recipe, "--dev-run", "--json", "--out", folder.resolve(recipe).toString(), "--steps", "1"};
-    Said said = run(recipe.equals("default") ? Arrays.copyOf(words, words.length - 2) : words);   // one recipe as many steps as a dry run has
-    assertEquals(0, said.code, said.err);
+    Said said = Said.by(recipe.equals("default") ? Arrays.copyOf(words, words.length - 2) : words);   // one recipe as many steps as a dry run has
+    assertEquals(0, said.code(), said.err());
     assertTrue(Files.exists(folder.resolve(recipe).resolve("report.html")));
     assertTrue(said.lastLine().contains("\"end\":\"complete\""), said.lastLine());
-    assertTrue(Files.isDirectory(folder.resolve(recipe).resolve(recipe.equals("default") ? "checkpoints/step-000003" : "checkpoints/step-000001")), said.err);
+    assertTrue(Files.isDirectory(folder.resolve(recipe).resolve(recipe.equals("default") ? "checkpoints/step-000003" : "checkpoints/step-000001")), said.err());
   }
 
   @ParameterizedTest
   @CsvSource({"adabin-resnet18-imagenet-stage2", "bmxnet-binarydensenet28-imagenet", "biper-resnet18-imagenet-stage1", "rbnn-resnet18-imagenet"})
   void imageNetRecipesRunDryOnGeneratedImages(String recipe) {
-    Said said = run("train", recipe, "--dev-run", "--steps", "1", "--json", "--out", folder.resolve(recipe).toString(), "--set", "data.height=96", "--set", "data.width=96",
+    Said said = Said.by("train", recipe, "--dev-run", "--steps", "1", "--json", "--out", folder.resolve(recipe).toString(), "--set", "data.height=96", "--set", "data.width=96",
         "--set", "data.evalCrop=0");
-    assertEquals(0, said.code, said.err);
-    assertEquals(recipe.startsWith("adabin"), said.err.contains("Teacher real-resnet34, temperature 1.0, share of hard labels 0.0: RANDOM weights"), said.err);
+    assertEquals(0, said.code(), said.err());
+    assertEquals(recipe.startsWith("adabin"), said.err().contains("Teacher real-resnet34, temperature 1.0, share of hard labels 0.0: RANDOM weights"), said.err());
     int batch = Workplace.RECIPES.load(recipe, List.of()).data().batch();
     for (int images : new int[] {4, batch}) {
-      Said plan = run("summary", recipe, "--memory", "--batch", Integer.toString(images), "--set", "data.height=96", "--set", "data.width=96", "--set", "data.evalCrop=0");
-      assertTrue(plan.out.contains("Batch " + images + ", activations bfloat16"), plan.out);
-      assertTrue(plan.out.lines().count() > 5 && plan.out.lines().allMatch(said.err::contains), said.err);
+      Said plan = Said.by("summary", recipe, "--memory", "--batch", Integer.toString(images), "--set", "data.height=96", "--set", "data.width=96", "--set", "data.evalCrop=0");
+      assertTrue(plan.out().contains("Batch " + images + ", activations bfloat16"), plan.out());
+      assertTrue(plan.out().lines().count() > 5 && plan.out().lines().allMatch(said.err()::contains), said.err());
     }
   }
 
   @Test
   void stepsThatAreNotFiniteAreSkippedAndRepeatedOnesEndTheRun() throws Exception {
-    Said said = run("train", "default", "--json", "--out", folder.resolve("bad").toString(), "--set", "data.std=[1e-40]", "--set", "data.name=generated",
+    Said said = Said.by("train", "default", "--json", "--out", folder.resolve("bad").toString(), "--set", "data.std=[1e-40]", "--set", "data.name=generated",
         "--set", "data.batch=16");
-    assertEquals(1, said.code, said.err);
-    assertTrue(said.err.matches("(?s).*Step 1 was skipped: its loss is not finite; samples of rank 0: \\[\\d+(, \\d+){15}\\]\\..*"), said.err);
-    assertTrue(said.err.contains("training stopped at step 10: the loss was not finite in 10 steps in a row"), said.err);
+    assertEquals(1, said.code(), said.err());
+    assertTrue(said.err().matches("(?s).*Step 1 was skipped: its loss is not finite; samples of rank 0: \\[\\d+(, \\d+){15}\\]\\..*"), said.err());
+    assertTrue(said.err().contains("training stopped at step 10: the loss was not finite in 10 steps in a row"), said.err());
     assertFalse(Files.exists(folder.resolve("bad").resolve("last")), "nothing bad may be saved");
   }
 }

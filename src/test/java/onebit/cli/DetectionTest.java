@@ -7,10 +7,7 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.awt.Color;
 import java.awt.image.BufferedImage;
-import java.io.ByteArrayOutputStream;
 import java.io.IOException;
-import java.io.PrintStream;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -21,7 +18,6 @@ import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import tools.jackson.databind.JsonNode;
-import tools.jackson.databind.json.JsonMapper;
 
 /** A small detector from the first step to boxes in a file of one's own, through the command line. */
 class DetectionTest {
@@ -30,32 +26,12 @@ class DetectionTest {
 
   @TempDir private static Path folder;
 
-  private record Said(int code, String out, String err) {
-    JsonNode json() {
-      assertEquals(0, code, err);
-      return JsonMapper.shared().readTree(out.strip().lines().reduce((a, b) -> b).orElse(""));
-    }
-  }
-
-  private static Said run(String... arguments) {
-    PrintStream out = System.out, err = System.err;
-    ByteArrayOutputStream said = new ByteArrayOutputStream(), complained = new ByteArrayOutputStream();
-    try {
-      System.setOut(new PrintStream(said, true, StandardCharsets.UTF_8));
-      System.setErr(new PrintStream(complained, true, StandardCharsets.UTF_8));
-      return new Said(Main.execute(arguments), said.toString(StandardCharsets.UTF_8), complained.toString(StandardCharsets.UTF_8));
-    } finally {
-      System.setOut(out);
-      System.setErr(err);
-    }
-  }
-
   /** Two steps of two images that the program draws. */
   @BeforeAll
   static void train() {
-    Said said = run("train", "adabin-ssd300-voc", "--dev-run", "--steps", "2", "--json", "--out", folder.resolve("run").toString(), "--set", WIDTH, "--set", "train.epochs=400");
+    Said said = Said.by("train", "adabin-ssd300-voc", "--dev-run", "--steps", "2", "--json", "--out", folder.resolve("run").toString(), "--set", WIDTH, "--set", "train.epochs=400");
     assertEquals("complete", said.json().get("end").asText());
-    assertTrue(said.json().get("bestMap").isNumber(), said.out);
+    assertTrue(said.json().get("bestMap").isNumber(), said.out());
   }
 
   @Test
@@ -76,7 +52,7 @@ class DetectionTest {
     for (int y = 30; y < 90; y++) for (int x = 50; x < 130; x++) photo.setRGB(x, y, 0x3060c0);
     Path file = folder.resolve("photo.png");
     ImageIO.write(photo, "png", file.toFile());
-    JsonNode all = run(predict("0", file.toString(), "--json")).json().get("detections");
+    JsonNode all = Said.by(predict("0", file.toString(), "--json")).json().get("detections");
     assertEquals(file.toString(), all.get(0).get("image").asText());
     JsonNode boxes = all.get(0).get("boxes");
     assertTrue(boxes.size() > 0 && boxes.size() <= 200, "a network that learned nothing finds many: " + boxes.size());
@@ -89,9 +65,9 @@ class DetectionTest {
       assertTrue(0 <= corners.get(0) && corners.get(0) <= corners.get(2) && corners.get(2) <= 200, box.toString());
       assertTrue(0 <= corners.get(1) && corners.get(1) <= corners.get(3) && corners.get(3) <= 120, box.toString());
     }
-    Said nothing = run(predict("1", file.toString()));
-    assertEquals(0, nothing.code, nothing.err);
-    assertTrue(nothing.out.contains("nothing"), nothing.out);
+    Said nothing = Said.by(predict("1", file.toString()));
+    assertEquals(0, nothing.code(), nothing.err());
+    assertTrue(nothing.out().contains("nothing"), nothing.out());
   }
 
   private static String[] predict(String leastScore, String... more) {
@@ -103,7 +79,7 @@ class DetectionTest {
   @Test
   void realPhotosAreJudgedByTheirAnnotations() {
     assumeTrue(Files.isDirectory(SAMPLE), "needs the VOC sample of ../shared/data");
-    JsonNode result = run("eval", "--recipe", "adabin-ssd300-voc", "--set", WIDTH, "--set", "data.testLists=[./sample]", "--weights", folder.resolve("run").toString(), "--data",
+    JsonNode result = Said.by("eval", "--recipe", "adabin-ssd300-voc", "--set", WIDTH, "--set", "data.testLists=[./sample]", "--weights", folder.resolve("run").toString(), "--data",
         SAMPLE.toString(), "--json").json();
     assertEquals(100, result.get("total").asInt());
     assertEquals(273 - 38, result.get("boxes").asInt());
@@ -113,11 +89,11 @@ class DetectionTest {
 
   @Test
   void aRunWithoutItsBackboneSaysWhereItComesFromAndHowToDoWithout() {
-    Said said = run("train", "adabin-ssd300-voc", "--set", WIDTH, "--set", "data.name=figures", "--out", folder.resolve("other").toString());
-    assertEquals(1, said.code, said.err);
+    Said said = Said.by("train", "adabin-ssd300-voc", "--set", WIDTH, "--set", "data.name=figures", "--out", folder.resolve("other").toString());
+    assertEquals(1, said.code(), said.err());
     String missing = "onebit: train.initFrom: neither adabin-ssd300backbone-imagenet nor runs/adabin-ssd300backbone-imagenet is there to take weights from; onebit train "
         + "adabin-ssd300backbone-imagenet --data DIR makes that run, --set train.initFrom=FILE names others, and --set train.initFrom=null --set train.initPart=null starts from random ones";
-    assertTrue(said.err.contains(missing), said.err);
+    assertTrue(said.err().contains(missing), said.err());
     assertFalse(Files.exists(folder.resolve("other/recipe.yaml")));
     var random = Workplace.RECIPES.load("adabin-ssd300-voc", List.of("train.initFrom=null", "train.initPart=null")).train();
     assertTrue(random.initFrom().isEmpty() && random.initPart().isEmpty());
