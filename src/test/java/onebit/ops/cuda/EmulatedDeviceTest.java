@@ -35,6 +35,7 @@ import jcuda.jcudnn.cudnnHandle;
 import jcuda.jcudnn.cudnnTensorDescriptor;
 import jcuda.jcudnn.cudnnTensorFormat;
 import jcuda.runtime.cudaStream_t;
+import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 
@@ -48,15 +49,25 @@ class EmulatedDeviceTest {
   @BeforeAll
   static void loadDevice() throws Exception {
     Path folder = EmulatedDevice.load("emulated_device_test", KERNELS);
-    setExceptionsEnabled(true);
-    JCublas2.setExceptionsEnabled(true);
-    JCudnn.setExceptionsEnabled(true);
+    throwExceptions(true);
     cuInit(0);
     CUdevice device = new CUdevice();
     cuDeviceGet(device, 0);
     cuDevicePrimaryCtxRetain(CONTEXT, device);
     cuCtxPushCurrent(CONTEXT);
     cuModuleLoadData(MODULE, Files.readAllBytes(folder.resolve("emulated_device_test.module")));
+  }
+
+  /** Other tests of this JVM look at statuses. */
+  @AfterAll
+  static void leaveStatuses() {
+    throwExceptions(false);
+  }
+
+  private static void throwExceptions(boolean on) {
+    setExceptionsEnabled(on);
+    JCublas2.setExceptionsEnabled(on);
+    JCudnn.setExceptionsEnabled(on);
   }
 
 
