@@ -47,7 +47,7 @@ class CommandLineTest {
     "train default --restarts 2, --restarts belongs to --procs or --gpus",
     "recipes default --keys, leave out default",
     "train adabin-ssd300-voc --set network.name=resnet18, whose images have boxes; the network finds a class",
-    "train adabin-ssd300-voc --set data.name=figures --set data.height=224 --set data.width=224, its boxes are those of images of 300x300",
+    "train adabin-ssd300-voc --set data.name=figures --set data.height=224 --set data.width=224 --set train.initFrom=null --set train.initPart=null, its boxes are those of images of 300x300",
     "predict --recipe default --weights w.safetensors --least-score 2 pom.xml, --least-score must be in",
     "data prepare mnist --no-room-check, are for imagenet",
     "bench loader --index 0, --index must be >= 1",
