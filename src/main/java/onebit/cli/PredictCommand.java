@@ -95,10 +95,6 @@ final class PredictCommand implements Callable<Integer> {
     };
   }
 
-  private static String called(int label, List<String> classes) {
-    return label < classes.size() ? classes.get(label) : Integer.toString(label);
-  }
-
   private void printBoxes(List<Path> files, ImageFiles dataset, List<List<Detection>> found, List<String> classes) {
     SummaryTable table = new SummaryTable("image", "class", ">probability", ">left", ">top", ">right", ">bottom");
     List<Map<String, Object>> all = new ArrayList<>();
@@ -106,7 +102,7 @@ final class PredictCommand implements Callable<Integer> {
       int width = dataset.imageWidth(i), height = dataset.imageHeight(i);
       List<Map<String, Object>> boxes = new ArrayList<>();
       for (Detection one : found.get(i).stream().filter(d -> d.score() >= leastScore).toList()) {
-        String called = called(one.label(), classes);
+        String called = InputPipeline.className(classes, one.label());
         long[] corners = {Math.round((double) one.left() * width), Math.round((double) one.top() * height), Math.round((double) one.right() * width),
           Math.round((double) one.bottom() * height)};
         table.row(boxes.isEmpty() ? files.get(i) : "", called, String.format(Locale.ROOT, "%.2f %%", 100 * one.score()), corners[0], corners[1], corners[2], corners[3]);
@@ -135,7 +131,7 @@ final class PredictCommand implements Callable<Integer> {
       List<Integer> likeliest = IntStream.range(0, of.length).boxed().sorted((a, b) -> Double.compare(of[b], of[a])).limit(top).toList();
       List<Map<String, Object>> guesses = new ArrayList<>();
       for (int c : likeliest) {
-        String called = called(c, classes);
+        String called = InputPipeline.className(classes, c);
         table.row(guesses.isEmpty() ? files.get(i) : "", called, String.format(Locale.ROOT, "%.2f %%", 100 * of[c]));
         Map<String, Object> guess = new LinkedHashMap<>();
         guess.put("class", c);

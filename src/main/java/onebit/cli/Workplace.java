@@ -10,6 +10,7 @@ import java.util.Map;
 import onebit.binarize.Method;
 import onebit.binarize.Methods;
 import onebit.checkpoint.NamedTensor;
+import onebit.data.Datasets;
 import onebit.models.Model;
 import onebit.models.Network;
 import onebit.models.Networks;
@@ -124,7 +125,7 @@ final class Workplace {
     Path usual = Path.of("data", name);
     if (Files.isDirectory(usual)) return usual;
     throw new IllegalArgumentException("data set " + name + " needs its folder: give --data DIR, or put it in " + usual
-        + (source == DataRecipe.Source.FOLDER ? " (datasets/imagenet/README.md says how)" : source == DataRecipe.Source.VOC ? " (datasets/voc/README.md says how)"
+        + (source == DataRecipe.Source.FOLDER || source == DataRecipe.Source.VOC ? " (" + Datasets.page(name) + " says how)"
             : source == DataRecipe.Source.IMAGENET ? " with: onebit data prepare imagenet --train ILSVRC2012_img_train.tar --val ILSVRC2012_img_val.tar" : " with: onebit data prepare " + name + " --out " + usual));
   }
 }

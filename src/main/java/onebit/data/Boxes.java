@@ -52,6 +52,11 @@ public final class Boxes {
     corners[4 * box + 3] = bottom;
   }
 
+  /** A corner within the image. */
+  static float inside(double corner) {
+    return (float) Math.clamp(corner, 0.0, 1.0);
+  }
+
   /** Puts a copy of a box in the place of another. */
   public void put(int place, int box) {
     labels[place] = labels[box];

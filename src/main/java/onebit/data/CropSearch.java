@@ -61,12 +61,8 @@ final class CropSearch {
     for (int i = 0; i < boxes.count(); i++) {
       if (!holds(boxes, i, left, top, right, bottom)) continue;
       boxes.put(kept, i);
-      boxes.corner(kept++, inside((boxes.left(i) - left) / w), inside((boxes.top(i) - top) / h), inside((boxes.right(i) - left) / w), inside((boxes.bottom(i) - top) / h));
+      boxes.corner(kept++, Boxes.inside((boxes.left(i) - left) / w), Boxes.inside((boxes.top(i) - top) / h), Boxes.inside((boxes.right(i) - left) / w), Boxes.inside((boxes.bottom(i) - top) / h));
     }
     boxes.truncate(kept);
-  }
-
-  private static float inside(double part) {
-    return (float) Math.clamp(part, 0.0, 1.0);
   }
 }

@@ -24,13 +24,6 @@ public final class ImageFiles implements Dataset {
   private final int[] widths;
   private final ThreadLocal<Workspace> workspace = ThreadLocal.withInitial(Workspace::new);
 
-  private static final class Workspace {
-    final ImageDecoder decoder = new ImageDecoder();
-    final Resize resize = new Resize();
-    final Picture whole = new Picture();
-    final Picture small = new Picture();
-  }
-
   /** @throws IllegalArgumentException unless there is a file and the network takes one channel or three */
   public ImageFiles(List<Path> files, int side, int channels) {
     if (files.isEmpty()) throw new IllegalArgumentException("ImageFiles: no files; there must be one");

@@ -28,13 +28,6 @@ public final class ImageFolderDataset implements Dataset {
   private final int side;
   private final ThreadLocal<Workspace> workspace = ThreadLocal.withInitial(Workspace::new);
 
-  private static final class Workspace {
-    final ImageDecoder decoder = new ImageDecoder();
-    final Resize resize = new Resize();
-    final Picture whole = new Picture();
-    final Picture small = new Picture();
-  }
-
   private ImageFolderDataset(String name, List<String> classNames, List<Path> files, int[] labels, int side) {
     this.name = name;
     this.classNames = classNames;

@@ -85,14 +85,6 @@ public final class ImageNetArchives {
   /** An image to be put into a shard: where it is in its archive. */
   private record Source(String name, long at, long size) {}
 
-  /** What one thread works with. */
-  private static final class Workspace {
-    final ImageDecoder decoder = new ImageDecoder();
-    final Resize resize = new Resize();
-    final Picture whole = new Picture();
-    final Picture small = new Picture();
-  }
-
   /** A shard to be made: where its images are. */
   private record Piece(String shard, Path archive, long at, long size, List<Source> images, int label) {
     /** Bytes of the archive that it is made of. */

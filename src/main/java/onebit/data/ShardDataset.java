@@ -43,13 +43,10 @@ public final class ShardDataset implements Dataset {
   private final int side;
   private final String stored;
   private final AtomicReferenceArray<FileChannel> files;
-  private final ThreadLocal<Workspace> workspace = ThreadLocal.withInitial(Workspace::new);
+  private final ThreadLocal<CheckedWorkspace> workspace = ThreadLocal.withInitial(CheckedWorkspace::new);
 
-  private static final class Workspace {
-    final ImageDecoder decoder = new ImageDecoder();
-    final Resize resize = new Resize();
-    final Picture whole = new Picture();
-    final Picture small = new Picture();
+  /** One that also checks the bytes. */
+  private static final class CheckedWorkspace extends Workspace {
     final CRC32C crc = new CRC32C();
   }
 
@@ -171,7 +168,7 @@ public final class ShardDataset implements Dataset {
   }
 
   /** The bytes of an image's file as they are in the shard, in the decoder's room. */
-  private ByteBuffer fetch(Workspace w, int image) throws IOException {
+  private ByteBuffer fetch(CheckedWorkspace w, int image) throws IOException {
     int shard = index.shardOf(image), length = index.length[image];
     FileChannel file = channel(shard);
     ByteBuffer bytes = w.decoder.room(index.shards.get(shard).name(), length);
@@ -199,7 +196,7 @@ public final class ShardDataset implements Dataset {
   }
 
   @Override public void decode(int image, Box.Choice choice, Picture into) throws IOException {
-    Workspace w = workspace.get();
+    CheckedWorkspace w = workspace.get();
     fetch(w, image);
     try {
       w.decoder.decode("", choice, into);
@@ -218,7 +215,7 @@ public final class ShardDataset implements Dataset {
   }
 
   @Override public void read(int image, byte[] into, int offset) throws IOException {
-    Workspace w = workspace.get();
+    CheckedWorkspace w = workspace.get();
     int shortSide = (side * 256 + 112) / 224;
     decode(image, (height, width) -> Augmentation.centreSource(height, width, shortSide, side), w.whole);
     Augmentation.centre(w.whole, shortSide, side, w.resize, w.small);

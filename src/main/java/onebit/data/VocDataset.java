@@ -53,13 +53,6 @@ public final class VocDataset implements Dataset {
     }
   }
 
-  private static final class Workspace {
-    final ImageDecoder decoder = new ImageDecoder();
-    final Resize resize = new Resize();
-    final Picture whole = new Picture();
-    final Picture small = new Picture();
-  }
-
   private final VocObjects objects;
   private final int side;
   private final ThreadLocal<Workspace> workspace = ThreadLocal.withInitial(Workspace::new);

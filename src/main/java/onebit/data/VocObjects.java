@@ -105,7 +105,7 @@ final class VocObjects {
       seen.increment();
       double left = (annotation.corners[4 * i] - 1) / width, top = (annotation.corners[4 * i + 1] - 1) / height;
       double right = (annotation.corners[4 * i + 2] - 1) / width, bottom = (annotation.corners[4 * i + 3] - 1) / height;
-      float l = inside(left), t = inside(top), r = inside(right), b = inside(bottom);
+      float l = Boxes.inside(left), t = Boxes.inside(top), r = Boxes.inside(right), b = Boxes.inside(bottom);
       if (l >= r || t >= b) {
         dropped.increment();
         continue;
@@ -114,10 +114,6 @@ final class VocObjects {
       boxes.add(annotation.labels[i], annotation.difficult[i], l, t, r, b);
     }
     return boxes;
-  }
-
-  private static float inside(double part) {
-    return (float) Math.clamp(part, 0.0, 1.0);
   }
 
   /** The header of a JPEG file, or null where it is none or damaged: then its reader will refuse it. */

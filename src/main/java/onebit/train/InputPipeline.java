@@ -81,6 +81,11 @@ public final class InputPipeline {
     };
   }
 
+  /** The name of a class, or its number where it has none. */
+  public static String className(List<String> names, int label) {
+    return label < names.size() ? names.get(label) : Integer.toString(label);
+  }
+
   /** Shuffled, augmented batches. */
   public static Loader training(DataRecipe data, Dataset dataset, int batch, long seed, LoaderWatch watch) {
     return training(data, dataset, batch, seed, watch, 0, 1);

@@ -8,9 +8,6 @@ import onebit.detect.MeanAveragePrecision;
 
 /** What a network is worth on a test set. */
 public sealed interface Score {
-  /** The name of {@link #percent} in metrics and reports. */
-  String name();
-
   /** What the best epoch is chosen by, in percent; NaN if there is none. */
   double percent();
 
@@ -31,11 +28,6 @@ public sealed interface Score {
 
   /** Right answers among the images. */
   record Accuracy(long correct, long correct5, long images, double seconds) implements Score {
-    @Override
-    public String name() {
-      return "testTop1";
-    }
-
     @Override
     public double percent() {
       return 100.0 * correct / Math.max(1, images);
@@ -60,7 +52,7 @@ public sealed interface Score {
     @Override
     public Map<String, Object> metrics() {
       Map<String, Object> all = new LinkedHashMap<>();
-      all.put(name(), percent());
+      all.put("testTop1", percent());
       all.put("testTop5", top5());
       return all;
     }
@@ -78,11 +70,6 @@ public sealed interface Score {
    */
   record Precision(MeanAveragePrecision.Result points, MeanAveragePrecision.Result area, List<String> classes, double seconds) implements Score {
     @Override
-    public String name() {
-      return "testMap";
-    }
-
-    @Override
     public double percent() {
       return 100 * points.mean();
     }
@@ -94,7 +81,7 @@ public sealed interface Score {
 
     /** The name of a class, or its number. */
     public String className(int label) {
-      return label < classes.size() ? classes.get(label) : Integer.toString(label);
+      return InputPipeline.className(classes, label);
     }
 
     @Override
@@ -115,7 +102,7 @@ public sealed interface Score {
     @Override
     public Map<String, Object> metrics() {
       Map<String, Object> all = new LinkedHashMap<>();
-      all.put(name(), percent());
+      all.put("testMap", percent());
       all.put("testMapOfArea", 100 * area.mean());
       return all;
     }

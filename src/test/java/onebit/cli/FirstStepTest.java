@@ -112,13 +112,13 @@ class FirstStepTest {
     assertEquals(List.of(), wrong, "gradients beyond their tolerance");
   }
 
-  private static double difference(float[] a, float[] b) {
+  static double difference(float[] a, float[] b) {
     double sum = 0;
     for (int i = 0; i < a.length; i++) sum += ((double) a[i] - b[i]) * ((double) a[i] - b[i]);
     return Math.sqrt(sum);
   }
 
-  private static double norm(float[] values) {
+  static double norm(float[] values) {
     return difference(values, new float[values.length]);
   }
 }

@@ -79,11 +79,11 @@ class PyramidStepTest {
   }
 
   private static void compare(Model model, List<float[]> want, List<float[]> got) {
-    assertTrue(difference(want.getFirst(), got.getFirst()) < 1e-4 * norm(want.getFirst()), "outputs");
-    double[] norms = want.stream().skip(1).mapToDouble(PyramidStepTest::norm).sorted().toArray();
+    assertTrue(FirstStepTest.difference(want.getFirst(), got.getFirst()) < 1e-4 * FirstStepTest.norm(want.getFirst()), "outputs");
+    double[] norms = want.stream().skip(1).mapToDouble(FirstStepTest::norm).sorted().toArray();
     for (int i = 1; i < want.size(); i++) {
       String name = model.parameters().get(i - 1).name();
-      double error = difference(want.get(i), got.get(i)) / Math.max(norm(want.get(i)), 0.01 * norms[norms.length / 2]);
+      double error = FirstStepTest.difference(want.get(i), got.get(i)) / Math.max(FirstStepTest.norm(want.get(i)), 0.01 * norms[norms.length / 2]);
       assertTrue(error < (name.contains("binary_a") ? 3e-3 : 1e-3), name + " " + error);
     }
   }
@@ -98,15 +98,5 @@ class PyramidStepTest {
     float[] values = new float[n];
     for (int i = 0; i < n; i++) values[i] = (float) random.nextGaussian();
     return values;
-  }
-
-  private static double difference(float[] a, float[] b) {
-    double sum = 0;
-    for (int i = 0; i < a.length; i++) sum += ((double) a[i] - b[i]) * ((double) a[i] - b[i]);
-    return Math.sqrt(sum);
-  }
-
-  private static double norm(float[] values) {
-    return difference(values, new float[values.length]);
   }
 }

@@ -34,7 +34,7 @@ import org.junit.jupiter.params.provider.EnumSource;
 class PyramidTest {
   private static final Shape IMAGES = Shape.image(3, 8, 8, 3);
 
-  private static float[] normal(int n, long seed) {
+  static float[] normal(int n, long seed) {
     Random random = new Random(seed);
     float[] values = new float[n];
     for (int i = 0; i < n; i++) values[i] = (float) random.nextGaussian();

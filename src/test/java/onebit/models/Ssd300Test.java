@@ -62,13 +62,6 @@ class Ssd300Test {
     return Arrays.stream(table).mapToLong(c -> c[1]).sum();
   }
 
-  private static float[] normal(int n, long seed) {
-    Random random = new Random(seed);
-    float[] values = new float[n];
-    for (int i = 0; i < n; i++) values[i] = (float) random.nextGaussian();
-    return values;
-  }
-
   @Test
   void theSummaryIsTheSumOverTheLayersOfThePaper() {
     ModelSummary summary = new Model(new Ssd300(64), new BiReal(1), TWO.withFirst(1), 20, new PlanBackend(ElementType.FLOAT32, false), 1).summary();
@@ -139,17 +132,17 @@ class Ssd300Test {
   @Test
   void theClassifierGivesLogitsOfImagesOf64Pixels() {
     Model model = classifier(1);
-    Tensor x = Tensor.of(Shape.image(1, 64, 64, 3), normal(64 * 64 * 3, 3));
+    Tensor x = Tensor.of(Shape.image(1, 64, 64, 3), PyramidTest.normal(64 * 64 * 3, 3));
     float[] logits = cpu.read(model.forward(x, true)).clone();
     assertEquals(10, logits.length);
-    model.backward(Tensor.of(Shape.matrix(1, 10), normal(10, 4)));
+    model.backward(Tensor.of(Shape.matrix(1, 10), PyramidTest.normal(10, 4)));
     for (Parameter p : model.parameters()) for (float g : p.gradient().floats()) assertTrue(Float.isFinite(g), p.name());
   }
 
   /** A row: locations of maps 0 to 5, then confidences of maps 0 to 5; of each map its positions row by row, of each position its filters. */
   @Test
   void theGradientAtABiasIsTheSumOfThoseAtItsColumns() {
-    Tensor x = Tensor.of(TWO, normal(TWO.size(), 3)), gradY = Tensor.of(Shape.matrix(2, small.outputs()), normal(2 * small.outputs(), 4));
+    Tensor x = Tensor.of(TWO, PyramidTest.normal(TWO.size(), 3)), gradY = Tensor.of(Shape.matrix(2, small.outputs()), PyramidTest.normal(2 * small.outputs(), 4));
     small.forward(x, true);
     small.backward(gradY);
     int column = 0;
@@ -173,12 +166,12 @@ class Ssd300Test {
   /** Behind every sign: the loss is linear in these, so a difference over a long step is its slope. */
   @Test
   void gradientsBehindTheLastSignAreThoseOfTheLoss() {
-    Tensor x = Tensor.of(TWO, normal(TWO.size(), 5)), gradY = Tensor.of(Shape.matrix(2, small.outputs()), normal(2 * small.outputs(), 6));
+    Tensor x = Tensor.of(TWO, PyramidTest.normal(TWO.size(), 5)), gradY = Tensor.of(Shape.matrix(2, small.outputs()), PyramidTest.normal(2 * small.outputs(), 6));
     small.forward(x, true);
     small.backward(gradY);
     for (String name : List.of("L2Norm.weight", "loc.0.weight", "conf.1.weight", "loc.2.weight", "conf.5.weight")) {
       Parameter p = parameter(name);
-      float[] at = p.value().floats().clone(), direction = normal(at.length, 7), gradient = p.gradient().floats().clone();
+      float[] at = p.value().floats().clone(), direction = PyramidTest.normal(at.length, 7), gradient = p.gradient().floats().clone();
       double wanted = (loss(x, gradY, p, at, direction, 0.5f) - loss(x, gradY, p, at, direction, -0.5f)), got = 0, scale = 1;
       System.arraycopy(at, 0, p.value().floats(), 0, at.length);
       for (int i = 0; i < at.length; i++) {
@@ -218,7 +211,7 @@ class Ssd300Test {
     String refusal = EmulatedDriver.refusal();
     assumeTrue(refusal == null, refusal);
     Shape image = TWO.withFirst(1);
-    float[] values = normal(image.size(), 1), gradients = normal(small.outputs(), 2);
+    float[] values = PyramidTest.normal(image.size(), 1), gradients = PyramidTest.normal(small.outputs(), 2);
     try (Backend device = CudaBackend.emulated(BitProduct.AND, new CudaMode(ElementType.FLOAT32, true))) {
       List<float[]> want = step(cpu, image, values, gradients), got = step(device, image, values, gradients);
       for (int i = 0; i < want.size(); i++) {

@@ -193,9 +193,9 @@ final class CudaDnn implements AutoCloseable {
     return status == 9 || status >= 3000 && status < 3100 && (status < 3005 || status > 3009);
   }
 
-  /** Whether the status says that this algorithm is not for these tensors: 3 in version 8; in version 9 from 2000 on. */
-  private static boolean unsuited(int status) {
-    return refuses(status) || status == 3 || status >= 2000 && status < 3000;
+  /** Whether the status tells of something else than that an algorithm is not for these tensors, which is 3 in version 8, and in version 9 from 2000 on. */
+  private static boolean isTrouble(int status) {
+    return status != 0 && status != 3 && !(status >= 2000 && status < 3000) && !refuses(status);
   }
 
   /** The algorithms that may be taken, in the order cuDNN recommends them, or first the one that was fastest here. */
@@ -204,14 +204,14 @@ final class CudaDnn implements AutoCloseable {
     long[] bytes = new long[1];
     int trouble = 0;
     for (Found found : found(direction, plan, g)) {
-      if (!unsuited(found.status) && found.status != 0) trouble = found.status;
+      if (isTrouble(found.status)) trouble = found.status;
       if (found.status != 0 || found.mathType == cudnnMathType.CUDNN_TENSOR_OP_MATH_ALLOW_CONVERSION) continue;
       int refused = switch (direction) {
         case FORWARD -> JCudnn.cudnnGetConvolutionForwardWorkspaceSize(handle, plan.x, plan.w, plan.convolution, plan.y, found.number, bytes);
         case GRAD_X -> JCudnn.cudnnGetConvolutionBackwardDataWorkspaceSize(handle, plan.w, plan.y, plan.convolution, plan.x, found.number, bytes);
         case GRAD_W -> JCudnn.cudnnGetConvolutionBackwardFilterWorkspaceSize(handle, plan.x, plan.y, plan.convolution, plan.w, found.number, bytes);
       };
-      if (!unsuited(refused) && refused != 0) trouble = refused;
+      if (isTrouble(refused)) trouble = refused;
       if (refused != 0) continue;
       if (deterministic && found.determinism != cudnnDeterminism.CUDNN_DETERMINISTIC) ways.otherwise = true;
       else ways.algorithms.add(new Algorithm(found.number, bytes[0]));

@@ -1,5 +1,6 @@
 package onebit.ops.cuda;
 
+import java.util.function.IntFunction;
 import onebit.ops.LossOps;
 import onebit.ops.Shapes;
 import onebit.tensor.Tensor;
@@ -45,7 +46,8 @@ final class CudaLossOps implements LossOps {
   public void multibox(Tensor result, Tensor gradOutput, Tensor output, Tensor labels, Tensor offsets, Tensor divisor, int classes, float ratio) {
     Shapes.requireMultibox(result, gradOutput, output, labels, offsets, divisor, classes, ratio);
     int n = labels.shape().d0(), p = labels.shape().d1(), priors = n * p;
-    requireBoxLabels(device.memory(labels), priors, p, classes);
+    DeviceMemory known = device.memory(labels);
+    requireLabels(known, priors, classes, i -> Shapes.noSuchClass(known.remembered(i), i % p, i / p, classes));
     int blocks = device.blocks(output.size());
     DeviceMemory room = device.scratch(CudaDevice.Scratch.VALUES, 12L * priors + 8L * n), partial = device.scratch(CudaDevice.Scratch.SUMS, 16L * blocks);
     long logSums = room.address(), keys = logSums + 8L * priors, chosen = keys + 4L * priors;
@@ -57,20 +59,12 @@ final class CudaLossOps implements LossOps {
     device.kernel("multibox_finish").tensor(result).memory(partial).tensor(divisor).integer(blocks).blocks(1, 256);
   }
 
-  private static void requireBoxLabels(DeviceMemory labels, int count, int priors, int classes) {
-    for (int i = 0; i < Math.min(count, labels.remembered()); i++) {
-      int label = labels.remembered(i);
-      if (label < 0 || label >= classes) throw Shapes.noSuchClass(label, i % priors, i / priors, classes);
-    }
+  /** Looks at the labels as the host wrote them; the device is not asked. */
+  private static void requireLabels(DeviceMemory labels, int n, int classes, IntFunction<IllegalArgumentException> refusal) {
+    for (int i = 0; i < Math.min(n, labels.remembered()); i++) if (labels.remembered(i) < 0 || labels.remembered(i) >= classes) throw refusal.apply(i);
   }
 
-  /** Looks at the labels as the host wrote them; the device is not asked. */
   private static void requireLabels(String op, DeviceMemory labels, int n, int classes) {
-    for (int i = 0; i < Math.min(n, labels.remembered()); i++) {
-      int label = labels.remembered(i);
-      if (label < 0 || label >= classes) {
-        throw new IllegalArgumentException(op + ": label " + label + " of row " + i + " is outside 0.." + (classes - 1));
-      }
-    }
+    requireLabels(labels, n, classes, i -> new IllegalArgumentException(op + ": label " + labels.remembered(i) + " of row " + i + " is outside 0.." + (classes - 1)));
   }
 }
