@@ -76,7 +76,9 @@ class CheckpointFaultTest {
       while (process.isAlive() && !Files.exists(disk.resolve("run/last"))) Thread.sleep(10);
       // files that are open for writing keep a file system writable: so the checkpoints' folder alone is made immutable by a read-only mount over it
       Path checkpoints = disk.resolve("run/checkpoints");
-      assertEquals(0, shell("mount --bind " + checkpoints + " " + checkpoints + " && mount -o remount,ro,bind " + checkpoints));
+      // and between the two a checkpoint may begin, whose open file keeps that mount writable too, until it is written
+      assertEquals(0, shell("mount --bind " + checkpoints + " " + checkpoints + " && for try in $(seq 100); do mount -o remount,ro,bind " + checkpoints
+          + " && exit 0; sleep 0.01; done; exit 1"));
       String text = end(process, 1);
       assertTrue(text.contains("Read-only file system"), text);
       assertTrue(text.contains("3 checkpoints in a row could not be written"), text);
