@@ -198,7 +198,7 @@ public final class ImageNetArchives {
     return all;
   }
 
-  /** Makes the shards that are not there yet, several at a time; the first failure ends the rest. */
+  /** Makes the shards that are not there yet, several at a time; the first failure ends the rest, and no thread of these is at work any more when this returns. */
   private List<ShardIndex> makeAll(List<Piece> pieces, List<String> classes, int[] labels) throws IOException {
     List<ShardIndex> there = new ArrayList<>(), made = new ArrayList<>();
     List<Piece> missing = new ArrayList<>();
@@ -224,6 +224,7 @@ public final class ImageNetArchives {
       throw new IOException("data prepare was interrupted; run the command again to go on");
     } finally {
       threads.shutdownNow();
+      threads.close();
     }
   }
 
