@@ -44,7 +44,7 @@ class ArchitectureTest {
       Map.entry("dist", Set.of("ops", "tensor")),
       Map.entry("dist.nccl", Set.of("dist", "ops", "tensor")),
       Map.entry("detect", Set.of("data", "layers", "models", "binarize", "ops", "tensor")),
-      Map.entry("export", Set.of("checkpoint", "models", "layers", "binarize", "ops", "tensor")),
+      Map.entry("export", Set.of("detect", "models", "layers", "binarize", "ops", "tensor")),
       Map.entry("train", Set.of("recipe", "recipe.keys", "models", "layers", "binarize", "ops", "tensor", "optim", "data", "checkpoint", "report", "dist", "detect")),
       Map.entry("cli", Set.of("train", "recipe", "recipe.keys", "models", "layers", "binarize", "ops", "ops.cpu", "ops.cuda", "tensor", "optim", "data", "checkpoint",
           "report", "dist", "dist.nccl", "detect", "export"))));

@@ -3,6 +3,7 @@ package onebit.checkpoint;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
+import java.nio.file.FileSystemException;
 import java.nio.file.FileVisitResult;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
@@ -16,7 +17,7 @@ import java.util.List;
 import java.util.concurrent.ThreadLocalRandom;
 
 /** File steps that survive a power cut: what has returned is on the disk. */
-final class DurableFiles {
+public final class DurableFiles {
   static final long MAX_FILE_BYTES = Integer.MAX_VALUE - 8L;
 
   private DurableFiles() {}
@@ -65,13 +66,22 @@ final class DurableFiles {
     }
   }
 
-  /** Replaces a file in one step: a reader sees the old content or the new one, also after a crash. */
-  static void replace(Path path, List<ByteBuffer> parts) throws IOException {
+  /**
+   * Replaces a file in one step: a reader sees the old content or the new one, also after a crash.
+   *
+   * @throws IOException if it is a folder, or the disk refuses; what was there stays
+   */
+  public static void replace(Path path, List<ByteBuffer> parts) throws IOException {
     Path target = path.toAbsolutePath();
+    if (Files.isDirectory(target)) throw new CheckpointException(path + " is a folder; a file is wanted here");
     Path temporary = target.resolveSibling(target.getFileName() + "." + Long.toHexString(ThreadLocalRandom.current().nextLong()) + ".tmp");
     try {
       write(temporary, parts);
       Files.move(temporary, target, StandardCopyOption.ATOMIC_MOVE);
+    } catch (FileSystemException named) {
+      throw named;
+    } catch (IOException e) {
+      throw new IOException(path + " cannot be written: " + e.getMessage(), e);
     } finally {
       Files.deleteIfExists(temporary);
     }

@@ -13,7 +13,8 @@ import java.util.List;
  * </pre>
  */
 public final class Priors {
-  private static final float CENTRE = 0.1f, EXTENT = 0.2f;
+  /** Units of offsets: of a centre in widths or heights of the prior, of an extent in natural logarithms. */
+  public static final float CENTRE = 0.1f, EXTENT = 0.2f;
 
   private final List<Level> levels;
   private final float[] centres;

@@ -1,0 +1,92 @@
+package onebit.cli;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.concurrent.Callable;
+import onebit.checkpoint.DurableFiles;
+import onebit.export.FilterForm;
+import onebit.export.OnnxExport;
+import onebit.ops.PixelScale;
+import onebit.ops.cpu.CpuBackend;
+import onebit.recipe.DataRecipe;
+import onebit.recipe.Recipe;
+import onebit.report.Environment;
+import onebit.report.Json;
+import onebit.train.InputPipeline;
+import onebit.train.RunFolder;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+
+/** {@code onebit export}. */
+@Command(
+    name = "export",
+    mixinStandardHelpOptions = true,
+    sortOptions = false,
+    description = "Writes trained weights as an ONNX file that other runtimes run: images of any number go in as 0 to 1, logits come out, or boxes and scores. Filters of one bit take one bit.",
+    footer = {"", "Example: onebit export --recipe adabin-resnet20-cifar10 --weights runs/adabin-resnet20-cifar10/best resnet20.onnx"})
+final class ExportCommand implements Callable<Integer> {
+  @Option(names = "--recipe", required = true, paramLabel = "RECIPE", description = "A name from 'onebit recipes', or a YAML file.")
+  private String name;
+
+  @Option(names = "--weights", required = true, paramLabel = "FILE", description = "A safetensors file, a checkpoint folder, or a run folder (its best).")
+  private Path weights;
+
+  @Parameters(index = "0", paramLabel = "OUT.onnx", description = "The file to write; an existing one is replaced in one step.")
+  private Path to;
+
+  @Option(names = "--filters", paramLabel = "FORM", defaultValue = "bits",
+      description = "Filters of one bit as bits, or as float32 values for runtimes without the operators BitShift and BitwiseAnd: ${COMPLETION-CANDIDATES} (default: ${DEFAULT-VALUE}).")
+  private FilterForm form;
+
+  @Option(names = "--set", paramLabel = "KEY=VALUE", description = "Overrides a recipe key by its dotted name; repeatable ('onebit recipes --keys').")
+  private List<String> overrides = new ArrayList<>();
+
+  @Option(names = "--json", description = "Print what was written as one JSON object on the last line.")
+  private boolean json;
+
+  @Override
+  public Integer call() throws IOException {
+    if (!to.getFileName().toString().endsWith(".onnx")) throw new IllegalArgumentException("OUT must end in .onnx, got " + to);
+    Path folder = to.toAbsolutePath().getParent();
+    if (!Files.isDirectory(folder)) throw new IllegalArgumentException("OUT " + to + ": the folder " + folder + " does not exist");
+    Recipe recipe = Workplace.RECIPES.load(name, overrides);
+    DataRecipe data = recipe.data();
+    var tensors = RunFolder.weights(weights);
+    String title = name.substring(name.lastIndexOf('/') + 1);
+    try (OnnxExport export = new OnnxExport(title, new CpuBackend(), form)) {
+      export.add(Workplace.trained(recipe, 1, export.backend(), tensors, weights), new PixelScale(data.mean(), data.std()));
+      export.describe("recipe", title);
+      List<String> classes = InputPipeline.classNames(data);
+      if (!classes.isEmpty()) export.describe("classes", String.join(",", classes));
+      String in = String.format(Locale.ROOT, "images N,%d,%d,%d as 0 to 1", data.channels(), data.height(), data.width());
+      String out = recipe.network().detects() ? "boxes and scores of each prior, background first" : "logits N," + data.classes();
+      byte[] file = export.file(Environment.version(), in + "; " + out);
+      DurableFiles.replace(to, List.of(ByteBuffer.wrap(file)));
+      report(file.length, export, in, out);
+    }
+    return 0;
+  }
+
+  private void report(int bytes, OnnxExport export, String in, String out) {
+    if (!json) {
+      System.out.printf(Locale.ROOT, "%s: %,d bytes, %d nodes of ONNX operator set %d; in: %s; out: %s%n", to, bytes, export.nodes(), export.operatorSet(), in, out);
+      return;
+    }
+    Map<String, Object> members = new LinkedHashMap<>();
+    members.put("file", to.toString());
+    members.put("bytes", bytes);
+    members.put("nodes", export.nodes());
+    members.put("operatorSet", export.operatorSet());
+    members.put("in", in);
+    members.put("out", out);
+    System.out.println(Json.object(members));
+  }
+}

@@ -1,0 +1,305 @@
+package onebit.export;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import ai.onnxruntime.OrtException;
+import com.google.common.primitives.Floats;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.SplittableRandom;
+import java.util.stream.Stream;
+import onebit.binarize.BiPer;
+import onebit.binarize.BmxNet;
+import onebit.binarize.Method;
+import onebit.binarize.Methods;
+import onebit.binarize.Rbnn;
+import onebit.checkpoint.NamedTensor;
+import onebit.checkpoint.TorchCheckpoint;
+import onebit.data.Dataset;
+import onebit.data.RestoredCifar10;
+import onebit.data.Split;
+import onebit.detect.Priors;
+import onebit.layers.BinaryConv2d;
+import onebit.layers.Init;
+import onebit.layers.Layer;
+import onebit.layers.Pool;
+import onebit.layers.Sequential;
+import onebit.models.Model;
+import onebit.models.Network;
+import onebit.models.Networks;
+import onebit.ops.Backend;
+import onebit.ops.PixelScale;
+import onebit.ops.cpu.CpuBackend;
+import onebit.recipe.DataRecipe;
+import onebit.recipe.Recipe;
+import onebit.recipe.Recipes;
+import onebit.recipe.RecordBinder;
+import onebit.tensor.ElementType;
+import onebit.tensor.Shape;
+import onebit.tensor.Tensor;
+import onebit.train.InputPipeline;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/**
+ * Files run by ONNX Runtime give what evaluation gives here.
+ *
+ * <p>Both add in float32 in orders of their own, so that a value near a threshold may become the other bit, and a flipped bit grows. Where none flips the
+ * results differ by rounding only: most images must be so. Networks without sums of rounded values must agree to the last bit.
+ */
+class OnnxExportTest {
+  private static final Recipes RECIPES = new Recipes(new RecordBinder(Map.of(Method.class, Methods.byName(), Network.class, Networks.byName())));
+  private static final int IMAGES = 8;
+  /** What rounding in another order may change, as a share of an output's largest value: 1e-4 for sums through 40 layers. */
+  private static final double ROUNDING = 1e-4;
+
+  /** One recipe for each kind of network and method, of those with several depths the least, ImageNet's at 64 pixels, the detector an eighth as wide, and two that no recipe names. */
+  static Stream<List<String>> recipes() {
+    List<List<String>> all = new ArrayList<>();
+    Set<List<Object>> kinds = new HashSet<>();
+    for (String name : Recipes.names()) {
+      Recipe recipe = RECIPES.load(name, List.of());
+      if (name.matches(".*(34|37-|37gs|45).*") || !kinds.add(List.of(recipe.network(), recipe.method(), recipe.data().height()))) continue;
+      List<String> line = new ArrayList<>(List.of(name));
+      if (name.contains("imagenet")) line.addAll(List.of("data.height=64", "data.width=64", "data.evalCrop=0"));
+      if (name.contains("ssd300")) line.addAll(List.of("network.width=8"));
+      all.add(line);
+    }
+    all.add(List.of("rbnn-resnet20-cifar10", "method.realActivations=true"));
+    all.add(List.of("default", "network.name=real-resnet", "network.depth=18", "data.height=32", "data.width=32"));
+    return all.stream();
+  }
+
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("recipes")
+  void everyRecipesNetworkComputesTheSameInOnnxRuntime(List<String> line) throws Exception {
+    Recipe recipe = RECIPES.load(line.getFirst(), line.subList(1, line.size()));
+    DataRecipe data = recipe.data();
+    int images = recipe.network().detects() ? 2 : IMAGES;
+    Shape shape = Shape.image(images, data.height(), data.width(), data.channels());
+    byte[] pixels = new byte[shape.size()];
+    new SplittableRandom(5).nextBytes(pixels);
+    List<NamedTensor> weights = uneven(recipe, shape);
+    float[] here = logits(recipe, shape, weights, pixels);
+    try (OnnxRun run = new OnnxRun(export(recipe, weights, FilterForm.BITS))) {
+      Map<String, float[]> there = run.of(pixels, shape);
+      float[] wanted = recipe.network().detects() ? scores(here, images, data.classes()) : here, found = there.get(recipe.network().detects() ? "scores" : "logits");
+      assertEquals(wanted.length, found.length);
+      requireMostlyEqual(wanted, found, images);
+      if (recipe.network().detects()) requireMostlyEqual(boxes(here, images), there.get("boxes"), images);
+    }
+  }
+
+  private static float[] logits(Recipe recipe, Shape shape, List<NamedTensor> weights, byte[] pixels) throws IOException {
+    Shape batch = shape.withFirst(Math.min(shape.d0(), 100));
+    try (Backend backend = new CpuBackend()) {
+      Model model = model(recipe, batch, backend, weights);
+      model.takePixels(new PixelScale(recipe.data().mean(), recipe.data().std()));
+      Tensor bytes = backend.create(batch, ElementType.UINT8);
+      float[] all = {};
+      for (int at = 0; at < pixels.length; at += batch.size()) {
+        backend.write(bytes, Arrays.copyOfRange(pixels, at, at + batch.size()));
+        all = Floats.concat(all, backend.read(model.forward(bytes, false)));
+      }
+      return all;
+    }
+  }
+
+  /** Images whose outputs are equal but for rounding must be more than half. */
+  private static void requireMostlyEqual(float[] wanted, float[] found, int images) {
+    int each = wanted.length / images, equal = 0;
+    for (int i = 0; i < images; i++) {
+      double most = 0, worst = 0;
+      for (int k = i * each; k < (i + 1) * each; k++) {
+        most = Math.max(most, Math.abs(wanted[k]));
+        worst = Math.max(worst, Math.abs(wanted[k] - found[k]));
+      }
+      if (worst <= ROUNDING * most) equal++;
+    }
+    assertTrue(2 * equal > images, equal + " of " + images + " images are equal but for rounding");
+  }
+
+  private static Model model(Recipe recipe, Shape shape, Backend backend, List<NamedTensor> weights) throws IOException {
+    Model model = new Model(recipe.network(), recipe.method(), shape, recipe.data().classes(), backend, 3);
+    if (weights != null) model.load(weights, "the test's weights");
+    return model;
+  }
+
+  /** Values as after training: norms, sets and slopes that are all different, running statistics on the way to the batch's. */
+  private static List<NamedTensor> uneven(Recipe recipe, Shape shape) throws IOException {
+    SplittableRandom random = new SplittableRandom(11);
+    try (Backend backend = new CpuBackend()) {
+      Model model = model(recipe, shape, backend, null);
+      Tensor x = backend.create(shape);
+      float[] values = new float[shape.size()];
+      for (int step = 0; step < 2; step++) {
+        for (int i = 0; i < values.length; i++) values[i] = (float) random.nextDouble(-2, 2);
+        backend.write(x, values);
+        model.forward(x, true);
+      }
+      model.parameters().stream().filter(p -> p.value().shape().rank() == 1).forEach(p -> shake(backend, p.value(), random));
+      model.state().forEach(s -> shake(backend, s.value(), random));
+      return model.save();
+    }
+  }
+
+  private static void shake(Backend backend, Tensor of, SplittableRandom random) {
+    float[] values = backend.read(of);
+    for (int i = 0; i < values.length; i++) values[i] = (float) (values[i] * random.nextDouble(0.8, 1.25));
+    backend.write(of, values);
+  }
+
+  private static byte[] export(Recipe recipe, List<NamedTensor> weights, FilterForm form) throws IOException {
+    DataRecipe data = recipe.data();
+    try (OnnxExport export = new OnnxExport("test", new CpuBackend(), form)) {
+      export.add(model(recipe, Shape.image(1, data.height(), data.width(), data.channels()), export.backend(), weights), new PixelScale(data.mean(), data.std()));
+      return export.file("0", "");
+    }
+  }
+
+  private static float[] scores(float[] values, int images, int classes) {
+    int priors = Priors.ssd300().count(), width = 1 + classes;
+    float[] all = new float[images * priors * width];
+    for (int i = 0; i < images; i++) {
+      for (int p = 0; p < priors; p++) {
+        int from = i * priors * (4 + width) + priors * 4 + p * width;
+        double sum = 0;
+        for (int k = 0; k < width; k++) sum += Math.exp(values[from + k]);
+        for (int k = 0; k < width; k++) all[(i * priors + p) * width + k] = (float) (Math.exp(values[from + k]) / sum);
+      }
+    }
+    return all;
+  }
+
+  private static float[] boxes(float[] values, int images) {
+    Priors priors = Priors.ssd300();
+    int each = values.length / images;
+    float[] all = new float[images * priors.count() * 4];
+    for (int i = 0; i < images; i++) {
+      for (int p = 0; p < priors.count(); p++) priors.decode(p, values, i * each + 4 * p, all, (i * priors.count() + p) * 4);
+    }
+    return all;
+  }
+
+  /** One binary convolution of the pixels themselves, whose sums are whole numbers, and the mean of its results. */
+  private record OneConvolution(int filters, int taps, int pad) implements Network {
+    @Override
+    public Layer layers(Method method, Shape input, int classes) {
+      return Sequential.of(new BinaryConv2d("conv", method, filters, taps, 1, pad, 1, Init.KAIMING), Pool.global());
+    }
+  }
+
+  /** 0 and -0 are +1, the least number below them is -1; 3 filters of 3 channels and one tap are 9 bits, which fill no byte; borders of zeros and of -1. */
+  @ParameterizedTest
+  @EnumSource(FilterForm.class)
+  void zerosAreBitOneAndBordersAreTheMethods(FilterForm form) throws Exception {
+    float[] values = {0f, -0f, Float.MIN_VALUE, -Float.MIN_VALUE, 1f, -1f, Float.NaN, 3f};
+    for (Method method : List.of(new BmxNet(1.3f, false, BmxNet.Scaling.NONE), new BiPer(2, 20, 0), new Rbnn(1, false))) {
+      for (OneConvolution network : List.of(new OneConvolution(3, 1, 0), new OneConvolution(5, 3, 1))) {
+        Shape shape = Shape.image(1, 4, 4, 3);
+        float[] x = new float[shape.size()], here;
+        // a sample's mean must be a number, where it is the threshold
+        int known = method instanceof Rbnn ? 6 : values.length;
+        for (int i = 0; i < x.length; i++) x[i] = values[i * 5 % known];
+        byte[] file;
+        try (OnnxExport export = new OnnxExport("one", new CpuBackend(), form)) {
+          Model model = new Model(network, method, shape, network.filters, export.backend(), 9);
+          export.add(model, new PixelScale(List.of(0.0, 0.0, 0.0), List.of(1.0, 1.0, 1.0)));
+          file = export.file("0", "");
+          Tensor in = export.backend().create(shape);
+          export.backend().write(in, x);
+          here = export.backend().read(model.forward(in, false));
+        }
+        try (OnnxRun run = new OnnxRun(file)) {
+          assertArrayEquals(here, run.of(x, shape).get("logits"), 1e-6f, network + " of " + method);
+        }
+      }
+    }
+  }
+
+  @Test void filtersOfBitsAreAThirtySecondOfTheirValuesAndComputeTheSame() throws Exception {
+    Recipe recipe = RECIPES.load("adabin-resnet20-cifar10", List.of());
+    Shape shape = Shape.image(IMAGES, 32, 32, 3);
+    List<NamedTensor> weights = uneven(recipe, shape);
+    byte[] pixels = new byte[shape.size()], bits = export(recipe, weights, FilterForm.BITS), values = export(recipe, weights, FilterForm.VALUES);
+    new SplittableRandom(6).nextBytes(pixels);
+    long binary = weights.stream().filter(w -> w.name().matches("layer.*conv\\d\\.weight")).mapToLong(NamedTensor::elements).sum();
+    assertEquals(267_264, binary);
+    long saved = values.length - bits.length, most = 4 * binary - binary / 8;
+    assertTrue(saved > 0.95 * most && saved < most, "saved " + saved + " of " + most);
+    try (OnnxRun packed = new OnnxRun(bits); OnnxRun plain = new OnnxRun(values)) {
+      assertArrayEquals(plain.of(pixels, shape).get("logits"), packed.of(pixels, shape).get("logits"));
+    }
+  }
+
+  /** The authors' network takes the first 1,000 test images of CIFAR-10 for the same classes here and there, but for what a flipped bit may change. */
+  @Test void thePublishedCheckpointSaysTheSameOfRealImages() throws Exception {
+    Path checkpoint = Path.of("../shared/data/checkpoints/adabin-resnet20-cifar10.th");
+    assumeTrue(Files.exists(checkpoint), "needs the published checkpoint of ../shared/data");
+    Recipe recipe = RECIPES.load("adabin-resnet20-cifar10", List.of());
+    DataRecipe data = recipe.data();
+    List<NamedTensor> weights = TorchCheckpoint.read(checkpoint).tensors();
+    Dataset images = InputPipeline.open(data, RestoredCifar10.folder(), Split.TEST, 1);
+    Shape shape = Shape.image(1000, 32, 32, 3);
+    byte[] pixels = new byte[shape.size()];
+    for (int i = 0; i < 1000; i++) images.read(i, pixels, i * images.imageBytes());
+    float[] here = logits(recipe, shape, weights, pixels), there;
+    try (OnnxRun run = new OnnxRun(export(recipe, weights, FilterForm.BITS))) {
+      there = run.of(pixels, shape).get("logits");
+    }
+    int same = 0, right = 0, equal = 0;
+    for (int i = 0; i < 1000; i++) {
+      float[] own = Arrays.copyOfRange(here, 10 * i, 10 * i + 10), other = Arrays.copyOfRange(there, 10 * i, 10 * i + 10);
+      if (largest(own) == largest(other)) same++;
+      if (largest(other) == images.label(i)) right++;
+      double worst = 0;
+      for (int c = 0; c < 10; c++) worst = Math.max(worst, Math.abs(own[c] - other[c]));
+      if (worst < 1e-3) equal++;
+    }
+    System.out.println("the published AdaBin ResNet-20 in ONNX Runtime: of 1,000 images " + right + " right, " + same + " as here, logits within 1e-3 for " + equal);
+    assertTrue(same >= 995 && right > 850 && equal >= 950, same + " as here, " + right + " right, " + equal + " equal");
+  }
+
+  private static int largest(float[] values) {
+    int at = 0;
+    for (int i = 1; i < values.length; i++) if (values[i] > values[at]) at = i;
+    return at;
+  }
+
+  @Test void anyNumberOfImagesGoesIn() throws Exception {
+    Recipe recipe = RECIPES.load("default", List.of("network.width=8"));
+    List<NamedTensor> weights = uneven(recipe, Shape.image(4, 28, 28, 1));
+    try (OnnxRun run = new OnnxRun(export(recipe, weights, FilterForm.BITS))) {
+      byte[] pixels = new byte[5 * 28 * 28];
+      new SplittableRandom(7).nextBytes(pixels);
+      float[] together = run.of(pixels, Shape.image(5, 28, 28, 1)).get("logits");
+      for (int i = 0; i < 5; i++) {
+        float[] alone = run.of(Arrays.copyOfRange(pixels, i * 784, (i + 1) * 784), Shape.image(1, 28, 28, 1)).get("logits");
+        assertArrayEquals(alone, Arrays.copyOfRange(together, i * alone.length, (i + 1) * alone.length), 1e-4f, "image " + i);
+      }
+    }
+  }
+
+  @Test void theFileSaysWhatItIs() throws IOException, OrtException {
+    Recipe recipe = RECIPES.load("default", List.of("network.width=8"));
+    try (OnnxExport export = new OnnxExport("glyphs", new CpuBackend(), FilterForm.BITS)) {
+      export.add(model(recipe, Shape.image(1, 28, 28, 1), export.backend(), null), new PixelScale(recipe.data().mean(), recipe.data().std()));
+      export.describe("recipe", "default");
+      try (OnnxRun run = new OnnxRun(export.file("1.2", "digits"))) {
+        assertEquals("onebit glyphs digits {recipe=default}", run.words());
+      }
+    }
+  }
+}
