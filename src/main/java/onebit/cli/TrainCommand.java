@@ -159,10 +159,10 @@ final class TrainCommand implements Callable<Integer> {
     // a run goes on in its own precision unless told otherwise
     if (recipe.train().precision() == Precision.AUTO && before.isPresent()) recipe = computing(before.get());
     Screen screen = json ? Screen.of(System.err, false) : Screen.standard(System.out);
-    Thread hook = new Thread(this::onSignal, "onebit-signal");
+    Thread hook = new Thread(this::onSignalAlone, "onebit-signal");
+    Runtime.getRuntime().addShutdownHook(hook);
     try (Backend backend = compute.open(recipe); Communicator communicator = new SingleProcess(); RunLock lock = RunLock.acquire(run.path());
         RunLog log = RunLog.open(run.path().resolve("log.txt"), screen)) {
-      Runtime.getRuntime().addShutdownHook(hook);
       return train(settled(recipe, run, backend, log), backend, communicator, folder, run, screen, log);
     } finally {
       done.countDown();
@@ -277,12 +277,13 @@ final class TrainCommand implements Callable<Integer> {
     boolean leads = communicator.rank() == 0;
     replay.use(backend, recipe, leads, log::line);
     String yaml = Workplace.RECIPES.write(recipe);
-    if (leads && run.holdsRun()) run.requireSameRecipe(yaml, file -> Workplace.RECIPES.write(Workplace.RECIPES.load(file, List.of())));
+    List<String> changes = leads && run.holdsRun() ? run.requireSameRecipe(yaml, file -> Workplace.RECIPES.write(Workplace.RECIPES.load(file, List.of()))) : List.of();
     int all = recipe.train().epochs();
     int stop = devRun ? recipe.train().firstEpoch() + 1
         : Math.min(all, recipe.train().firstEpoch() + (epochs != null ? epochs : recipe.train().stopAfter().orElse(all)));
     TrainOptions options = new TrainOptions(title(), folder, run.path(), stop, devRun ? dryRunSteps() : Integer.MAX_VALUE);
     log.line("Onebit " + Environment.version() + ", recipe " + title() + ", run folder " + run.path());
+    changes.forEach(log::line);
     if (choice != null) log.line(choice.words());
     log.line("Device " + backend.name() + ": " + String.join("; ", backend.describe()));
     if (recipe.train().gradients() == Execution.Gradients.FLOAT8) {
@@ -402,6 +403,15 @@ final class TrainCommand implements Callable<Integer> {
       System.out.println(Json.object(members));
     }
     return 0;
+  }
+
+  /** The same where nobody waits for this process: before the first step there is nothing to save, and exit code 75 says that the command may be given again. */
+  private void onSignalAlone() {
+    if (running == null) {
+      System.err.println("onebit: stopped as asked before training began; nothing was changed, give the same command again.");
+      Runtime.getRuntime().halt(Main.STOPPED);
+    }
+    onSignal();
   }
 
   /** On a signal: a checkpoint, then exit code 75. */

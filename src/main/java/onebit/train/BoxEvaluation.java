@@ -42,11 +42,12 @@ final class BoxEvaluation implements Evaluation {
   }
 
   @Override
-  public Score run(Loader loader, int mostBatches, Communicator communicator, Progress progress) throws IOException {
+  public Score run(Loader loader, int mostBatches, Communicator communicator, Progress progress, Stop stop) throws IOException {
     long begin = System.nanoTime(), total = 0;
     MeanAveragePrecision precision = new MeanAveragePrecision(detector.classes(), LEAST_OVERLAP);
     loader.start(0, 0);
     for (int i = 0; i < mostBatches; i++) {
+      if (stop.asked()) return null;
       ImageBatch batch = loader.next();
       if (batch == null) break;
       int n = batch.count();

@@ -14,7 +14,7 @@ import onebit.checkpoint.CheckpointStore;
  */
 final class CheckpointWriter implements AutoCloseable {
   static final int MOST_FAILURES = 3;
-  private static final long PAUSE_MILLIS = 500;
+  private static final long PAUSE_MILLIS = 500, QUIET_MILLIS = 1000;
 
   /** Where checkpoints go. */
   @FunctionalInterface
@@ -29,7 +29,7 @@ final class CheckpointWriter implements AutoCloseable {
   private final Thread thread;
   private Job waiting;
   private Job failed;
-  private boolean writing;
+  private Job writing;
   private boolean closed;
   private int failures;
   private long goodStep = -1;
@@ -51,7 +51,7 @@ final class CheckpointWriter implements AutoCloseable {
 
   /** Whether a checkpoint is being written, so that another would have to wait. */
   synchronized boolean isBusy() {
-    return writing || waiting != null;
+    return writing != null || waiting != null;
   }
 
   /**
@@ -93,12 +93,18 @@ final class CheckpointWriter implements AutoCloseable {
         + reason + (goodStep < 0 ? "" : "; the checkpoint of step " + goodStep + " is good"));
   }
 
-  /** Returns when nothing is being written. */
+  /** Returns when nothing is being written; says so where that takes longer than a second. */
   synchronized void awaitIdle() {
-    boolean interrupted = false;
+    boolean interrupted = false, told = false;
+    long begin = System.nanoTime();
     while (isBusy()) {
+      long left = QUIET_MILLIS - (System.nanoTime() - begin) / 1_000_000;
+      if (!told && left <= 0) {
+        told = true;
+        warn.accept("The disk is slow: training waits until the checkpoint of step " + (writing != null ? writing : waiting).step + " is written.");
+      }
       try {
-        wait();
+        wait(told ? 0 : Math.max(1, left));
       } catch (InterruptedException e) {
         interrupted = true;
       }
@@ -128,11 +134,11 @@ final class CheckpointWriter implements AutoCloseable {
         if (waiting == null) return;
         job = waiting;
         waiting = null;
-        writing = true;
+        writing = job;
       }
       String trouble = save(job);
       synchronized (this) {
-        writing = false;
+        writing = null;
         reason = trouble;
         failures = trouble == null ? 0 : failures + 1;
         failed = trouble == null ? null : job;

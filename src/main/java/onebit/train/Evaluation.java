@@ -22,12 +22,18 @@ public interface Evaluation {
     void done(long images);
   }
 
-  /** What the network is worth on the loader's data set, or on its first batches, whose images all ranks see together. */
-  Score run(Loader loader, int mostBatches, Communicator communicator, Progress progress) throws IOException;
+  /** Asked before each batch whether to end there; says the same on all ranks. */
+  @FunctionalInterface
+  interface Stop {
+    boolean asked() throws IOException;
+  }
 
-  /** The same in one process. */
+  /** What the network is worth on the loader's data set, or on its first batches, whose images all ranks see together; null where it was asked to stop. */
+  Score run(Loader loader, int mostBatches, Communicator communicator, Progress progress, Stop stop) throws IOException;
+
+  /** The same in one process, to its end. */
   default Score run(Loader loader, int mostBatches, Progress progress) throws IOException {
-    return run(loader, mostBatches, new SingleProcess(), progress);
+    return run(loader, mostBatches, new SingleProcess(), progress, () -> false);
   }
 
   /** An evaluation of its own, for a model built for the recipe's batches. */

@@ -6,6 +6,7 @@ import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.util.ArrayDeque;
+import java.util.ArrayList;
 import java.util.Deque;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -27,6 +28,9 @@ public record RunFolder(Path path) {
   /** Keys that may differ between a run and its resumption: they do not change what is computed, or are told when they do. */
   private static final List<String> FREE = List.of("description", "published", "checkpoint", "data.workers", "data.evalBatch", "train.stopAfter",
       "train.spikeGuard", "train.precision", "train.gradients", "train.float8Limit", "dist.timeoutSeconds", "teacher.weights");
+
+  /** Those of them that change what is computed, and are told here; train.precision is told where the backend is known. */
+  private static final List<String> TOLD = List.of("train.gradients");
 
   /** Whether a run has been started here. */
   public boolean holdsRun() {
@@ -79,21 +83,25 @@ public record RunFolder(Path path) {
    * Refuses another recipe than the one the run was started with; where there is nothing to go on with, any recipe may start.
    *
    * @param rewrite gives the recipe of a file as this version writes it, with the keys that came since
+   * @return a sentence of each key that may differ and changes what is computed from now on
    * @throws IllegalArgumentException naming the first key that differs and both values
    */
-  public void requireSameRecipe(String yaml, UnaryOperator<String> rewrite) throws IOException {
-    if (!hasBegun()) return;
+  public List<String> requireSameRecipe(String yaml, UnaryOperator<String> rewrite) throws IOException {
+    if (!hasBegun()) return List.of();
     Map<String, String> before = flat(rewrite.apply(path.resolve(RECIPE).toString())), now = flat(yaml);
     Map<String, String> all = new LinkedHashMap<>(before);
     now.forEach(all::putIfAbsent);
+    List<String> changes = new ArrayList<>();
     for (String key : all.keySet()) {
-      if (FREE.stream().anyMatch(f -> key.equals(f) || key.startsWith(f + "."))) continue;
       String old = before.getOrDefault(key, "absent"), asked = now.getOrDefault(key, "absent");
+      if (TOLD.contains(key) && !old.equals(asked)) changes.add("The run had " + key + " = " + old + " so far and goes on with " + asked + ".");
+      if (FREE.stream().anyMatch(f -> key.equals(f) || key.startsWith(f + "."))) continue;
       if (!old.equals(asked)) {
         throw new IllegalArgumentException("run " + path + " was started with " + key + " = " + old + ", now it is " + asked
             + "; give the same recipe to go on, or another --out to start anew");
       }
     }
+    return changes;
   }
 
   /** The precision that the run computed in last, as the recipe spells it; empty if there is no run. */

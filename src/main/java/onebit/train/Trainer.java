@@ -68,6 +68,7 @@ public final class Trainer {
   private volatile boolean stopRequested;
   private CheckpointPace pace;
   private double snapshotMillis;
+  private double waitMillis;
   private int badSteps;
   private UnderWay underWay;
   private CheckpointWriter writer;
@@ -223,7 +224,7 @@ public final class Trainer {
     return model;
   }
 
-  /** Asks for a checkpoint and an end after the current step, from any thread; returns when the run has ended. */
+  /** Asks for a checkpoint and an end after the current step or batch of an evaluation, from any thread; returns when the run has ended. */
   public void stopAndWait() {
     stopRequested = true;
     try {
@@ -239,6 +240,14 @@ public final class Trainer {
    * @throws IOException if data cannot be read, or {@value #MOST_BAD_STEPS} steps in a row or all of an epoch were not finite
    */
   public End run() throws IOException {
+    try {
+      return train();
+    } finally {
+      stopped.countDown();
+    }
+  }
+
+  private End train() throws IOException {
     if (state.step == 0 && state.epoch == 0) state.startEpoch(recipe.train().firstEpoch());
     state.processes = communicator.size();
     state.teacher = taughtBy.sha256();
@@ -262,14 +271,15 @@ public final class Trainer {
       pace = new CheckpointPace(recipe.checkpoint(), System::nanoTime, log::line);
       String waiting = null;
       while (state.epoch < options.stopEpoch()) {
-        if (!epoch(train, trainSet.size(), batches, progress)) {
+        Score score = epoch(train, trainSet.size(), batches, progress) ? evaluate(test, testSet.size(), progress) : null;
+        if (score == null) {
           progress.finish();
           save(false);
           writer.finish();
           log.line("Stopped as asked, with a checkpoint at step " + state.step + ".");
           return End.STOPPED;
         }
-        finishEpoch(train, evaluate(test, testSet.size(), progress), progress, metrics, events);
+        finishEpoch(train, score, progress, metrics, events);
         if (leads && waiting == null) {
           waiting = InputPipeline.waiting(data, trainSet, train.stallShare(), train.stallSeconds());
           if (waiting != null) log.warn(waiting);
@@ -278,8 +288,6 @@ public final class Trainer {
       progress.finish();
       writer.finish();
       return End.COMPLETE;
-    } finally {
-      stopped.countDown();
     }
   }
 
@@ -296,7 +304,7 @@ public final class Trainer {
     progress.start();
     boolean leads = communicator.rank() == 0;
     while (state.batch < batches) {
-      if (stopAgreed()) {
+      if (stopAgreed(state.step)) {
         settleLast(batches, progress);
         return false;
       }
@@ -321,12 +329,12 @@ public final class Trainer {
       }
     }
     settleLast(batches, progress);
-    return !agree() || state.epoch + 1 >= options.stopEpoch();
+    return !agree();
   }
 
-  /** Whether any rank was asked to stop; asked of all at the same steps. */
-  private boolean stopAgreed() throws IOException {
-    return (communicator.size() == 1 || state.step % communicator.stepsBetweenAgreements() == 0) && agree();
+  /** Whether any rank was asked to stop; asked of all before the same steps of training or batches of an evaluation. */
+  private boolean stopAgreed(long before) throws IOException {
+    return (communicator.size() == 1 || before % communicator.stepsBetweenAgreements() == 0) && agree();
   }
 
   /** Whether any rank was asked to stop; bad images that one has met since the last time are known to all afterwards. */
@@ -383,7 +391,7 @@ public final class Trainer {
   }
 
   /**
-   * The score over the whole test set, of all ranks together.
+   * The score over the whole test set, of all ranks together; null if the run shall stop, and then the epoch is evaluated anew when it goes on.
    *
    * @throws CheckpointException if not every image was counted exactly once
    */
@@ -391,7 +399,13 @@ public final class Trainer {
     progress.activity(state.epoch + 1, "evaluating");
     ranks.shareRunningStatistics();
     ranks.requireEqual(state.step);
-    Score score = evaluation.run(test, options.steps(), communicator, done -> { });
+    int[] batches = new int[1];
+    Score score = evaluation.run(test, options.steps(), communicator, done -> { }, () -> stopAgreed(batches[0]++));
+    if (score == null) {
+      log.line("The evaluation of epoch " + (state.epoch + 1) + " ended after " + (batches[0] - 1) + " of " + Math.min(test.batches(), options.steps())
+          + " batches; it is made anew when the run goes on.");
+      return null;
+    }
     agree();
     if (options.steps() >= test.batches() && score.images() != images) {
       throw new CheckpointException("the evaluation counted " + score.images() + " images, the test set has " + images);
@@ -416,6 +430,7 @@ public final class Trainer {
     record.put("loaderStallShare", train.stallShare());
     record.put("skippedSteps", state.skipped);
     record.put("longestSnapshotMillis", snapshotMillis);
+    record.put("longestCheckpointWaitMillis", waitMillis);
     if (float8 != null) record.put("float8WorstError", float8.worst());
     record.putAll(surrogates().values());
     flips.measure(record);
@@ -437,7 +452,7 @@ public final class Trainer {
     afterEpoch.run();
   }
 
-  /** Takes a copy of everything on rank 0 and has it written; what that costs the training is remembered. */
+  /** Takes a copy of everything on rank 0 and has it written; what that costs the training, and waiting for the one before, is remembered. */
   private void save(boolean best) throws IOException {
     if (communicator.rank() != 0) return;
     long begin = System.nanoTime();
@@ -445,6 +460,7 @@ public final class Trainer {
     long free = System.nanoTime();
     state.optimizerSteps = optimizer.steps();
     snapshot.take(state);
+    waitMillis = Math.max(waitMillis, (free - begin) / 1e6);
     snapshotMillis = Math.max(snapshotMillis, (System.nanoTime() - free) / 1e6);
     writer.write(state.step, snapshot::checkpoint, best);
     pace.saved(begin);

@@ -154,7 +154,7 @@ class BoxEvaluationTest {
       Model model = new Model(new Knowing(answers), new AdaBin(AdaBin.Form.CODE, true, false), Shape.image(BATCH, 1, 1, 3), CLASSES, backend, 1, Execution.DEFAULT);
       model.takePixels(new PixelScale(List.of(0.0, 0.0, 0.0), List.of(1.0, 1.0, 1.0)));
       BoxEvaluation evaluation = new BoxEvaluation(backend, model, backend.inlet(Shape.image(BATCH, 1, 1, 3)), DETECTOR, List.of("cat"), 7);   // ranks gather in many pieces
-      return (Score.Precision) (ranks == null ? evaluation.run(loader, Integer.MAX_VALUE, done -> { }) : evaluation.run(loader, Integer.MAX_VALUE, ranks, done -> { }));
+      return (Score.Precision) (ranks == null ? evaluation.run(loader, Integer.MAX_VALUE, done -> { }) : evaluation.run(loader, Integer.MAX_VALUE, ranks, done -> { }, () -> false));
     }
   }
 

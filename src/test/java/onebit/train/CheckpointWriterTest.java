@@ -42,6 +42,30 @@ class CheckpointWriterTest {
   }
 
   @Test
+  void aNextCheckpointWaitsForASlowDiskSaysSoAfterASecondAndBothAreWritten() throws Exception {
+    CountDownLatch told = new CountDownLatch(1);
+    try (CheckpointWriter writer = new CheckpointWriter((checkpoint, best) -> {
+      try {
+        if (checkpoint.step() == 16) told.await();   // a disk that comes back only when the run has spoken
+      } catch (InterruptedException e) {
+        throw new IOException(e);
+      }
+      saved.add(checkpoint.step());
+    }, words -> {
+      said.add(words);
+      told.countDown();
+    })) {
+      long begin = System.nanoTime();
+      writer.write(16, () -> at(16), false);
+      writer.write(32, () -> at(32), true);
+      assertTrue(System.nanoTime() - begin > 990e6, "said too soon");
+      writer.finish();
+    }
+    assertEquals(List.of(16L, 32L), saved);
+    assertEquals(List.of("The disk is slow: training waits until the checkpoint of step 16 is written."), said);
+  }
+
+  @Test
   void twoRefusalsAreSaidAndTheThirdEndsTheRunNamingTheGoodOne() throws Exception {
     try (CheckpointWriter writer = new CheckpointWriter((checkpoint, best) -> {
       if (checkpoint.step() > 1) throw new IOException("No space left on device");

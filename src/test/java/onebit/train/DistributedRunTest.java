@@ -146,6 +146,24 @@ class DistributedRunTest {
     assertEquals(wanted(), ChildRun.weightsDigest(run));
   }
 
+  /** Two images a batch and a wider network: an evaluation that takes longer than a signal. */
+  @Test
+  void aSignalDuringAnEvaluationStopsAllRanksAndTheRunThatGoesOnEvaluatesAsIfUndisturbed() throws Exception {
+    String[] more = processes("--epochs", "1", "--set", "data.evalBatch=" + PROCESSES, "--set", "network.width=16", "--set", "checkpoint.everySteps=16");
+    Path whole = folder.resolve("whole"), run = folder.resolve("stopped");
+    train(whole, 0, more);
+    Process process = start(run, more);
+    while (process.isAlive() && !Files.exists(run.resolve("checkpoints/step-000016"))) Thread.sleep(5);
+    process.destroy();
+    String text = end(process, run, 75);
+    assertTrue(text.matches("(?s).*The evaluation of epoch 1 ended after [1-9]\\d* of \\d+ batches; it is made anew.*Stopped as asked, with a checkpoint at step 16.*"), text);
+    train(run, 0, more);
+    assertEquals(ChildRun.weightsDigest(whole), ChildRun.weightsDigest(run));
+    for (String key : List.of("epoch", "loss", "testTop1", "testTop5")) {
+      assertEquals(MetricsLog.read(whole.resolve(MetricsLog.JSONL)).getFirst().get(key), MetricsLog.read(run.resolve(MetricsLog.JSONL)).getFirst().get(key), key);
+    }
+  }
+
   /**
    * Five photos in batches of three: one process has a batch in one part and the other in two, and of the last batch of an evaluation a process has none. That the
    * ranks are equal bit for bit is asked of them before each evaluation.

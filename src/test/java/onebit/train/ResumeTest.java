@@ -14,6 +14,7 @@ import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /**
@@ -120,10 +121,36 @@ class ResumeTest {
     assertEquals(wanted, ChildRun.weightsDigest(run));
   }
 
+  /** The weights to start from are a pipe that nobody writes into: the run never comes to its first step. */
   @Test
-  void anotherRecipeIsRefusedNamingTheKey() throws Exception {
-    String text = train(undisturbed, 2, "--set", "optimizer.learningRate=0.5");
-    assertTrue(text.contains("optimizer.learningRate = 0.002, now it is 0.5"), text);
+  void aSignalBeforeTheFirstStepExits75AndSaysThatNothingWasChanged() throws Exception {
+    Path run = folder.resolve("early"), output = folder.resolve("early.out"), pipe = folder.resolve("weights.safetensors");
+    assertEquals(0, new ProcessBuilder("mkfifo", pipe.toString()).start().waitFor());
+    Process process = ChildRun.start(output, "train", ChildRun.smallRecipe(folder).toString(), "--out", run.toString(), "--set", "train.initFrom=" + pipe);
+    await(process, run.resolve("recipe.yaml"));
+    process.destroy();
+    assertTrue(process.waitFor(30, TimeUnit.SECONDS));
+    String text = Files.readString(output);
+    assertEquals(75, process.exitValue(), text);
+    assertTrue(text.contains("onebit: stopped as asked before training began; nothing was changed, give the same command again."), text);
+    train(run, 0);
+    assertEquals(wanted, ChildRun.weightsDigest(run));
+  }
+
+  @ParameterizedTest
+  @CsvSource({"optimizer.learningRate, 0.002, 0.5", "data.batch, 32, 16"})
+  void anotherRecipeIsRefusedNamingTheKey(String key, String before, String now) throws Exception {
+    String text = train(undisturbed, 2, "--set", key + "=" + now);
+    assertTrue(text.contains(key + " = " + before + ", now it is " + now), text);
+  }
+
+  @Test
+  void gradientsThatAreRoundedFromNowOnAreTold() throws Exception {
+    Path run = folder.resolve("rounded");
+    train(run, 0, "--epochs", "1");
+    String text = train(run, 0, "--epochs", "2", "--set", "train.gradients=float8");
+    assertTrue(text.contains("The run had train.gradients = bfloat16 so far and goes on with float8."), text);
+    assertTrue(text.contains("Going on from the checkpoint"), text);
   }
 
   @Test

@@ -1,0 +1,203 @@
+package onebit.train;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.ByteArrayOutputStream;
+import java.lang.reflect.InvocationTargetException;
+import java.lang.reflect.Method;
+import java.lang.reflect.Proxy;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import onebit.binarize.Methods;
+import onebit.checkpoint.CheckpointException;
+import onebit.data.Sampler;
+import onebit.dist.SingleProcess;
+import onebit.models.Network;
+import onebit.models.Networks;
+import onebit.ops.Backend;
+import onebit.ops.LossOps;
+import onebit.ops.cpu.CpuBackend;
+import onebit.recipe.Recipe;
+import onebit.recipe.Recipes;
+import onebit.recipe.RecordBinder;
+import onebit.report.MetricsLog;
+import onebit.report.RunLog;
+import onebit.report.Screen;
+import onebit.tensor.Tensor;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/**
+ * Whole runs in which the loss of chosen batches is not what it should be, or a stop is asked for at a chosen batch.
+ *
+ * <pre>
+ * Units   three epochs of 16 batches of 32 images, each evaluated in 8 batches of 64: the loss is asked for 24 times an epoch
+ * </pre>
+ */
+class DisturbedRunTest {
+  private static final int STEPS = 16, BATCH = 32, IMAGES = 512, ASKED = 24;
+
+  /** What happens after the loss was asked for so many times in a run. */
+  @FunctionalInterface
+  private interface Disturbance {
+    void after(Trainer trainer, int asked, Backend backend, Tensor result, Tensor gradLogits);
+  }
+
+  /** How a run ended and what it said. */
+  private record Ended(Trainer.End end, CheckpointException refusal, String said, int asked) {}
+
+  @TempDir private static Path shared;
+  private static Path undisturbed;
+
+  @TempDir private Path folder;
+
+  @BeforeAll
+  static void trainUndisturbed() throws Exception {
+    undisturbed = shared.resolve("undisturbed");
+    Ended ended = run(undisturbed, (trainer, asked, backend, result, gradLogits) -> { });
+    assertEquals(Trainer.End.COMPLETE, ended.end, ended.said);
+    assertFalse(ended.said.contains("warning"), ended.said);
+  }
+
+  /** Starts a run, or goes on with it. */
+  private static Ended run(Path run, Disturbance disturbance) throws Exception {
+    Recipe recipe = new Recipes(new RecordBinder(Map.of(onebit.binarize.Method.class, Methods.byName(), Network.class, Networks.byName())))
+        .load(ChildRun.smallRecipe(shared).toString(), List.of());
+    ByteArrayOutputStream said = new ByteArrayOutputStream();
+    Screen screen = Screen.of(said, false);
+    int[] asked = new int[1];
+    Trainer[] trainer = new Trainer[1];
+    try (CpuBackend backend = new CpuBackend(); SingleProcess alone = new SingleProcess(); RunLog log = RunLog.screenOnly(screen)) {
+      LossOps loss = (LossOps) Proxy.newProxyInstance(LossOps.class.getClassLoader(), new Class<?>[] {LossOps.class}, (self, method, arguments) -> {
+        Object none = call(backend.loss(), method, arguments);
+        disturbance.after(trainer[0], ++asked[0], backend, (Tensor) arguments[0], (Tensor) arguments[1]);
+        return none;
+      });
+      Backend disturbed = (Backend) Proxy.newProxyInstance(Backend.class.getClassLoader(), new Class<?>[] {Backend.class},
+          (self, method, arguments) -> method.getName().equals("loss") ? loss : call(backend, method, arguments));
+      trainer[0] = new Trainer(recipe, disturbed, new TrainOptions("disturbed", null, run, 3, Integer.MAX_VALUE), alone, Screen.none(), log, () -> { });
+      trainer[0].resume();
+      Trainer.End end = null;
+      CheckpointException refusal = null;
+      try {
+        end = trainer[0].run();
+      } catch (CheckpointException e) {
+        refusal = e;
+      }
+      return new Ended(end, refusal, said.toString(StandardCharsets.UTF_8), asked[0]);
+    }
+  }
+
+  private static Object call(Object target, Method method, Object[] arguments) throws Throwable {
+    try {
+      return method.invoke(target, arguments);
+    } catch (InvocationTargetException e) {
+      throw e.getCause();
+    }
+  }
+
+  /** The samples that a step shows. */
+  private static String samples(int epoch, int batch) {
+    int[] order = Sampler.training(7, IMAGES, BATCH).order(epoch);
+    return "samples of rank 0: " + Arrays.toString(Arrays.copyOfRange(order, batch * BATCH, (batch + 1) * BATCH)) + ".";
+  }
+
+  /** The metrics of every epoch but those of time. */
+  private static List<Map<String, Object>> metrics(Path run) throws Exception {
+    List<Map<String, Object>> all = new ArrayList<>();
+    for (Map<String, Object> record : MetricsLog.read(run.resolve(MetricsLog.JSONL))) {
+      Map<String, Object> kept = new LinkedHashMap<>(record);
+      kept.keySet().removeIf(key -> key.contains("Seconds") || key.contains("PerSecond") || key.contains("Millis") || key.contains("Stall"));
+      all.add(kept);
+    }
+    return all;
+  }
+
+  private static void requireSameAsUndisturbed(Path run) throws Exception {
+    assertEquals(ChildRun.weightsDigest(undisturbed), ChildRun.weightsDigest(run));
+    assertEquals(3, metrics(run).size());
+    assertEquals(metrics(undisturbed), metrics(run));
+  }
+
+  @Test
+  void oneStepWhoseGradientsAreNotFiniteIsSkippedWithItsSamplesAndTheRunGoesOn() throws Exception {
+    Path run = folder.resolve("run");
+    Ended ended = run(run, (trainer, asked, backend, result, gradLogits) -> {
+      if (asked == ASKED + 5) backend.fill(gradLogits, Float.NaN);
+    });
+    assertEquals(Trainer.End.COMPLETE, ended.end, ended.said);
+    assertTrue(ended.said.matches("(?s).*Step 21 was skipped: its gradient of [\\w.]+ is not finite; .*") && ended.said.contains(samples(1, 4)), ended.said);
+    assertEquals(1, ended.said.split("warning: ", -1).length - 1, ended.said);
+    assertEquals(List.of(0L, 1L, 1L), metrics(run).stream().map(record -> ((Number) record.get("skippedSteps")).longValue()).toList());
+    for (Map<String, Object> record : metrics(run)) assertTrue(Double.isFinite(((Number) record.get("loss")).doubleValue()), record.toString());
+    assertEquals(ASKED * 3, ended.asked);
+  }
+
+  @Test
+  void tenBadStepsInARowEndTheRunAndTheGoodCheckpointBeforeThemIsGoneOnFrom() throws Exception {
+    Path run = folder.resolve("run");
+    Ended ended = run(run, (trainer, asked, backend, result, gradLogits) -> {
+      if (asked >= ASKED + 4) backend.fill(gradLogits, Float.NaN);
+    });
+    assertTrue(ended.refusal.getMessage().matches("training stopped at step 29: the gradient of [\\w.]+ was not finite in 10 steps in a row; the checkpoints before are kept"),
+        ended.refusal.getMessage());
+    assertEquals(10, ended.said.split(" was skipped: ", -1).length - 1, ended.said);
+    String last = run.resolve("last").toRealPath().getFileName().toString();
+    assertTrue(List.of("step-000016", "step-000018").contains(last), last + " is not of before step 20");
+    assertEquals(Trainer.End.COMPLETE, run(run, (trainer, asked, backend, result, gradLogits) -> { }).end);
+    requireSameAsUndisturbed(run);
+  }
+
+  @Test
+  void aLossFarAboveTheRecentOnesIsSaidWithItsSamplesAndTheRunGoesOn() throws Exception {
+    Path run = folder.resolve("run");
+    Ended ended = run(run, (trainer, asked, backend, result, gradLogits) -> {
+      if (asked != 2 * ASKED + 8) return;
+      float[] values = backend.read(result);
+      values[0] = 1000;
+      backend.write(result, values);
+    });
+    assertEquals(Trainer.End.COMPLETE, ended.end, ended.said);
+    assertTrue(ended.said.matches("(?s).*The loss 1000\\.0000 of step 40 is \\d{3,} standard deviations above the recent ones; .*") && ended.said.contains(samples(2, 7)), ended.said);
+    assertEquals(1, ended.said.split("warning: ", -1).length - 1, ended.said);
+    assertEquals(ChildRun.weightsDigest(undisturbed), ChildRun.weightsDigest(run), "a spike is told, not skipped");
+  }
+
+  /** In the second batch of an evaluation: it ends after that batch, and the run that goes on evaluates anew. */
+  @ParameterizedTest
+  @ValueSource(ints = {1, 3})
+  void aStopDuringAnEvaluationEndsItAndTheRunThatGoesOnEvaluatesAsIfUndisturbed(int epoch) throws Exception {
+    Path run = folder.resolve("run");
+    int within = (epoch - 1) * ASKED + STEPS + 2;
+    Ended ended = run(run, (trainer, asked, backend, result, gradLogits) -> {
+      if (asked == within) stop(trainer);
+    });
+    assertEquals(Trainer.End.STOPPED, ended.end, ended.said);
+    assertEquals(within, ended.asked, "the evaluation went on");
+    assertTrue(ended.said.contains("The evaluation of epoch " + epoch + " ended after 2 of 8 batches"), ended.said);
+    assertTrue(ended.said.contains("Stopped as asked, with a checkpoint at step " + epoch * STEPS), ended.said);
+    assertEquals(epoch - 1, Files.exists(run.resolve(MetricsLog.JSONL)) ? metrics(run).size() : 0);
+    ended = run(run, (trainer, asked, backend, result, gradLogits) -> { });
+    assertEquals(Trainer.End.COMPLETE, ended.end, ended.said);
+    assertEquals(3 * ASKED - (epoch * ASKED - 8), ended.asked, "no step was made twice");
+    requireSameAsUndisturbed(run);
+  }
+
+  /** Asks as a signal does, on another thread, and returns when it is asked. */
+  private static void stop(Trainer trainer) {
+    Thread signal = Thread.ofPlatform().daemon().start(trainer::stopAndWait);
+    while (signal.getState() != Thread.State.WAITING) Thread.onSpinWait();
+  }
+}
