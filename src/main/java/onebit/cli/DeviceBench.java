@@ -33,6 +33,8 @@ final class DeviceBench {
   private final CudaBackend backend;
   private final int rounds;
   private final SplittableRandom random = new SplittableRandom(3);
+  /** The algorithm that was the fastest for the convolution of cuDNN in the line to come; null where none was chosen. */
+  private String algorithm;
 
   DeviceBench(CudaBackend backend, int rounds) {
     this.backend = backend;
@@ -104,9 +106,22 @@ final class DeviceBench {
     return new ConvGeometry(1, extent, extent, s[0] / 8, s[2] / 8, 3, 3, s[3], 1, 1, 1);
   }
 
-  /** The seven binary convolutions of ResNet-18 with bfloat16 results, and their sum over the shapes. */
+  /** Own products and gradients by their usual ways, and of cuDNN for each convolution the fastest algorithm, measured once, which its line names. */
+  Tuning tuning(int batch) {
+    List<Tuning.Choice> own = new ArrayList<>();
+    for (int[] s : BenchConv.RESNET18) {
+      ConvGeometry g = geometry(s, batch);
+      own.add(backend.waysOfXnorConv2d(ElementType.BFLOAT16, g).getFirst());
+      own.addAll(Tuning.ownGradients(g));
+    }
+    return new Tuning(own, choice -> algorithm = choice.way(), line -> { });
+  }
+
+  /** The seven binary convolutions of ResNet-18 with bfloat16 results beside the fastest algorithm of cuDNN, and their sum over the shapes. */
   Map<String, Object> conv(int batch) {
-    Map<String, Object> results = begin("binary convolution 3x3 forward, y bfloat16, batch " + (backend.isEmulated() ? 1 : batch) + ", beside cuDNN, bfloat16");
+    Map<String, Object> results = begin("binary convolution 3x3 forward, y bfloat16, batch " + (backend.isEmulated() ? 1 : batch)
+        + ", beside the fastest of cuDNN's algorithms, bfloat16");
+    if (!backend.isEmulated()) backend.useTuning(tuning(batch));
     double ours = 0, peer = 0;
     for (int[] s : BenchConv.RESNET18) {
       ConvGeometry g = geometry(s, batch);
@@ -138,11 +153,7 @@ final class DeviceBench {
   Map<String, Object> gradients(int batch) {
     Map<String, Object> results = begin("gradients from bits, gradW float32 and gradX bfloat16, batch " + (backend.isEmulated() ? 1 : batch)
         + ", beside the fastest of cuDNN's algorithms, bfloat16, from values unpacked before");
-    if (!backend.isEmulated()) {
-      List<Tuning.Choice> own = new ArrayList<>();
-      for (int[] s : BenchConv.RESNET18) own.addAll(Tuning.ownGradients(geometry(s, batch)));
-      backend.useTuning(new Tuning(own, choice -> { }, line -> { }));
-    }
+    if (!backend.isEmulated()) backend.useTuning(tuning(batch));
     double[][] sums = new double[3][2];
     for (int[] s : BenchConv.RESNET18) {
       ConvGeometry g = geometry(s, batch);
@@ -176,7 +187,7 @@ final class DeviceBench {
     return results;
   }
 
-  private static void add(double[] sums, Map<String, Object> results, String name, Times[] times, ConvGeometry g) {
+  private void add(double[] sums, Map<String, Object> results, String name, Times[] times, ConvGeometry g) {
     report(results, name, times, 2e-9 * g.macs());
     if (times == null) return;
     for (int i = 0; i < 2; i++) sums[i] += times[i].median();
@@ -189,15 +200,17 @@ final class DeviceBench {
     return results;
   }
 
-  private static void report(Map<String, Object> results, String name, Times[] times, double gigaOperations) {
+  private void report(Map<String, Object> results, String name, Times[] times, double gigaOperations) {
+    String by = algorithm == null ? "" : " by " + algorithm;
+    algorithm = null;
     if (times == null) {
-      System.out.println(name + ": ran; the emulated device is not a GPU and never timed");
+      System.out.println(name + (by.isEmpty() ? "" : ", beside bfloat16" + by) + ": ran; the emulated device is not a GPU and never timed");
       return;
     }
     double ratio = times[1].median() / times[0].median();
     results.put(name, ratio);
-    System.out.printf(Locale.ROOT, "%-30s binary %s %8.1f TOPS; bfloat16 %s %7.1f TOPS; %.2f times%n", name, times[0].words(), gigaOperations / times[0].median(),
-        times[1].words(), gigaOperations / times[1].median(), ratio);
+    System.out.printf(Locale.ROOT, "%-30s binary %s %8.1f TOPS; bfloat16%s %s %7.1f TOPS; %.2f times%n", name, times[0].words(), gigaOperations / times[0].median(),
+        by, times[1].words(), gigaOperations / times[1].median(), ratio);
   }
 
   /** Random signs as bfloat16. */

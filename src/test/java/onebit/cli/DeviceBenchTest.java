@@ -9,7 +9,10 @@ import java.io.ByteArrayOutputStream;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.util.concurrent.Callable;
+import onebit.ops.cuda.CudaBackend;
+import onebit.ops.cuda.EmulatedDevice;
 import onebit.ops.cuda.EmulatedDriver;
+import onebit.recipe.TrainRecipe.Precision;
 import org.junit.jupiter.api.Test;
 import picocli.CommandLine;
 
@@ -18,11 +21,15 @@ class DeviceBenchTest {
   private static String printed(Callable<Integer> command) {
     String refusal = EmulatedDriver.refusal();
     assumeTrue(refusal == null, refusal);
+    return written(() -> assertEquals(0, new CommandLine(command).execute("--device", "cuda-emulated")));
+  }
+
+  private static String written(Runnable work) {
     PrintStream before = System.out;
     ByteArrayOutputStream bytes = new ByteArrayOutputStream();
     System.setOut(new PrintStream(bytes, true, StandardCharsets.UTF_8));
     try {
-      assertEquals(0, new CommandLine(command).execute("--device", "cuda-emulated"));
+      work.run();
     } finally {
       System.setOut(before);
     }
@@ -44,5 +51,26 @@ class DeviceBenchTest {
       assertEquals(7, text.lines().filter(line -> line.startsWith(name) && line.endsWith("never timed")).count(), text);
     }
     assertFalse(text.contains(" ms"), text);
+  }
+
+  /** By a clock for which the algorithm that cuDNN names second is the faster one: forward it names 1 first, of gradients 0. */
+  @Test
+  void everyConvolutionOfCudnnIsByTheFastestOfItsAlgorithmsAndOursByTheirUsualWays() {
+    String refusal = EmulatedDriver.refusal();
+    assumeTrue(refusal == null, refusal);
+    try (CudaBackend backend = (CudaBackend) Workplace.open("cuda-emulated", Precision.AUTO, false)) {
+      DeviceBench bench = new DeviceBench(backend, 1);
+      int[] runs = new int[1];
+      EmulatedDevice.tune(backend, bench.tuning(1), work -> {
+        work.run();
+        return runs[0]++ / 6 % 2 == 0 ? 2 : 1;
+      });
+      String forward = written(() -> bench.conv(1)), gradients = written(() -> bench.gradients(1));
+      assertEquals(7, forward.lines().filter(line -> line.contains(", beside bfloat16 by cuDNN algorithm 0: ran;")).count(), forward);
+      for (String name : new String[] {"gradW ", "gradX "}) {
+        assertEquals(7, gradients.lines().filter(line -> line.startsWith(name) && line.contains(", beside bfloat16 by cuDNN algorithm 1: ran;")).count(), gradients);
+      }
+      assertEquals(3 * 7 * 2 * 6, runs[0], "of three convolutions of each shape two algorithms are measured, of ours nothing");
+    }
   }
 }

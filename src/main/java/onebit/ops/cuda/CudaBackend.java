@@ -11,6 +11,7 @@ import java.util.function.ToDoubleFunction;
 import jcuda.driver.JCudaDriver;
 import jcuda.jcudnn.JCudnn;
 import onebit.ops.Backend;
+import onebit.ops.ConvGeometry;
 import onebit.ops.DeviceStreams;
 import onebit.ops.Inlet;
 import onebit.ops.Ops;
@@ -121,6 +122,11 @@ public final class CudaBackend implements Backend, DeviceStreams {
   /** The ways to multiply two matrices of bits here, each as the choice by which a tuning takes it; the first is taken where there is no tuning. */
   public List<Tuning.Choice> waysOfXnorGemm(Tensor y, BitTensor a, BitTensor b) {
     return bits.waysOfXnorGemm(y, a, b);
+  }
+
+  /** The ways to convolve bits into y of that type here, the same way. */
+  public List<Tuning.Choice> waysOfXnorConv2d(ElementType y, ConvGeometry g) {
+    return bits.waysOfXnorConv2d(y, g);
   }
 
   /** Name of the device, versions of its driver and of cuDNN, and a hash of the kernels: what a measured time belongs to. */

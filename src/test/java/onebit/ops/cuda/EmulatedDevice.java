@@ -15,6 +15,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.ToDoubleFunction;
 
 /** The emulated device for tests: built by native-tests/hostcuda/build.sh, loaded once per JVM, its counters by name. */
 public final class EmulatedDevice {
@@ -69,6 +70,11 @@ public final class EmulatedDevice {
     } catch (Throwable t) {
       throw new AssertionError(t);
     }
+  }
+
+  /** Lets a backend take what is fastest by a clock of the test's, in milliseconds; the device itself is never timed. */
+  public static void tune(CudaBackend backend, Tuning tuning, ToDoubleFunction<Runnable> clock) {
+    backend.tune(tuning, clock);
   }
 
   public static void clearError() {
