@@ -12,13 +12,17 @@ from adabin import AdaBinResNet18
 from measure import options, peak_gigabytes, row, seconds, spread
 
 
+def way(compiled, given):
+    return f"compiled, mode {given.compile_mode}" if compiled else "eager"
+
+
 def measured(what, network, compiled, given):
     batch, extent, rounds, warmup = (2, 64, 2, 1) if given.quick else (256, 224, 30, 10)
     network = network.to(given.device).to(memory_format=torch.channels_last).train()
     optimizer = torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.9, weight_decay=1e-5)
     images = [torch.randn(batch, 3, extent, extent, device=given.device).to(memory_format=torch.channels_last) for _ in range(2)]
     labels = torch.randint(0, 1000, (batch,), device=given.device)
-    forward = torch.compile(network, mode=None if given.quick else given.compile_mode) if compiled else network
+    forward = torch.compile(network, mode=given.compile_mode) if compiled else network
     if given.device == "cuda":
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
@@ -32,7 +36,7 @@ def measured(what, network, compiled, given):
 
     times = seconds(step, given.device, rounds, warmup)
     median = statistics.median(times)
-    row(f"step of {what}, {'compiled' if compiled else 'eager'}, batch {batch}",
+    row(f"step of {what}, {way(compiled, given)}, batch {batch}",
         f"{batch / median:.0f} images/s, {median * 1e3:.2f} ms +- {spread(times):.1%}, peak {peak_gigabytes(given.device):.2f} GB")
 
 
@@ -52,7 +56,7 @@ def main():
             except Exception as fault:   # a compiler that is missing, memory that is too little: the others are measured all the same
                 failed = True
                 traceback.print_exc()
-                row(f"step of {what}, {'compiled' if compiled else 'eager'}", f"failed: {type(fault).__name__}: {(str(fault).strip() or '-').splitlines()[0][:200]}")
+                row(f"step of {what}, {way(compiled, given)}", f"failed: {type(fault).__name__}: {(str(fault).strip() or '-').splitlines()[0][:200]}")
             torch._dynamo.reset()
     if failed:
         raise SystemExit(1)

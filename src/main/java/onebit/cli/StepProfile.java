@@ -62,7 +62,12 @@ final class StepProfile {
       members.put("copyGigabytesPerSecond", copy);
       members.put("productTeraflops", product);
       members.put("floorMillis", floor);
-      members.put("kernelMillis", kernels(median));
+      List<LaunchProfile.Row> kernels = kernels(median);
+      double sum = millis(kernels);
+      members.put("kernelMillis", sum);
+      System.out.printf(Locale.ROOT, "%nstep in sum: %.0f images/s in a row, %.3f ms (%.3f to %.3f); %.2f GB held; floor %.3f ms, %.0f %% of the step"
+          + " (copy %.2f TB/s, product %.0f TFLOP/s); %.2f times the %.3f ms of its %d launches; host %.3f ms (%.1f %%)%n", 1e3 * plan.batch() / median, median, row[0],
+          row[ROUNDS - 1], memory / 1e9, floor, 100 * floor / median, copy / 1e3, product, median / sum, sum, launches(kernels), hostMillis, 100 * hostMillis / median);
     }
   }
 
@@ -81,8 +86,16 @@ final class StepProfile {
     return asking;
   }
 
-  /** The table of kernels of one step that is asked for call by call behind work that lets the host get ahead; returns their sum. */
-  private double kernels(double stepMillis) {
+  private static double millis(List<LaunchProfile.Row> rows) {
+    return rows.stream().mapToDouble(LaunchProfile.Row::millis).sum();
+  }
+
+  private static int launches(List<LaunchProfile.Row> rows) {
+    return rows.stream().mapToInt(LaunchProfile.Row::count).sum();
+  }
+
+  /** The kernels of one step that is asked for call by call behind work that lets the host get ahead; prints those that take more than 0.2 %. */
+  private List<LaunchProfile.Row> kernels(double stepMillis) {
     backend.replay(false);
     List<LaunchProfile.Row> rows = List.of();
     Tensor room = backend.create(Shape.vector(COPIED));
@@ -93,15 +106,15 @@ final class StepProfile {
         rows = profile.take();
       }
     }
-    double sum = rows.stream().mapToDouble(LaunchProfile.Row::millis).sum();
+    double sum = millis(rows);
     System.out.printf(Locale.ROOT, "%nkernels of one step: %.3f ms in %d launches; a step in a row takes %.2f times their sum%n%-44s %6s %9s %6s %9s %8s%n", sum,
-        rows.stream().mapToInt(LaunchProfile.Row::count).sum(), stepMillis / sum, "kernel", "count", "ms", "%", "GB", "GB/s");
+        launches(rows), stepMillis / sum, "kernel", "count", "ms", "%", "GB", "GB/s");
     for (LaunchProfile.Row each : rows) {
       if (each.millis() < 0.002 * sum) break;
       System.out.printf(Locale.ROOT, "%-44s %6d %9.3f %6.1f %9.3f %8.0f%n", each.name(), each.count(), each.millis(), 100 * each.millis() / sum, each.gigabytes(),
           1e3 * each.gigabytes() / each.millis());
     }
-    return sum;
+    return rows;
   }
 
   private double copyMillis(DeviceClock clock) {
