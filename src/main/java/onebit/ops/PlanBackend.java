@@ -19,7 +19,8 @@ import onebit.tensor.Tensor;
  * <pre>
  * Units    bytes; traffic: what an op reads and writes, each tensor once, and once more where its launches on the device do; products in operations, two
  *          for each multiply-accumulate
- * Differs  bits are counted in 32-bit words, as a device holds them; products of bits with bits are no operations, and neither are rotations
+ * Differs  bits are counted in 32-bit words, as a device holds them; products of bits with bits are no operations, and neither are rotations; scratch of an op,
+ *          such as partial sums of the gradients of binary filters, written and read, at most 128 MB a layer, is no traffic here
  * </pre>
  */
 public final class PlanBackend implements Backend {
@@ -27,7 +28,7 @@ public final class PlanBackend implements Backend {
   private static final Map<String, int[]> AGAIN = Map.ofEntries(entry("batchNorm", 1), entry("batchNormBackward", 3, 4), entry("sampleStandard", 2),
       entry("sampleStandardBackward", 1, 2), entry("sampleScaleBackward", 1, 2), entry("centreDistance", 2, 2), entry("centreDistanceBackward", 1, 2),
       entry("accumulate", 0), entry("poolBackward", 0, 0, 3, 4), entry("normSignBackward", 0, 3, 4), entry("xnorConv2dGradFloat8", 2, 3, 3),
-      entry("l2NormalizeBackward", 2, 3), entry("multibox", 2, 3, 3));
+      entry("l2NormalizeBackward", 2, 3), entry("multibox", 2, 3, 3), entry("sgd", 0, 2), entry("adam", 0, 2, 3), entry("addAll", 0), entry("addBias", 0));
 
   /** Which argument of an op is a float32 matrix of which only as many values are touched as its other tensor has. */
   private static final Map<String, Integer> COLUMNS = Map.of("place", 0, "take", 1);
@@ -240,11 +241,11 @@ public final class PlanBackend implements Backend {
     }
     for (int index : AGAIN.getOrDefault(op, new int[0])) bytes += again(arguments[index]);
     if (arguments.length > 4 && arguments[2] instanceof FusedOps.Unit unit && arguments[4] instanceof FusedOps.Running) {
-      bytes += unit.y() == null ? again(unit.product().x()) : again(unit.y());
+      bytes += unit.y() == null ? factors(unit.product()) : again(unit.y());
     }
     if (arguments.length > 4 && arguments[3] instanceof FusedOps.Unit unit && arguments[4] instanceof FusedOps.Incoming) {
       // the second launch reads gradT, and y, whose place gradY takes, or the bits that make y
-      bytes += again(arguments[1]) + (unit.y() == null ? again(unit.product().x()) : 2 * again(unit.y()));
+      bytes += again(arguments[1]) + (unit.y() == null ? factors(unit.product()) : 2 * again(unit.y()));
     }
     calls.add(new Call(op, bytes, operations(op, arguments)));
   }
@@ -264,6 +265,11 @@ public final class PlanBackend implements Backend {
       if (each instanceof ConvGeometry geometry) return 2 * convolutions * geometry.macs();
     }
     throw new IllegalStateException("PlanBackend: " + op + " has no geometry among its arguments");
+  }
+
+  /** Bits of images and of filters, which a second launch multiplies once more. */
+  private long factors(FusedOps.Product product) {
+    return again(product.x()) + again(product.w());
   }
 
   private long again(Object argument) {

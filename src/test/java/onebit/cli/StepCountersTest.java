@@ -79,7 +79,7 @@ class StepCountersTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"fast, 2.47e9, 17.4e9", "compact, 1.21e9, 15.1e9", "tiny, 1.05e9, 15.9e9"})
+  @CsvSource({"fast, 2.47e9, 17.5e9", "compact, 1.21e9, 15.2e9", "tiny, 1.05e9, 16.0e9"})
   void memoryAndTrafficOfBatch256StayWithinTheirBounds(String memory, double bytes, double traffic) {
     MemoryPlan plan = plan(memory, 256);
     System.out.println(RECIPE + ", batch 256 at 224, " + memory + ": " + plan.bytes() + " bytes, " + plan.trafficBytes() + " bytes of traffic");
@@ -97,9 +97,9 @@ class StepCountersTest {
     assertTrue(plan.trafficBytes() <= traffic, plan.trafficBytes() + " bytes of traffic");
   }
 
-  /** Simple passes take 843 MB and move 7.02 GB. */
+  /** Simple passes take 844 MB and move 7.15 GB. */
   @ParameterizedTest
-  @CsvSource({"fast, 0.54e9, 4.45e9", "compact, 0.54e9, 4.45e9", "tiny, 0.46e9, 4.7e9"})
+  @CsvSource({"fast, 0.54e9, 4.55e9", "compact, 0.54e9, 4.55e9", "tiny, 0.46e9, 4.8e9"})
   void aNetworkWithNormsBeforeItsConvolutionsStoresNoResultOfThem(String memory, double bytes, double traffic) {
     MemoryPlan plan = MemoryPlan.of(Workplace.RECIPES.load("bmxnet-resnete18e2-cifar10", List.of("train.passes=fused", "train.memory=" + memory)), 256, ElementType.BFLOAT16);
     System.out.println("bmxnet-resnete18e2-cifar10, batch 256 in BF16: " + memory + " " + plan.bytes() / 1000000 + " MB, " + plan.trafficBytes() / 10000000 / 100.0 + " GB of traffic");

@@ -228,14 +228,15 @@ final class CudaFusedOps implements FusedOps {
     Shapes.requireEqual("poolBackward", "gradY", gradY, "y", unit.y());
     int channels = gradY.shape().channels(), splits = sums.tileSplits(rows(gradY), channels);
     DeviceMemory partial = sums.tiles(splits, channels, SUMS);
-    poolBackward(device.kernel("unit_pool_backward", gradY), gradY, partial, to, unit, gradZ, chosen, window).launch(splits, (channels + 63) / 64, 128, 1, 0);
-    poolBackward(device.kernel("unit_pool_backward_apply", gradY), gradY, partial, to, unit, gradZ, chosen, window).blocks(device.blocks(gradY.size() / 4), 128);
+    // the first launch does not touch gradY, so it does not declare it
+    poolBackward(device.kernel("unit_pool_backward", gradY).memory(device.memory(gradY)), gradY, partial, to, unit, gradZ, chosen, window).launch(splits, (channels + 63) / 64, 128, 1, 0);
+    poolBackward(device.kernel("unit_pool_backward_apply", gradY).element(gradY), gradY, partial, to, unit, gradZ, chosen, window).blocks(device.blocks(gradY.size() / 4), 128);
   }
 
-  /** struct UnitPoolBackward. */
+  /** struct UnitPoolBackward, but for its first field. */
   private Kernel poolBackward(Kernel kernel, Tensor gradY, DeviceMemory partial, UnitGradients to, Unit unit, Tensor gradZ, Tensor chosen, Window window) {
     int channels = gradY.shape().channels();
-    orNull(unitSums(kernel.element(gradY).memory(partial).memory(sums.counters()), to, channels).element(gradZ), chosen).element(unit.y());
+    orNull(unitSums(kernel.memory(partial).memory(sums.counters()), to, channels).element(gradZ), chosen).element(unit.y());
     return windows(nonlinearity(norm(kernel, unit.norm()), unit.f()), gradY.shape(), gradZ.shape(), window).integer(rows(gradY)).integer(channels);
   }
 

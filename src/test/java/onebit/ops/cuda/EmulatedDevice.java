@@ -61,6 +61,19 @@ public final class EmulatedDevice {
     invokeVoid("hostcuda_reset_counters");
   }
 
+  /** What all launches of own kernels so far said they read and write; of the device of this process, opened by whomever. */
+  public static long declaredBytes() {
+    Path driver = Path.of("target/hostcuda", System.getProperty("onebit.hostcuda", "normal"), "libcuda.so.1").toAbsolutePath();
+    SymbolLookup symbols = SymbolLookup.libraryLookup(driver, Arena.global());
+    try {
+      MethodHandle table = Linker.nativeLinker().downcallHandle(symbols.find("hostcuda_kernel_table").orElseThrow(), FunctionDescriptor.of(ValueLayout.ADDRESS));
+      String rows = ((MemorySegment) table.invokeExact()).reinterpret(1 << 20).getString(0);
+      return rows.lines().mapToLong(row -> Long.parseLong(row.substring(row.lastIndexOf(' ') + 1))).sum();
+    } catch (Throwable t) {
+      throw new AssertionError(t);
+    }
+  }
+
   /** Whether the driver puts work off until somebody waits for it: the latest order a device may choose, where its usual one is the earliest. */
   public static void lazy(boolean whether) {
     Path driver = Path.of("target/hostcuda", System.getProperty("onebit.hostcuda", "normal"), "libcuda.so.1").toAbsolutePath();
