@@ -133,8 +133,9 @@ __device__ __forceinline__ void grad_w_columns(unsigned char* room, float* parti
         if (step + AHEAD < steps) load((step + AHEAD) % STAGES, step + AHEAD);
         cp_async_commit();
       }
+      // without a branch, behind the last step too, where nobody takes them: where a branch ends, ptxas 13.0 gives `next` the registers of `now`, which products still read
       if (k + 16 < kGradStep) bits(next, slot, k + 16);
-      else if (step + 1 < steps) bits(next, (step + 1) % STAGES, 0);
+      else bits(next, (step + 1 < steps ? step + 1 : step) % STAGES, 0);
       wgmma_wait<0>();
     }
   }
