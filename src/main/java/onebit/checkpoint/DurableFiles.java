@@ -3,6 +3,7 @@ package onebit.checkpoint;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
+import java.nio.file.AccessDeniedException;
 import java.nio.file.FileSystemException;
 import java.nio.file.FileVisitResult;
 import java.nio.file.Files;
@@ -78,8 +79,8 @@ public final class DurableFiles {
     try {
       write(temporary, parts);
       Files.move(temporary, target, StandardCopyOption.ATOMIC_MOVE);
-    } catch (FileSystemException named) {
-      throw named;
+    } catch (FileSystemException e) {
+      throw new IOException(path + " cannot be written: " + (e instanceof AccessDeniedException ? "this user may not write into its folder" : e.getReason() == null ? e.getClass().getSimpleName() : e.getReason()), e);
     } catch (IOException e) {
       throw new IOException(path + " cannot be written: " + e.getMessage(), e);
     } finally {

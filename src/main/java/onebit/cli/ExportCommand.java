@@ -43,7 +43,7 @@ final class ExportCommand implements Callable<Integer> {
   private Path to;
 
   @Option(names = "--filters", paramLabel = "FORM", defaultValue = "bits",
-      description = "Filters of one bit as bits, or as float32 values for runtimes without the operators BitShift and BitwiseAnd: ${COMPLETION-CANDIDATES} (default: ${DEFAULT-VALUE}).")
+      description = "Filters of one bit as bits, or as float32 values for runtimes that lack BitShift or BitwiseAnd of operator set 18: ${COMPLETION-CANDIDATES} (default: ${DEFAULT-VALUE}).")
   private FilterForm form;
 
   @Option(names = "--set", paramLabel = "KEY=VALUE", description = "Overrides a recipe key by its dotted name; repeatable ('onebit recipes --keys').")
@@ -54,7 +54,8 @@ final class ExportCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws IOException {
-    if (!to.getFileName().toString().endsWith(".onnx")) throw new IllegalArgumentException("OUT must end in .onnx, got " + to);
+    if (!to.toString().endsWith(".onnx")) throw new IllegalArgumentException("OUT must end in .onnx, got " + to);
+    if (Files.isDirectory(to)) throw new IllegalArgumentException("OUT " + to + " is a folder; a file is wanted here");
     Path folder = to.toAbsolutePath().getParent();
     if (!Files.isDirectory(folder)) throw new IllegalArgumentException("OUT " + to + ": the folder " + folder + " does not exist");
     Recipe recipe = Workplace.RECIPES.load(name, overrides);
@@ -63,11 +64,11 @@ final class ExportCommand implements Callable<Integer> {
     String title = name.substring(name.lastIndexOf('/') + 1);
     try (OnnxExport export = new OnnxExport(title, new CpuBackend(), form)) {
       export.add(Workplace.trained(recipe, 1, export.backend(), tensors, weights), new PixelScale(data.mean(), data.std()));
-      export.describe("recipe", title);
+      export.describe("recipe", title + (overrides.isEmpty() ? "" : " with " + String.join(" ", overrides)));
       List<String> classes = InputPipeline.classNames(data);
       if (!classes.isEmpty()) export.describe("classes", String.join(",", classes));
-      String in = String.format(Locale.ROOT, "images N,%d,%d,%d as 0 to 1", data.channels(), data.height(), data.width());
-      String out = recipe.network().detects() ? "boxes and scores of each prior, background first" : "logits N," + data.classes();
+      String in = String.format(Locale.ROOT, "images N,%d,%d,%d as 0 to 1%s", data.channels(), data.height(), data.width(), data.channels() == 3 ? " (red, green, blue)" : "");
+      String out = recipe.network().detects() ? "boxes (left, top, right, bottom as parts of the image) and scores (background first) of each prior" : "logits N," + data.classes();
       byte[] file = export.file(Environment.version(), in + "; " + out);
       DurableFiles.replace(to, List.of(ByteBuffer.wrap(file)));
       report(file.length, export, in, out);

@@ -30,7 +30,7 @@ final class ImportCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws IOException {
-    if (!to.getFileName().toString().endsWith(".safetensors")) throw new IllegalArgumentException("OUT must end in .safetensors, got " + to);
+    if (!to.toString().endsWith(".safetensors")) throw new IllegalArgumentException("OUT must end in .safetensors, got " + to);
     if (!Files.exists(from)) throw new IOException("checkpoint " + from + " does not exist");
     TorchCheckpoint checkpoint = TorchCheckpoint.read(from);
     Safetensors.write(to, checkpoint.metadata(), checkpoint.tensors());

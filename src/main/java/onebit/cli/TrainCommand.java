@@ -98,7 +98,7 @@ final class TrainCommand implements Callable<Integer> {
   private int restarts;
 
   @Option(names = "--memory-limit", paramLabel = "SIZE",
-      description = "Device memory of a training step, such as 8GB: takes the fastest train.memory and train.gradientAccumulation that fit, and says which.")
+      description = "Device memory of a training step, such as 8GB: takes the fastest train.memory that fits with all images at once, else with 2, 4, 8 and so on parts, and says which.")
   private String memoryLimit;
 
   @Mixin private ReplayOptions replay;

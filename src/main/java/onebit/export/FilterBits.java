@@ -50,15 +50,15 @@ record FilterBits(byte[] bytes, int filters, int channels, int rows, int columns
     return all;
   }
 
-  /** Nodes that make the values of the bytes. */
-  String write(OnnxGraph graph, float[] centre, float[] distance) {
-    String column = graph.node("Unsqueeze", List.of(graph.bytes("filter_bits", bytes, bytes.length), graph.whole(1)));
+  /** Nodes that make the values of the bytes; the constants bear the name of the filters. */
+  String write(OnnxGraph graph, String name, float[] centre, float[] distance) {
+    String column = graph.node("Unsqueeze", List.of(graph.bytes(name + ".bits", bytes, bytes.length), graph.whole(1)));
     String shifted = graph.node("BitShift", List.of(column, graph.bytes("shifts", new byte[] {7, 6, 5, 4, 3, 2, 1, 0}, 8)), new Attribute("direction", "RIGHT"));
     String ones = graph.node("Cast", List.of(graph.node("BitwiseAnd", List.of(shifted, graph.bytes("one", new byte[] {1}, 1)))), new Attribute("to", OnnxGraph.BOOL));
     String flat = graph.node("Reshape", List.of(ones, graph.whole(-1)));
     if (count() % 8 != 0) flat = graph.node("Slice", List.of(flat, graph.whole(0), graph.whole(count())));
     String truth = graph.node("Reshape", List.of(flat, graph.whole(filters, channels, rows, columns)));
-    return graph.node("Where", List.of(truth, graph.floats("high", both(centre, distance, 1), centre.length, 1, 1, 1),
-        graph.floats("low", both(centre, distance, -1), centre.length, 1, 1, 1)));
+    return graph.node("Where", List.of(truth, graph.floats(name + ".high", both(centre, distance, 1), centre.length, 1, 1, 1),
+        graph.floats(name + ".low", both(centre, distance, -1), centre.length, 1, 1, 1)));
   }
 }

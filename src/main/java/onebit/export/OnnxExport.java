@@ -16,7 +16,7 @@ import onebit.tensor.Tensor;
  *
  * <pre>
  * Shapes  in: images N,C,H,W float32, any N; out: logits [N][classes], or of networks that find boxes: boxes [N][P][4] and scores [N][P][1 + classes]
- * Units   images 0 to 1, as torchvision's ToTensor gives them: mean and deviation are taken in the graph. Boxes: left, top, right, bottom as parts of the
+ * Units   images 0 to 1 in the order red, green, blue, as torchvision's ToTensor gives them: mean and deviation are taken in the graph. Boxes: left, top, right, bottom as parts of the
  *         image, not cut at its border and not suppressed; scores: probabilities, background first
  * Source  ONNX operator set 18
  * </pre>
@@ -31,9 +31,8 @@ public final class OnnxExport implements AutoCloseable {
   /** An export to be, of that name; work is done by the given backend, which is closed with this. */
   public OnnxExport(String name, Backend worker, FilterForm form) {
     graph = new OnnxGraph(name);
-    trace = new OnnxTrace(graph, form);
+    trace = new OnnxTrace(graph, form, worker);
     backend = new TracingBackend(worker, trace);
-    trace.readFrom(worker);
   }
 
   /** Where the network is to be built, for one image. */
@@ -56,18 +55,24 @@ public final class OnnxExport implements AutoCloseable {
     return OnnxGraph.OPSET;
   }
 
-  /** Writes the network down, which was built on {@link #backend} and has its weights. */
+  /**
+   * Writes the network down, which was built on {@link #backend} and has its weights; once.
+   *
+   * @throws IllegalArgumentException if it was built for fused passes
+   */
   public void add(Model model, PixelScale scale) {
+    if (model.fusedUnits() > 0) throw new IllegalArgumentException("OnnxExport: the network was built for fused passes, which have no form in ONNX; build it with Passes.AUTO or SIMPLE");
     Shape image = model.input();
-    model.parameters().forEach(p -> trace.name(p.value(), p.name()));
-    model.state().forEach(s -> trace.name(s.value(), s.name()));
+    model.parameters().forEach(p -> trace.name(p.value().memory(), p.name()));
+    model.state().forEach(s -> trace.name(s.value().memory(), s.name()));
+    model.binaryLayers().forEach(layer -> trace.name(layer.filterBits().memory(), layer.name() + ".weight"));
     graph.input(INPUT, OnnxGraph.FLOAT, -1, image.d3(), image.d1(), image.d2());
     String mean = graph.floats("mean", scale.mean(), scale.mean().length, 1, 1), deviation = graph.floats("deviation", scale.deviation(), scale.deviation().length, 1, 1);
     Tensor x = backend.create(image);
     trace.begin(x, graph.node("Div", List.of(graph.node("Sub", List.of(INPUT, mean)), deviation)));
     String result = trace.end(model.forward(x, false));
     if (model.detects()) addBoxes(result, Priors.ssd300(), model.classes());
-    else graph.output("logits", result, OnnxGraph.FLOAT, -1, model.classes());
+    else graph.output("logits", result, OnnxGraph.FLOAT, -1, model.outputs());
   }
 
   private void addBoxes(String result, Priors priors, int classes) {

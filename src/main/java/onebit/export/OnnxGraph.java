@@ -88,10 +88,7 @@ final class OnnxGraph {
       case Integer one -> written.integer(3, one).integer(20, ATTRIBUTE_INT);
       case Float one -> written.floating(2, one).integer(20, ATTRIBUTE_FLOAT);
       case String word -> written.text(4, word).integer(20, ATTRIBUTE_STRING);
-      case long[] several -> {
-        for (long each : several) written.integer(8, each);
-        yield written.integer(20, ATTRIBUTE_INTS);
-      }
+      case long[] several -> written.integers(8, several).integer(20, ATTRIBUTE_INTS);
       default -> throw new IllegalArgumentException("OnnxGraph: attribute " + attribute.name() + " has no kind in ONNX");
     };
   }
@@ -124,9 +121,7 @@ final class OnnxGraph {
 
   private String constant(String name, int kind, byte[] raw, long... extents) {
     String unique = names.contains(name) ? fresh(name) : claim(name);
-    ProtoWriter tensor = new ProtoWriter();
-    if (extents.length > 0) tensor.integers(1, extents);
-    graph.message(GRAPH_CONSTANT, tensor.integer(2, kind).text(8, unique).bytes(9, raw));
+    graph.message(GRAPH_CONSTANT, new ProtoWriter().integers(1, extents).integer(2, kind).text(8, unique).bytes(9, raw));
     return unique;
   }
 

@@ -20,7 +20,7 @@ import onebit.tensor.Tensor;
  *
  * <pre>
  * Shapes    images are N,C,H,W in the graph, filters O,C,R,S; what is a matrix here is one there
- * Encoding  a bit is the truth of x >= its threshold, so that 0 and -0 are bit 1 (ONNX's Sign makes 0 of them), then one of the set's two values
+ * Encoding  a bit is the truth of its rule, x >= threshold for most, so that 0 and -0 are bit 1 (ONNX's Sign makes 0 of them), then one of the set's two values
  * </pre>
  */
 final class OnnxTrace implements TracingBackend.Listener {
@@ -34,22 +34,19 @@ final class OnnxTrace implements TracingBackend.Listener {
   private final Map<Object, String> truths = new IdentityHashMap<>();
   private final Map<Object, Packed> unpacked = new IdentityHashMap<>();
   private final Map<Object, TreeMap<Integer, String>> columns = new IdentityHashMap<>();
-  private Backend backend;
+  private final Backend backend;
   private boolean listens;
 
-  OnnxTrace(OnnxGraph graph, FilterForm form) {
+  /** Constants are read from that backend. */
+  OnnxTrace(OnnxGraph graph, FilterForm form, Backend backend) {
     this.graph = graph;
     this.form = form;
-  }
-
-  /** Says where the values of constants are read. */
-  void readFrom(Backend backend) {
     this.backend = backend;
   }
 
-  /** Gives the constant that this tensor becomes a name. */
-  void name(Tensor tensor, String name) {
-    names.put(tensor.memory(), name);
+  /** Gives the constant that a tensor or bits of this memory become a name. */
+  void name(Object memory, String name) {
+    names.put(memory, name);
   }
 
   /** From now on each op is followed; the tensor is that value of the graph. */
@@ -58,11 +55,11 @@ final class OnnxTrace implements TracingBackend.Listener {
     listens = true;
   }
 
-  /** Ends that; the value that the tensor holds. */
+  /** Ends that; the value that the tensor holds, a row for each image. */
   String end(Tensor output) {
     listens = false;
     TreeMap<Integer, String> pieces = columns.get(output.memory());
-    return pieces == null ? value(output) : graph.node("Concat", List.copyOf(pieces.values()), new Attribute("axis", 1));
+    return pieces == null ? matrix(output) : graph.node("Concat", List.copyOf(pieces.values()), new Attribute("axis", 1));
   }
 
   @Override
@@ -99,10 +96,8 @@ final class OnnxTrace implements TracingBackend.Listener {
           new Attribute("transB", 1)));
       case "addBias" -> put(a[0], node("Add", value(a[1]), ofChannels(a[2], (Tensor) a[1])));
       case "add" -> put(a[0], node("Add", value(a[1]), value(a[2])));
-      case "accumulate" -> put(a[0], node("Add", value(a[0]), value(a[1])));
       case "concat" -> put(a[0], graph.node("Concat", List.of(value(a[1]), value(a[2])), new Attribute("axis", 1)));
-      case "batchNormInference" -> put(a[0], graph.node("BatchNormalization", List.of(value(a[1]), constant((Tensor) a[2]), constant((Tensor) a[3]), constant((Tensor) a[4]),
-          constant((Tensor) a[5])), new Attribute("epsilon", (float) a[6])));
+      case "batchNormInference" -> put(a[0], normalised(a));
       case "l2Normalize" -> put(a[0], node("Mul", node("Div", value(a[1]), node("Add", graph.node("ReduceL2", List.of(value(a[1]), graph.whole(1))), graph.scalar(1e-10f))),
           ofChannels(a[2], (Tensor) a[1])));
       case "activate" -> put(a[0], activated(value(a[1]), (Activation) a[2]));
@@ -130,7 +125,7 @@ final class OnnxTrace implements TracingBackend.Listener {
 
   private String value(Object tensor) {
     String value = values.get(memory(tensor));
-    if (value == null) throw new IllegalStateException("OnnxTrace: an operand of shape " + ((Tensor) tensor).shape() + " is neither a constant's place nor made of the images");
+    if (value == null) throw new IllegalStateException("OnnxTrace: an operand of shape " + ((Tensor) tensor).shape() + " is a constant where values made of the images are wanted");
     return value;
   }
 
@@ -155,6 +150,21 @@ final class OnnxTrace implements TracingBackend.Listener {
   private String ofChannels(Object vector, Tensor x) {
     Tensor values = (Tensor) vector;
     return x.shape().rank() == 4 ? constant(values, values.size(), 1, 1) : constant(values, values.size());
+  }
+
+  /**
+   * gamma / sqrt(var + epsilon) (x - mean) + beta.
+   *
+   * <p>Not as the node BatchNormalization: runtimes fold its mean into beta, or its factor into the filters before it, and then lose so many digits of large sums of
+   * bits that some fall on the other side of the next threshold.
+   */
+  private String normalised(Object[] a) {
+    Tensor x = (Tensor) a[1], gamma = (Tensor) a[2], var = (Tensor) a[5];
+    float[] factor = backend.read(gamma), vars = backend.read(var);
+    for (int c = 0; c < factor.length; c++) factor[c] *= (float) (1 / Math.sqrt((double) vars[c] + (float) a[6]));
+    long[] extents = x.shape().rank() == 4 ? new long[] {factor.length, 1, 1} : new long[] {factor.length};
+    String scale = graph.floats(names.getOrDefault(gamma.memory(), "gamma") + ".normalised", factor, extents);
+    return node("Add", node("Mul", node("Sub", value(x), ofChannels(a[4], x)), scale), ofChannels(a[3], x));
   }
 
   /** [(x - beta) / alpha >= 0]. */
@@ -231,7 +241,7 @@ final class OnnxTrace implements TracingBackend.Listener {
     boolean zeros = a[6] == Padding.ZERO;
     float low = scalar(set.centre()) - scalar(set.distance()), offset = (float) a[7];
     String x = ofSet(truths.get(memory(a[1])), set);
-    String y = convolution(zeros ? x : padded(x, g, low), packed(new Packed((BitTensor) a[2], (BinarySet) a[4]), g.filters()), g, zeros);
+    String y = convolution(zeros ? x : padded(x, g, low), packed(new Packed((BitTensor) a[2], (BinarySet) a[4]), g.filters()), g, zeros || low == 0);
     return offset == 0 ? y : node("Add", y, graph.scalar(offset));
   }
 
@@ -259,6 +269,7 @@ final class OnnxTrace implements TracingBackend.Listener {
   private String packed(Packed filters, Shape s) {
     FilterBits bits = FilterBits.of(backend.read(filters.bits()), s);
     float[] centre = backend.read(filters.set().centre()), distance = backend.read(filters.set().distance());
-    return form == FilterForm.BITS ? bits.write(graph, centre, distance) : graph.floats("filters", bits.values(centre, distance), s.d0(), s.d3(), s.d1(), s.d2());
+    String name = names.getOrDefault(filters.bits().memory(), "filters");
+    return form == FilterForm.BITS ? bits.write(graph, name, centre, distance) : graph.floats(name, bits.values(centre, distance), s.d0(), s.d3(), s.d1(), s.d2());
   }
 }

@@ -47,11 +47,10 @@ final class ProtoWriter {
     return bytes(field, value.toBytes());
   }
 
-  /** Many whole numbers in one field, as proto3 packs them. */
+  /** A field for each whole number, as proto2 repeats them. */
   ProtoWriter integers(int field, long... values) {
-    ProtoWriter packed = new ProtoWriter();
-    for (long value : values) packed.varint(value);
-    return bytes(field, packed.toBytes());
+    for (long value : values) integer(field, value);
+    return this;
   }
 
   byte[] toBytes() {

@@ -63,11 +63,12 @@ class ExportCommandTest {
   void whatCannotBeExportedIsSaidAndLeavesNoFile() throws IOException {
     assertRefused(2, "must end in .onnx", export(folder.resolve("net.bin").toString()));
     assertRefused(2, "does not exist", export(folder.resolve("nowhere").resolve("net.onnx").toString()));
+    assertRefused(2, "must end in .onnx", export("/"));
     assertRefused(2, "--filters", export(folder.resolve("net.onnx").toString(), "--filters", "words"));
     assertRefused(1, "missing.safetensors", Said.by("export", "--recipe", "default", "--weights", folder.resolve("missing.safetensors").toString(), folder.resolve("net.onnx").toString()));
     assertRefused(1, "w.safetensors", Said.by("export", "--recipe", "default", "--weights", weights, folder.resolve("net.onnx").toString()));
     Path there = Files.createDirectory(folder.resolve("folder.onnx"));
-    assertRefused(1, "folder.onnx is a folder; a file is wanted here", export(there.toString()));
+    assertRefused(2, "folder.onnx is a folder; a file is wanted here", export(there.toString()));
     try (var files = Files.list(folder)) {
       assertEquals(List.of("folder.onnx", "w.safetensors"), files.map(f -> f.getFileName().toString()).sorted().toList());
     }
