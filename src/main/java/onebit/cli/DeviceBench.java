@@ -7,6 +7,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.SplittableRandom;
+import java.util.function.Consumer;
 import java.util.function.IntConsumer;
 import onebit.ops.ConvGeometry;
 import onebit.ops.Padding;
@@ -32,13 +33,20 @@ final class DeviceBench {
 
   private final CudaBackend backend;
   private final int rounds;
+  private final Consumer<Tuning> tune;
   private final SplittableRandom random = new SplittableRandom(3);
   /** The algorithm that was the fastest for the convolution of cuDNN in the line to come; null where none was chosen. */
   private String algorithm;
 
   DeviceBench(CudaBackend backend, int rounds) {
+    this(backend, rounds, backend.isEmulated() ? tuning -> { } : backend::useTuning);
+  }
+
+  /** tune: lets the backend take the fastest ways, or for null the usual ones. */
+  DeviceBench(CudaBackend backend, int rounds, Consumer<Tuning> tune) {
     this.backend = backend;
     this.rounds = rounds;
+    this.tune = tune;
   }
 
   /** Sorted milliseconds of one run of a work; null where nothing is timed. */
@@ -106,14 +114,8 @@ final class DeviceBench {
     return new ConvGeometry(1, extent, extent, s[0] / 8, s[2] / 8, 3, 3, s[3], 1, 1, 1);
   }
 
-  /** Own products and gradients by their usual ways, and of cuDNN for each convolution the fastest algorithm, measured once, which its line names. */
-  Tuning tuning(int batch) {
-    List<Tuning.Choice> own = new ArrayList<>();
-    for (int[] s : BenchConv.RESNET18) {
-      ConvGeometry g = geometry(s, batch);
-      own.add(backend.waysOfXnorConv2d(ElementType.BFLOAT16, g).getFirst());
-      own.addAll(Tuning.ownGradients(g));
-    }
+  /** Of cuDNN for each convolution the fastest algorithm, measured once, which its line names; of the gradients of bits the own kernels. */
+  private Tuning tuning(List<Tuning.Choice> own) {
     return new Tuning(own, choice -> algorithm = choice.way(), line -> { });
   }
 
@@ -121,7 +123,6 @@ final class DeviceBench {
   Map<String, Object> conv(int batch) {
     Map<String, Object> results = begin("binary convolution 3x3 forward, y bfloat16, batch " + (backend.isEmulated() ? 1 : batch)
         + ", beside the fastest of cuDNN's algorithms, bfloat16");
-    if (!backend.isEmulated()) backend.useTuning(tuning(batch));
     double ours = 0, peer = 0;
     for (int[] s : BenchConv.RESNET18) {
       ConvGeometry g = geometry(s, batch);
@@ -132,6 +133,9 @@ final class DeviceBench {
       BitTensor wBits = bits(w, o, g.taps());
       BinarySet xSet = set(1), wSet = set(o);
       Tensor[] y = {backend.create(g.y(), ElementType.BFLOAT16), backend.create(g.y(), ElementType.BFLOAT16)};
+      tune.accept(tuning(List.of()));
+      backend.conv().conv2d(y[0], x[0], w, g, 0);
+      tune.accept(null);
       Times[] times = measure(i -> backend.bits().xnorConv2d(y[i % 2], xBits[i % 2], wBits, xSet, wSet, g, Padding.ZERO, 0),
           i -> backend.conv().conv2d(y[i % 2], x[i % 2], w, g, 0));
       report(results, g.words(), times, 2e-9 * g.macs());
@@ -153,7 +157,9 @@ final class DeviceBench {
   Map<String, Object> gradients(int batch) {
     Map<String, Object> results = begin("gradients from bits, gradW float32 and gradX bfloat16, batch " + (backend.isEmulated() ? 1 : batch)
         + ", beside the fastest of cuDNN's algorithms, bfloat16, from values unpacked before");
-    if (!backend.isEmulated()) backend.useTuning(tuning(batch));
+    List<Tuning.Choice> own = new ArrayList<>();
+    for (int[] s : BenchConv.RESNET18) own.addAll(Tuning.ownGradients(geometry(s, batch)));
+    tune.accept(tuning(own));
     double[][] sums = new double[3][2];
     for (int[] s : BenchConv.RESNET18) {
       ConvGeometry g = geometry(s, batch);

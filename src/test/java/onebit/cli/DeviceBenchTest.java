@@ -59,12 +59,11 @@ class DeviceBenchTest {
     String refusal = EmulatedDriver.refusal();
     assumeTrue(refusal == null, refusal);
     try (CudaBackend backend = (CudaBackend) Workplace.open("cuda-emulated", Precision.AUTO, false)) {
-      DeviceBench bench = new DeviceBench(backend, 1);
       int[] runs = new int[1];
-      EmulatedDevice.tune(backend, bench.tuning(1), work -> {
+      DeviceBench bench = new DeviceBench(backend, 1, tuning -> EmulatedDevice.tune(backend, tuning, work -> {
         work.run();
         return runs[0]++ / 6 % 2 == 0 ? 2 : 1;
-      });
+      }));
       String forward = written(() -> bench.conv(1)), gradients = written(() -> bench.gradients(1));
       assertEquals(7, forward.lines().filter(line -> line.contains(", beside bfloat16 by cuDNN algorithm 0: ran;")).count(), forward);
       for (String name : new String[] {"gradW ", "gradX "}) {

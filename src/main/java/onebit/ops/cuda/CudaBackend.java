@@ -11,7 +11,6 @@ import java.util.function.ToDoubleFunction;
 import jcuda.driver.JCudaDriver;
 import jcuda.jcudnn.JCudnn;
 import onebit.ops.Backend;
-import onebit.ops.ConvGeometry;
 import onebit.ops.DeviceStreams;
 import onebit.ops.Inlet;
 import onebit.ops.Ops;
@@ -103,14 +102,14 @@ public final class CudaBackend implements Backend, DeviceStreams {
   }
 
   /**
-   * From now on bit products, gradients of their filters and convolutions of cuDNN take the way that was fastest on this device.
+   * From now on bit products, gradients of their filters and convolutions of cuDNN take the way that was fastest on this device; null: the usual way again, but
+   * cuDNN keeps the algorithms that were chosen.
    *
    * @throws IllegalArgumentException on the emulated device, which is never timed, and where equal bits on every run were asked for
    */
   public void useTuning(Tuning tuning) {
     if (deterministic) throw new IllegalArgumentException("tuning: what is fastest may differ from run to run; a deterministic device does not ask");
-    DeviceClock clock = clock();
-    tune(tuning, clock::millis);
+    tune(tuning, tuning == null ? null : clock()::millis);
   }
 
   /** The same by another clock. */
@@ -122,11 +121,6 @@ public final class CudaBackend implements Backend, DeviceStreams {
   /** The ways to multiply two matrices of bits here, each as the choice by which a tuning takes it; the first is taken where there is no tuning. */
   public List<Tuning.Choice> waysOfXnorGemm(Tensor y, BitTensor a, BitTensor b) {
     return bits.waysOfXnorGemm(y, a, b);
-  }
-
-  /** The ways to convolve bits into y of that type here, the same way. */
-  public List<Tuning.Choice> waysOfXnorConv2d(ElementType y, ConvGeometry g) {
-    return bits.waysOfXnorConv2d(y, g);
   }
 
   /** Name of the device, versions of its driver and of cuDNN, and a hash of the kernels: what a measured time belongs to. */

@@ -142,12 +142,9 @@ final class CudaBitOps implements BitOps {
 
   /** Those with blocks of one tile, the usual one first. */
   private List<BitProduct.Way> waysOfXnorGemm(int n) {
-    return usualFirst(new BitProduct.Way(product, product.columnsPerBlock(n)), n);
-  }
-
-  private List<BitProduct.Way> usualFirst(BitProduct.Way usual, int columns) {
+    BitProduct.Way usual = new BitProduct.Way(product, product.columnsPerBlock(n));
     List<BitProduct.Way> all = new ArrayList<>(List.of(usual));
-    for (BitProduct.Way way : BitProduct.ways(device.capability(), columns)) if (!way.equals(usual)) all.add(way);
+    for (BitProduct.Way way : BitProduct.ways(device.capability(), n)) if (!way.equals(usual)) all.add(way);
     return all;
   }
 
@@ -194,31 +191,13 @@ final class CudaBitOps implements BitOps {
     requireCounted(g);
     FilterLayouts.Layout filters = layouts.now(w, g);
     if (tuning == null) {
-      BitProduct.Way usual = usualWay(g);
-      multiply(usual.product(), usual.columns(), y, sumsX, x, filters, xSet, wSet, g, padding, offset);
+      multiply(product, copies(g) == Copies.TAPS ? product.columnsPerBlock(g.o()) : 64, y, sumsX, x, filters, xSet, wSet, g, padding, offset);
       return;
     }
-    List<BitProduct.Way> ways = waysOfXnorConv2d(g);
-    int at = tuning.choose(ofConv2d(y.type(), g) + (sumsX == 0 ? "" : " with sums of bits"), ways.stream().map(BitProduct.Way::toString).toList(),
+    List<BitProduct.Way> ways = BitProduct.ways(device.capability(), g.o());
+    int at = tuning.choose("xnorConv2d " + g + " to " + y.type() + (sumsX == 0 ? "" : " with sums of bits"), ways.stream().map(BitProduct.Way::toString).toList(),
         i -> clock.applyAsDouble(() -> multiply(ways.get(i).product(), ways.get(i).columns(), y, sumsX, x, filters, xSet, wSet, g, padding, offset)));
     multiply(ways.get(at).product(), ways.get(at).columns(), y, sumsX, x, filters, xSet, wSet, g, padding, offset);
-  }
-
-  /** The ways to convolve bits into y of that type, each as the choice by which a tuning takes it; the first is taken where there is no tuning. */
-  List<Tuning.Choice> waysOfXnorConv2d(ElementType y, ConvGeometry g) {
-    return waysOfXnorConv2d(g).stream().map(way -> new Tuning.Choice(ofConv2d(y, g), way.toString(), 0)).toList();
-  }
-
-  private static String ofConv2d(ElementType y, ConvGeometry g) {
-    return "xnorConv2d " + g + " to " + y;
-  }
-
-  private BitProduct.Way usualWay(ConvGeometry g) {
-    return new BitProduct.Way(product, copies(g) == Copies.TAPS ? product.columnsPerBlock(g.o()) : 64);
-  }
-
-  private List<BitProduct.Way> waysOfXnorConv2d(ConvGeometry g) {
-    return usualFirst(usualWay(g), g.o());
   }
 
   /** The convolution by one product, with so many columns a block. */

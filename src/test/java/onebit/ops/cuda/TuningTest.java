@@ -105,34 +105,6 @@ class TuningTest {
     }
   }
 
-  /** A tuning that remembers the first way launches what nobody's asking launches: over 40 channels x a tile once, over 8 and 128 filters blocks of 128 columns. */
-  @Test
-  void theFirstWayToConvolveBitsIsTheUsualOne() throws Exception {
-    String refusal = EmulatedDriver.refusal();
-    assumeTrue(refusal == null, refusal);
-    try (CudaBackend backend = CudaBackend.emulated()) {
-      Random random = new Random(8);
-      BinarySet set = new BinarySet(values(backend, Shape.vector(1), random), values(backend, Shape.vector(1), random));
-      for (ConvGeometry g : List.of(new ConvGeometry(1, 6, 5, 40, 70, 3, 3, 1, 1, 1, 1), new ConvGeometry(1, 6, 5, 8, 128, 3, 3, 1, 1, 1, 1))) {
-        String entry = "launches:" + (g.c() == 40 ? "xnor_conv2d_held" : "xnor_conv2d_wide");
-        BitTensor x = bits(backend, g.x(), random), w = backend.createBits(g.o(), g.taps());
-        backend.bits().pack(w, values(backend, g.filters(), random), 0);
-        Tensor y = backend.create(g.y());
-        long before = EmulatedDriver.counter(entry);
-        backend.bits().xnorConv2d(y, x, w, set, set, g, Padding.ZERO, 0);
-        assertEquals(before + 1, EmulatedDriver.counter(entry), entry);
-        List<Tuning.Choice> ways = backend.waysOfXnorConv2d(y.type(), g);
-        backend.tune(tuning(ways.getFirst()), work -> {
-          throw new AssertionError("a remembered way is not measured");
-        });
-        backend.bits().xnorConv2d(y, x, w, set, set, g, Padding.ZERO, 0);
-        assertEquals(before + 2, EmulatedDriver.counter(entry), entry);
-        assertEquals("chosen: xnorConv2d " + g + " to FLOAT32: " + ways.getFirst().way() + ", 0.0000 ms, remembered", told.getLast());
-        backend.tune(null, null);
-      }
-    }
-  }
-
   /** Matrices of bits are multiplied by every way in turn, on warpgroups too; nobody asked, by blocks of one tile. */
   @Test
   void everyWayMultipliesMatricesOfBitsAlike() throws Exception {
