@@ -16,6 +16,8 @@ import java.time.temporal.ChronoUnit;
 
 /** The right to write in a run folder, held by one process at a time and given back when it ends, however it ends. */
 public final class RunLock implements AutoCloseable {
+  private static final String FILE = "run.lock";
+
   private final FileChannel channel;
   private final FileLock lock;
 
@@ -31,10 +33,10 @@ public final class RunLock implements AutoCloseable {
    */
   public static RunLock acquire(Path run) throws IOException {
     Files.createDirectories(run);
-    FileChannel channel = FileChannel.open(run.resolve("run.lock"), StandardOpenOption.CREATE, StandardOpenOption.READ, StandardOpenOption.WRITE);
+    FileChannel channel = FileChannel.open(run.resolve(FILE), StandardOpenOption.CREATE, StandardOpenOption.READ, StandardOpenOption.WRITE);
     try {
       FileLock lock = tryLock(channel);
-      if (lock == null) throw new CheckpointException("run folder " + run + " is in use by " + holder(channel) + "; wait for it to end or choose another --out");
+      if (lock == null) throw inUse(run, channel);
       ByteBuffer text = StandardCharsets.UTF_8.encode("process " + ProcessHandle.current().pid() + " on " + host() + " since "
           + Instant.now().truncatedTo(ChronoUnit.SECONDS) + "\n");
       channel.truncate(0);
@@ -44,6 +46,25 @@ public final class RunLock implements AutoCloseable {
       channel.close();
       throw e;
     }
+  }
+
+  /**
+   * Looks whether a run folder's lock can be had, without taking it; a folder that is missing stays so.
+   *
+   * @throws CheckpointException when another run holds it; the message names its process and computer
+   */
+  public static void requireFree(Path run) throws IOException {
+    Path file = run.resolve(FILE);
+    if (!Files.exists(file)) return;
+    try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ, StandardOpenOption.WRITE)) {
+      FileLock lock = tryLock(channel);
+      if (lock == null) throw inUse(run, channel);
+      lock.release();
+    }
+  }
+
+  private static CheckpointException inUse(Path run, FileChannel channel) throws IOException {
+    return new CheckpointException("run folder " + run + " is in use by " + holder(channel) + "; wait for it to end or choose another --out");
   }
 
   /** Gives the lock back; the file stays, for deleting it would let two processes lock two files of one name. */

@@ -10,6 +10,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.Callable;
+import onebit.dist.Activity;
 import onebit.dist.Communicator;
 import onebit.dist.Launch;
 import onebit.dist.ScalingModel;
@@ -106,7 +107,7 @@ final class BenchScale implements Callable<Integer> {
     Recipe recipe = Workplace.RECIPES.load(name, overrides);
     Launch launch = Launch.detect(System.getenv());
     try (Backend backend = Workplace.open(Collectives.device(device, launch), recipe);
-        Communicator communicator = Collectives.open(launch, backend, System.getenv(), Duration.ofSeconds(recipe.dist().timeoutSeconds()))) {
+        Communicator communicator = Collectives.open(launch, backend, System.getenv(), Duration.ofSeconds(recipe.dist().timeoutSeconds()), new Activity())) {
       ScalingMeasurement m = ScalingMeasurement.of(recipe, backend, communicator, batch, warmup, steps);
       if (communicator.rank() == 0) {
         System.out.println(String.format(Locale.ROOT, "%s%d %.9f %.9f %.9f %d %d", MARK, m.ranks(), m.compute(), m.step(), m.reduce(), m.gradientBytes(),

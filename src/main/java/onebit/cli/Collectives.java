@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.time.Duration;
 import java.util.Map;
+import onebit.dist.Activity;
 import onebit.dist.Communicator;
 import onebit.dist.Launch;
 import onebit.dist.MpiCommunicator;
@@ -25,20 +26,28 @@ final class Collectives {
   /**
    * Joins the other processes of the launch.
    *
+   * @param start is told what this process waits in
    * @throws IOException if the engine is missing or not everybody comes
    */
-  static Communicator open(Launch launch, Backend backend, Map<String, String> environment, Duration limit) throws IOException {
+  static Communicator open(Launch launch, Backend backend, Map<String, String> environment, Duration limit, Activity start) throws IOException {
     if (launch.kind() == Launch.Kind.ALONE) return new SingleProcess();
-    if (!(backend instanceof DeviceStreams)) return launch.size() == 1 ? new SingleProcess() : MpiCommunicator.open(launch, backend);
-    if (launch.kind() == Launch.Kind.OPEN_MPI && launch.master().isEmpty()) {
-      try (MpiCommunicator hosts = MpiCommunicator.open(launch, backend)) {
+    boolean onDevices = backend instanceof DeviceStreams;
+    if (!onDevices && launch.size() == 1) return new SingleProcess();
+    if (!onDevices || (launch.kind() == Launch.Kind.OPEN_MPI && launch.master().isEmpty())) {
+      start.enter("start of Open MPI");
+      MpiCommunicator hosts = MpiCommunicator.open(launch, backend);
+      if (!onDevices) return hosts;
+      start.enter("start of NCCL");
+      try (hosts) {
         return NcclCommunicator.open(backend, launch.rank(), launch.size(), hosts::broadcast);
       }
     }
     try {
       return NcclCommunicator.open(backend, launch.rank(), launch.size(), id -> {
         try {
-          return launch.size() == 1 ? id : Rendezvous.share(id, launch.rank(), launch.size(), Rendezvous.address(launch, environment), limit);
+          byte[] shared = launch.size() == 1 ? id : Rendezvous.share(id, launch.rank(), launch.size(), Rendezvous.address(launch, environment), limit);
+          start.enter("start of NCCL");   // the meeting before has a limit of its own, and names who did not come
+          return shared;
         } catch (IOException e) {
           throw new UncheckedIOException(e);
         }

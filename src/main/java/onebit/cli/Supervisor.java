@@ -14,6 +14,8 @@ import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import onebit.checkpoint.CheckpointException;
+import onebit.checkpoint.RunLock;
 import onebit.dist.MpiCommunicator;
 import onebit.dist.RankStatus;
 
@@ -31,7 +33,7 @@ final class Supervisor {
   /** mpirun's tag where it read a line in pieces. */
   private static final Pattern TAG = Pattern.compile("\\[\\d+,\\d+]<std(?:out|err)>:");
   private static final Pattern DIED = Pattern.compile("process rank (\\d+) with PID (\\d+) .*exited on (signal \\d+[^.]*)");
-  private static final int USAGE = 2, LONGEST_BACKOFF_SECONDS = 60, END_SECONDS = 40;
+  private static final int USAGE = 2, LONGEST_BACKOFF_SECONDS = 60, END_SECONDS = 40, LINGER_SECONDS = 5;
 
   private final int workers;
   private final boolean gpus;
@@ -56,9 +58,14 @@ final class Supervisor {
     this.say = say;
   }
 
-  /** Runs the workers to their end; their exit code. */
+  /**
+   * Runs the workers to their end; their exit code.
+   *
+   * @throws IOException if the workers cannot be started, or another run has the run folder in use: that is no failure to start again after
+   */
   int run() throws IOException {
     if (!gpus && MpiCommunicator.refusal() != null) throw new IOException("--procs: " + MpiCommunicator.refusal());
+    requireFree(0);
     Thread hook = new Thread(this::passSignalOn, "onebit-supervisor-signal");
     Runtime.getRuntime().addShutdownHook(hook);
     for (int attempt = 0; ; attempt++) {
@@ -69,9 +76,24 @@ final class Supervisor {
         say.accept("The run failed" + where + (restarts == 0 ? "; --restarts N starts it again by itself." : " and was started again " + restarts + " times."));
         return code;
       }
+      requireFree(LINGER_SECONDS);
       int seconds = (int) Math.min(LONGEST_BACKOFF_SECONDS, 1L << Math.min(attempt, 10));
       say.accept("The run failed" + where + "; start " + (attempt + 1) + " of " + restarts + " from the last good checkpoint in " + seconds + " s.");
       pause(seconds);
+    }
+  }
+
+  /** Looks at the run folder's lock; a worker that has just ended may hold it so long. */
+  private void requireFree(int patienceSeconds) throws IOException {
+    long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(patienceSeconds);
+    while (!stopping) {
+      try {
+        RunLock.requireFree(run);
+        return;
+      } catch (CheckpointException e) {
+        if (System.nanoTime() >= end) throw e;
+        sleep(100);
+      }
     }
   }
 

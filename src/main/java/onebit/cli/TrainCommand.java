@@ -18,6 +18,7 @@ import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import onebit.checkpoint.RunLock;
 import onebit.data.Datasets;
+import onebit.dist.Activity;
 import onebit.dist.Communicator;
 import onebit.dist.Launch;
 import onebit.dist.RankStatus;
@@ -113,6 +114,7 @@ final class TrainCommand implements Callable<Integer> {
 
   private final CountDownLatch done = new CountDownLatch(1);
   private volatile Trainer running;
+  private volatile RunLog rankLog;
 
   @Override
   public Integer call() throws IOException {
@@ -170,21 +172,26 @@ final class TrainCommand implements Callable<Integer> {
     }
   }
 
-  /** One of several processes; rank 0 chooses the run folder and is the only one that writes it, beside the others' logs. */
+  /**
+   * One of several processes; rank 0 chooses the run folder and is the only one that writes it, beside the others' logs. They hear of the folder when rank 0 holds its
+   * lock: a run that another one has in use stays as it is.
+   */
   private int asRank(Launch launch, Recipe recipe, Path folder) throws IOException {
     Thread hook = new Thread(this::onSignal, "onebit-signal");
-    try (Backend backend = Workplace.open(Collectives.device(compute.device, launch), recipe)) {
-      Communicator communicator = Collectives.open(launch, backend, System.getenv(), Duration.ofSeconds(recipe.dist().timeoutSeconds()));
-      boolean leads = communicator.rank() == 0;
-      byte[] chosen = communicator.broadcast(leads ? chooseRun().path().toString().getBytes(StandardCharsets.UTF_8) : null);
-      RunFolder run = new RunFolder(Path.of(new String(chosen, StandardCharsets.UTF_8)));
-      Screen screen = !leads ? Screen.none() : json ? Screen.of(System.err, false) : Screen.of(System.out, false);
-      Path logFile = run.path().resolve(leads ? "log.txt" : "log-rank" + communicator.rank() + ".txt");
+    Duration limit = Duration.ofSeconds(recipe.dist().timeoutSeconds());
+    long starter = Long.parseLong(System.getenv().getOrDefault(Supervisor.STARTER, "0"));
+    Activity start = new Activity();
+    try (Backend backend = Workplace.open(Collectives.device(compute.device, launch), recipe);
+        Watchdog watchdog = new Watchdog(start, launch.rank(), launch.size(), limit, starter, this::halt)) {
+      Communicator communicator = Collectives.open(launch, backend, System.getenv(), limit, start);
+      watchdog.watch(communicator);
+      RunFolder chosen = communicator.rank() == 0 ? chooseRun() : null;
       int code;
-      try (RunLock lock = leads ? RunLock.acquire(run.path()) : null; RunLog log = RunLog.open(logFile, screen);
-          Watchdog watchdog = watch(communicator, run, recipe, log)) {
+      try (RunLock lock = chosen == null ? null : RunLock.acquire(chosen.path())) {
+        byte[] path = communicator.broadcast(chosen == null ? null : chosen.path().toString().getBytes(StandardCharsets.UTF_8));
+        RunFolder run = new RunFolder(Path.of(new String(path, StandardCharsets.UTF_8)));
         Runtime.getRuntime().addShutdownHook(hook);
-        code = train(settled(recipe, run, backend, log), backend, communicator, folder, run, screen, log);
+        code = inRun(run, backend, communicator, recipe, folder, watchdog);
         communicator.any(false);   // nobody leaves before all have done their part
       } catch (IOException | RuntimeException | Error e) {
         Main.failAndHalt(e);   // the others wait in a collective: only the end of this process tells them
@@ -198,18 +205,27 @@ final class TrainCommand implements Callable<Integer> {
     }
   }
 
-  private static Watchdog watch(Communicator communicator, RunFolder run, Recipe recipe, RunLog log) {
-    try {
-      RankStatus.publish(run.path(), communicator.rank(), communicator.activity());
-    } catch (IOException e) {
-      log.warn("This rank's place is not written to the run folder, so that a message about a rank that hangs cannot name it: " + e.getMessage());
+  private int inRun(RunFolder run, Backend backend, Communicator communicator, Recipe recipe, Path folder, Watchdog watchdog) throws IOException {
+    boolean leads = communicator.rank() == 0;
+    Screen screen = !leads ? Screen.none() : json ? Screen.of(System.err, false) : Screen.of(System.out, false);
+    try (RunLog log = RunLog.open(run.path().resolve(leads ? "log.txt" : "log-rank" + communicator.rank() + ".txt"), screen)) {
+      rankLog = log;
+      try {
+        RankStatus.publish(run.path(), communicator.rank(), communicator.activity());
+      } catch (IOException e) {
+        log.warn("This rank's place is not written to the run folder, so that a message about a rank that hangs cannot name it: " + e.getMessage());
+      }
+      watchdog.watch(communicator, run.path());
+      return train(settled(recipe, run, backend, log), backend, communicator, folder, run, screen, log);
     }
-    String starter = System.getenv().getOrDefault(Supervisor.STARTER, "0");
-    return new Watchdog(communicator, run.path(), Duration.ofSeconds(recipe.dist().timeoutSeconds()), Long.parseLong(starter), reason -> {
-      log.record(reason);
-      System.err.println("onebit: " + reason);
-      Runtime.getRuntime().halt(1);
-    });
+  }
+
+  /** Ends this process for a reason that the watchdog gives. */
+  private void halt(String reason) {
+    RunLog log = rankLog;
+    if (log != null) log.record(reason);
+    System.err.println("onebit: " + reason);
+    Runtime.getRuntime().halt(1);
   }
 
   /** The recipe in that precision. */

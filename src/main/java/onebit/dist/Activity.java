@@ -22,6 +22,7 @@ public final class Activity {
   private final LongSupplier nanos;
   private Observer observer = (step, entered, last) -> { };
   private long step;
+  private long awaited;
   private long entered;
   private String last = "none";
   private boolean waiting;
@@ -41,28 +42,48 @@ public final class Activity {
     observer.entered(step, entered, last);
   }
 
-  /** The training step that begins; on a device whose steps are recorded it is the only sign of life between two agreements. */
+  /** The training step that begins. */
   public synchronized void step(long now) {
     step = now;
-    sinceNanos = nanos.getAsLong();
     observer.entered(step, entered, last);
   }
 
   /** A collective of that name begins. */
   public synchronized void enter(String what) {
+    enter(what, 1);
+  }
+
+  /** So many collectives begin in one call, as in a step that a device replays. */
+  public synchronized void enter(String what, long collectives) {
     last = what;
-    entered++;
-    waiting = true;
-    sinceNanos = nanos.getAsLong();
+    entered += collectives;
+    waits(0);
     observer.entered(step, entered, last);
   }
 
-  /** The collective is over. */
+  /** This rank waits for what its device gives for a step, whose collectives were entered when the step was asked for. */
+  public synchronized void await(long stepAskedFor) {
+    waits(stepAskedFor);
+  }
+
+  private void waits(long stepAskedFor) {
+    awaited = stepAskedFor;
+    waiting = true;
+    sinceNanos = nanos.getAsLong();
+  }
+
+  /** The collective is over, or goes on beside this rank's other work. */
   public synchronized void leave() {
     waiting = false;
   }
 
+  /** How many collectives this rank has entered. */
+  public synchronized long entered() {
+    return entered;
+  }
+
+  /** How it stands now; the step is the one that is waited for, else the one that began last. */
   public synchronized Snapshot snapshot() {
-    return new Snapshot(step, entered, last, waiting, waiting ? nanos.getAsLong() - sinceNanos : 0);
+    return new Snapshot(waiting && awaited > 0 ? awaited : step, entered, last, waiting, waiting ? nanos.getAsLong() - sinceNanos : 0);
   }
 }

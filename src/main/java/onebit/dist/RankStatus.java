@@ -38,11 +38,15 @@ public record RankStatus(int rank, long pid, long step, long entered, String las
       MappedByteBuffer map = channel.map(FileChannel.MapMode.READ_WRITE, 0, BYTES);
       map.putLong(0, ProcessHandle.current().pid());
       byte[] name = new byte[BYTES - NAME];
+      String[] written = {null};
       activity.observe((step, entered, last) -> {
-        byte[] text = last.getBytes(StandardCharsets.UTF_8);
-        Arrays.fill(name, (byte) 0);
-        System.arraycopy(text, 0, name, 0, Math.min(text.length, name.length));
-        map.put(NAME, name);
+        if (last != written[0]) {
+          byte[] text = last.getBytes(StandardCharsets.UTF_8);
+          Arrays.fill(name, (byte) 0);
+          System.arraycopy(text, 0, name, 0, Math.min(text.length, name.length));
+          map.put(NAME, name);
+          written[0] = last;
+        }
         map.putLong(8, step);
         map.putLong(16, entered);
       });

@@ -15,33 +15,42 @@ import java.util.function.Consumer;
 public final class Watchdog implements AutoCloseable {
   private static final long MOST_MILLIS_BETWEEN_LOOKS = 1000;
 
-  private final Communicator communicator;
-  private final Activity activity;
-  private final Path run;
+  /** What is watched: of a rank that has yet to meet the others an activity alone. */
+  private record Watched(Activity activity, Communicator communicator, Path run) {}
+
   private final int rank;
   private final int size;
   private final Duration limit;
   private final long starter;
   private final Consumer<String> stop;
   private final Thread thread;
+  private volatile Watched watched;
   private volatile boolean closed;
 
   /**
-   * Begins to watch.
+   * Begins to watch a rank that has yet to meet the others, by what {@code start} says of it.
    *
    * @param starter the process whose end ends this one; 0 for none
    * @param stop    is told why the process must end, and ends it
    */
-  public Watchdog(Communicator communicator, Path run, Duration limit, long starter, Consumer<String> stop) {
-    this.communicator = communicator;
-    activity = communicator.activity();
-    this.run = run;
-    rank = communicator.rank();
-    size = communicator.size();
+  public Watchdog(Activity start, int rank, int size, Duration limit, long starter, Consumer<String> stop) {
+    watched = new Watched(start, null, null);
+    this.rank = rank;
+    this.size = size;
     this.limit = limit;
     this.starter = starter;
     this.stop = stop;
     thread = Thread.ofPlatform().daemon().name("onebit-watchdog").start(this::watch);
+  }
+
+  /** Watches what the communicator does from now on. */
+  public void watch(Communicator communicator) {
+    watched = new Watched(communicator.activity(), communicator, null);
+  }
+
+  /** The same; the ranks' files in the run folder tell who is late. */
+  public void watch(Communicator communicator, Path run) {
+    watched = new Watched(communicator.activity(), communicator, run);
   }
 
   private void watch() {
@@ -64,12 +73,14 @@ public final class Watchdog implements AutoCloseable {
     if (starter > 0 && ProcessHandle.of(starter).filter(ProcessHandle::isAlive).isEmpty()) {
       return "rank " + rank + " stops: process " + starter + ", which started it, is gone";
     }
-    Activity.Snapshot now = activity.snapshot();
-    Optional<String> trouble = communicator.trouble();
+    Watched seen = watched;
+    Activity.Snapshot now = seen.activity.snapshot();
+    Optional<String> trouble = seen.communicator == null ? Optional.empty() : seen.communicator.trouble();
     if (trouble.isPresent()) return "rank " + rank + " stops in step " + now.step() + ", last collective '" + now.last() + "': " + trouble.get();
     if (!now.waiting() || now.waitedNanos() < limit.toNanos()) return null;
-    return "rank " + rank + " has waited " + limit.toSeconds() + " s (dist.timeoutSeconds) in step " + now.step() + " for '" + now.last() + "'; "
-        + missing(run, rank, size, now.entered());
+    String waited = "rank " + rank + " has waited " + limit.toSeconds() + " s (dist.timeoutSeconds) ";
+    if (seen.run == null) return waited + "while the run starts, for '" + now.last() + "'; one of its " + size + " ranks has not come to it";
+    return waited + "in step " + now.step() + " for '" + now.last() + "'; " + missing(seen.run, rank, size, now.entered());
   }
 
   /** Who has not come to the collective that this rank waits in, or was stopped in it. */

@@ -9,7 +9,7 @@ public interface Recorder {
   /** Records nothing: does the work every time. */
   Recorder DIRECT = new Recorder() {
     @Override
-    public void run(Object key, Runnable work) {
+    public void run(Object key, Runnable work, Runnable replaying) {
       work.run();
     }
 
@@ -20,7 +20,12 @@ public interface Recorder {
   };
 
   /** Does the work that goes by this key. */
-  void run(Object key, Runnable work);
+  default void run(Object key, Runnable work) {
+    run(key, work, () -> { });
+  }
+
+  /** The same; where it is a repetition in one call, {@code replaying} runs just before it. */
+  void run(Object key, Runnable work, Runnable replaying);
 
   /** Throws away what is recorded: the work asks something else from now on. */
   void forget();

@@ -1,7 +1,10 @@
 package onebit.train;
 
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.function.Consumer;
+import onebit.dist.Activity;
 import onebit.dist.Communicator;
 import onebit.dist.GradientBuckets;
 import onebit.models.Model;
@@ -16,10 +19,13 @@ import onebit.tensor.Tensor;
  */
 final class StepReduction {
   private static final int BYTES_PER_MEGABYTE = 1 << 20;
+  private static final String REPLAYED = "gradients of a replayed step";
 
   private final Communicator communicator;
   private final GradientBuckets buckets;
   private final boolean meets;
+  /** Collectives of a step on so many images of all ranks, as last counted. */
+  private final Map<Integer, Long> collectives = new HashMap<>();
 
   StepReduction(Communicator communicator, Model model, DistRecipe dist) {
     this.communicator = communicator;
@@ -37,6 +43,27 @@ final class StepReduction {
   /** Whether the ranks meet within forward and backward, at their batch norms, and so have to do as many of these. */
   boolean meets() {
     return meets;
+  }
+
+  /** How many collectives this rank has entered. */
+  long entered() {
+    return communicator.activity().entered();
+  }
+
+  /** The device is about to replay a step on so many images of all ranks, which makes no call: its collectives are as many as those of the same step call by call. */
+  void replays(int globalImages) {
+    communicator.activity().enter(REPLAYED, collectives.getOrDefault(globalImages, 1L));
+  }
+
+  /**
+   * A step on so many images of all ranks was asked for; its collectives go on beside the host, which waits for them when it asks for the step's outcome.
+   *
+   * @param before how many had been entered when the step began
+   */
+  void asked(int globalImages, long before) {
+    Activity activity = communicator.activity();
+    collectives.put(globalImages, activity.entered() - before);
+    activity.leave();
   }
 
   /** Backward has left a group of layers; complete is given the gradients of each bucket before they go. */

@@ -35,6 +35,8 @@ import onebit.tensor.Tensor;
  * </pre>
  */
 public final class TrainStep {
+  private static final Runnable NOTHING = () -> { };
+
   private final Backend backend;
   private final Model model;
   private final Optimizer optimizer;
@@ -147,7 +149,9 @@ public final class TrainStep {
     optimizer.learningRate(learningRate);
     if (!Objects.equals(recordedWith, model.surrogates())) recorder.forget();
     recordedWith = model.surrogates();
-    recorder.run(new Input(x.memory(), x.shape(), globalImages, ranks), () -> pass(x, globalImages));
+    long entered = ranks == null ? 0 : ranks.entered();
+    recorder.run(new Input(x.memory(), x.shape(), globalImages, ranks), () -> pass(x, globalImages), ranks == null ? NOTHING : () -> ranks.replays(globalImages));
+    if (ranks != null) ranks.asked(globalImages, entered);
     return running();
   }
 

@@ -358,7 +358,9 @@ public final class Trainer {
   /** Counts a step in, once its outcome is there; the host does so one step behind the device. */
   private void settle(UnderWay done, int batches, ProgressLine progress) throws IOException {
     if (done == null) return;
+    communicator.activity().await(done.step);
     TrainStep.Outcome outcome = done.running.outcome();
+    communicator.activity().leave();
     if (outcome.notFinite() == null) {
       badSteps = 0;
       state.lossSum += outcome.loss() * done.images;

@@ -16,7 +16,8 @@ import picocli.CommandLine;
 
 /** The files for Slurm and Kubernetes: their syntax, what they need to have, and that the commands in them are commands of this program. */
 class ClusterFilesTest {
-  private static final Path SLURM = Path.of("src/dist/slurm/onebit.sbatch"), KUBERNETES = Path.of("src/dist/kubernetes/mpijob.yaml");
+  private static final Path SLURM = Path.of("src/dist/slurm/onebit.sbatch"), KUBERNETES = Path.of("src/dist/kubernetes/mpijob.yaml"),
+      PACKAGE = Path.of("src/dist");
 
   private static void assertParses(List<String> words) {
     new CommandLine(new Main()).parseArgs(words.toArray(String[]::new));
@@ -84,11 +85,21 @@ class ClusterFilesTest {
     for (Object word : assertInstanceOf(List.class, container.get("args"))) arguments.add(word.toString());
     assertEquals(slots * (Integer) worker.get("replicas"), Integer.parseInt(arguments.get(arguments.indexOf("-np") + 1)));
     assertParses(arguments.subList(arguments.indexOf("train"), arguments.size()));
+    assertIsMadeByThePackage(arguments.get(arguments.indexOf("train") - 1), "/opt/onebit/");
     for (Object mount : assertInstanceOf(List.class, workers.get("volumeMounts"))) {
       Object name = map(mount).get("name");
       List<?> volumes = assertInstanceOf(List.class, map(worker, "template", "spec").get("volumes"));
       assertTrue(volumes.stream().anyMatch(v -> map(v).get("name").equals(name)), name + " is mounted and no volume");
     }
+  }
+
+  /** A program below the folder that holds the package: written by the script that makes it, made a program, and told of in its own README. */
+  private static void assertIsMadeByThePackage(String program, String folder) throws Exception {
+    assertTrue(program.startsWith(folder), program + " is not in " + folder);
+    String path = program.substring(folder.length()), script = Files.readString(PACKAGE.resolve("package.sh"));
+    assertTrue(script.contains("\n} >\"$out/" + path + "\"\n") && script.contains("\nchmod +x \"$out/" + path + "\"\n"), "package.sh makes no " + path);
+    assertTrue(Files.readString(PACKAGE.resolve("README.md")).contains("\n" + path + " train "), "the package's README names no " + path);
+    assertTrue(Files.readString(KUBERNETES).contains("as " + folder.substring(0, folder.length() - 1) + ","), "the manifest does not say where the package lies");
   }
 
   private static Map<?, ?> container(Map<?, ?> replica) {

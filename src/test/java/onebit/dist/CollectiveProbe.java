@@ -130,11 +130,11 @@ final class CollectiveProbe {
   private static void hang(Communicator all, Backend backend, String run) throws Exception {
     java.nio.file.Path folder = java.nio.file.Path.of(run);
     RankStatus.publish(folder, all.rank(), all.activity());
-    new Watchdog(all, folder, Duration.ofSeconds(2), 0, reason -> {
+    new Watchdog(all.activity(), all.rank(), all.size(), Duration.ofSeconds(2), 0, reason -> {
       System.out.println(reason);
       System.out.flush();
       Runtime.getRuntime().halt(1);
-    });
+    }).watch(all, folder);
     all.activity().step(41 + all.rank());
     all.any(false);
     if (all.rank() == 1) Thread.sleep(100_000);

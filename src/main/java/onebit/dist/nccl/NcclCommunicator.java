@@ -40,7 +40,7 @@ public final class NcclCommunicator implements Communicator {
   private final Map<Tensor, Tensor> rounded = new IdentityHashMap<>();
   private final List<Tensor> travelling = new ArrayList<>();
   private final int rank;
-  private volatile boolean closed;
+  private boolean closed;
   private final int size;
 
   private NcclCommunicator(NcclLibrary nccl, MemorySegment communicator, Backend backend, DeviceStreams streams, int rank, int size) {
@@ -198,14 +198,16 @@ public final class NcclCommunicator implements Communicator {
   }
 
   @Override
-  public Optional<String> trouble() {
+  public synchronized Optional<String> trouble() {
     return closed ? Optional.empty() : nccl.trouble(communicator);
   }
 
   @Override
   public void close() {
     allGather(new long[] {0});
-    closed = true;
+    synchronized (this) {
+      closed = true;   // whoever asks for trouble has its answer, or none
+    }
     nccl.destroy(communicator);
   }
 }

@@ -32,7 +32,7 @@ final class CudaRecorder implements Recorder {
   }
 
   @Override
-  public void run(Object key, Runnable work) {
+  public void run(Object key, Runnable work, Runnable replaying) {
     Entry entry = known.get(key);
     if (!device.replays() || entry == null || entry.ranWith != device.memoryState()) {
       work.run();
@@ -40,6 +40,7 @@ final class CudaRecorder implements Recorder {
       return;
     }
     if (entry.graph == null) entry.graph = capture(work);
+    else replaying.run();
     device.enter();
     device.check("cuGraphLaunch", JCudaDriver.cuGraphLaunch(entry.graph, device.stream()));
   }
