@@ -42,6 +42,7 @@ final class Supervisor {
   private final List<String> arguments;
   private final Consumer<String> say;
   private final List<Process> processes = new ArrayList<>();
+  private volatile List<Thread> readers = List.of();
   private volatile String died;
   private volatile boolean stopping;
 
@@ -115,9 +116,16 @@ final class Supervisor {
       if (gpus) startDevices();
       else processes.add(mpirun());
     }
-    List<Thread> readers = new ArrayList<>();
-    for (int i = 0; i < processes.size(); i++) readers.add(reader(processes.get(i), i));
+    List<Thread> all = new ArrayList<>();
+    for (int i = 0; i < processes.size(); i++) all.add(reader(processes.get(i), i));
+    readers = all;
     int code = await();
+    showRest();
+    return code;
+  }
+
+  /** Returns when what the ended workers have said is shown. */
+  private void showRest() {
     for (Thread reader : readers) {
       try {
         reader.join(TimeUnit.SECONDS.toMillis(5));
@@ -125,7 +133,6 @@ final class Supervisor {
         Thread.currentThread().interrupt();
       }
     }
-    return code;
   }
 
   /** The first exit code that is not 0; then the others are stopped. */
@@ -260,6 +267,7 @@ final class Supervisor {
         Thread.currentThread().interrupt();
       }
     }
+    showRest();
     Runtime.getRuntime().halt(code);
   }
 
