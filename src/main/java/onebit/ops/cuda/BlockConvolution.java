@@ -47,11 +47,11 @@ final class BlockConvolution {
     return device.capability() >= LEAST_CAPABILITY && to.r() <= MOST_TAPS && to.s() <= MOST_TAPS && room(g, to, 1) <= most() && gradientRoom(g, to, 1) <= mostAlone();
   }
 
-  /** Bytes of shared memory that a block may have so that two are on a multiprocessor. */
+  /** Bytes of shared memory that a block may have so that two are on a multiprocessor, beside the 128 that it has of its own. */
   private int most() {
     return switch (device.capability()) {
       case 80 -> 81 << 10;
-      case 90, 100 -> 113 << 10;
+      case 90, 100 -> (113 << 10) - 128;
       default -> 49 << 10;
     };
   }
