@@ -63,7 +63,7 @@ class StepBytesTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"fast", "compact", "tiny"})
+  @ValueSource(strings = {"fast", "compact"})
   void thePlanCountsTheBytesThatTheLaunchesOfAStepDeclare(String memory) {
     String refusal = EmulatedDriver.refusal();
     assumeTrue(refusal == null, refusal);

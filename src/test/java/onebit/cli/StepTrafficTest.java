@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
@@ -84,28 +85,33 @@ class StepTrafficTest {
     assumeTrue(refusal == null, refusal);
   }
 
+  /** Networks of all kinds, in float32 and in the device's bfloat16; of AdaBin every memory mode; in parts: a batch of two images seen one by one; ImageNet's network with the property onebit.test.full. */
   @ParameterizedTest
-  @CsvSource({"bmxnet-lenet-mnist, 2, 12", "adabin-resnet20-cifar10, 1, 3", "biper-resnet20-cifar10-stage2, 1, 3", "rbnn-resnet20-cifar10, 1, 3"})
-  void stepsAllocateNothingWaitForNothingAndMoveOnlyTheBatchAndTheVerdict(String name, int batch, int steps) {
-    Recipe recipe = Workplace.RECIPES.load(name, name.contains("resnet20") ? List.of("data.height=16", "data.width=16") : List.of());
-    try (Backend backend = Workplace.open("cuda-emulated", Precision.FP32, true)) {
+  @CsvSource({"bmxnet-lenet-mnist, FP32, fast, 1, 2, 12", "adabin-resnet20-cifar10, FP32, fast, 1, 1, 3", "biper-resnet20-cifar10-stage2, FP32, fast, 1, 1, 3",
+      "rbnn-resnet20-cifar10, FP32, fast, 1, 1, 3", "bmxnet-lenet-mnist, BF16, fast, 2, 2, 1", "adabin-resnet20-cifar10, BF16, fast, 1, 1, 1",
+      "biper-resnet20-cifar10-stage2, BF16, fast, 1, 1, 1", "rbnn-resnet20-cifar10, BF16, fast, 1, 1, 1", "adabin-resnet20-cifar10, BF16, compact, 1, 1, 1",
+      "adabin-resnet20-cifar10, BF16, tiny, 2, 2, 1", "adabin-resnet18-imagenet, BF16, fast, 1, 1, 1"})
+  void stepsAllocateNothingWaitForNothingAndMoveOnlyTheBatchAndTheVerdict(String name, Precision precision, String memory, int parts, int batch, int steps) {
+    assumeTrue(Boolean.getBoolean("onebit.test.full") || !name.contains("imagenet"), "only with -Donebit.test.full=true");
+    int side = name.contains("imagenet") ? 50 : name.contains("mnist") ? 28 : 16;
+    List<String> overrides = new ArrayList<>(List.of("data.height=" + side, "data.width=" + side, "data.classes=10", "train.memory=" + memory, "train.gradientAccumulation=" + parts));
+    if (name.contains("imagenet")) overrides.addAll(List.of("data.evalResize=0", "data.evalCrop=0"));
+    Recipe recipe = Workplace.RECIPES.load(name, overrides);
+    try (Backend backend = Workplace.open("cuda-emulated", precision, true)) {
       Run run = new Run(recipe, backend, batch);
       run.steps(6);   // of either room of the inlet: call by call, captured, replayed
-      Counters one = new Counters();
-      run.steps(1);
-      long launches = one.since("launches", one.launches);
       Counters all = new Counters();
       run.steps(steps);
       all.assertStill();
       assertEquals(steps * (run.images.length + 4L * batch), all.since("bytes_to_device", all.toDevice), "bytes to the device: images and labels");
       assertEquals(steps * 4L * OptimOps.VERDICT, all.since("bytes_to_host", all.toHost), "bytes to the host: the verdict");
-      assertEquals(steps * launches, all.since("launches", all.launches), "launches");
+      long launches = all.since("launches", all.launches) / steps;
       assertEquals(steps, all.since("graph_launches", all.graphs), "graphs");
       backend.replay(false);
       Counters direct = new Counters();
       run.steps(1);
       assertEquals(launches, direct.since("launches", direct.launches), "launches of a step that is not replayed");
-      System.out.printf("%s: a step is one graph of %d kernels and %d calls of cuBLAS and cuDNN%n", name, launches,
+      System.out.printf("%s: a step is one graph of %d kernels and %d calls of cuBLAS and cuDNN%n", String.join(", ", name, precision.name(), memory, parts + " part(s)"), launches,
           direct.since("library_calls", direct.libraryCalls));
     }
   }

@@ -139,11 +139,31 @@ class FusedModelTest {
     return parameter >= 0 && parameter < model.parameters().size() ? model.parameters().get(parameter).name() : "logits or statistics";
   }
 
+  /** With their recipe's method: each other system, and each kind of block; with the property onebit.test.full also the wide networks made of blocks of another. */
+  private static List<Case> ofTheOtherSystems(Backend backend) {
+    boolean full = Boolean.getBoolean("onebit.test.full");
+    Method bmxnet = new BmxNet(1, false, BmxNet.Scaling.NONE);
+    List<Case> all = new ArrayList<>(List.of(new Case(backend, new ResNet20(), new BiPer(2, 20, 0.0468f), 8, 18), new Case(backend, new ResNet20(), new Rbnn(1, false), 8, 18),
+        new Case(backend, new SmallDense(), CLIPPED, 8, 4), new Case(backend, new SmallPostNorm(32), bmxnet, 8, 3)));
+    if (full || !backend.name().equals("cpu")) all.add(new Case(backend, new ResNet18V1(), CLIPPED, 8, 19));
+    if (full) {
+      all.add(new Case(backend, new ResNetE(18, ResNetE.Version.E1, Stem.THUMBNAIL), bmxnet, 8, 16));
+      all.add(new Case(backend, new ResNetE(18, ResNetE.Version.E2, Stem.THUMBNAIL), bmxnet, 8, 16));
+      all.add(new Case(backend, new DenseNet21(), bmxnet, 16, 8));
+      all.add(new Case(backend, new BinaryDenseNet(28, Stem.THUMBNAIL, false), CLIPPED, 8, 23));
+      all.add(new Case(backend, new ResNet18(), ADABIN, 8, 16));
+    }
+    return all;
+  }
+
   static List<Case> recomputed() {
     List<Case> all = new ArrayList<>(cases().stream().filter(test -> test.method instanceof AdaBin || test.network instanceof SmallPreNorm).toList());
-    Backends.precisions().filter(backend -> backend.activations() == ElementType.BFLOAT16).forEach(backend -> {
-      all.add(new Case(backend, new ResNet20(), ADABIN, 8, 18));
-      all.add(new Case(backend, new SmallPreNorm(12), CLIPPED, 8, SmallPreNorm.UNITS));
+    Backends.precisions().filter(backend -> backend.activations() == ElementType.BFLOAT16 || backend.name().equals("cpu")).forEach(backend -> {
+      if (!backend.name().equals("cpu")) {
+        all.add(new Case(backend, new ResNet20(), ADABIN, 8, 18));
+        all.add(new Case(backend, new SmallPreNorm(12), CLIPPED, 8, SmallPreNorm.UNITS));
+      }
+      all.addAll(ofTheOtherSystems(backend));
     });
     return all;
   }
