@@ -20,7 +20,7 @@ import picocli.CommandLine.Spec;
 /**
  * The command {@code onebit}.
  *
- * <p>Exit codes: 0 done; 1 a file, disk or device failed; 2 wrong words from the user; 75 stopped by a signal with a checkpoint written.
+ * <p>Exit codes: 0 done; 1 a file, disk or device failed; 2 wrong words from the user; 75 stopped by a signal, with a checkpoint written or before there was anything to write.
  */
 @Command(
     name = "onebit",
@@ -34,7 +34,7 @@ import picocli.CommandLine.Spec;
       BenchCommand.class, DoctorCommand.class, DataCommand.class, AutoComplete.GenerateCompletion.class
     })
 public final class Main implements Runnable {
-  /** Says that a stop was asked for and a checkpoint written (EX_TEMPFAIL). */
+  /** Says that a stop was asked for and nothing is lost: the same command goes on (EX_TEMPFAIL). */
   static final int STOPPED = 75;
 
   @Spec private CommandSpec spec;
