@@ -274,7 +274,7 @@ final class Supervisor {
   /** mpirun passes SIGUSR1 on to its processes; SIGTERM it would follow by SIGKILL after a second. */
   private void signal(Process process) {
     if (gpus) {
-      process.destroy();
+      process.toHandle().destroy();   // Process.destroy would close the pipe that its last words come through
       return;
     }
     try {
