@@ -11,6 +11,7 @@ import java.util.Optional;
 import java.util.Random;
 import java.util.TreeSet;
 import onebit.binarize.AdaBin;
+import onebit.binarize.BiPer;
 import onebit.binarize.BmxNet;
 import onebit.binarize.Method;
 import onebit.binarize.Rbnn;
@@ -91,6 +92,8 @@ class DeadRoomsTest {
     assertEqualSteps(backend, new GlyphNet(8), ADABIN, 12);
     assertEqualSteps(backend, new SmallPreNorm(8), CLIPPED, 8);
     assertEqualSteps(backend, new SmallPyramid(8), ADABIN, 8);
+    assertEqualSteps(backend, new SmallDense(), CLIPPED, 8);
+    assertEqualSteps(backend, new SmallPostNorm(8), CLIPPED, 8);
   }
 
   @OnEveryPrecision
@@ -104,6 +107,7 @@ class DeadRoomsTest {
       assertEqualSteps(backend, new ResNet20(), ADABIN, 8);
       assertEqualSteps(backend, new ResNet18(), ADABIN, 8);
       assertEqualSteps(backend, new ResNet20(), new Rbnn(1, false), 8);
+      assertEqualSteps(backend, new ResNet20(), new BiPer(2, 20, 0.0468f), 8);
       assertEqualSteps(backend, new DenseNet21(), CLIPPED, 16);
     }
   }

@@ -15,7 +15,7 @@ import onebit.layers.Sequential;
 import onebit.ops.PointOps.Activation;
 import onebit.tensor.Shape;
 
-/** ResNetE's blocks of version e1 in small: norm behind each convolution, a shortcut around both, one of them that halves the images. */
+/** ResNetE's blocks of version e1 in small: norm behind each convolution, a shortcut around each, one of which halves the images. */
 record SmallPostNorm(int width) implements Network {
   @Override
   public Layer layers(Method method, Shape input, int classes) {
