@@ -23,6 +23,7 @@ import onebit.binarize.AdaBin;
 import onebit.data.Boxes;
 import onebit.detect.Matching;
 import onebit.detect.Priors;
+import onebit.dist.Activity;
 import onebit.dist.Communicator;
 import onebit.models.Execution;
 import onebit.models.Model;
@@ -147,9 +148,11 @@ class DetectionStepTest {
 
   /** Ranks among threads that take means. */
   private static Communicator rank(Backend backend, int rank, float[][][] table, CyclicBarrier barrier) {
+    Activity activity = new Activity();
     InvocationHandler handler = (proxy, method, given) -> switch (method.getName()) {
       case "rank" -> rank;
       case "size" -> table.length;
+      case "activity" -> activity;
       case "awaitMeans" -> null;
       case "startMean" -> {
         List<?> tensors = (List<?>) given[1];
