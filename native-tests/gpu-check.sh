@@ -187,11 +187,6 @@ has_option() { # command..., option
   [[ ${help[$words]} == *"${*: -1}"* ]]
 }
 
-if [ "$layout" = source ] && [ -n "$only" ]; then
-  part "build" 300 maven_line mvn -B -Dstyle.color=never -f "$root/pom.xml" -DskipTests package || true
-  export ONEBIT_NO_BUILD=1
-fi
-
 doctor() { part "doctor" 60 device_line "$onebit" doctor; }
 
 contracts() {
