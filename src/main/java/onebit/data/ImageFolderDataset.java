@@ -2,14 +2,16 @@ package onebit.data;
 
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.DirectoryIteratorException;
+import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
-import java.util.stream.Stream;
 
 /**
  * Images in one folder per class: the sorted folder names are the classes, the sorted files in them the samples. Tiny ImageNet's layout, with a
@@ -61,9 +63,10 @@ public final class ImageFolderDataset implements Dataset {
   /** The sorted names of the class folders. */
   private static List<String> classes(Path root) throws IOException {
     List<String> names = new ArrayList<>();
-    for (Path entry : sorted(root)) {
+    for (String name : sorted(root)) {
+      Path entry = root.resolve(name);
       if (Files.isSymbolicLink(entry) && !Files.exists(entry)) throw new IOException(entry + ": is a link that leads nowhere or in a circle");
-      if (Files.isDirectory(entry)) names.add(entry.getFileName().toString());
+      if (Files.isDirectory(entry)) names.add(name);
     }
     return names;
   }
@@ -73,25 +76,25 @@ public final class ImageFolderDataset implements Dataset {
     if (side < 1) throw new IllegalArgumentException(name + ": side " + side + " must be >= 1");
     List<String> classes = classes(root);
     if (classes.isEmpty()) throw new IOException(root + ": has no class folders");
-    List<Path> files = new ArrayList<>();
-    int[] counts = new int[classes.size()];
+    FolderFiles files = new FolderFiles();
+    int[] ends = new int[classes.size()];
     for (int c = 0; c < classes.size(); c++) {
-      Path folder = root.resolve(classes.get(c)), inside = folder.resolve("images");
-      for (Path file : sorted(Files.isDirectory(inside) ? inside : folder)) {
-        if (!isImage(file.getFileName().toString())) throw new IOException(file + ": is not named as a JPEG or PNG file");
-        files.add(file);
-        counts[c]++;
-      }
-      if (counts[c] == 0) throw new IOException(folder + ": the class folder has no images");
+      Path folder = root.resolve(classes.get(c)), inside = folder.resolve("images"), held = Files.isDirectory(inside) ? inside : folder;
+      List<String> names = sorted(held);
+      for (String file : names) if (!isImage(file)) throw new IOException(held.resolve(file) + ": is not named as a JPEG or PNG file");
+      if (names.isEmpty()) throw new IOException(folder + ": the class folder has no images");
+      files.add(held, names);
+      ends[c] = files.size();
     }
     int[] labels = new int[files.size()];
-    for (int c = 0, i = 0; c < counts.length; c++) for (int n = 0; n < counts[c]; n++) labels[i++] = c;
+    for (int c = 0, i = 0; c < ends.length; c++) for (; i < ends[c]; i++) labels[i] = c;
     return new ImageFolderDataset(name, classes, files, labels, side);
   }
 
   /** The image files of one folder, all of one class. */
   public static ImageFolderDataset flat(Path folder, int side) throws IOException {
-    List<Path> files = sorted(folder).stream().filter(f -> isImage(f.getFileName().toString())).toList();
+    FolderFiles files = new FolderFiles();
+    files.add(folder, sorted(folder).stream().filter(ImageFolderDataset::isImage).toList());
     if (files.isEmpty()) throw new IOException(folder + ": has no JPEG or PNG files");
     return new ImageFolderDataset(folder.toString(), List.of("all"), files, new int[files.size()], side);
   }
@@ -106,7 +109,7 @@ public final class ImageFolderDataset implements Dataset {
     if (trained == null) throw new IOException(annotations + ": names classes; their numbers come from the folder train, which is not there");
     Map<String, Integer> numbers = new HashMap<>();
     for (int c = 0; c < trained.size(); c++) numbers.put(trained.get(c), c);
-    List<Path> files = new ArrayList<>();
+    List<String> files = new ArrayList<>();
     List<Integer> labels = new ArrayList<>();
     int line = 0;
     for (String text : annotations(annotations)) {
@@ -116,11 +119,13 @@ public final class ImageFolderDataset implements Dataset {
       if (label == null || !isImage(words[0]) || !words[0].matches("[A-Za-z0-9_.-]+")) {
         throw new IOException(annotations + ": line " + line + " must be an image, a tab and a class of the folder train");
       }
-      files.add(root.resolve("images").resolve(words[0]));
+      files.add(words[0]);
       labels.add(label);
     }
     if (files.isEmpty()) throw new IOException(annotations + ": names no images");
-    return new ImageFolderDataset("folder", trained, files, labels.stream().mapToInt(Integer::intValue).toArray(), side);
+    FolderFiles all = new FolderFiles();
+    all.add(root.resolve("images"), files);
+    return new ImageFolderDataset("folder", trained, all, labels.stream().mapToInt(Integer::intValue).toArray(), side);
   }
 
   private static List<String> annotations(Path file) throws IOException {
@@ -128,11 +133,20 @@ public final class ImageFolderDataset implements Dataset {
     return Files.readString(file, StandardCharsets.ISO_8859_1).lines().filter(l -> !l.isBlank()).toList();
   }
 
-  private static List<Path> sorted(Path folder) throws IOException {
-    try (Stream<Path> entries = Files.list(folder)) {
-      return entries.filter(p -> !p.getFileName().toString().startsWith("."))
-          .sorted(java.util.Comparator.comparing(p -> p.getFileName().toString())).toList();
+  /** The names in a folder; those that begin with a dot are hidden. */
+  private static List<String> sorted(Path folder) throws IOException {
+    List<String> names = new ArrayList<>();
+    try (DirectoryStream<Path> entries = Files.newDirectoryStream(folder)) {
+      for (Path entry : entries) {
+        String name = entry.getFileName().toString();
+        if (!folder.resolve(name).equals(entry)) throw new IOException(entry + ": the bytes of this name are no text in UTF-8; rename it");
+        if (!name.startsWith(".")) names.add(name);
+      }
+    } catch (DirectoryIteratorException e) {
+      throw e.getCause();
     }
+    Collections.sort(names);
+    return names;
   }
 
   @Override public void decode(int index, Box.Choice choice, Picture into) throws IOException {

@@ -10,6 +10,7 @@ import java.awt.image.BufferedImage;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import javax.imageio.ImageIO;
@@ -84,6 +85,26 @@ class ImageFolderDatasetTest {
     Files.createSymbolicLink(dir.resolve("train/b"), dir.resolve("train/c"));
     Files.createSymbolicLink(dir.resolve("train/c"), dir.resolve("train/b"));
     assertTrue(refused(dir).contains("in a circle"));
+  }
+
+  @Test void aNameThatIsNoTextIsRefused(@TempDir Path dir) throws IOException, InterruptedException {
+    Path folder = Files.createDirectories(dir.resolve("train/a"));
+    assertEquals(0, new ProcessBuilder("bash", "-c", "touch \"$1\"/$'caf\\xe9.png'", "-", folder.toString()).start().waitFor());
+    assertTrue(refused(dir).contains("no text in UTF-8"), refused(dir));
+  }
+
+  @Test void filesOfManyFoldersKeepTheirPlaces() throws IOException {
+    FolderFiles files = new FolderFiles();
+    List<Path> expected = new ArrayList<>();
+    for (int f = 0; f < 100; f++) {
+      Path folder = Path.of("folder" + f);
+      List<String> names = new ArrayList<>();
+      for (int n = 0; n < f * 7 % 5; n++) names.add("bild \u00e4\u65e5 ".repeat(n) + n + ".png");
+      files.add(folder, names);
+      names.forEach(n -> expected.add(folder.resolve(n)));
+    }
+    assertEquals(expected, files);
+    assertThrows(IndexOutOfBoundsException.class, () -> files.get(files.size()));
   }
 
   private static String refused(Path dir) {
