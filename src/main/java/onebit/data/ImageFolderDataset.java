@@ -139,7 +139,9 @@ public final class ImageFolderDataset implements Dataset {
     try (DirectoryStream<Path> entries = Files.newDirectoryStream(folder)) {
       for (Path entry : entries) {
         String name = entry.getFileName().toString();
-        if (!folder.resolve(name).equals(entry)) throw new IOException(entry + ": the bytes of this name are no text in UTF-8; rename it");
+        if (name.indexOf('\uFFFD') >= 0) {
+          throw new IOException(entry + ": the bytes of this name are no text in " + System.getProperty("sun.jnu.encoding") + "; rename it, or set LC_ALL=C.UTF-8 if they are in UTF-8");
+        }
         if (!name.startsWith(".")) names.add(name);
       }
     } catch (DirectoryIteratorException e) {

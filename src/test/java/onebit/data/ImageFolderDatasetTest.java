@@ -90,16 +90,17 @@ class ImageFolderDatasetTest {
   @Test void aNameThatIsNoTextIsRefused(@TempDir Path dir) throws IOException, InterruptedException {
     Path folder = Files.createDirectories(dir.resolve("train/a"));
     assertEquals(0, new ProcessBuilder("bash", "-c", "touch \"$1\"/$'caf\\xe9.png'", "-", folder.toString()).start().waitFor());
-    assertTrue(refused(dir).contains("no text in UTF-8"), refused(dir));
+    assertTrue(refused(dir).contains("no text in "), refused(dir));
   }
 
   @Test void filesOfManyFoldersKeepTheirPlaces() throws IOException {
     FolderFiles files = new FolderFiles();
+    String word = "UTF-8".equals(System.getProperty("sun.jnu.encoding")) ? "bild \u00e4\u65e5 " : "bild ";
     List<Path> expected = new ArrayList<>();
     for (int f = 0; f < 100; f++) {
       Path folder = Path.of("folder" + f);
       List<String> names = new ArrayList<>();
-      for (int n = 0; n < f * 7 % 5; n++) names.add("bild \u00e4\u65e5 ".repeat(n) + n + ".png");
+      for (int n = 0; n < f * 7 % 5; n++) names.add(word.repeat(n) + n + ".png");
       files.add(folder, names);
       names.forEach(n -> expected.add(folder.resolve(n)));
     }
