@@ -13,7 +13,7 @@ import java.util.List;
  * batch := record*        record := label byte, red plane, green plane, blue plane; a plane is 32 rows of 32 bytes
  * </pre>
  */
-public final class Cifar10Dataset implements Dataset {
+public final class Cifar10Dataset extends SquareDataset {
   public static final List<String> TRAIN_FILES =
       List.of("data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin");
   public static final List<String> TEST_FILES = List.of("test_batch.bin");
@@ -25,12 +25,11 @@ public final class Cifar10Dataset implements Dataset {
   private static final int RECORD = 1 + 3 * PLANE;
   private static final int CLASSES = 10;
 
-  private final String name;
   private final byte[] pixels;
   private final byte[] labels;
 
   private Cifar10Dataset(String name, int size) {
-    this.name = name;
+    super(name, size, SIDE, 3, CLASSES);
     this.pixels = new byte[Math.multiplyExact(size, 3 * PLANE)];
     this.labels = new byte[size];
   }
@@ -84,30 +83,6 @@ public final class Cifar10Dataset implements Dataset {
       }
     }
     return dataset;
-  }
-
-  @Override public String name() {
-    return name;
-  }
-
-  @Override public int size() {
-    return labels.length;
-  }
-
-  @Override public int height() {
-    return SIDE;
-  }
-
-  @Override public int width() {
-    return SIDE;
-  }
-
-  @Override public int channels() {
-    return 3;
-  }
-
-  @Override public int classes() {
-    return CLASSES;
   }
 
   @Override public int label(int index) {

@@ -12,7 +12,7 @@ package onebit.data;
  * Boxes    exact: the first pixel of a figure to one past its last, in parts of the side
  * </pre>
  */
-public final class FigureDataset implements Dataset {
+public final class FigureDataset extends SquareDataset {
   public static final int TRAIN_SIZE = 4096;
   public static final int TEST_SIZE = 512;
   public static final int MOST_CLASSES = 20;
@@ -20,9 +20,6 @@ public final class FigureDataset implements Dataset {
 
   private final long seed;
   private final Split split;
-  private final int side;
-  private final int classes;
-  private final int size;
 
   /** All images of a split. */
   public FigureDataset(long seed, Split split, int side, int classes) {
@@ -34,11 +31,9 @@ public final class FigureDataset implements Dataset {
     if (side < LEAST_SIDE || side > 4096) throw new IllegalArgumentException("figures: side " + side + " must be in [" + LEAST_SIDE + ", 4096]");
     if (classes < 1 || classes > MOST_CLASSES) throw new IllegalArgumentException("figures: classes " + classes + " must be in [1, " + MOST_CLASSES + "]");
     if (size < 1 || size > 1_000_000) throw new IllegalArgumentException("figures: size " + size + " must be in [1, 1000000]");
+    super("figures", size, side, 3, classes);
     this.seed = seed;
     this.split = split;
-    this.side = side;
-    this.classes = classes;
-    this.size = size;
   }
 
   /** Where a figure lies, in pixels, and how it looks; levels of red, green and blue. */
@@ -69,7 +64,7 @@ public final class FigureDataset implements Dataset {
   }
 
   private CounterRandom random(int index, int purpose) {
-    if (index < 0 || index >= size) throw new IndexOutOfBoundsException("figures: sample " + index + " must be in [0, " + size + ")");
+    if (index < 0 || index >= size()) throw new IndexOutOfBoundsException("figures: sample " + index + " must be in [0, " + size() + ")");
     return new CounterRandom().reset(seed, purpose, index, split == Split.TRAIN ? CounterRandom.FIGURE_TRAIN : CounterRandom.FIGURE_TEST);
   }
 
@@ -86,9 +81,9 @@ public final class FigureDataset implements Dataset {
 
   /** A figure that hardly overlaps those before it, or null after ten tries. */
   private Figure place(Figure[] before, int count, CounterRandom random) {
-    int label = random.nextInt(classes);
+    int label = random.nextInt(classes());
     boolean faint = random.nextInt(FAINT) == 0 && count > 0;
-    double hue = (360.0 * label / classes + random.nextDouble(-6, 6) + 360) % 360 / 60, value = random.nextDouble(190, 255);
+    double hue = (360.0 * label / classes() + random.nextDouble(-6, 6) + 360) % 360 / 60, value = random.nextDouble(190, 255);
     for (int attempt = 0; attempt < PLACES; attempt++) {
       int width = (int) (side * random.nextDouble(0.15, 0.55)), height = Math.clamp((int) (width * random.nextDouble(0.6, 1.7)), side / 8, side / 2);
       int left = random.nextInt(side - width + 1), top = random.nextInt(side - height + 1);
@@ -152,30 +147,6 @@ public final class FigureDataset implements Dataset {
 
   @Override public boolean hasBoxes() {
     return true;
-  }
-
-  @Override public String name() {
-    return "figures";
-  }
-
-  @Override public int size() {
-    return size;
-  }
-
-  @Override public int height() {
-    return side;
-  }
-
-  @Override public int width() {
-    return side;
-  }
-
-  @Override public int channels() {
-    return 3;
-  }
-
-  @Override public int classes() {
-    return classes;
   }
 
   /** 0: an image has a class for each box. */

@@ -8,7 +8,7 @@ import java.util.stream.IntStream;
  * <p>Image i of a split is a function of (seed, split, i); its class is i mod 10. The two splits draw from different random
  * streams, so no image is in both. All images are drawn together by all cores at the first read.
  */
-public final class GlyphDataset implements Dataset {
+public final class GlyphDataset extends SquareDataset {
   public static final int TRAIN_SIZE = 60_000;
   public static final int TEST_SIZE = 10_000;
   static final int SIDE = 28;
@@ -17,7 +17,6 @@ public final class GlyphDataset implements Dataset {
 
   private final long seed;
   private final Split split;
-  private final int size;
   private volatile byte[] pixels;
 
   public GlyphDataset(long seed, Split split) {
@@ -27,9 +26,9 @@ public final class GlyphDataset implements Dataset {
   /** The first {@code size} images of a split. */
   public GlyphDataset(long seed, Split split, int size) {
     if (size < 1 || size > 1_000_000) throw new IllegalArgumentException("GlyphDataset: size " + size + " must be in [1, 1000000]");
+    super("glyphs", size, SIDE, 1, 10);
     this.seed = seed;
     this.split = split;
-    this.size = size;
   }
 
   private byte[] pixels() {
@@ -37,11 +36,11 @@ public final class GlyphDataset implements Dataset {
     if (drawn != null) return drawn;
     synchronized (this) {
       if (pixels == null) {
-        byte[] all = new byte[size * BYTES];
+        byte[] all = new byte[size() * BYTES];
         int stream = split == Split.TRAIN ? CounterRandom.GLYPH_TRAIN : CounterRandom.GLYPH_TEST;
-        IntStream.range(0, (size + CHUNK - 1) / CHUNK).parallel().forEach(chunk -> {
+        IntStream.range(0, (size() + CHUNK - 1) / CHUNK).parallel().forEach(chunk -> {
           GlyphRenderer renderer = new GlyphRenderer();
-          for (int i = chunk * CHUNK; i < Math.min(size, (chunk + 1) * CHUNK); i++) {
+          for (int i = chunk * CHUNK; i < Math.min(size(), (chunk + 1) * CHUNK); i++) {
             renderer.draw(label(i), seed, i, stream, all, i * BYTES);
           }
         });
@@ -49,30 +48,6 @@ public final class GlyphDataset implements Dataset {
       }
       return pixels;
     }
-  }
-
-  @Override public String name() {
-    return "glyphs";
-  }
-
-  @Override public int size() {
-    return size;
-  }
-
-  @Override public int height() {
-    return SIDE;
-  }
-
-  @Override public int width() {
-    return SIDE;
-  }
-
-  @Override public int channels() {
-    return 1;
-  }
-
-  @Override public int classes() {
-    return 10;
   }
 
   @Override public int label(int index) {

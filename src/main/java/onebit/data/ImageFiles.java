@@ -14,12 +14,10 @@ import java.util.stream.Stream;
  * Encoding  RGB, or for a network of one channel its brightness 0.299 R + 0.587 G + 0.114 B
  * </pre>
  */
-public final class ImageFiles implements Dataset {
+public final class ImageFiles extends SquareDataset {
   private static final int RGB = 3;
 
   private final List<Path> files;
-  private final int side;
-  private final int channels;
   private final int[] heights;
   private final int[] widths;
   private final ThreadLocal<Workspace> workspace = ThreadLocal.withInitial(Workspace::new);
@@ -28,9 +26,8 @@ public final class ImageFiles implements Dataset {
   public ImageFiles(List<Path> files, int side, int channels) {
     if (files.isEmpty()) throw new IllegalArgumentException("ImageFiles: no files; there must be one");
     if (channels != 1 && channels != RGB) throw new IllegalArgumentException("ImageFiles: the network takes " + channels + " channels; it must be 1 or 3");
+    super("image files", files.size(), side, channels, 1);
     this.files = List.copyOf(files);
-    this.side = side;
-    this.channels = channels;
     heights = new int[files.size()];
     widths = new int[files.size()];
   }
@@ -65,10 +62,9 @@ public final class ImageFiles implements Dataset {
 
   @Override public void read(int index, byte[] into, int offset) throws IOException {
     Workspace w = workspace.get();
-    decode(index, (height, width) -> Augmentation.centreSource(height, width, side, side), w.whole);
-    Augmentation.centre(w.whole, side, side, w.resize, w.small);
+    decodeCentre(index, side, w);
     byte[] rgb = w.small.pixels();
-    if (channels == RGB) {
+    if (channels() == RGB) {
       System.arraycopy(rgb, 0, into, offset, imageBytes());
       return;
     }
@@ -89,30 +85,6 @@ public final class ImageFiles implements Dataset {
 
   @Override public String describe(int index) {
     return files.get(index).toString();
-  }
-
-  @Override public String name() {
-    return "image files";
-  }
-
-  @Override public int size() {
-    return files.size();
-  }
-
-  @Override public int height() {
-    return side;
-  }
-
-  @Override public int width() {
-    return side;
-  }
-
-  @Override public int channels() {
-    return channels;
-  }
-
-  @Override public int classes() {
-    return 1;
   }
 
   @Override public int label(int index) {

@@ -20,22 +20,19 @@ import java.util.Map;
  * <p>{@link #read} gives a fixed size: shorter side to {@code side * 256 / 224}, then the centre of {@code side}; {@link
  * #decode} gives the file's own size for crops. Each thread that reads keeps its own decoder and buffers.
  */
-public final class ImageFolderDataset implements Dataset {
+public final class ImageFolderDataset extends SquareDataset {
   private static final int MOST_ANNOTATION_BYTES = 64 << 20;
 
-  private final String name;
   private final List<String> classNames;
   private final List<Path> files;
   private final int[] labels;
-  private final int side;
   private final ThreadLocal<Workspace> workspace = ThreadLocal.withInitial(Workspace::new);
 
   private ImageFolderDataset(String name, List<String> classNames, List<Path> files, int[] labels, int side) {
-    this.name = name;
+    super(name, labels.length, side, 3, classNames.size());
     this.classNames = classNames;
     this.files = files;
     this.labels = labels;
-    this.side = side;
   }
 
   /**
@@ -156,11 +153,7 @@ public final class ImageFolderDataset implements Dataset {
   }
 
   @Override public void read(int index, byte[] into, int offset) throws IOException {
-    Workspace w = workspace.get();
-    int shortSide = (side * 256 + 112) / 224;
-    decode(index, (height, width) -> Augmentation.centreSource(height, width, shortSide, side), w.whole);
-    Augmentation.centre(w.whole, shortSide, side, w.resize, w.small);
-    System.arraycopy(w.small.pixels(), 0, into, offset, imageBytes());
+    readCentre(index, workspace.get(), into, offset);
   }
 
   @Override public String describe(int index) {
@@ -175,30 +168,6 @@ public final class ImageFolderDataset implements Dataset {
   /** The folder name of each class. */
   public List<String> classNames() {
     return classNames;
-  }
-
-  @Override public String name() {
-    return name;
-  }
-
-  @Override public int size() {
-    return labels.length;
-  }
-
-  @Override public int height() {
-    return side;
-  }
-
-  @Override public int width() {
-    return side;
-  }
-
-  @Override public int channels() {
-    return 3;
-  }
-
-  @Override public int classes() {
-    return classNames.size();
   }
 
   @Override public int label(int index) {

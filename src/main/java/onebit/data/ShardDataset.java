@@ -32,15 +32,12 @@ import tools.jackson.databind.json.JsonMapper;
  * Cost   20 bytes of memory an image, and one open file a shard
  * </pre>
  */
-public final class ShardDataset implements Dataset {
+public final class ShardDataset extends SquareDataset {
   private static final int MOST_LABEL_BYTES = 1 << 16;
 
-  private final String name;
   private final Path folder;
   private final ShardIndex index;
   private final boolean checksums;
-  private final int classes;
-  private final int side;
   private final String stored;
   private final AtomicReferenceArray<FileChannel> files;
   private final ThreadLocal<CheckedWorkspace> workspace = ThreadLocal.withInitial(CheckedWorkspace::new);
@@ -51,12 +48,10 @@ public final class ShardDataset implements Dataset {
   }
 
   private ShardDataset(String name, Path folder, ShardIndex index, boolean checksums, int classes, int side, String stored) {
-    this.name = name;
+    super(name, index.size(), side, 3, classes);
     this.folder = folder;
     this.index = index;
     this.checksums = checksums;
-    this.classes = classes;
-    this.side = side;
     this.stored = stored;
     files = new AtomicReferenceArray<>(index.shards.size());
   }
@@ -215,11 +210,7 @@ public final class ShardDataset implements Dataset {
   }
 
   @Override public void read(int image, byte[] into, int offset) throws IOException {
-    CheckedWorkspace w = workspace.get();
-    int shortSide = (side * 256 + 112) / 224;
-    decode(image, (height, width) -> Augmentation.centreSource(height, width, shortSide, side), w.whole);
-    Augmentation.centre(w.whole, shortSide, side, w.resize, w.small);
-    System.arraycopy(w.small.pixels(), 0, into, offset, imageBytes());
+    readCentre(image, workspace.get(), into, offset);
   }
 
   /** The shard and the name in it, read from the archive. */
@@ -246,30 +237,6 @@ public final class ShardDataset implements Dataset {
   /** The name of each class, or an empty list where the shards have numbers only. */
   public List<String> classNames() {
     return index.classes;
-  }
-
-  @Override public String name() {
-    return name;
-  }
-
-  @Override public int size() {
-    return index.size();
-  }
-
-  @Override public int height() {
-    return side;
-  }
-
-  @Override public int width() {
-    return side;
-  }
-
-  @Override public int channels() {
-    return 3;
-  }
-
-  @Override public int classes() {
-    return classes;
   }
 
   @Override public int label(int image) {

@@ -29,7 +29,7 @@ import java.util.regex.Pattern;
  * Differs  ssd.pytorch clips nothing, reads whole numbers only, and has no rule for a photo whose objects are all difficult
  * </pre>
  */
-public final class VocDataset implements Dataset {
+public final class VocDataset extends SquareDataset {
   /** The classes in the order of their labels. */
   public static final List<String> CLASSES = List.of("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable", "dog",
       "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor");
@@ -54,12 +54,11 @@ public final class VocDataset implements Dataset {
   }
 
   private final VocObjects objects;
-  private final int side;
   private final ThreadLocal<Workspace> workspace = ThreadLocal.withInitial(Workspace::new);
 
   private VocDataset(VocObjects objects, int side) {
+    super("voc", objects.size(), side, 3, CLASSES.size());
     this.objects = objects;
-    this.side = side;
   }
 
   /**
@@ -136,30 +135,6 @@ public final class VocDataset implements Dataset {
 
   @Override public String describe(int index) {
     return objects.entry(index).photo().toString();
-  }
-
-  @Override public String name() {
-    return "voc";
-  }
-
-  @Override public int size() {
-    return objects.size();
-  }
-
-  @Override public int height() {
-    return side;
-  }
-
-  @Override public int width() {
-    return side;
-  }
-
-  @Override public int channels() {
-    return 3;
-  }
-
-  @Override public int classes() {
-    return CLASSES.size();
   }
 
   /** 0: a photo has many classes, one for each box. */
