@@ -17,7 +17,6 @@ import onebit.report.Screen;
 import onebit.report.SummaryTable;
 import onebit.train.Evaluation;
 import onebit.train.InputPipeline;
-import onebit.train.RunFolder;
 import onebit.train.Score;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -31,11 +30,7 @@ import picocli.CommandLine.Option;
     description = "Judges trained weights on the whole test set, each image once: right answers, or the mean average precision of boxes. Binary layers run on packed bits.",
     footer = {"", "Example: onebit eval --recipe adabin-resnet20-cifar10 --weights runs/adabin-resnet20-cifar10/best --data data/cifar10"})
 final class EvalCommand implements Callable<Integer> {
-  @Option(names = "--recipe", required = true, paramLabel = "RECIPE", description = "A name from 'onebit recipes', or a YAML file.")
-  private String name;
-
-  @Option(names = "--weights", required = true, paramLabel = "FILE", description = "A safetensors file, a checkpoint folder, or a run folder (its best).")
-  private Path weights;
+  @Mixin private TrainedOptions trained;
 
   @Option(names = "--data", paramLabel = "DIR", description = "Folder of the data set (default: data/NAME).")
   private Path data;
@@ -47,15 +42,15 @@ final class EvalCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws IOException {
-    Recipe recipe = compute.recipe(name);
+    Recipe recipe = compute.recipe(trained.name);
     DataRecipe described = recipe.data();
     Path folder = Workplace.dataFolder(recipe, data);
-    var tensors = RunFolder.weights(weights);
+    var tensors = trained.tensors();
     Dataset dataset = InputPipeline.open(described, folder, Split.TEST, recipe.train().seed());
     Screen screen = json ? Screen.of(System.err, false) : Screen.standard(System.out);
     int batch = described.evalBatch();
     try (Backend backend = compute.open(recipe); Loader loader = InputPipeline.evaluation(described, dataset, batch, LoaderWatch.STRICT)) {
-      Model model = Workplace.trained(recipe, batch, backend, tensors, weights);
+      Model model = trained.model(recipe, batch, backend, tensors);
       Score score = Evaluation.of(backend, model, recipe, batch).run(loader, Integer.MAX_VALUE,
           images -> screen.status(String.format(Locale.ROOT, "evaluating  %,d/%,d", images, dataset.size())));
       screen.clearStatus();

@@ -20,8 +20,8 @@ import onebit.recipe.Recipe;
 import onebit.report.Environment;
 import onebit.report.Json;
 import onebit.train.InputPipeline;
-import onebit.train.RunFolder;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
@@ -33,11 +33,7 @@ import picocli.CommandLine.Parameters;
     description = "Writes trained weights as an ONNX file that other runtimes run: images of any number go in as 0 to 1, logits come out, or boxes and scores. Filters of one bit take one bit.",
     footer = {"", "Example: onebit export --recipe adabin-resnet20-cifar10 --weights runs/adabin-resnet20-cifar10/best resnet20.onnx"})
 final class ExportCommand implements Callable<Integer> {
-  @Option(names = "--recipe", required = true, paramLabel = "RECIPE", description = "A name from 'onebit recipes', or a YAML file.")
-  private String name;
-
-  @Option(names = "--weights", required = true, paramLabel = "FILE", description = "A safetensors file, a checkpoint folder, or a run folder (its best).")
-  private Path weights;
+  @Mixin private TrainedOptions trained;
 
   @Parameters(index = "0", paramLabel = "OUT.onnx", description = "The file to write; an existing one is replaced in one step.")
   private Path to;
@@ -58,12 +54,12 @@ final class ExportCommand implements Callable<Integer> {
     if (Files.isDirectory(to)) throw new IllegalArgumentException("OUT " + to + " is a folder; a file is wanted here");
     Path folder = to.toAbsolutePath().getParent();
     if (!Files.isDirectory(folder)) throw new IllegalArgumentException("OUT " + to + ": the folder " + folder + " does not exist");
-    Recipe recipe = Workplace.RECIPES.load(name, overrides);
+    Recipe recipe = Workplace.RECIPES.load(trained.name, overrides);
     DataRecipe data = recipe.data();
-    var tensors = RunFolder.weights(weights);
-    String title = name.substring(name.lastIndexOf('/') + 1);
+    var tensors = trained.tensors();
+    String title = trained.name.substring(trained.name.lastIndexOf('/') + 1);
     try (OnnxExport export = new OnnxExport(title, new CpuBackend(), form)) {
-      export.add(Workplace.trained(recipe, 1, export.backend(), tensors, weights), new PixelScale(data.mean(), data.std()));
+      export.add(trained.model(recipe, 1, export.backend(), tensors), new PixelScale(data.mean(), data.std()));
       export.describe("recipe", title + (overrides.isEmpty() ? "" : " with " + String.join(" ", overrides)));
       List<String> classes = InputPipeline.classNames(data);
       if (!classes.isEmpty()) export.describe("classes", String.join(",", classes));

@@ -24,7 +24,6 @@ import onebit.report.Json;
 import onebit.report.SummaryTable;
 import onebit.train.InputPipeline;
 import onebit.train.Prediction;
-import onebit.train.RunFolder;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -38,11 +37,7 @@ import picocli.CommandLine.Parameters;
     description = "Says what trained weights take images for, or what they find where: your own JPEG and PNG files, seen as the recipe's test images are.",
     footer = {"", "Example: onebit predict --recipe adabin-resnet20-cifar10 --weights runs/adabin-resnet20-cifar10/best photo.jpg holiday/"})
 final class PredictCommand implements Callable<Integer> {
-  @Option(names = "--recipe", required = true, paramLabel = "RECIPE", description = "A name from 'onebit recipes', or a YAML file.")
-  private String name;
-
-  @Option(names = "--weights", required = true, paramLabel = "FILE", description = "A safetensors file, a checkpoint folder, or a run folder (its best).")
-  private Path weights;
+  @Mixin private TrainedOptions trained;
 
   @Parameters(arity = "1..*", paramLabel = "IMAGE", description = "Image files, or folders of them.")
   private List<Path> images;
@@ -63,7 +58,7 @@ final class PredictCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws IOException {
-    Recipe recipe = compute.recipe(name);
+    Recipe recipe = compute.recipe(trained.name);
     DataRecipe described = recipe.data();
     if (!(leastScore >= 0 && leastScore <= 1)) throw new IllegalArgumentException("--least-score must be in [0, 1], got " + leastScore);
     if (top < 1) throw new IllegalArgumentException("--top must be >= 1, got " + top);
@@ -72,11 +67,11 @@ final class PredictCommand implements Callable<Integer> {
     }
     List<Path> files = ImageFiles.find(images);
     List<String> classes = classes(recipe);
-    var tensors = RunFolder.weights(weights);
+    var tensors = trained.tensors();
     int batch = Math.min(files.size(), described.evalBatch());
     ImageFiles dataset = new ImageFiles(files, described.height(), described.channels());
     try (Backend backend = compute.open(recipe); Loader loader = InputPipeline.evaluation(described, dataset, batch, LoaderWatch.STRICT)) {
-      Model model = Workplace.trained(recipe, batch, backend, tensors, weights);
+      Model model = trained.model(recipe, batch, backend, tensors);
       Prediction prediction = Prediction.of(backend, model, described, batch);
       if (model.detects()) printBoxes(files, dataset, prediction.detect(loader), classes);
       else print(files, prediction.run(loader), classes);

@@ -9,9 +9,7 @@ import java.util.List;
 import java.util.Map;
 import onebit.binarize.Method;
 import onebit.binarize.Methods;
-import onebit.checkpoint.NamedTensor;
 import onebit.data.Datasets;
-import onebit.models.Model;
 import onebit.models.Network;
 import onebit.models.Networks;
 import onebit.ops.Backend;
@@ -26,7 +24,6 @@ import onebit.recipe.TrainRecipe;
 import onebit.recipe.RecordBinder;
 import onebit.recipe.TrainRecipe.Precision;
 import onebit.tensor.ElementType;
-import onebit.tensor.Shape;
 
 /** What commands share: recipes with all registered methods and networks, backends by name, and where data lies. */
 final class Workplace {
@@ -101,14 +98,6 @@ final class Workplace {
     if (backend instanceof CudaBackend cuda) return cuda.useOwnProducts();
     backend.close();
     throw new IllegalArgumentException("train.realProducts own: --device " + device + " has no own kernels for that; it is for cuda, cuda:N and cuda-emulated");
-  }
-
-  /** The recipe's network for batches of so many images, with weights that were read from that file or folder. */
-  static Model trained(Recipe recipe, int batch, Backend backend, List<NamedTensor> tensors, Path weights) throws IOException {
-    DataRecipe data = recipe.data();
-    Model model = new Model(recipe.network(), recipe.method(), Shape.image(batch, data.height(), data.width(), data.channels()), data.classes(), backend, recipe.train().seed());
-    model.load(tensors, weights.toString());
-    return model;
   }
 
   /**

@@ -1,0 +1,35 @@
+package onebit.cli;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.List;
+import onebit.checkpoint.NamedTensor;
+import onebit.models.Model;
+import onebit.ops.Backend;
+import onebit.recipe.DataRecipe;
+import onebit.recipe.Recipe;
+import onebit.tensor.Shape;
+import onebit.train.RunFolder;
+import picocli.CommandLine.Option;
+
+/** Options of commands that use trained weights: the recipe of their network, and where they lie. */
+final class TrainedOptions {
+  @Option(names = "--recipe", required = true, paramLabel = "RECIPE", description = "A name from 'onebit recipes', or a YAML file.")
+  String name;
+
+  @Option(names = "--weights", required = true, paramLabel = "FILE", description = "A safetensors file, a checkpoint folder, or a run folder (its best).")
+  private Path weights;
+
+  /** Reads the weights. */
+  List<NamedTensor> tensors() throws IOException {
+    return RunFolder.weights(weights);
+  }
+
+  /** The recipe's network for batches of so many images, with these weights. */
+  Model model(Recipe recipe, int batch, Backend backend, List<NamedTensor> tensors) throws IOException {
+    DataRecipe data = recipe.data();
+    Model model = new Model(recipe.network(), recipe.method(), Shape.image(batch, data.height(), data.width(), data.channels()), data.classes(), backend, recipe.train().seed());
+    model.load(tensors, weights.toString());
+    return model;
+  }
+}
