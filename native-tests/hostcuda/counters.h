@@ -35,6 +35,8 @@ int hostcuda_check_range(const void* address, uint64_t bytes, const char* who);
 void hostcuda_count_library_call(const char* name);
 /** Whether work is put off until somebody waits for it; what is put off is done first. */
 void hostcuda_lazy(int whether);
+/** Whether kernels and calls of the libraries are counted but not done, so that their results are what was in memory; copies and fills are done. */
+void hostcuda_idle(int whether);
 /** Runs `work(data)` now, or puts it in the graph that the stream records. */
 int hostcuda_enqueue(void* stream, void (*work)(void*), void* data, void (*drop)(void*));
 }

@@ -140,7 +140,9 @@ int hostcuda_check_range(const void* address, uint64_t bytes, const char* who) {
 }
 int hostcuda_enqueue(void* stream, void (*work)(void*), void* data, void (*drop)(void*)) {
   std::shared_ptr<void> owned(data, drop);
-  return enqueue(static_cast<CUstream>(stream), [work, owned] { work(owned.get()); });
+  return enqueue(static_cast<CUstream>(stream), [work, owned] {
+    if (!idle()) work(owned.get());
+  });
 }
 
 CUresult cuInit(unsigned) { state().initialised = true; return CUDA_SUCCESS; }

@@ -79,6 +79,8 @@ CUresult enqueue(CUstream stream, std::function<void()> work);
 CUresult refuseWhileCapturing(const char* call);
 /** Whether work is put off until somebody waits for it: the latest a device may do it. */
 bool lazy();
+/** Whether launches and library calls are counted only (hostcuda_idle). */
+bool idle();
 /** Does what is put off in one stream, or in all. */
 void finish(CUstream stream);
 void finishAll();

@@ -187,6 +187,7 @@ void launch(CUfunction f, dim3 grid, dim3 block, unsigned sharedBytes, const std
     offset += e.sizes[i];
   }
   countLaunch(e.name);
+  if (idle()) return;
   Launch l{&e, arguments.data(), grid, block, sharedBytes, &f->shared, f->module->tls, f->module->dataFirst, f->module->dataLast};
   run(l);
   if (l.code) stick(CUresult(l.code), l.error);

@@ -16,6 +16,7 @@ struct Streams {
   std::set<std::shared_ptr<Capture>> captures;
   unsigned long long events = 0;
   bool lazy = getenv("HOSTCUDA_LAZY") && atoi(getenv("HOSTCUDA_LAZY"));
+  bool idle = false;
 };
 Streams& streams() { static Streams* s = new Streams; return *s; }
 
@@ -44,6 +45,7 @@ bool breakCaptures() {
 }  // namespace
 
 bool lazy() { return streams().lazy; }
+bool idle() { return streams().idle; }
 void finish(CUstream s) {
   if (real(s)) while (!s->waiting.empty()) finishOne(s);
 }
@@ -84,6 +86,10 @@ extern "C" {
 void hostcuda_lazy(int whether) {
   finishAll();
   streams().lazy = whether != 0;
+}
+void hostcuda_idle(int whether) {
+  finishAll();
+  streams().idle = whether != 0;
 }
 
 CUresult cuStreamCreateWithPriority(CUstream* stream, unsigned flags, int priority) {

@@ -12,6 +12,7 @@ import java.util.TreeSet;
 import onebit.ops.Backend;
 import onebit.ops.DeclaredOps;
 import onebit.ops.PlanBackend;
+import onebit.ops.cuda.EmulatedDevice;
 import onebit.ops.cuda.EmulatedDriver;
 import onebit.recipe.Recipe;
 import onebit.recipe.TrainRecipe.Precision;
@@ -52,6 +53,7 @@ class StepBytesTest {
 
   private static List<DeclaredOps.Call> declared(Recipe recipe) {
     try (Backend device = Workplace.open("cuda-emulated", Precision.BF16, true)) {
+      EmulatedDevice.idle(true);
       DeclaredOps ops = new DeclaredOps(device);
       TrainStep step = TrainStep.of(recipe, ops.backend(), BATCH);
       Tensor x = device.create(Shape.image(BATCH, SIDE, SIDE, 3), ElementType.UINT8);
@@ -59,6 +61,8 @@ class StepBytesTest {
       step.gradients(x, Truth.random(recipe, BATCH, new Random(1)));
       step.update(0);
       return ops.calls();
+    } finally {
+      EmulatedDevice.idle(false);
     }
   }
 

@@ -8,6 +8,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
 import onebit.ops.Backend;
+import onebit.ops.cuda.EmulatedDevice;
 import onebit.ops.cuda.EmulatedDriver;
 import onebit.recipe.Recipe;
 import onebit.recipe.TrainRecipe.Precision;
@@ -36,11 +37,14 @@ class StepCountersTest {
     if (detects) overrides.add("network.width=2");
     Recipe recipe = Workplace.RECIPES.load(name, overrides);
     try (Backend backend = Workplace.open("cuda-emulated", precision, true)) {
+      EmulatedDevice.idle(true);
       TrainStep step = TrainStep.of(recipe, backend, 1);
       Tensor x = backend.create(Shape.image(1, side, side, 3), ElementType.UINT8);
       long launches = EmulatedDriver.counter("launches"), calls = EmulatedDriver.counter("library_calls");
       step.run(x, Truth.random(recipe, 1, new Random(1)), 0);
       return new long[] {EmulatedDriver.counter("launches") - launches, EmulatedDriver.counter("library_calls") - calls};
+    } finally {
+      EmulatedDevice.idle(false);
     }
   }
 

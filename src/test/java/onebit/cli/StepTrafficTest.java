@@ -12,6 +12,7 @@ import java.util.Random;
 import onebit.ops.Backend;
 import onebit.ops.Inlet;
 import onebit.ops.OptimOps;
+import onebit.ops.cuda.EmulatedDevice;
 import onebit.ops.cuda.EmulatedDriver;
 import onebit.recipe.Recipe;
 import onebit.recipe.TrainRecipe.Precision;
@@ -20,13 +21,14 @@ import onebit.tensor.Shape;
 import onebit.train.MemoryPlan;
 import onebit.train.TrainStep;
 import onebit.train.Truth;
+import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
 
-/** What a training step asks of a device besides its kernels, by the emulated driver's counters. */
+/** What a training step asks of a device besides its kernels, by the emulated driver's counters: the kernels are counted, and done only where losses are looked at. */
 class StepTrafficTest {
   private static final long WORKSPACES = 32 << 20;
   private static final List<String> STILL = List.of("allocations", "frees", "live_bytes", "synchronisations");
@@ -85,6 +87,17 @@ class StepTrafficTest {
     assumeTrue(refusal == null, refusal);
   }
 
+  private static Backend idleDevice(Precision precision) {
+    Backend backend = Workplace.open("cuda-emulated", precision, true);
+    EmulatedDevice.idle(true);
+    return backend;
+  }
+
+  @AfterEach
+  void idleNoMore() {
+    if (EmulatedDriver.refusal() == null) EmulatedDevice.idle(false);
+  }
+
   /** Networks of all kinds, in float32 and in the device's bfloat16; of AdaBin every memory mode; in parts: a batch of two images seen one by one; ImageNet's network with the property onebit.test.full. */
   @ParameterizedTest
   @CsvSource({"bmxnet-lenet-mnist, FP32, fast, 1, 2, 12", "adabin-resnet20-cifar10, FP32, fast, 1, 1, 3", "biper-resnet20-cifar10-stage2, FP32, fast, 1, 1, 3",
@@ -97,7 +110,7 @@ class StepTrafficTest {
     List<String> overrides = new ArrayList<>(List.of("data.height=" + side, "data.width=" + side, "data.classes=10", "train.memory=" + memory, "train.gradientAccumulation=" + parts));
     if (name.contains("imagenet")) overrides.addAll(List.of("data.evalResize=0", "data.evalCrop=0"));
     Recipe recipe = Workplace.RECIPES.load(name, overrides);
-    try (Backend backend = Workplace.open("cuda-emulated", precision, true)) {
+    try (Backend backend = idleDevice(precision)) {
       Run run = new Run(recipe, backend, batch);
       run.steps(6);   // of either room of the inlet: call by call, captured, replayed
       Counters all = new Counters();
@@ -118,7 +131,7 @@ class StepTrafficTest {
 
   @Test
   void aReplayedStepIsOneGraphBesideTheCopiesOfBatchAndVerdict() {
-    try (Backend backend = Workplace.open("cuda-emulated", Precision.FP32, true)) {
+    try (Backend backend = idleDevice(Precision.FP32)) {
       Run run = new Run(Workplace.RECIPES.load("bmxnet-lenet-mnist", List.of()), backend, 2);
       run.steps(6);
       Counters counters = new Counters();
@@ -160,7 +173,7 @@ class StepTrafficTest {
   @Test
   void threeHundredStepsGrowNothing() {
     Recipe recipe = Workplace.RECIPES.load("default", List.of("network.width=8", "data.height=8", "data.width=8", "data.batch=1"));
-    try (Backend backend = Workplace.open("cuda-emulated", Precision.FP32, true)) {
+    try (Backend backend = idleDevice(Precision.FP32)) {
       Run run = new Run(recipe, backend, 1);
       run.steps(4);
       Counters counters = new Counters();
@@ -176,7 +189,7 @@ class StepTrafficTest {
   void theDeviceHoldsWhatThePlanTells(String memory, int parts, String teacher) {
     Recipe recipe = Workplace.RECIPES.load("adabin-resnet20-cifar10", List.of("data.batch=6", "data.evalBatch=6", "train.passes=fused", "train.memory=" + memory,
         "train.gradientAccumulation=" + parts, "teacher.network=" + teacher));
-    try (Backend backend = Workplace.open("cuda-emulated", Precision.FP32, true)) {
+    try (Backend backend = idleDevice(Precision.FP32)) {
       long before = EmulatedDriver.counter("live_bytes");
       new Run(recipe, backend, 6).steps(1);
       long held = EmulatedDriver.counter("live_bytes") - before, told = MemoryPlan.of(recipe, 6, ElementType.FLOAT32).bytes();

@@ -76,10 +76,19 @@ public final class EmulatedDevice {
 
   /** Whether the driver puts work off until somebody waits for it: the latest order a device may choose, where its usual one is the earliest. */
   public static void lazy(boolean whether) {
+    set("hostcuda_lazy", whether);
+  }
+
+  /** Whether the driver counts kernels and calls of the libraries without doing them: enough, and much sooner, where a test looks at counters alone. */
+  public static void idle(boolean whether) {
+    set("hostcuda_idle", whether);
+  }
+
+  private static void set(String function, boolean whether) {
     Path driver = Path.of("target/hostcuda", System.getProperty("onebit.hostcuda", "normal"), "libcuda.so.1").toAbsolutePath();
     SymbolLookup symbols = SymbolLookup.libraryLookup(driver, Arena.global());
     try {
-      Linker.nativeLinker().downcallHandle(symbols.find("hostcuda_lazy").orElseThrow(), FunctionDescriptor.ofVoid(ValueLayout.JAVA_INT)).invokeExact(whether ? 1 : 0);
+      Linker.nativeLinker().downcallHandle(symbols.find(function).orElseThrow(), FunctionDescriptor.ofVoid(ValueLayout.JAVA_INT)).invokeExact(whether ? 1 : 0);
     } catch (Throwable t) {
       throw new AssertionError(t);
     }
