@@ -15,7 +15,8 @@ import java.util.concurrent.TimeUnit;
 /** Programs run as several ranks: under mpirun, or as processes with the environment of torchrun. */
 public final class Ranks {
   private static final Map<String, String> MPIRUN = Map.of("OMPI_ALLOW_RUN_AS_ROOT", "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1",
-      "OMPI_MCA_btl_vader_single_copy_mechanism", "none", "OMPI_MCA_rmaps_base_oversubscribe", "1", "OMPI_MCA_hwloc_base_binding_policy", "none");
+      "OMPI_MCA_btl_vader_single_copy_mechanism", "none", "OMPI_MCA_rmaps_base_oversubscribe", "1", "OMPI_MCA_hwloc_base_binding_policy", "none",
+      "OMPI_MCA_mpi_yield_when_idle", "1");
 
   private Ranks() {}
 

@@ -2,6 +2,7 @@ package onebit.train;
 
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -10,6 +11,8 @@ import java.util.Optional;
 import java.util.SplittableRandom;
 import onebit.binarize.Method;
 import onebit.binarize.Methods;
+import onebit.binarize.Rbnn;
+import onebit.checkpoint.CheckpointException;
 import onebit.checkpoint.NamedTensor;
 import onebit.checkpoint.Safetensors;
 import onebit.dist.Communicator;
@@ -30,6 +33,7 @@ import onebit.recipe.Recipes;
 import onebit.recipe.RecordBinder;
 import onebit.tensor.Parameter;
 import onebit.tensor.Shape;
+import onebit.tensor.StateTensor;
 import onebit.tensor.Tensor;
 
 /**
@@ -40,12 +44,18 @@ import onebit.tensor.Tensor;
  * takes every rank's part, or each of its parts, by itself, in simple passes, and its gradients are the mean over the parts.
  *
  * <pre>
- * arguments   mpi|nccl, a recorded step, "drawn", or "taught" for drawn images and a teacher, number of steps, float32|bfloat16, synchronised|fused|accumulated: fused, in two parts a rank
+ * arguments   mpi|nccl, a recorded step, "drawn", "rbnn" or "biper" for drawn images and that method, or "taught" for drawn images and a teacher, number of steps,
+ *             float32|bfloat16, synchronised|fused|accumulated: fused, in two parts a rank
  * Units       errors and tolerances of gradients as the recorded steps have them; with bfloat16 50 times as much, and none for learned
  *             sets: a single number that is a small difference of the ranks' large ones keeps no digit
  * </pre>
  */
 final class StepProbe {
+  /** Methods with state of their own: what their recipes say. */
+  private static final Map<String, List<String>> METHODS = Map.of("rbnn", List.of("method.name=rbnn", "method.rotationUpdate=2"), "biper", List.of("method.name=biper",
+      "method.stage=2", "method.tau=0.01"));
+  private static final int STEPS_PER_EPOCH = 4, EPOCHS = 10;
+
   private static final Recipes RECIPES = new Recipes(new RecordBinder(Map.of(Method.class, Methods.byName(), Network.class, Networks.byName())));
 
   private final Recipe recipe;
@@ -57,8 +67,10 @@ final class StepProbe {
 
   private StepProbe(String what, List<String> overrides, Path folder) throws Exception {
     taught = what.equals("taught");
-    if (taught || what.equals("drawn")) {
-      recipe = RECIPES.load(ChildRun.smallRecipe(folder).toString(), overrides);
+    if (taught || what.equals("drawn") || METHODS.containsKey(what)) {
+      List<String> all = new ArrayList<>(overrides);
+      all.addAll(METHODS.getOrDefault(what, List.of()));
+      recipe = RECIPES.load(ChildRun.smallRecipe(folder).toString(), all);
       SplittableRandom random = new SplittableRandom(3);
       int n = recipe.data().batch();
       images = new float[n * 12 * 12];
@@ -68,7 +80,7 @@ final class StepProbe {
       return;
     }
     Safetensors file = Safetensors.read(Path.of(what));
-    List<String> all = new java.util.ArrayList<>(overrides);
+    List<String> all = new ArrayList<>(overrides);
     all.addAll(CheckStep.overrides(file, key -> key.equals("form")));
     recipe = RECIPES.load("adabin-resnet20-cifar10", all);
     images = file.tensor("x0").floats();
@@ -81,6 +93,7 @@ final class StepProbe {
   private final class Part {
     private final Backend backend;
     private final Model model;
+    private final Optimizer optimizer;
     private final TrainStep step;
     private final Tensor x;
     private final Truth truth;
@@ -96,7 +109,8 @@ final class StepProbe {
         model.load(init, "init");
         model.use(recipe.method().withValues(values));
       }
-      Optimizer optimizer = Optimizers.of(recipe.optimizer(), backend, model.parameters());
+      if (init == null) startEpoch(0);
+      optimizer = Optimizers.of(recipe.optimizer(), backend, model.parameters());
       step = new TrainStep(backend, model, optimizer, to - from, data.classes(), 0, 2, 0.25);
       int each = images.length / labels.length;
       Tensor planar = backend.create(shape);
@@ -104,6 +118,11 @@ final class StepProbe {
       backend.write(planar, Arrays.copyOfRange(images, from * each, to * each));
       backend.point().fromPlanar(x, planar);
       truth = Truth.of(Arrays.copyOfRange(labels, from, to));
+    }
+
+    void startEpoch(int epoch) {
+      model.use(recipe.method().at(epoch, EPOCHS));
+      model.startEpoch(epoch);
     }
 
     /** A step as one of so many images on all ranks. */
@@ -179,21 +198,45 @@ final class StepProbe {
       require(error < loose * (set ? 3e-3 : 1e-3), "gradient of " + p.name() + " is off by " + error);
     }
     System.out.println("worst relative error of a gradient: " + worst);
-    RankAgreement agreement = new RankAgreement(all, backend, part.model, Optimizers.of(recipe.optimizer(), backend, List.of()));
+    RankAgreement agreement = new RankAgreement(all, backend, part.model, part.optimizer);
     for (int s = 0; s < steps; s++) {
+      if (init == null && s > 0 && s % STEPS_PER_EPOCH == 0) border(part, s / STEPS_PER_EPOCH);
       if (fused) agreement.shareRunningStatistics();
       agreement.requireEqual(s);
       part.run(n);
     }
     if (fused) agreement.shareRunningStatistics();
     agreement.requireEqual(steps);
-    if (all.rank() == all.size() - 1) backend.fill(part.model.parameters().get(1).value(), 7);
+    Parameter weights = part.model.parameters().get(1);
+    plant(agreement, all, backend, new StateTensor(weights.name(), weights.value(), new int[0]));
+    plant(agreement, all, backend, part.optimizer.state().getLast());
+    for (StateTensor state : part.model.state()) plant(agreement, all, backend, state);
+  }
+
+  /** Rotations change before the epochs that the recipe names and before no others. */
+  private void border(Part part, int epoch) {
+    List<Tensor> rotations = part.model.state().stream().filter(state -> state.name().endsWith(".R1")).map(StateTensor::value).toList();
+    require(rotations.isEmpty() == !(recipe.method() instanceof Rbnn), rotations.size() + " rotations");
+    List<float[]> before = rotations.stream().map(part.backend::read).toList();
+    part.startEpoch(epoch);
+    for (int i = 0; i < before.size(); i++) {
+      require(Arrays.equals(before.get(i), part.backend.read(rotations.get(i))) == (epoch % 2 == 1), "rotation " + i + " before epoch " + epoch);
+    }
+  }
+
+  /** The last rank gets another tensor, which is named; after rank 0 has told its tensors all are equal. */
+  private static void plant(RankAgreement agreement, Communicator all, Backend backend, StateTensor tensor) throws Exception {
+    float[] values = backend.read(tensor.value());
+    values[values.length - 1] = Math.nextUp(values[values.length - 1]);
+    if (all.rank() == all.size() - 1) backend.write(tensor.value(), values);
     try {
       agreement.requireEqual(99);
-      require(all.size() == 1, "a rank with other weights was not noticed");
-    } catch (onebit.checkpoint.CheckpointException e) {
-      require(e.getMessage().contains(part.model.parameters().get(1).name() + " of rank(s) [" + (all.size() - 1) + "]"), e.getMessage());
+      require(all.size() == 1, "a rank with another " + tensor.name() + " was not noticed");
+    } catch (CheckpointException e) {
+      require(e.getMessage().contains("tensor " + tensor.name() + " of rank(s) [" + (all.size() - 1) + "]"), e.getMessage());
     }
+    agreement.shareTensors();
+    agreement.requireEqual(100);
   }
 
   /** The number of the first image of a rank. */
