@@ -13,10 +13,14 @@ import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.time.Instant;
 import java.time.temporal.ChronoUnit;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.LockSupport;
 
 /** The right to write in a run folder, held by one process at a time and given back when it ends, however it ends. */
 public final class RunLock implements AutoCloseable {
   private static final String FILE = "run.lock";
+  /** A look holds the lock for an instant: who wants it tries so often. */
+  private static final int TRIES = 20, MILLIS_BETWEEN = 10;
 
   private final FileChannel channel;
   private final FileLock lock;
@@ -36,6 +40,10 @@ public final class RunLock implements AutoCloseable {
     FileChannel channel = FileChannel.open(run.resolve(FILE), StandardOpenOption.CREATE, StandardOpenOption.READ, StandardOpenOption.WRITE);
     try {
       FileLock lock = tryLock(channel);
+      for (int tries = 1; lock == null && tries < TRIES; tries++) {
+        LockSupport.parkNanos(TimeUnit.MILLISECONDS.toNanos(MILLIS_BETWEEN));
+        lock = tryLock(channel);
+      }
       if (lock == null) throw inUse(run, channel);
       ByteBuffer text = StandardCharsets.UTF_8.encode("process " + ProcessHandle.current().pid() + " on " + host() + " since "
           + Instant.now().truncatedTo(ChronoUnit.SECONDS) + "\n");

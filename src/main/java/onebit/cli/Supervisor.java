@@ -24,7 +24,7 @@ import onebit.dist.RankStatus;
  * process per device that meet as torchrun's do.
  *
  * <p>One fails: all are stopped, the rank is named with its step and its last collective, and all start again from the last good
- * checkpoint. A signal is passed on as SIGUSR1 or SIGTERM, and the workers' checkpoint and exit code 75 are waited for.
+ * checkpoint. A signal is passed on as SIGUSR1 or SIGTERM, and the workers' checkpoint and exit code 75 are waited for; a worker that it ended had not begun.
  */
 final class Supervisor {
   /** Tells a worker who started it. */
@@ -33,7 +33,7 @@ final class Supervisor {
   /** mpirun's tag where it read a line in pieces. */
   private static final Pattern TAG = Pattern.compile("\\[\\d+,\\d+]<std(?:out|err)>:");
   private static final Pattern DIED = Pattern.compile("process rank (\\d+) with PID (\\d+) .*exited on (signal \\d+[^.]*)");
-  private static final int USAGE = 2, LONGEST_BACKOFF_SECONDS = 60, END_SECONDS = 40, LINGER_SECONDS = 5;
+  private static final int USAGE = 2, LONGEST_BACKOFF_SECONDS = 60, END_SECONDS = 40, LINGER_SECONDS = 5, USR1 = 10, TERM = 15;
 
   private final int workers;
   private final boolean gpus;
@@ -69,6 +69,14 @@ final class Supervisor {
     requireFree(0);
     Thread hook = new Thread(this::passSignalOn, "onebit-supervisor-signal");
     Runtime.getRuntime().addShutdownHook(hook);
+    try {
+      return attempts();
+    } finally {
+      TrainCommand.removeHook(hook);
+    }
+  }
+
+  private int attempts() throws IOException {
     for (int attempt = 0; ; attempt++) {
       int code = attempt();
       if (code == 0 || code == Main.STOPPED || code == USAGE || stopping) return code;
@@ -146,7 +154,7 @@ final class Supervisor {
         ended[i] = true;
         left--;
         if (process.exitValue() == 0 || code != 0) continue;
-        code = process.exitValue();
+        code = told(process);
         if (gpus && code != Main.STOPPED) {
           String status = RankStatus.read(run, i).filter(s -> s.pid() == process.pid()).map(RankStatus::describe).orElse("rank " + i);
           died = status + "; it ended " + (code > 128 ? "by signal " + (code - 128) : "with code " + code);
@@ -243,32 +251,42 @@ final class Supervisor {
     if (DIED.matcher(line).find()) died = line;
   }
 
-  /** SIGTERM or Ctrl-C: the workers write a checkpoint, and this process ends as they do. */
+  /** A worker's exit code; one that the signal passed on has ended was not ready to hear of it, and has changed nothing. */
+  private int told(Process process) {
+    int code = process.exitValue();
+    return stopping && (code == 128 + USR1 || code == 128 + TERM) ? Main.STOPPED : code;
+  }
+
+  /** SIGTERM or Ctrl-C: the workers write a checkpoint, and this process ends as they do; where there are none just now, nothing is lost. */
   private void passSignalOn() {
     stopping = true;
     List<Process> all;
     synchronized (processes) {
-      all = List.copyOf(processes);
+      all = processes.stream().filter(Process::isAlive).toList();
     }
-    int code = 0;
-    boolean running = false;
-    for (Process process : all) {
-      if (!process.isAlive()) continue;
-      running = true;
-      signal(process);
-    }
-    if (!running) return;
     long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(END_SECONDS);
+    int code = all.isEmpty() ? Main.STOPPED : 0;
+    for (Process process : all) signal(process);
     for (Process process : all) {
-      try {
-        if (process.waitFor(Math.max(0, end - System.nanoTime()), TimeUnit.NANOSECONDS)) code = code == 0 ? process.exitValue() : code;
-        else process.destroyForcibly();
-      } catch (InterruptedException e) {
-        Thread.currentThread().interrupt();
-      }
+      int ended = end(process, end);
+      if (code == 0) code = ended;
     }
     showRest();
     Runtime.getRuntime().halt(code);
+  }
+
+  /** How a worker ended. The signal is passed on every second: an mpirun that has yet to start its processes tells them nothing. */
+  private int end(Process process, long end) {
+    try {
+      while (!process.waitFor(1, TimeUnit.SECONDS)) {
+        if (System.nanoTime() < end) signal(process);
+        else process.destroyForcibly();
+      }
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      return 1;
+    }
+    return told(process);
   }
 
   /** mpirun passes SIGUSR1 on to its processes; SIGTERM it would follow by SIGKILL after a second. */

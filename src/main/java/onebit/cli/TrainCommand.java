@@ -64,7 +64,7 @@ import picocli.CommandLine.Spec;
 final class TrainCommand implements Callable<Integer> {
   private static final int DRY_STEPS = 3;
   private static final int DRY_BATCH = 4;
-  private static final long HALT_SECONDS = 30;
+  private static final long HALT_SECONDS = 30, MEET_SECONDS = 5;
 
   @Parameters(index = "0", arity = "0..1", defaultValue = Recipes.DEFAULT, paramLabel = "RECIPE",
       description = "A name from 'onebit recipes', or a YAML file (default: ${DEFAULT-VALUE}).")
@@ -115,6 +115,8 @@ final class TrainCommand implements Callable<Integer> {
   private final CountDownLatch done = new CountDownLatch(1);
   private volatile Trainer running;
   private volatile RunLog rankLog;
+  private volatile boolean asked;
+  private volatile boolean speaks = true;
 
   @Override
   public Integer call() throws IOException {
@@ -161,7 +163,7 @@ final class TrainCommand implements Callable<Integer> {
     // a run goes on in its own precision unless told otherwise
     if (recipe.train().precision() == Precision.AUTO && before.isPresent()) recipe = computing(before.get());
     Screen screen = json ? Screen.of(System.err, false) : Screen.standard(System.out);
-    Thread hook = new Thread(this::onSignalAlone, "onebit-signal");
+    Thread hook = new Thread(this::onSignal, "onebit-signal");
     Runtime.getRuntime().addShutdownHook(hook);
     try (Backend backend = compute.open(recipe); Communicator communicator = new SingleProcess(); RunLock lock = RunLock.acquire(run.path());
         RunLog log = RunLog.open(run.path().resolve("log.txt"), screen)) {
@@ -181,6 +183,8 @@ final class TrainCommand implements Callable<Integer> {
     Duration limit = Duration.ofSeconds(recipe.dist().timeoutSeconds());
     long starter = Long.parseLong(System.getenv().getOrDefault(Supervisor.STARTER, "0"));
     Activity start = new Activity();
+    speaks = launch.rank() == 0;
+    Runtime.getRuntime().addShutdownHook(hook);
     try (Backend backend = Workplace.open(Collectives.device(compute.device, launch), recipe);
         Watchdog watchdog = new Watchdog(start, launch.rank(), launch.size(), limit, starter, this::halt)) {
       Communicator communicator = Collectives.open(launch, backend, System.getenv(), limit, start);
@@ -190,7 +194,6 @@ final class TrainCommand implements Callable<Integer> {
       try (RunLock lock = chosen == null ? null : RunLock.acquire(chosen.path())) {
         byte[] path = communicator.broadcast(chosen == null ? null : chosen.path().toString().getBytes(StandardCharsets.UTF_8));
         RunFolder run = new RunFolder(Path.of(new String(path, StandardCharsets.UTF_8)));
-        Runtime.getRuntime().addShutdownHook(hook);
         code = inRun(run, backend, communicator, recipe, folder, watchdog);
         communicator.any(false);   // nobody leaves before all have done their part
       } catch (IOException | RuntimeException | Error e) {
@@ -220,8 +223,9 @@ final class TrainCommand implements Callable<Integer> {
     }
   }
 
-  /** Ends this process for a reason that the watchdog gives. */
+  /** Ends this process for a reason that the watchdog gives; others that a signal ended before training began are no failure. */
   private void halt(String reason) {
+    if (asked && !hasBegun()) endUntouched();
     RunLog log = rankLog;
     if (log != null) log.record(reason);
     System.err.println("onebit: " + reason);
@@ -421,19 +425,21 @@ final class TrainCommand implements Callable<Integer> {
     return 0;
   }
 
-  /** The same where nobody waits for this process: before the first step there is nothing to save, and exit code 75 says that the command may be given again. */
-  private void onSignalAlone() {
-    if (running == null) {
-      System.err.println("onebit: stopped as asked before training began; nothing was changed, give the same command again.");
-      Runtime.getRuntime().halt(Main.STOPPED);
-    }
-    onSignal();
+  private boolean hasBegun() {
+    Trainer trainer = running;
+    return trainer != null && trainer.hasBegun(0);
   }
 
-  /** On a signal: a checkpoint, then exit code 75. */
+  private void endUntouched() {
+    if (speaks) System.err.println("onebit: stopped as asked before training began; nothing was changed, give the same command again.");
+    Runtime.getRuntime().halt(Main.STOPPED);
+  }
+
+  /** On a signal: a checkpoint, then exit code 75. Before the first step there is nothing to save, and 75 says that the command may be given again. */
   private void onSignal() {
+    asked = true;
     Trainer trainer = running;
-    if (trainer == null) return;
+    if (trainer == null || !trainer.hasBegun(MEET_SECONDS)) endUntouched();
     trainer.stopAndWait();
     try {
       if (!done.await(HALT_SECONDS, TimeUnit.SECONDS)) return;
@@ -443,7 +449,7 @@ final class TrainCommand implements Callable<Integer> {
     Runtime.getRuntime().halt(Main.STOPPED);
   }
 
-  private void removeHook(Thread hook) {
+  static void removeHook(Thread hook) {
     try {
       Runtime.getRuntime().removeShutdownHook(hook);
     } catch (IllegalStateException shuttingDown) {

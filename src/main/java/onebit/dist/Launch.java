@@ -27,7 +27,7 @@ public record Launch(Kind kind, int rank, int size, int localRank, Optional<Addr
   /**
    * The launch that an environment tells of; ALONE where it tells of none.
    *
-   * @throws IllegalArgumentException naming the variable if one is missing beside the others, no number, or out of range
+   * @throws IllegalArgumentException naming the variable if one is missing beside the others, no number, or out of range, or if another starter tells of several
    */
   public static Launch detect(Map<String, String> environment) {
     if (environment.containsKey("OMPI_COMM_WORLD_SIZE")) {
@@ -38,6 +38,10 @@ public record Launch(Kind kind, int rank, int size, int localRank, Optional<Addr
     }
     if (environment.containsKey("SLURM_PROCID") && environment.containsKey("SLURM_STEP_NUM_TASKS")) {
       return of(Kind.SLURM, environment, "SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID", slurmMaster(environment));
+    }
+    if (environment.containsKey("PMI_SIZE") && number(environment, "PMI_SIZE", 1, 1 << 20) > 1) {
+      throw new IllegalArgumentException("environment variable PMI_SIZE is " + environment.get("PMI_SIZE") + ": an mpiexec of MPICH or Intel MPI started this process as one of"
+          + " several, and these cannot work together here; start them with Open MPI's mpirun, srun or torchrun");
     }
     return ALONE;
   }

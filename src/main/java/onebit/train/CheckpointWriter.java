@@ -14,7 +14,7 @@ import onebit.checkpoint.CheckpointStore;
  */
 final class CheckpointWriter implements AutoCloseable {
   static final int MOST_FAILURES = 3;
-  private static final long PAUSE_MILLIS = 500, QUIET_MILLIS = 1000;
+  private static final long PAUSE_MILLIS = 500, QUIET_MILLIS = 1000, FOREVER = Long.MAX_VALUE / 2_000_000;
 
   /** Where checkpoints go. */
   @FunctionalInterface
@@ -34,6 +34,9 @@ final class CheckpointWriter implements AutoCloseable {
   private int failures;
   private long goodStep = -1;
   private String reason;
+  private long heldSince;
+  private boolean held;
+  private boolean told;
 
   CheckpointWriter(CheckpointStore store, Consumer<String> warn) {
     this((checkpoint, best) -> {
@@ -61,7 +64,7 @@ final class CheckpointWriter implements AutoCloseable {
    * @throws CheckpointException if the last {@value #MOST_FAILURES} could not be written
    */
   synchronized void write(long step, Supplier<Checkpoint> checkpoint, boolean best) throws CheckpointException {
-    awaitIdle();
+    awaitIdle(FOREVER);
     requireWorking(step);
     boolean lostBest = failed != null && failed.best;
     failed = null;
@@ -76,15 +79,19 @@ final class CheckpointWriter implements AutoCloseable {
    * @throws CheckpointException if it could not be written
    */
   synchronized void finish() throws CheckpointException {
-    awaitIdle();
-    while (failed != null) {
-      requireWorking(failed.step);
-      pause();
-      waiting = failed;
-      failed = null;
-      notifyAll();
-      awaitIdle();
-    }
+    while (!finish(FOREVER)) { }
+  }
+
+  /** Waits about so long for that; whether it is so. */
+  synchronized boolean finish(long millis) throws CheckpointException {
+    if (!awaitIdle(millis)) return false;
+    if (failed == null) return true;
+    requireWorking(failed.step);
+    pause();
+    waiting = failed;
+    failed = null;
+    notifyAll();
+    return false;
   }
 
   private void requireWorking(long step) throws CheckpointException {
@@ -93,23 +100,31 @@ final class CheckpointWriter implements AutoCloseable {
         + reason + (goodStep < 0 ? "" : "; the checkpoint of step " + goodStep + " is good"));
   }
 
-  /** Returns when nothing is being written; says so where that takes longer than a second. */
-  synchronized void awaitIdle() {
-    boolean interrupted = false, told = false;
+  /** Waits at most so long until nothing is being written; whether that is so. Says once of a wait, however often it is taken up again, that it is longer than a second. */
+  synchronized boolean awaitIdle(long millis) {
+    boolean interrupted = false;
     long begin = System.nanoTime();
+    if (!held) {
+      told = false;
+      heldSince = begin;
+    }
     while (isBusy()) {
-      long left = QUIET_MILLIS - (System.nanoTime() - begin) / 1_000_000;
-      if (!told && left <= 0) {
+      long now = System.nanoTime(), left = millis - (now - begin) / 1_000_000, quiet = told ? left : QUIET_MILLIS - (now - heldSince) / 1_000_000;
+      if (!told && quiet <= 0) {
         told = true;
         warn.accept("The disk is slow: training waits until the checkpoint of step " + (writing != null ? writing : waiting).step + " is written.");
+        continue;
       }
+      if (left <= 0) break;
       try {
-        wait(told ? 0 : Math.max(1, left));
+        wait(Math.max(1, Math.min(left, quiet)));
       } catch (InterruptedException e) {
         interrupted = true;
       }
     }
+    held = isBusy();
     if (interrupted) Thread.currentThread().interrupt();
+    return !held;
   }
 
   private void pause() {

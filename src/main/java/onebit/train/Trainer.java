@@ -8,6 +8,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
 import onebit.binarize.Surrogates;
 import onebit.checkpoint.Checkpoint;
 import onebit.checkpoint.CheckpointException;
@@ -43,6 +44,8 @@ import onebit.tensor.Tensor;
 public final class Trainer {
   /** So many bad steps in a row end the run. */
   private static final int MOST_BAD_STEPS = 10;
+  /** While rank 0 waits for its disk, the ranks meet that often. */
+  private static final long MEET_MILLIS = 200;
 
   private final Recipe recipe;
   private final Backend backend;
@@ -63,9 +66,11 @@ public final class Trainer {
   private final int evalBatch;
   private final Snapshot snapshot;
   private final Runnable afterEpoch;
+  private final CountDownLatch met = new CountDownLatch(1);
   private final CountDownLatch stopped = new CountDownLatch(1);
   private RunState state = new RunState();
   private volatile boolean stopRequested;
+  private volatile boolean meeting;
   private CheckpointPace pace;
   private double snapshotMillis;
   private double waitMillis;
@@ -224,6 +229,16 @@ public final class Trainer {
     return model;
   }
 
+  /** Whether training has begun on all ranks; one that is ready waits so long for the others. */
+  public boolean hasBegun(long seconds) {
+    try {
+      return meeting && met.await(seconds, TimeUnit.SECONDS);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      return false;
+    }
+  }
+
   /** Asks for a checkpoint and an end after the current step or batch of an evaluation, from any thread; returns when the run has ended. */
   public void stopAndWait() {
     stopRequested = true;
@@ -252,6 +267,9 @@ public final class Trainer {
     state.processes = communicator.size();
     state.teacher = taughtBy.sha256();
     ranks.shareTensors();
+    meeting = true;
+    communicator.any(false);   // before this nobody has made a step
+    met.countDown();
     optimizer.steps(state.optimizerSteps);
     var data = recipe.data();
     long seed = recipe.train().seed();
@@ -274,8 +292,8 @@ public final class Trainer {
         Score score = epoch(train, trainSet.size(), batches, progress) ? evaluate(test, testSet.size(), progress) : null;
         if (score == null) {
           progress.finish();
-          save(false);
-          writer.finish();
+          save(false, awaitDisk());
+          finishWriting();
           log.line("Stopped as asked, with a checkpoint at step " + state.step + ".");
           return End.STOPPED;
         }
@@ -286,7 +304,7 @@ public final class Trainer {
         }
       }
       progress.finish();
-      writer.finish();
+      finishWriting();
       return End.COMPLETE;
     }
   }
@@ -324,7 +342,7 @@ public final class Trainer {
       if (leads && pace.due(state.step, writer.isBusy())) {
         settleLast(batches, progress);
         if (badSteps > 0) continue;
-        save(false);
+        save(false, System.nanoTime());
         progress.start();
       }
     }
@@ -447,18 +465,29 @@ public final class Trainer {
         Double.isNaN(score.percent()) ? "none" : String.format(Locale.ROOT, "%.2f %%", score.percent()), best ? " (best)" : "", progress.imagesPerSecond()));
     state.startEpoch(state.epoch + 1);
     state.complete = state.epoch >= recipe.train().epochs();
+    long begin = awaitDisk();
     if (communicator.rank() != 0) return;
     metrics.append(record);
     events.scalars(state.step, record);
-    save(best);
+    save(best, begin);
     afterEpoch.run();
   }
 
-  /** Takes a copy of everything on rank 0 and has it written; what that costs the training, and waiting for the one before, is remembered. */
-  private void save(boolean best) throws IOException {
-    if (communicator.rank() != 0) return;
+  /** Returns when rank 0's disk is done with the checkpoint before, and since when; the ranks meet meanwhile, so that nobody takes rank 0 for one that hangs. */
+  private long awaitDisk() {
     long begin = System.nanoTime();
-    writer.awaitIdle();   // it still reads the copy before
+    while (communicator.any(!writer.awaitIdle(MEET_MILLIS))) { }
+    return begin;
+  }
+
+  /** Returns when rank 0's disk has everything; the ranks meet meanwhile. */
+  private void finishWriting() throws IOException {
+    while (communicator.any(!writer.finish(MEET_MILLIS))) { }
+  }
+
+  /** Takes a copy of everything on rank 0 and has it written; what that costs the training, and waiting for the one before since begin, is remembered. */
+  private void save(boolean best, long begin) throws IOException {
+    if (communicator.rank() != 0) return;
     long free = System.nanoTime();
     state.optimizerSteps = optimizer.steps();
     snapshot.take(state);

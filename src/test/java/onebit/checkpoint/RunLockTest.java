@@ -23,6 +23,32 @@ class RunLockTest {
     }
   }
 
+  /** Child process: looks again and again whether the lock of a folder can be had, as a supervisor does before it starts. */
+  static final class Onlooker {
+    public static void main(String[] args) throws Exception {
+      System.out.println("looking");
+      while (System.in.available() == 0) {
+        try {
+          RunLock.requireFree(Path.of(args[0]));
+        } catch (CheckpointException e) {
+          // held just now
+        }
+      }
+    }
+  }
+
+  @Test
+  void whoOnlyLooksTakesTheLockFromNobody() throws Exception {
+    RunLock.acquire(folder).close();
+    Process onlooker = ChildJvm.start(Onlooker.class, folder.toString());
+    try (var out = onlooker.inputReader()) {
+      assertEquals("looking", out.readLine());
+      for (int i = 0; i < 300; i++) RunLock.acquire(folder).close();
+    } finally {
+      onlooker.destroyForcibly().waitFor();
+    }
+  }
+
   @Test
   void aSecondLockInTheSameProcessIsRefusedUntilTheFirstIsClosed() throws Exception {
     Path run = folder.resolve("new/run");

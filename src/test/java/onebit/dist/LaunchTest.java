@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import org.junit.jupiter.api.Test;
@@ -32,6 +33,18 @@ class LaunchTest {
         "SLURM_JOB_ID", "123456"));
     assertEquals(new Launch(Launch.Kind.SLURM, 5, 8, 1, Optional.of(new Launch.Address("gpu03", 20_000 + 123456 % 20_000))), launch);
     assertEquals(Launch.Kind.ALONE, Launch.detect(Map.of("SLURM_PROCID", "0", "SLURM_NTASKS", "8", "SLURM_JOB_ID", "1")).kind());
+  }
+
+  /** srun says SLURM_* whatever its --mpi is; with pmi2 it says PMI_* beside. */
+  @Test
+  void anMpiexecThatIsNotOpenMpisIsRefusedAndSrunWithPmi2IsNot() {
+    Map<String, String> mpich = Map.of("PMI_RANK", "1", "PMI_SIZE", "4", "PMI_FD", "7", "MPI_LOCALRANKID", "1");
+    String message = assertThrows(IllegalArgumentException.class, () -> Launch.detect(mpich)).getMessage();
+    assertEquals("environment variable PMI_SIZE is 4: an mpiexec of MPICH or Intel MPI started this process as one of several, and these cannot work together here; "
+        + "start them with Open MPI's mpirun, srun or torchrun", message);
+    assertEquals(Launch.Kind.ALONE, Launch.detect(Map.of("PMI_RANK", "0", "PMI_SIZE", "1")).kind());
+    Launch pmi2 = Launch.detect(Map.of("PMI_RANK", "1", "PMI_SIZE", "2", "SLURM_PROCID", "1", "SLURM_STEP_NUM_TASKS", "2", "SLURM_LOCALID", "0", "SLURM_STEP_NODELIST", "a,b"));
+    assertEquals(List.of(Launch.Kind.SLURM, 1, 2), List.of(pmi2.kind(), pmi2.rank(), pmi2.size()));
   }
 
   @Test

@@ -47,12 +47,17 @@ public final class Ranks {
 
   /** Runs a program as so many ranks of Open MPI. */
   public static Result mpirun(int ranks, int seconds, Path folder, String main, String... arguments) throws Exception {
-    List<String> command = new ArrayList<>(List.of("mpirun", "-np", Integer.toString(ranks)));
-    command.addAll(java(main, arguments));
     Path output = Files.createTempFile(folder, "mpirun", ".out");
+    return await(List.of(mpirun(ranks, output, java(main, arguments))), List.of(output), seconds);
+  }
+
+  /** Starts a command as so many ranks of Open MPI. */
+  public static Process mpirun(int ranks, Path output, List<String> words) throws IOException {
+    List<String> command = new ArrayList<>(List.of("mpirun", "-np", Integer.toString(ranks)));
+    command.addAll(words);
     ProcessBuilder builder = new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(output.toFile());
     builder.environment().putAll(MPIRUN);
-    return await(List.of(builder.start()), List.of(output), seconds);
+    return builder.start();
   }
 
   /** Runs a program as so many processes that meet as torchrun's do. */

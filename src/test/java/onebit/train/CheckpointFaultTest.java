@@ -1,15 +1,36 @@
 package onebit.train;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import java.io.ByteArrayOutputStream;
+import java.lang.reflect.InvocationHandler;
+import java.lang.reflect.Proxy;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
+import onebit.binarize.Method;
+import onebit.binarize.Methods;
+import onebit.checkpoint.CheckpointException;
+import onebit.dist.Communicator;
+import onebit.dist.SingleProcess;
+import onebit.models.Network;
+import onebit.models.Networks;
+import onebit.ops.cpu.CpuBackend;
+import onebit.recipe.Recipe;
+import onebit.recipe.Recipes;
+import onebit.recipe.RecordBinder;
+import onebit.report.RunLog;
+import onebit.report.Screen;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 
 /** Runs whose disk is full, read-only or in the way, and whose standard output is closed. */
@@ -89,6 +110,49 @@ class CheckpointFaultTest {
       shell("umount -l " + disk.resolve("run/checkpoints"));
       shell("umount -l " + disk);
     }
+  }
+
+  /**
+   * Rank 0 of two, whose other does as it does. The first checkpoint that cannot be written is said by a screen that keeps the writer's thread until the ranks have met three
+   * times for nothing but the disk: a rank 0 that waits for its disk without meeting the others would wait for ever, and the others' watchdogs end the run.
+   */
+  @Test
+  @Timeout(value = 120, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
+  void aSlowDiskIsWaitedForByAllRanks() throws Exception {
+    Path run = Files.createDirectory(folder.resolve("slow"));
+    Files.writeString(run.resolve("checkpoints"), "a file where a folder should be");
+    CountDownLatch meetings = new CountDownLatch(3);
+    ByteArrayOutputStream said = new ByteArrayOutputStream() {
+      @Override
+      public void write(byte[] bytes, int from, int length) {
+        try {
+          if (Thread.currentThread().getName().equals("onebit-checkpoint")) meetings.await();
+        } catch (InterruptedException e) {
+          Thread.currentThread().interrupt();
+        }
+        super.write(bytes, from, length);
+      }
+    };
+    SingleProcess alone = new SingleProcess();
+    Communicator two = (Communicator) Proxy.newProxyInstance(Communicator.class.getClassLoader(), new Class<?>[] {Communicator.class}, (self, method, given) -> switch (method.getName()) {
+      case "size" -> 2;
+      case "allGather" -> new long[][] {(long[]) given[0], (long[]) given[0]};
+      case "any" -> {
+        if ((boolean) given[0]) meetings.countDown();
+        yield given[0];
+      }
+      default -> method.isDefault() ? InvocationHandler.invokeDefault(self, method, given) : method.invoke(alone, given);
+    });
+    Recipe recipe = new Recipes(new RecordBinder(Map.of(Method.class, Methods.byName(), Network.class, Networks.byName())))
+        .load(ChildRun.smallRecipe(folder).toString(), List.of("checkpoint.everySteps=0", "train.epochs=6"));
+    Screen screen = Screen.of(said, false);
+    try (CpuBackend backend = new CpuBackend(); RunLog log = RunLog.screenOnly(screen)) {
+      Trainer trainer = new Trainer(recipe, backend, new TrainOptions("slow", null, run, 6, Integer.MAX_VALUE), two, Screen.none(), log, () -> { });
+      String message = assertThrows(CheckpointException.class, trainer::run).getMessage();
+      assertTrue(message.contains("3 checkpoints in a row could not be written"), message);
+    }
+    assertEquals(0, meetings.getCount());
+    assertTrue(said.toString(StandardCharsets.UTF_8).contains("The checkpoint of step 16 was not written, training goes on: "), said.toString(StandardCharsets.UTF_8));
   }
 
   @Test

@@ -1,6 +1,7 @@
 package onebit.train;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -63,6 +64,31 @@ class CheckpointWriterTest {
     }
     assertEquals(List.of(16L, 32L), saved);
     assertEquals(List.of("The disk is slow: training waits until the checkpoint of step 16 is written."), said);
+  }
+
+  /** As rank 0 waits, which meets the others between. */
+  @Test
+  void aWaitMayBeTakenUpAgainAndIsSaidOnce() throws Exception {
+    CountDownLatch told = new CountDownLatch(1);
+    int[] tries = new int[1];
+    try (CheckpointWriter writer = new CheckpointWriter((checkpoint, best) -> {
+      try {
+        told.await();
+      } catch (InterruptedException e) {
+        throw new IOException(e);
+      }
+      if (tries[0]++ == 0) throw new IOException("busy");
+      saved.add(checkpoint.step());
+    }, said::add)) {
+      writer.write(16, () -> at(16), false);
+      while (said.isEmpty()) assertFalse(writer.awaitIdle(50));
+      for (int i = 0; i < 3; i++) assertFalse(writer.finish(10));
+      told.countDown();
+      while (!writer.finish(10)) { }
+      assertTrue(writer.awaitIdle(0));
+    }
+    assertEquals(List.of(16L), saved);
+    assertEquals(List.of("The disk is slow: training waits until the checkpoint of step 16 is written.", "The checkpoint of step 16 was not written, training goes on: busy"), said);
   }
 
   @Test

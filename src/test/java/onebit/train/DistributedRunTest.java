@@ -147,6 +147,20 @@ class DistributedRunTest {
     assertEquals(wanted(), ChildRun.weightsDigest(run));
   }
 
+  /** In the second of three epochs, before each of which the rotations change. */
+  @Test
+  void aRunWithRotationsStopsAndGoesOnToTheSameWeights() throws Exception {
+    String[] more = processes("--set", "method.name=rbnn");
+    Path whole = folder.resolve("whole"), run = folder.resolve("stopped");
+    train(whole, 0, more);
+    Process process = start(run, more);
+    rank(run, 1, process, STEPS / 3 + 2);
+    process.destroy();
+    end(process, run, 75);
+    train(run, 0, more);
+    assertEquals(ChildRun.weightsDigest(whole), ChildRun.weightsDigest(run));
+  }
+
   /** An image a rank and batch and a wide network: an evaluation that takes longer than a signal; where it does not, a network twice as wide. */
   @Test
   void aSignalDuringAnEvaluationStopsAllRanksAndTheRunThatGoesOnEvaluatesAsIfUndisturbed() throws Exception {

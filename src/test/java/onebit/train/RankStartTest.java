@@ -11,6 +11,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
@@ -25,6 +26,8 @@ import onebit.ops.cuda.CudaBackend;
 import onebit.ops.cuda.EmulatedDriver;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** Runs of several ranks that do not come to their first step: one stays away, or another run has the folder. */
 class RankStartTest {
@@ -116,6 +119,73 @@ class RankStartTest {
     }
   }
 
+  private static void signal(String name, Process process) throws Exception {
+    assertEquals(0, new ProcessBuilder("kill", "-" + name, Long.toString(process.pid())).start().waitFor());
+  }
+
+  private String[] words(Path run, String... more) throws Exception {
+    return Stream.concat(Stream.of("train", ChildRun.smallRecipe(folder).toString(), "--out", run.toString()), Stream.of(more)).toArray(String[]::new);
+  }
+
+  /** The weights to start from are a pipe that nobody writes into: the ranks meet, and never come to their first step. */
+  @ParameterizedTest
+  @ValueSource(booleans = {true, false})
+  void aSignalBeforeTheFirstStepOfSeveralRanksExits75AndChangesNothing(boolean supervised) throws Exception {
+    Ranks.assumeMpi();
+    Path run = folder.resolve("early"), pipe = folder.resolve("weights.safetensors");
+    assertEquals(0, new ProcessBuilder("mkfifo", pipe.toString()).start().waitFor());
+    String[] from = {"--set", "train.initFrom=" + pipe};
+    Process process = supervised ? ChildRun.start(output(run), words(run, Stream.concat(Stream.of("--procs", "2", "--restarts", "2"), Stream.of(from)).toArray(String[]::new)))
+        : Ranks.mpirun(2, output(run), Ranks.java("onebit.cli.Main", words(run, from)));
+    while (process.isAlive() && !(Files.exists(run.resolve("recipe.yaml")) && Files.exists(run.resolve("log-rank1.txt")))) Thread.sleep(20);
+    signal(supervised ? "TERM" : "USR1", process);
+    String text = end(process, run, 75);
+    assertEquals(1, text.split("onebit: stopped as asked before training began; nothing was changed, give the same command again.", -1).length - 1, text);
+    assertFalse(Files.exists(run.resolve("checkpoints")) || Files.exists(run.resolve("metrics.jsonl")), text);
+    assertFalse(text.contains("start 1 of 2"), text);
+  }
+
+  /** At any moment of the workers' start: before mpirun is there, before it hears signals, before its processes do. */
+  @Test
+  void aSignalToASupervisorWhoseWorkersAreStartingExits75() throws Exception {
+    Ranks.assumeMpi();
+    for (int millis : new int[] {0, 30, 300}) {
+      Path run = folder.resolve("starting" + millis);
+      Process process = ChildRun.start(output(run), words(run, "--procs", "2", "--set", "train.epochs=100000"));
+      while (process.isAlive() && process.descendants().findAny().isEmpty()) Thread.sleep(1);
+      Thread.sleep(millis);
+      process.destroy();
+      end(process, run, 75);
+    }
+  }
+
+  /** Two starts of one folder at once, each way of starting: one has it, the other says so. */
+  @ParameterizedTest
+  @ValueSource(strings = {"alone", "supervised", "mpirun"})
+  void ofTwoStartsInTheSameInstantOneGoesOnAndTheOtherIsRefused(String how) throws Exception {
+    if (!how.equals("alone")) Ranks.assumeMpi();
+    Path run = folder.resolve("run");
+    String[] words = how.equals("supervised") ? words(run, "--set", "train.epochs=100000", "--procs", "2") : words(run, "--set", "train.epochs=100000");
+    List<Path> outputs = List.of(folder.resolve("first"), folder.resolve("second"));
+    List<Process> both = new ArrayList<>();
+    try {
+      for (Path output : outputs) {
+        both.add(how.equals("mpirun") ? Ranks.mpirun(2, output(output), Ranks.java("onebit.cli.Main", words)) : ChildRun.start(output(output), words));
+      }
+      while (both.stream().allMatch(Process::isAlive)) Thread.sleep(20);
+      int refused = both.get(0).isAlive() ? 1 : 0;
+      String text = end(both.get(refused), outputs.get(refused), 1);
+      assertEquals(1, text.split("onebit: run folder " + run + " is in use by process ", -1).length - 1, text);
+      Process live = both.get(1 - refused);
+      while (live.isAlive() && !Files.exists(run.resolve("last"))) Thread.sleep(20);
+      signal(how.equals("mpirun") ? "USR1" : "TERM", live);
+      text = end(live, outputs.get(1 - refused), 75);
+      assertTrue(text.contains("Stopped as asked, with a checkpoint at step "), text);
+    } finally {
+      both.forEach(Process::destroyForcibly);
+    }
+  }
+
   private long startsLogged(Path run, int rank) throws Exception {
     try (Stream<String> lines = Files.lines(run.resolve("log-rank" + rank + ".txt"))) {
       return lines.filter(line -> line.contains("recipe small, run folder")).count();
@@ -126,7 +196,7 @@ class RankStartTest {
   void aSecondStartLeavesTheFilesOfALiveRunAndIsNotStartedAgain() throws Exception {
     Ranks.assumeMpi();
     Path run = folder.resolve("live"), other = folder.resolve("other");
-    String[] words = {"train", ChildRun.smallRecipe(folder).toString(), "--out", run.toString(), "--set", "train.epochs=100000"};
+    String[] words = words(run, "--set", "train.epochs=100000");
     String[] supervised = Stream.concat(Stream.of(words), Stream.of("--procs", "2", "--restarts", "3")).toArray(String[]::new);
     Process live = ChildRun.start(output(run), supervised);
     try {
