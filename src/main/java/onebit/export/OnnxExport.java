@@ -32,7 +32,7 @@ public final class OnnxExport implements AutoCloseable {
   public OnnxExport(String name, Backend worker, FilterForm form) {
     graph = new OnnxGraph(name);
     trace = new OnnxTrace(graph, form, worker);
-    backend = new TracingBackend(worker, trace);
+    backend = TracingBackend.of(worker, trace);
   }
 
   /** Where the network is to be built, for one image. */

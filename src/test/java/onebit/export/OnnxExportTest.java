@@ -158,7 +158,7 @@ class OnnxExportTest {
   private static List<NamedTensor> uneven(Recipe recipe, Shape shape) throws IOException {
     SplittableRandom random = new SplittableRandom(11);
     Backend worker = new CpuBackend();
-    try (Backend backend = new TracingBackend(worker, (op, a) -> settle(worker, op, a))) {
+    try (Backend backend = TracingBackend.of(worker, (op, a) -> settle(worker, op, a))) {
       Model model = model(recipe, shape, backend, null);
       for (Parameter p : model.parameters()) if (p.value().shape().rank() == 1) backend.write(p.value(), drawn(p, random));
       Tensor x = backend.create(shape);

@@ -1,13 +1,9 @@
 package onebit.ops;
 
-import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Method;
-import java.lang.reflect.Modifier;
-import java.lang.reflect.Proxy;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashMap;
-import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import onebit.ops.cuda.EmulatedDevice;
@@ -47,8 +43,8 @@ public final class DeclaredOps {
 
   public DeclaredOps(Backend device) {
     Map<Method, Object> families = new HashMap<>();
-    backend = (Backend) proxy(device, Backend.class, (method, arguments) -> {
-      if (!RecordedOps.isFamily(method)) return call(device, method, arguments);
+    backend = (Backend) RecordedOps.proxy(device, Backend.class, (self, method, arguments) -> {
+      if (!RecordedOps.isFamily(method)) return RecordedOps.call(device, method, arguments);
       return families.computeIfAbsent(method, m -> family(m.getReturnType(), ask(device, m)));
     });
   }
@@ -69,25 +65,14 @@ public final class DeclaredOps {
   }
 
   private Object family(Class<?> type, Object ops) {
-    return proxy(ops, type, (method, arguments) -> {
-      if (method.getDeclaringClass() == Object.class) return call(ops, method, arguments);
+    return RecordedOps.proxy(ops, type, (self, method, arguments) -> {
+      if (method.getDeclaringClass() == Object.class) return RecordedOps.call(ops, method, arguments);
       long bytes = EmulatedDevice.declaredBytes(), launches = EmulatedDriver.counter("launches"), library = EmulatedDriver.counter("library_calls");
-      Object result = call(ops, method, arguments);
+      Object result = RecordedOps.call(ops, method, arguments);
       calls.add(new Call(method.getName(), Arrays.asList(arguments), EmulatedDevice.declaredBytes() - bytes, EmulatedDriver.counter("launches") - launches,
           EmulatedDriver.counter("library_calls") - library));
       return result;
     });
-  }
-
-  @FunctionalInterface
-  private interface Answer {
-    Object to(Method method, Object[] arguments) throws Throwable;
-  }
-
-  private static Object proxy(Object target, Class<?> first, Answer answer) {
-    LinkedHashSet<Class<?>> faces = new LinkedHashSet<>(List.of(first));
-    for (Class<?> face : target.getClass().getInterfaces()) if (Modifier.isPublic(face.getModifiers())) faces.add(face);
-    return Proxy.newProxyInstance(DeclaredOps.class.getClassLoader(), faces.toArray(Class[]::new), (self, method, arguments) -> answer.to(method, arguments));
   }
 
   private static Object ask(Object target, Method method) {
@@ -95,14 +80,6 @@ public final class DeclaredOps {
       return method.invoke(target);
     } catch (ReflectiveOperationException e) {
       throw new AssertionError(e);
-    }
-  }
-
-  private static Object call(Object target, Method method, Object[] arguments) throws Throwable {
-    try {
-      return method.invoke(target, arguments);
-    } catch (InvocationTargetException e) {
-      throw e.getCause();
     }
   }
 }

@@ -90,14 +90,15 @@ final class RecordedOps {
     return of(family, name, family.cast(ops));
   }
 
-  private static Object proxy(Object target, Class<?> first, InvocationHandler handler) {
+  /** What answers for a target, with all its public faces. */
+  static Object proxy(Object target, Class<?> first, InvocationHandler handler) {
     LinkedHashSet<Class<?>> faces = new LinkedHashSet<>();
     faces.add(first);
     for (Class<?> face : target.getClass().getInterfaces()) if (Modifier.isPublic(face.getModifiers())) faces.add(face);
     return Proxy.newProxyInstance(RecordedOps.class.getClassLoader(), faces.toArray(Class[]::new), handler);
   }
 
-  private static Object call(Object target, Method method, Object[] arguments) throws Throwable {
+  static Object call(Object target, Method method, Object[] arguments) throws Throwable {
     try {
       return method.invoke(target, arguments);
     } catch (InvocationTargetException e) {

@@ -49,11 +49,12 @@ final class BlockConvolution {
 
   /** Bytes of shared memory that a block may have so that two are on a multiprocessor, beside the 128 that it has of its own. */
   private int most() {
-    return switch (device.capability()) {
+    int half = switch (device.capability()) {
       case 80 -> 81 << 10;
-      case 90, 100 -> (113 << 10) - 128;
+      case 90, 100 -> 113 << 10;
       default -> 49 << 10;
     };
+    return half - 128;
   }
 
   /** Bytes that one block may have alone. */
