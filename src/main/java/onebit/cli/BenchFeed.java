@@ -22,8 +22,9 @@ import picocli.CommandLine.Parameters;
     name = "feed",
     mixinStandardHelpOptions = true,
     sortOptions = false,
-    description = {"Does the loader keep up with the step? Times training steps of a recipe in turn on images that lie on the device, on images copied there",
-        "before each step, and on those of the real loader, and the loader alone. The data set is read again and again; a few hundred photos do."})
+    description = {"Does the loader keep up with the step?",
+        "Times training steps of a recipe in turn on images that lie on the device, on images copied there before each step, and on those of the real loader, and the loader",
+        "alone. The data set is read again and again; a few hundred photos do."})
 final class BenchFeed implements Callable<Integer> {
   /** Speed on real data over that on images that lie on the device. */
   private static final double BAR = 0.9;

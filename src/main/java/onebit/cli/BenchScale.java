@@ -28,8 +28,8 @@ import picocli.CommandLine.Parameters;
     name = "scale",
     mixinStandardHelpOptions = true,
     sortOptions = false,
-    description = {"Weak scaling: measures steps of a recipe on 1 and more processes at a fixed batch per process, fits a model of the step time,",
-        "and prints what the model says of GPUs. The rows of GPUs are a model, not a measurement. With --device cuda the processes are GPUs.",
+    description = {"Weak scaling: measures steps on 1 and more processes at a fixed batch per process, and fits a model of the step time.",
+        "What it prints of more GPUs is that model's word, not a measurement. With --device cuda the processes are GPUs.",
         "On the CPU gradients leave in up to " + BenchScale.BUCKETS + " buckets unless --set dist.bucketMegabytes says otherwise."})
 final class BenchScale implements Callable<Integer> {
   private static final String MARK = "SCALE ";
@@ -40,10 +40,10 @@ final class BenchScale implements Callable<Integer> {
   @Parameters(index = "0", arity = "0..1", defaultValue = "adabin-vggsmall-cifar10", paramLabel = "RECIPE", description = "Recipe to measure (default: ${DEFAULT-VALUE}).")
   private String name;
 
-  @Option(names = "--procs", split = ",", paramLabel = "N,...", defaultValue = "1,2,4", description = "Numbers of processes to measure (default: ${DEFAULT-VALUE}).")
+  @Option(names = "--procs", split = ",", paramLabel = "N", defaultValue = "1,2,4", description = "Numbers of processes to measure (default: ${DEFAULT-VALUE}).")
   private List<Integer> procs;
 
-  @Option(names = "--gpus", split = ",", paramLabel = "N,...", defaultValue = "8,16,64", description = "Numbers of GPUs to ask the model about (default: ${DEFAULT-VALUE}).")
+  @Option(names = "--gpus", split = ",", paramLabel = "N", defaultValue = "8,16,64", description = "Numbers of GPUs to ask the model about (default: ${DEFAULT-VALUE}).")
   private List<Integer> gpus;
 
   @Option(names = "--gpu-recipe", paramLabel = "RECIPE", defaultValue = "adabin-resnet18-imagenet", description = "The recipe whose gradients the GPUs exchange (default: ${DEFAULT-VALUE}).")

@@ -28,7 +28,7 @@ import picocli.CommandLine.Option;
     mixinStandardHelpOptions = true,
     sortOptions = false,
     description = "Judges trained weights on the whole test set, each image once: right answers, or the mean average precision of boxes. Binary layers run on packed bits.",
-    footer = {"", "Example: onebit eval --recipe adabin-resnet20-cifar10 --weights runs/adabin-resnet20-cifar10/best --data data/cifar10"})
+    footer = {"", "Example: onebit eval --weights runs/adabin-resnet20-cifar10/best --data data/cifar10"})
 final class EvalCommand implements Callable<Integer> {
   @Mixin private TrainedOptions trained;
 
@@ -42,14 +42,14 @@ final class EvalCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws IOException {
-    Recipe recipe = compute.recipe(trained.name);
+    Recipe recipe = compute.recipe(trained.recipe());
     DataRecipe described = recipe.data();
     Path folder = Workplace.dataFolder(recipe, data);
     var tensors = trained.tensors();
     Dataset dataset = InputPipeline.open(described, folder, Split.TEST, recipe.train().seed());
     Screen screen = json ? Screen.of(System.err, false) : Screen.standard(System.out);
     int batch = described.evalBatch();
-    try (Backend backend = compute.open(recipe); Loader loader = InputPipeline.evaluation(described, dataset, batch, LoaderWatch.STRICT)) {
+    try (Backend backend = compute.open(recipe); Loader loader = InputPipeline.evaluation(described, dataset, batch, LoaderWatch.strict(System.err::println))) {
       Model model = trained.model(recipe, batch, backend, tensors);
       Score score = Evaluation.of(backend, model, recipe, batch).run(loader, Integer.MAX_VALUE,
           images -> screen.status(String.format(Locale.ROOT, "evaluating  %,d/%,d", images, dataset.size())));

@@ -31,7 +31,7 @@ import picocli.CommandLine.Parameters;
     mixinStandardHelpOptions = true,
     sortOptions = false,
     description = "Writes trained weights as an ONNX file that other runtimes run: images of any number go in as 0 to 1, logits come out, or boxes and scores. Filters of one bit take one bit.",
-    footer = {"", "Example: onebit export --recipe adabin-resnet20-cifar10 --weights runs/adabin-resnet20-cifar10/best resnet20.onnx"})
+    footer = {"", "Example: onebit export --weights runs/adabin-resnet20-cifar10/best resnet20.onnx"})
 final class ExportCommand implements Callable<Integer> {
   @Mixin private TrainedOptions trained;
 
@@ -54,10 +54,10 @@ final class ExportCommand implements Callable<Integer> {
     if (Files.isDirectory(to)) throw new IllegalArgumentException("OUT " + to + " is a folder; a file is wanted here");
     Path folder = to.toAbsolutePath().getParent();
     if (!Files.isDirectory(folder)) throw new IllegalArgumentException("OUT " + to + ": the folder " + folder + " does not exist");
-    Recipe recipe = Workplace.RECIPES.load(trained.name, overrides);
+    Recipe recipe = Workplace.RECIPES.load(trained.recipe(), overrides);
     DataRecipe data = recipe.data();
     var tensors = trained.tensors();
-    String title = trained.name.substring(trained.name.lastIndexOf('/') + 1);
+    String title = trained.title();
     try (OnnxExport export = new OnnxExport(title, new CpuBackend(), form)) {
       export.add(trained.model(recipe, 1, export.backend(), tensors), new PixelScale(data.mean(), data.std()));
       export.describe("recipe", title + (overrides.isEmpty() ? "" : " with " + String.join(" ", overrides)));

@@ -55,7 +55,15 @@ public final class Main implements Runnable {
   public static void main(String[] args) {
     // numbers and names look the same everywhere; where digits are not ASCII the JDK's Vector API does not even find its own functions
     Locale.setDefault(Locale.ROOT);
-    System.exit(execute(args));
+    StandardOutput output = StandardOutput.install();
+    int code = execute(args);
+    String failure = output.failure();
+    // what train makes is in files, and a run goes on when nobody reads along
+    if (code == 0 && failure != null && !args[0].equals("train")) {
+      System.err.println("onebit: the standard output could not be written (" + failure + "): what was printed is lost");
+      code = CommandLine.ExitCode.SOFTWARE;
+    }
+    System.exit(code);
   }
 
   /** Runs one command line and returns its exit code. */

@@ -8,7 +8,9 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.Callable;
+import java.util.concurrent.ConcurrentSkipListMap;
 import java.util.stream.IntStream;
+import onebit.data.Dataset;
 import onebit.data.ImageFiles;
 import onebit.data.ImageFolderDataset;
 import onebit.data.Loader;
@@ -24,6 +26,7 @@ import onebit.report.Json;
 import onebit.report.SummaryTable;
 import onebit.train.InputPipeline;
 import onebit.train.Prediction;
+import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -35,7 +38,7 @@ import picocli.CommandLine.Parameters;
     mixinStandardHelpOptions = true,
     sortOptions = false,
     description = "Says what trained weights take images for, or what they find where: your own JPEG and PNG files, seen as the recipe's test images are.",
-    footer = {"", "Example: onebit predict --recipe adabin-resnet20-cifar10 --weights runs/adabin-resnet20-cifar10/best photo.jpg holiday/"})
+    footer = {"", "Example: onebit predict --weights runs/adabin-resnet20-cifar10/best photo.jpg holiday/"})
 final class PredictCommand implements Callable<Integer> {
   @Mixin private TrainedOptions trained;
 
@@ -58,7 +61,7 @@ final class PredictCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws IOException {
-    Recipe recipe = compute.recipe(trained.name);
+    Recipe recipe = compute.recipe(trained.recipe());
     DataRecipe described = recipe.data();
     if (!(leastScore >= 0 && leastScore <= 1)) throw new IllegalArgumentException("--least-score must be in [0, 1], got " + leastScore);
     if (top < 1) throw new IllegalArgumentException("--top must be >= 1, got " + top);
@@ -70,13 +73,30 @@ final class PredictCommand implements Callable<Integer> {
     var tensors = trained.tensors();
     int batch = Math.min(files.size(), described.evalBatch());
     ImageFiles dataset = new ImageFiles(files, described.height(), described.channels());
-    try (Backend backend = compute.open(recipe); Loader loader = InputPipeline.evaluation(described, dataset, batch, LoaderWatch.STRICT)) {
+    Bad bad = new Bad();
+    try (Backend backend = compute.open(recipe); Loader loader = InputPipeline.evaluation(described, dataset, batch, bad)) {
       Model model = trained.model(recipe, batch, backend, tensors);
       Prediction prediction = Prediction.of(backend, model, described, batch);
-      if (model.detects()) printBoxes(files, dataset, prediction.detect(loader), classes);
-      else print(files, prediction.run(loader), classes);
+      if (model.detects()) printBoxes(files, dataset, prediction.detect(loader), classes, bad.why);
+      else print(files, prediction.run(loader), classes, bad.why);
     }
-    return 0;
+    bad.why.values().forEach(why -> System.err.println("onebit: " + why));
+    return bad.why.isEmpty() ? 0 : CommandLine.ExitCode.SOFTWARE;
+  }
+
+  /** Images that cannot be decoded are named at the end; the others are looked at. */
+  private static final class Bad implements LoaderWatch {
+    private final Map<Integer, String> why = new ConcurrentSkipListMap<>();
+
+    @Override
+    public void bad(Dataset dataset, int epoch, int index, int replacement, String text) {
+      why.put(index, text.replace(" (sample " + index + " of epoch " + epoch + ")", ""));
+    }
+
+    @Override
+    public void notice(String sentence) {
+      System.err.println(sentence);
+    }
   }
 
   private List<String> classes(Recipe recipe) throws IOException {
@@ -90,10 +110,21 @@ final class PredictCommand implements Callable<Integer> {
     };
   }
 
-  private void printBoxes(List<Path> files, ImageFiles dataset, List<List<Detection>> found, List<String> classes) {
+  private static Map<String, Object> failed(Path file, String why) {
+    Map<String, Object> image = new LinkedHashMap<>();
+    image.put("image", file.toString());
+    image.put("error", why);
+    return image;
+  }
+
+  private void printBoxes(List<Path> files, ImageFiles dataset, List<List<Detection>> found, List<String> classes, Map<Integer, String> bad) {
     SummaryTable table = new SummaryTable("image", "class", ">probability", ">left", ">top", ">right", ">bottom");
     List<Map<String, Object>> all = new ArrayList<>();
     for (int i = 0; i < files.size(); i++) {
+      if (bad.containsKey(i)) {
+        all.add(failed(files.get(i), bad.get(i)));
+        continue;
+      }
       int width = dataset.imageWidth(i), height = dataset.imageHeight(i);
       List<Map<String, Object>> boxes = new ArrayList<>();
       for (Detection one : found.get(i).stream().filter(d -> d.score() >= leastScore).toList()) {
@@ -118,10 +149,14 @@ final class PredictCommand implements Callable<Integer> {
     else System.out.print(table);
   }
 
-  private void print(List<Path> files, List<double[]> probabilities, List<String> classes) {
+  private void print(List<Path> files, List<double[]> probabilities, List<String> classes, Map<Integer, String> bad) {
     SummaryTable table = new SummaryTable("image", "class", ">probability");
     List<Map<String, Object>> all = new ArrayList<>();
     for (int i = 0; i < files.size(); i++) {
+      if (bad.containsKey(i)) {
+        all.add(failed(files.get(i), bad.get(i)));
+        continue;
+      }
       double[] of = probabilities.get(i);
       List<Integer> likeliest = IntStream.range(0, of.length).boxed().sorted((a, b) -> Double.compare(of[b], of[a])).limit(top).toList();
       List<Map<String, Object>> guesses = new ArrayList<>();

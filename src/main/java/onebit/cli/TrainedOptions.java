@@ -14,11 +14,29 @@ import picocli.CommandLine.Option;
 
 /** Options of commands that use trained weights: the recipe of their network, and where they lie. */
 final class TrainedOptions {
-  @Option(names = "--recipe", required = true, paramLabel = "RECIPE", description = "A name from 'onebit recipes', or a YAML file.")
-  String name;
+  @Option(names = "--recipe", paramLabel = "RECIPE", description = "A name from 'onebit recipes', or a YAML file (default: the recipe of the run that the weights belong to).")
+  private String name;
 
   @Option(names = "--weights", required = true, paramLabel = "FILE", description = "A safetensors file, a checkpoint folder, or a run folder (its best).")
   private Path weights;
+
+  /**
+   * The recipe of the network.
+   *
+   * @throws IllegalArgumentException if none is named and the weights belong to no run
+   */
+  String recipe() {
+    if (name != null) return name;
+    return RunFolder.recipeOf(weights).orElseThrow(() -> new IllegalArgumentException("--weights " + weights + " belongs to no run, whose recipe.yaml would say its network: name it with --recipe"))
+        .toString();
+  }
+
+  /** What the recipe is called: of a run's, the run's name. */
+  String title() {
+    Path file = Path.of(recipe());
+    boolean ofRun = file.endsWith("recipe.yaml") && file.getParent() != null;
+    return Workplace.title((ofRun ? file.getParent() : file).toString());
+  }
 
   /** Reads the weights. */
   List<NamedTensor> tensors() throws IOException {

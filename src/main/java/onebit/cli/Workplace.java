@@ -100,6 +100,12 @@ final class Workplace {
     throw new IllegalArgumentException("train.realProducts own: --device " + device + " has no own kernels for that; it is for cuda, cuda:N and cuda-emulated");
   }
 
+  /** What a recipe is called: its name, or its file's without ending. */
+  static String title(String recipe) {
+    String file = Path.of(recipe).getFileName().toString();
+    return file.endsWith(".yaml") ? file.substring(0, file.length() - 5) : file.endsWith(".yml") ? file.substring(0, file.length() - 4) : file;
+  }
+
   /**
    * The folder of a recipe's data set: as given, else data/NAME where that exists, else null for sets the program draws itself.
    *
@@ -107,6 +113,10 @@ final class Workplace {
    */
   static Path dataFolder(Recipe recipe, Path given) {
     DataRecipe.Source source = recipe.data().name();
+    if (source.isDrawn() && given != null) {
+      throw new IllegalArgumentException("--data " + given + ": data.name is " + Recipes.word(source) + ", whose images the program draws itself; leave --data out, or for photos of your own"
+          + " in folders of classes say --set data.name=folder");
+    }
     if (source.isDrawn()) return null;
     if (given != null && !Files.exists(given)) throw new UncheckedIOException(new IOException("--data " + given + " does not exist"));
     if (given != null) return given;

@@ -9,13 +9,15 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Set;
 
 /**
- * Images in one folder per class: the sorted folder names are the classes, the sorted files in them the samples. Tiny ImageNet's layout, with a
- * folder of images in each class and a table for validation, is read too.
+ * Images in one folder per class: the sorted folder names are the classes, the sorted files in them and in folders in them the samples; files that are not named as images
+ * are left out and counted. Tiny ImageNet's table for validation is read too.
  *
  * <p>{@link #read} gives a fixed size: shorter side to {@code side * 256 / 224}, then the centre of {@code side}; {@link
  * #decode} gives the file's own size for crops. Each thread that reads keeps its own decoder and buffers.
@@ -26,13 +28,15 @@ public final class ImageFolderDataset extends SquareDataset {
   private final List<String> classNames;
   private final List<Path> files;
   private final int[] labels;
+  private final String finding;
   private final ThreadLocal<Workspace> workspace = ThreadLocal.withInitial(Workspace::new);
 
-  private ImageFolderDataset(String name, List<String> classNames, List<Path> files, int[] labels, int side) {
+  private ImageFolderDataset(String name, List<String> classNames, List<Path> files, int[] labels, int side, String finding) {
     super(name, labels.length, side, 3, classNames.size());
     this.classNames = classNames;
     this.files = files;
     this.labels = labels;
+    this.finding = finding;
   }
 
   /**
@@ -68,24 +72,23 @@ public final class ImageFolderDataset extends SquareDataset {
     return names;
   }
 
-  /** Lists one folder of class folders, or of class folders with a folder {@code images} each; an empty class or a file that is not an image is refused. */
+  /** Lists one folder of class folders; a class without an image is refused. */
   public static ImageFolderDataset list(String name, Path root, int side) throws IOException {
     if (side < 1) throw new IllegalArgumentException(name + ": side " + side + " must be >= 1");
     List<String> classes = classes(root);
     if (classes.isEmpty()) throw new IOException(root + ": has no class folders");
-    FolderFiles files = new FolderFiles();
+    ClassFolders found = new ClassFolders();
     int[] ends = new int[classes.size()];
-    for (int c = 0; c < classes.size(); c++) {
-      Path folder = root.resolve(classes.get(c)), inside = folder.resolve("images"), held = Files.isDirectory(inside) ? inside : folder;
-      List<String> names = sorted(held);
-      for (String file : names) if (!isImage(file)) throw new IOException(held.resolve(file) + ": is not named as a JPEG or PNG file");
-      if (names.isEmpty()) throw new IOException(folder + ": the class folder has no images");
-      files.add(held, names);
-      ends[c] = files.size();
+    for (int c = 0; c < ends.length; c++) {
+      Path folder = root.resolve(classes.get(c));
+      found.add(folder, new HashSet<>());
+      ends[c] = found.files.size();
+      if (ends[c] == (c == 0 ? 0 : ends[c - 1])) throw new IOException(folder + ": the class folder has no images" + (found.others == 0 ? "" : "; " + found.finding()));
     }
+    FolderFiles files = found.files;
     int[] labels = new int[files.size()];
     for (int c = 0, i = 0; c < ends.length; c++) for (; i < ends[c]; i++) labels[i] = c;
-    return new ImageFolderDataset(name, classes, files, labels, side);
+    return new ImageFolderDataset(name, classes, files, labels, side, found.finding());
   }
 
   /** The image files of one folder, all of one class. */
@@ -93,7 +96,7 @@ public final class ImageFolderDataset extends SquareDataset {
     FolderFiles files = new FolderFiles();
     files.add(folder, sorted(folder).stream().filter(ImageFolderDataset::isImage).toList());
     if (files.isEmpty()) throw new IOException(folder + ": has no JPEG or PNG files");
-    return new ImageFolderDataset(folder.toString(), List.of("all"), files, new int[files.size()], side);
+    return new ImageFolderDataset(folder.toString(), List.of("all"), files, new int[files.size()], side, "");
   }
 
   static boolean isImage(String name) {
@@ -122,12 +125,39 @@ public final class ImageFolderDataset extends SquareDataset {
     if (files.isEmpty()) throw new IOException(annotations + ": names no images");
     FolderFiles all = new FolderFiles();
     all.add(root.resolve("images"), files);
-    return new ImageFolderDataset("folder", trained, all, labels.stream().mapToInt(Integer::intValue).toArray(), side);
+    return new ImageFolderDataset("folder", trained, all, labels.stream().mapToInt(Integer::intValue).toArray(), side, "");
   }
 
   private static List<String> annotations(Path file) throws IOException {
     if (Files.size(file) > MOST_ANNOTATION_BYTES) throw new IOException(file + ": has more than " + MOST_ANNOTATION_BYTES + " bytes");
     return Files.readString(file, StandardCharsets.ISO_8859_1).lines().filter(l -> !l.isBlank()).toList();
+  }
+
+  /** The images in class folders and the folders in them, and how many other files there are. */
+  private static final class ClassFolders {
+    final FolderFiles files = new FolderFiles();
+    int others;
+    Path other;
+
+    /** The images of a folder in the order of their names, then those of each folder in it; {@code above} are the folders that it lies in, links followed. */
+    void add(Path folder, Set<Path> above) throws IOException {
+      Path real = folder.toRealPath();
+      if (!above.add(real)) throw new IOException(folder + ": leads back to " + real + ", in which it lies");
+      List<String> images = new ArrayList<>();
+      List<Path> inside = new ArrayList<>();
+      for (String name : sorted(folder)) {
+        if (isImage(name)) images.add(name);
+        else if (Files.isDirectory(folder.resolve(name))) inside.add(folder.resolve(name));
+        else if (others++ == 0) other = folder.resolve(name);
+      }
+      files.add(folder, images);
+      for (Path each : inside) add(each, above);
+      above.remove(real);
+    }
+
+    String finding() {
+      return others == 0 ? "" : String.format(Locale.ROOT, "%,d file%s left out, not being named .jpg, .jpeg or .png; the first is %s", others, others == 1 ? " was" : "s were", other);
+    }
   }
 
   /** The names in a folder; those that begin with a dot are hidden. */
@@ -154,6 +184,10 @@ public final class ImageFolderDataset extends SquareDataset {
 
   @Override public void read(int index, byte[] into, int offset) throws IOException {
     readCentre(index, workspace.get(), into, offset);
+  }
+
+  @Override public String finding() {
+    return finding;
   }
 
   @Override public String describe(int index) {

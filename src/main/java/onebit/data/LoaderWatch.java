@@ -1,6 +1,7 @@
 package onebit.data;
 
 import java.io.IOException;
+import java.util.function.Consumer;
 
 /** Told by the threads of a {@link Loader} what is wrong with images and disks while the epoch goes on. */
 public interface LoaderWatch {
@@ -8,13 +9,20 @@ public interface LoaderWatch {
   int BLACK = -1;
 
   /** Refuses every bad image and says nothing. */
-  LoaderWatch STRICT = new LoaderWatch() {
-    @Override public void bad(Dataset dataset, int epoch, int index, int replacement, String why) throws BadImageException {
-      throw new BadImageException(why);
-    }
+  LoaderWatch STRICT = strict(sentence -> { });
 
-    @Override public void notice(String sentence) {}
-  };
+  /** Refuses every bad image, and passes notices on. */
+  static LoaderWatch strict(Consumer<String> notices) {
+    return new LoaderWatch() {
+      @Override public void bad(Dataset dataset, int epoch, int index, int replacement, String why) throws BadImageException {
+        throw new BadImageException(why);
+      }
+
+      @Override public void notice(String sentence) {
+        notices.accept(sentence);
+      }
+    };
+  }
 
   /**
    * An image cannot be decoded and another takes its place in this epoch, or {@link #BLACK}.

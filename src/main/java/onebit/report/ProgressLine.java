@@ -22,6 +22,8 @@ public final class ProgressLine {
   private static final long LONGEST_STEP_NANOS = 3600 * SECOND;
   /** The speed shown forgets with this time constant. */
   private static final double MEMORY_SECONDS = 5;
+  /** The time left is told from steps that are forgotten with this one. */
+  private static final double ETA_MEMORY_SECONDS = 60;
 
   private final Screen screen;
   private final LongSupplier nanos;
@@ -31,8 +33,9 @@ public final class ProgressLine {
   private long drawnNanos;
   private boolean started;
   private boolean drawn;
-  private double secondsSum;
   private long stepsTimed;
+  private double etaSeconds;
+  private double etaSteps;
   private double recentSeconds;
   private double recentImages;
   private double imagesPerSecond;
@@ -119,8 +122,11 @@ public final class ProgressLine {
       return;
     }
     double seconds = deltaNanos / 1e9;
-    secondsSum += seconds;
-    stepsTimed++;
+    if (stepsTimed++ > 0) {   // the first step also starts much that later ones find ready
+      double keep = Math.exp(-seconds / ETA_MEMORY_SECONDS);
+      etaSeconds = etaSeconds * keep + seconds;
+      etaSteps = etaSteps * keep + 1;
+    }
     double keep = Math.exp(-seconds / MEMORY_SECONDS);
     recentSeconds = recentSeconds * keep + seconds;
     recentImages = recentImages * keep + images;
@@ -133,7 +139,7 @@ public final class ProgressLine {
     if (stepsTimed > 0) {
       long left = Math.max(0, (long) (epochs - epoch) * stepsPerEpoch + stepsPerEpoch - step);
       line.append(String.format(Locale.ROOT, imagesPerSecond < 100 ? "  %,.1f images/s" : "  %,.0f images/s", imagesPerSecond));
-      line.append("  ETA ").append(duration(left * (secondsSum / stepsTimed)));
+      if (etaSteps > 0) line.append("  ETA ").append(duration(left * (etaSeconds / etaSteps)));
     }
     return line.toString();
   }

@@ -140,6 +140,13 @@ public record RunFolder(Path path) {
         + (recipe.initPart().isPresent() ? " --set train.initPart=null" : "") + " starts from random ones");
   }
 
+  /** The recipe of the run that weights belong to: a run folder, or what lies in one or in its folder of checkpoints; empty if they belong to none. */
+  public static Optional<Path> recipeOf(Path weights) {
+    Path folder = weights.toAbsolutePath();
+    for (int up = 0; up <= 2 && folder != null; up++, folder = folder.getParent()) if (new RunFolder(folder).holdsRun()) return Optional.of(folder.resolve(RECIPE));
+    return Optional.empty();
+  }
+
   /** The weights that best, last, a checkpoint folder or a safetensors file holds; a run folder stands for its best. */
   public static List<NamedTensor> weights(Path from) throws IOException {
     if (Files.isDirectory(from)) {
@@ -147,6 +154,7 @@ public record RunFolder(Path path) {
       if (!Files.exists(best) && Files.exists(last)) {
         throw new CheckpointException("run " + from + " has no best weights yet, for none of its epochs has ended; " + last + " has those of its last checkpoint");
       }
+      if (!Files.exists(best) && new RunFolder(from).holdsRun()) throw new CheckpointException("run " + from + " has no checkpoint yet");
       return CheckpointStore.load(Files.exists(best) ? best : from).weights();
     }
     if (!Files.exists(from)) throw new CheckpointException("weights " + from + " do not exist");

@@ -3,6 +3,7 @@ package onebit.cli;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.awt.image.BufferedImage;
 import java.nio.charset.StandardCharsets;
@@ -34,6 +35,8 @@ class CommandLineTest {
     "train default --precision fp16, train.precision",
     "train adabin-resnet20-cifar10 --data nowhere-at-all --epochs x, --epochs",
     "eval --recipe default, --weights",
+    "eval --weights pom.xml, belongs to no run",
+    "train default --data src, whose images the program draws itself",
     "frobnicate, frobnicate",
     "check-step missing.safetensors --recipe default --tolerance-scale -1, --tolerance-scale",
     "import a.th b.bin, .safetensors",
@@ -159,14 +162,29 @@ class CommandLineTest {
     Said.by("train", "default", "--dev-run", "--steps", "1", "--json", "--out", out);
     Files.createDirectories(Path.of(images));
     for (int i = 0; i < 3; i++) ImageIO.write(new BufferedImage(40 + i, 50, BufferedImage.TYPE_INT_RGB), "png", Path.of(images, i + ".png").toFile());
-    Said said = Said.by("predict", "--recipe", "default", "--weights", out, "--top", "2", "--json", images, images + "/1.png");
+    Said said = Said.by("predict", "--weights", out + "/last", "--top", "2", "--json", images, images + "/1.png");
     assertEquals(0, said.code(), said.err());
     assertEquals(4, said.lastLine().split("\"image\":", -1).length - 1, said.lastLine());
     assertEquals(8, said.lastLine().split("\"probability\":", -1).length - 1, said.lastLine());
     Files.writeString(Path.of(images, "3.png"), "no image");
-    Said bad = Said.by("predict", "--recipe", "default", "--weights", out, images);
+    Said bad = Said.by("predict", "--weights", out, "--json", images);
     assertEquals(1, bad.code(), bad.err());
-    assertEquals(2, bad.err().split("3.png|sample 3", -1).length - 1, "named once, with its number once: " + bad.err());
+    assertEquals(1, bad.err().split("3.png", -1).length - 1, "named once: " + bad.err());
+    assertFalse(bad.err().contains("sample 3"), bad.err());
+    assertEquals(4, bad.lastLine().split("\"image\":", -1).length - 1, bad.lastLine());
+    assertEquals(1, bad.lastLine().split("\"error\":", -1).length - 1, bad.lastLine());
+    assertEquals(9, bad.lastLine().split("\"probability\":", -1).length - 1, "the others are looked at: " + bad.lastLine());
+  }
+
+  @Test
+  void whatCannotBePrintedIsNoSuccess() throws Exception {
+    Path full = Path.of("/dev/full");
+    assumeTrue(Files.exists(full), "needs /dev/full");
+    Process process = new ProcessBuilder(ProcessHandle.current().info().command().orElseThrow(), "-cp", System.getProperty("java.class.path"), Main.class.getName(), "recipes", "default")
+        .redirectOutput(full.toFile()).start();
+    String said = new String(process.getErrorStream().readAllBytes(), StandardCharsets.UTF_8);
+    assertEquals(1, process.waitFor(), said);
+    assertTrue(said.contains("the standard output could not be written"), said);
   }
 
   /** A computer whose digits are Arabic: runs and their files are the same there. */

@@ -13,6 +13,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.stream.IntStream;
 import javax.imageio.ImageIO;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -85,6 +86,19 @@ class ImageFolderDatasetTest {
     Files.createSymbolicLink(dir.resolve("train/b"), dir.resolve("train/c"));
     Files.createSymbolicLink(dir.resolve("train/c"), dir.resolve("train/b"));
     assertTrue(refused(dir).contains("in a circle"));
+  }
+
+  @Test void foldersInAClassAreReadAndOtherFilesAreCounted(@TempDir Path dir) throws IOException {
+    for (String file : List.of("a/z.png", "a/c/1.png", "a/b d/2.png", "b/1.png")) png(dir.resolve("train").resolve(file), 8, 8, BufferedImage.TYPE_3BYTE_BGR);
+    for (String file : List.of("a/Thumbs.db", "a/c/notes.txt", "b/.hidden")) Files.writeString(dir.resolve("train").resolve(file), "x");
+    ImageFolderDataset train = ImageFolderDataset.open(dir, Split.TRAIN, 8);
+    assertEquals(List.of("a/z.png", "a/b d/2.png", "a/c/1.png", "b/1.png"), IntStream.range(0, train.size()).mapToObj(i -> dir.resolve("train").relativize(train.file(i)).toString()).toList());
+    assertArrayEquals(new int[] {0, 0, 0, 1}, IntStream.range(0, 4).map(train::label).toArray());
+    assertTrue(train.finding().startsWith("2 files were left out") && train.finding().contains("Thumbs.db"), train.finding());
+    Files.createSymbolicLink(dir.resolve("train/b/back"), dir.resolve("train/a"));
+    assertEquals(7, ImageFolderDataset.open(dir, Split.TRAIN, 8).size(), "a link to another folder is followed");
+    Files.createSymbolicLink(dir.resolve("train/a/c/loop"), dir.resolve("train/b"));
+    assertTrue(refused(dir).contains("leads back to"), refused(dir));
   }
 
   @Test void aNameThatIsNoTextIsRefused(@TempDir Path dir) throws IOException, InterruptedException {

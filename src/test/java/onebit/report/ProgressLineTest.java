@@ -35,6 +35,17 @@ class ProgressLineTest {
   }
 
   @Test
+  void aSlowFirstStepDoesNotCountForTheTimeLeft() {
+    ProgressLine progress = line(false, 1, 1000);
+    progress.start();
+    for (int step = 1; step <= 20; step++) {
+      now += step == 1 ? 9 * SECOND : SECOND / 10;
+      progress.step(1, step, 0.5, 1);
+    }
+    assertTrue(lines().getLast().contains("step 11/1,000") && lines().getLast().endsWith("ETA 1m39s"), lines().getLast());
+  }
+
+  @Test
   void plainLinesComeAtMostEveryTenSecondsAndOncePerEpoch() {
     ProgressLine progress = line(false, 2, 250);
     progress.start();
