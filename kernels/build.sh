@@ -32,7 +32,11 @@ exec 9>"$work/lock"
 flock 9
 # one translation unit links all kernels, so that the driver loads a single image
 flags=(-std=c++17 -O3 -Werror all-warnings --fatbin)
-for arch in "${archs[@]}"; do flags+=(-gencode "arch=compute_$arch,code=sm_$arch"); done
+for arch in "${archs[@]}"; do
+  ptx=$arch
+  [ "$arch" != 86 ] || ptx=80   # no kernel asks for more than sm_80 has below sm_89: compiled once for both, which saves a tenth of the time
+  flags+=(-gencode "arch=compute_$ptx,code=sm_$arch")
+done
 [ ${#ladder[@]} -gt 0 ] || flags+=(-gencode "arch=compute_90,code=compute_90")
 if [ ${#ladder[@]} -gt 0 ]; then
   { for f in "${ladder[@]}"; do echo "#include \"$(realpath "$f")\""; done; } >"$work/ladder.cu"
@@ -41,13 +45,13 @@ if [ ${#ladder[@]} -gt 0 ]; then
 fi
 { for f in "$here"/*.cu; do echo "#include \"$f\""; done; } >"$work/all.cu"
 plain=(-std=c++17 -O3 -Werror all-warnings)
+rm -rf "$work/kept"; trap 'rm -rf "$work/kept"' EXIT   # what nvcc makes on the way
 
-instructions() { # architecture: the one-bit instructions of each entry of the bit products, as PTX has them
-  local f
-  for f in xnor_gemm xnor_conv2d unit_product; do
-    "$nvcc" "${plain[@]}" --ptx -arch="compute_$1" -o "$work/$f.ptx" "$here/$f.cu"
-    # a function that the compiler left by itself counts for the entries that call it
-    awk 'function add(to, i) { if (index(seen[to], i) == 0) seen[to] = seen[to] (seen[to] == "" ? "" : ", ") i }
+instructions() { # architecture: the one-bit instructions of each entry of the bit products, as PTX has them; the build keeps it
+  local ptx="$work/kept/all.compute_$1.ptx"
+  [ -e "$ptx" ] || "$nvcc" "${plain[@]}" --ptx -arch="compute_$1" -o "$ptx" "$work/all.cu"
+  # a function that the compiler left by itself counts for the entries that call it
+  awk 'function add(to, i) { if (index(seen[to], i) == 0) seen[to] = seen[to] (seen[to] == "" ? "" : ", ") i }
       /\.entry /{ e = $0; sub(/.*\.entry /, "", e); sub(/\(.*/, "", e); seen[e] = calls[e] = "" }
       /^\.func/{ e = $NF; sub(/\(.*/, "", e) }
       /mma\.sync.*\.b1/{ i = $1; sub(/\.row.*b1\.s32/, "", i); add(e, i) }
@@ -55,11 +59,11 @@ instructions() { # architecture: the one-bit instructions of each entry of the b
       END { for (e in calls) {
         n = split(calls[e], called, " ")
         for (k = 1; k <= n; k++) { m = split(seen[called[k]], own, ", "); for (j = 1; j <= m; j++) add(e, own[j]) }
-        print e "\t" seen[e] } }' "$work/$f.ptx"
-  done | sort
+        if (e ~ /^(bit_counts|xnor|unit_product)/ && e !~ /_grad_|_bulk$|_tiles$/) print e "\t" seen[e] } }' "$ptx" | sort
 }
 
 if [ -n "$table" ]; then
+  mkdir "$work/kept"
   for arch in 80 90a; do
     "$nvcc" "${plain[@]}" --resource-usage -cubin -arch="sm_$arch" -o "$work/table.cubin" "$work/all.cu" >"$work/usage.$arch" 2>&1
   done
@@ -92,7 +96,8 @@ if [ -e "$work/$sum.fatbin" ]; then
   cmp -s "$work/$sum.fatbin" "$out" || cp "$work/$sum.fatbin" "$out"
   exit 0
 fi
-"$nvcc" "${flags[@]}" --threads 2 -o "$work/part.fatbin" "$work/all.cu"
+mkdir "$work/kept"
+"$nvcc" "${flags[@]}" --threads 2 --keep --keep-dir "$work/kept" -o "$work/part.fatbin" "$work/all.cu"
 for arch in 75 80; do
   wrong=$(instructions $arch | awk -F '\t' -v arch=$arch '/^(xnor|unit_product)/ && !/filters/ {
       want = $1 ~ /_popc(_bf16)?$/ ? "" : $1 ~ /_xor(_bf16)?$/ ? (arch == 75 ? "mma.sync.aligned.m8n8k128.xor.popc" : "") : (arch == 75 ? "" : "mma.sync.aligned.m16n8k256.and.popc, mma.sync.aligned.m16n8k128.and.popc")
