@@ -21,7 +21,8 @@ public record Launch(Kind kind, int rank, int size, int localRank, Optional<Addr
   /** A host and a port of it. */
   public record Address(String host, int port) {}
 
-  private static final int FIRST_PORT = 20_000, PORTS = 20_000;
+  private static final int FIRST_PORT = 20_000, PORTS = 20_000, BETWEEN_STEPS = 7919;
+  private static final String FIRST_STEP = "0";
   private static final Launch ALONE = new Launch(Kind.ALONE, 0, 1, 0, Optional.empty());
 
   /**
@@ -58,14 +59,15 @@ public record Launch(Kind kind, int rank, int size, int localRank, Optional<Addr
     return Optional.of(new Address(environment.get("MASTER_ADDR"), number(environment, "MASTER_PORT", 1, 65_535)));
   }
 
-  /** MASTER_ADDR and MASTER_PORT where they are given; else the step's first host and a port that its job number chooses. */
+  /** MASTER_ADDR and MASTER_PORT where they are given; else the step's first host and a port that the numbers of its job and step choose: steps of one job may run at once. */
   private static Optional<Address> slurmMaster(Map<String, String> environment) {
     Optional<Address> given = torchrunMaster(environment);
     if (given.isPresent()) return given;
     String hosts = environment.getOrDefault("SLURM_STEP_NODELIST", environment.get("SLURM_JOB_NODELIST"));
     if (hosts == null) return Optional.empty();
     long job = environment.containsKey("SLURM_JOB_ID") ? number(environment, "SLURM_JOB_ID", 0, Integer.MAX_VALUE) : 0;
-    return Optional.of(new Address(firstHost(hosts), FIRST_PORT + (int) (job % PORTS)));
+    int step = environment.getOrDefault("SLURM_STEP_ID", FIRST_STEP).hashCode() - FIRST_STEP.hashCode();
+    return Optional.of(new Address(firstHost(hosts), FIRST_PORT + (int) Math.floorMod(job + (long) step * BETWEEN_STEPS, (long) PORTS)));
   }
 
   /** The first host of a list such as {@code gpu[03-05,9],cpu1}: gpu03. */

@@ -37,6 +37,7 @@ public final class MpiCommunicator implements Communicator {
   private MemorySegment send = MemorySegment.NULL;
   private MemorySegment receive = MemorySegment.NULL;
   private Future<?> lastMean;
+  private Exception failed;
 
   private MpiCommunicator(MpiLibrary mpi, ExecutorService thread, Backend backend) {
     this.mpi = mpi;
@@ -215,10 +216,15 @@ public final class MpiCommunicator implements Communicator {
     return get(thread.submit(() -> within(what, work)));
   }
 
+  /** After one that failed none is made: the other ranks would take it for the one that is missing here. */
   private <T> T within(String what, Callable<T> work) throws Exception {
+    if (failed != null) throw failed;
     activity.enter(what);
     try {
       return work.call();
+    } catch (Exception | Error e) {
+      failed = e instanceof Exception known ? known : new IllegalStateException(what + ": " + e, e);
+      throw e;
     } finally {
       activity.leave();
     }

@@ -122,8 +122,25 @@ final class CollectiveProbe {
       backend.synchronize();
       all.allGather(new long[] {1});
     }
+    if (how.equals("fail")) fail(all, backend);
     if (how.equals("die") && all.rank() == 1) Runtime.getRuntime().halt(9);
     if (how.startsWith("hang")) hang(all, backend, how.substring(4));
+  }
+
+  /** The last rank cannot take part in the first of two means: it hears so, and the second does not go in its place. */
+  private static void fail(Communicator all, Backend backend) {
+    Tensor second = tensor(backend, all.rank(), 0, 3);
+    boolean fails = all.rank() == all.size() - 1;
+    all.startMean("first", Arrays.asList(fails ? null : tensor(backend, all.rank(), 7, 3)), ElementType.FLOAT32);
+    all.startMean("second", List.of(second), ElementType.FLOAT32);
+    try {
+      all.awaitMeans();
+      require(false, "the failure was lost");
+    } catch (NullPointerException told) {
+      System.out.println("rank " + all.rank() + " was told");
+      System.out.flush();
+      Runtime.getRuntime().halt(4);
+    }
   }
 
   /** Rank 1 stays away from a collective; the watchdog of the others must name it. */

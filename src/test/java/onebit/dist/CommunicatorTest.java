@@ -57,6 +57,14 @@ class CommunicatorTest {
   }
 
   @Test
+  void aMeanThatFailsOnOneRankIsToldThereAndTheNextDoesNotTakeItsPlace() throws Exception {
+    Ranks.assumeMpi();
+    Ranks.Result result = Ranks.mpirun(2, 60, folder, PROBE, "mpi", "FLOAT32", "1", "fail");
+    assertEquals(4, result.exit(), result.text());
+    assertTrue(result.text().contains("rank 1 was told"), result.text());
+  }
+
+  @Test
   void aRankThatDiesEndsTheOthers() throws Exception {
     Ranks.assumeMpi();
     Ranks.Result result = Ranks.mpirun(3, 60, folder, PROBE, "mpi", "FLOAT32", "1", "die");

@@ -4,9 +4,12 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import org.junit.jupiter.api.Test;
 
 class LaunchTest {
@@ -32,6 +35,14 @@ class LaunchTest {
     Launch launch = Launch.detect(Map.of("SLURM_PROCID", "5", "SLURM_STEP_NUM_TASKS", "8", "SLURM_LOCALID", "1", "SLURM_STEP_NODELIST", "gpu[03-06,9],cpu1",
         "SLURM_JOB_ID", "123456"));
     assertEquals(new Launch(Launch.Kind.SLURM, 5, 8, 1, Optional.of(new Launch.Address("gpu03", 20_000 + 123456 % 20_000))), launch);
+    Map<String, String> steps = new HashMap<>(Map.of("SLURM_PROCID", "0", "SLURM_STEP_NUM_TASKS", "2", "SLURM_STEP_NODELIST", "a", "SLURM_JOB_ID", "123456"));
+    Set<Integer> ports = new HashSet<>();
+    for (String step : List.of("0", "1", "2", "10", "11", "4294967290")) {
+      steps.put("SLURM_STEP_ID", step);
+      int port = Launch.detect(steps).master().orElseThrow().port();
+      assertTrue(port >= 20_000 && port < 40_000 && ports.add(port), step + " has port " + port);
+    }
+    assertTrue(ports.contains(20_000 + 123456 % 20_000), ports.toString());
     assertEquals(Launch.Kind.ALONE, Launch.detect(Map.of("SLURM_PROCID", "0", "SLURM_NTASKS", "8", "SLURM_JOB_ID", "1")).kind());
   }
 
