@@ -19,7 +19,6 @@ import onebit.recipe.DataRecipe;
 import onebit.recipe.Recipe;
 import onebit.report.Environment;
 import onebit.report.Json;
-import onebit.train.InputPipeline;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -61,7 +60,7 @@ final class ExportCommand implements Callable<Integer> {
     try (OnnxExport export = new OnnxExport(title, new CpuBackend(), form)) {
       export.add(trained.model(recipe, 1, export.backend(), tensors), new PixelScale(data.mean(), data.std()));
       export.describe("recipe", title + (overrides.isEmpty() ? "" : " with " + String.join(" ", overrides)));
-      List<String> classes = InputPipeline.classNames(data);
+      List<String> classes = trained.classes(data);
       if (!classes.isEmpty()) export.describe("classes", String.join(",", classes));
       String in = String.format(Locale.ROOT, "images N,%d,%d,%d as 0 to 1%s", data.channels(), data.height(), data.width(), data.channels() == 3 ? " (red, green, blue)" : "");
       String out = recipe.network().detects() ? "boxes (left, top, right, bottom as parts of the image) and scores (background first) of each prior" : "logits N," + data.classes();

@@ -12,10 +12,8 @@ import java.util.concurrent.ConcurrentSkipListMap;
 import java.util.stream.IntStream;
 import onebit.data.Dataset;
 import onebit.data.ImageFiles;
-import onebit.data.ImageFolderDataset;
 import onebit.data.Loader;
 import onebit.data.LoaderWatch;
-import onebit.data.ShardDataset;
 import onebit.data.Split;
 import onebit.detect.Detection;
 import onebit.models.Model;
@@ -45,7 +43,7 @@ final class PredictCommand implements Callable<Integer> {
   @Parameters(arity = "1..*", paramLabel = "IMAGE", description = "Image files, or folders of them.")
   private List<Path> images;
 
-  @Option(names = "--data", paramLabel = "DIR", description = "Folder of the data set, for the names of its classes; else they are numbers, but for cifar10, fashion-mnist and voc.")
+  @Option(names = "--data", paramLabel = "DIR", description = "Folder of the data set, for the names of classes that neither the run nor the data set's name says.")
   private Path data;
 
   @Option(names = "--top", paramLabel = "N", defaultValue = "3", description = "Likeliest classes to show; of networks that detect all boxes are shown (default: ${DEFAULT-VALUE}).")
@@ -100,14 +98,8 @@ final class PredictCommand implements Callable<Integer> {
   }
 
   private List<String> classes(Recipe recipe) throws IOException {
-    DataRecipe described = recipe.data();
-    List<String> known = InputPipeline.classNames(described);
-    if (data == null || !known.isEmpty()) return known;
-    return switch (InputPipeline.open(described, Workplace.dataFolder(recipe, data), Split.TEST, recipe.train().seed())) {
-      case ImageFolderDataset folder -> folder.classNames();
-      case ShardDataset shards -> shards.classNames();
-      default -> List.of();
-    };
+    List<String> known = trained.classes(recipe.data());
+    return data == null || !known.isEmpty() ? known : InputPipeline.open(recipe.data(), Workplace.dataFolder(recipe, data), Split.TEST, recipe.train().seed()).classNames();
   }
 
   private static Map<String, Object> failed(Path file, String why) {

@@ -85,7 +85,12 @@ final class Supervisor {
         say.accept("The run failed" + where + (restarts == 0 ? "; --restarts N starts it again by itself." : " and was started again " + restarts + " times."));
         return code;
       }
-      requireFree(LINGER_SECONDS);
+      try {
+        requireFree(LINGER_SECONDS);
+      } catch (CheckpointException e) {
+        say.accept("The run failed" + where + ".");
+        throw e;
+      }
       int seconds = (int) Math.min(LONGEST_BACKOFF_SECONDS, 1L << Math.min(attempt, 10));
       say.accept("The run failed" + where + "; start " + (attempt + 1) + " of " + restarts + " from the last good checkpoint in " + seconds + " s.");
       pause(seconds);

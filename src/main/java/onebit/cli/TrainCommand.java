@@ -18,6 +18,7 @@ import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import onebit.checkpoint.RunLock;
 import onebit.data.Datasets;
+import onebit.data.Split;
 import onebit.dist.Activity;
 import onebit.dist.Communicator;
 import onebit.dist.Launch;
@@ -39,11 +40,13 @@ import onebit.report.ProgressLine;
 import onebit.report.RunLog;
 import onebit.report.Screen;
 import onebit.tensor.ElementType;
+import onebit.train.InputPipeline;
 import onebit.train.MemoryPlan;
 import onebit.train.RunFolder;
 import onebit.train.TeacherWeights;
 import onebit.train.TrainOptions;
 import onebit.train.Trainer;
+import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Mixin;
@@ -116,6 +119,7 @@ final class TrainCommand implements Callable<Integer> {
   private volatile Trainer running;
   private volatile RunLog rankLog;
   private volatile boolean asked;
+  private volatile boolean failed;
   private volatile boolean speaks = true;
 
   @Override
@@ -168,6 +172,10 @@ final class TrainCommand implements Callable<Integer> {
     try (Backend backend = compute.open(recipe); Communicator communicator = new SingleProcess(); RunLock lock = RunLock.acquire(run.path());
         RunLog log = RunLog.open(run.path().resolve("log.txt"), screen)) {
       return train(settled(recipe, run, backend, log), backend, communicator, folder, run, screen, log);
+    } catch (IOException | RuntimeException | Error e) {
+      failed = true;
+      if (asked) Main.failAndHalt(e);   // else the signal's thread ends this process as if its checkpoint were written
+      throw e;
     } finally {
       done.countDown();
       removeHook(hook);
@@ -287,8 +295,7 @@ final class TrainCommand implements Callable<Integer> {
   }
 
   private String title() {
-    String file = Path.of(name).getFileName().toString();
-    return file.endsWith(".yaml") ? file.substring(0, file.length() - 5) : file.endsWith(".yml") ? file.substring(0, file.length() - 4) : file;
+    return Workplace.title(name);
   }
 
   private int train(Recipe asked, Backend backend, Communicator communicator, Path folder, RunFolder run, Screen screen, RunLog log) throws IOException {
@@ -314,7 +321,10 @@ final class TrainCommand implements Callable<Integer> {
     if (EnumSet.of(DataRecipe.Source.FOLDER, DataRecipe.Source.IMAGENET, DataRecipe.Source.VOC).contains(recipe.data().name())) {
       log.line("Photos: " + String.join("; ", Datasets.findings()));
     }
-    if (!run.holdsRun()) earlierStage(recipe);   // refuses before anything is built
+    if (!run.holdsRun()) {   // refuses before anything is built
+      earlierStage(recipe);
+      InputPipeline.open(recipe.data(), folder, Split.TEST, recipe.train().seed());
+    }
     if (devRun && leads) memory(recipe, backend, communicator.size(), log);
     Trainer trainer = new Trainer(recipe, backend, options, communicator, screen, log, () -> report(recipe, yaml, run, log));
     teach(trainer, recipe.teacher(), log);
@@ -343,6 +353,7 @@ final class TrainCommand implements Callable<Integer> {
     }
     if (trainer.isComplete()) {
       log.line(finished(run, trainer) + " It took " + ProgressLine.duration(seconds) + ".");
+      if (stop < all && !devRun) log.line("That was epoch " + stop + " of the schedule's " + all + ", as --epochs or train.stopAfter asked; with more of them or without the same command goes on.");
       nextSteps(run, trainer, log);
     }
     return printResult(run, trainer, seconds, "complete");
@@ -389,11 +400,16 @@ final class TrainCommand implements Callable<Integer> {
   }
 
   private void nextSteps(RunFolder run, Trainer trainer, RunLog log) {
-    String recipe = " --recipe " + name + " --weights " + run.path().resolve(trainer.bestEpoch() < 0 ? "last" : "best") + (data == null ? "" : " --data " + data);
     log.line("Next: open " + run.path().resolve("report.html") + " in a browser (curves, flip ratio per layer)");
-    log.line("      onebit eval" + recipe);
-    log.line("      onebit summary " + name + "        parameters, memory and operations, real and binary");
+    log.line("      onebit eval --weights " + quoted(run.path().resolve(trainer.bestEpoch() < 0 ? "last" : "best")) + (data == null ? "" : " --data " + quoted(data)));
+    log.line("      onebit summary " + quoted(run.recipe()) + "        parameters, memory and operations, real and binary");
     log.line("      onebit recipes                the published networks of all four systems");
+  }
+
+  /** A path as a shell takes it for one word. */
+  private static String quoted(Path path) {
+    String text = path.toString();
+    return text.matches("[A-Za-z0-9_./+:@%=-]+") ? text : "'" + text.replace("'", "'\\''") + "'";
   }
 
   private void report(Recipe recipe, String yaml, RunFolder run, RunLog log) {
@@ -431,7 +447,7 @@ final class TrainCommand implements Callable<Integer> {
   }
 
   private void endUntouched() {
-    if (speaks) System.err.println("onebit: stopped as asked before training began; nothing was changed, give the same command again.");
+    if (speaks) System.err.println("onebit: stopped as asked before training began; no step was made, give the same command again.");
     Runtime.getRuntime().halt(Main.STOPPED);
   }
 
@@ -446,7 +462,7 @@ final class TrainCommand implements Callable<Integer> {
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
     }
-    Runtime.getRuntime().halt(Main.STOPPED);
+    Runtime.getRuntime().halt(failed ? CommandLine.ExitCode.SOFTWARE : Main.STOPPED);
   }
 
   static void removeHook(Thread hook) {

@@ -9,6 +9,7 @@ import onebit.ops.Backend;
 import onebit.recipe.DataRecipe;
 import onebit.recipe.Recipe;
 import onebit.tensor.Shape;
+import onebit.train.InputPipeline;
 import onebit.train.RunFolder;
 import picocli.CommandLine.Option;
 
@@ -36,6 +37,12 @@ final class TrainedOptions {
     Path file = Path.of(recipe());
     boolean ofRun = file.endsWith("recipe.yaml") && file.getParent() != null;
     return Workplace.title((ofRun ? file.getParent() : file).toString());
+  }
+
+  /** What the classes are called, where the data set's name or the run says it. */
+  List<String> classes(DataRecipe data) throws IOException {
+    List<String> known = InputPipeline.classNames(data);
+    return known.isEmpty() ? RunFolder.classesOf(weights) : known;
   }
 
   /** Reads the weights. */

@@ -1,6 +1,7 @@
 package onebit.data;
 
 import java.io.IOException;
+import java.util.List;
 
 /**
  * A numbered list of labelled images, read by index from any number of threads at once.
@@ -21,6 +22,11 @@ public interface Dataset {
   int channels();
 
   int classes();
+
+  /** What the classes are called, or nothing where they are numbers or the data set's name says it. */
+  default List<String> classNames() {
+    return List.of();
+  }
 
   /** The class of one image, in [0, classes). */
   int label(int index);

@@ -200,7 +200,7 @@ public final class ImageFolderDataset extends SquareDataset {
   }
 
   /** The folder name of each class. */
-  public List<String> classNames() {
+  @Override public List<String> classNames() {
     return classNames;
   }
 

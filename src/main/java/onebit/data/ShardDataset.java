@@ -235,7 +235,7 @@ public final class ShardDataset extends SquareDataset {
   }
 
   /** The name of each class, or an empty list where the shards have numbers only. */
-  public List<String> classNames() {
+  @Override public List<String> classNames() {
     return index.classes;
   }
 

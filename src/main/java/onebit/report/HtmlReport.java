@@ -96,13 +96,13 @@ public record HtmlReport(
     for (String score : List.of("testTop1", "testMap")) {
       Series test = Series.of(score, records);
       if (!test.hasValues()) continue;
-      cards.put("best " + score, SummaryTable.cell(test.values()[test.indexOf(false)]));
-      cards.put("last " + score, SummaryTable.cell(test.last()));
+      cards.put("best " + test.name(), SummaryTable.cell(test.values()[test.indexOf(false)]));
+      cards.put("last " + test.name(), SummaryTable.cell(test.last()));
     }
     for (String name : List.of("loss", "epoch", "step", "imagesPerSecond")) {
-      double last = Series.of(name, records).last();
-      if (!Double.isNaN(last)) {
-        cards.put("last " + name, cell(last));
+      Series series = Series.of(name, records);
+      if (series.hasValues()) {
+        cards.put("last " + series.name(), cell(series.last()));
       }
     }
     if (!cards.isEmpty()) {

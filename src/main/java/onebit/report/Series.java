@@ -12,8 +12,14 @@ import java.util.Map;
  * </pre>
  */
 record Series(String name, double[] steps, double[] epochs, double[] values) {
+  /** What a reader sees instead of the names in metrics.jsonl. */
+  private static final Map<String, String> WORDS = Map.ofEntries(Map.entry("loss", "training loss"), Map.entry("testLoss", "test loss"), Map.entry("trainTop1", "training top-1, %"),
+      Map.entry("testTop1", "test top-1, %"), Map.entry("testTop5", "test top-5, %"), Map.entry("testMap", "test mean average precision, %"),
+      Map.entry("testMapOfArea", "the same as an area, %"), Map.entry("learningRate", "learning rate"), Map.entry("imagesPerSecond", "images per second"),
+      Map.entry("loaderStallShare", "share of time that training waited for data"), Map.entry("skippedSteps", "skipped steps"),
+      Map.entry("longestSnapshotMillis", "longest copy for a checkpoint, ms"), Map.entry("longestCheckpointWaitMillis", "longest wait for a checkpoint, ms"));
 
-  /** The numbers called {@code name} in {@code records}; records that do not have that name are left out. */
+  /** The numbers called {@code name} in {@code records}, by their words for readers; records that do not have that name are left out. */
   static Series of(String name, List<Map<String, Object>> records) {
     List<Map<String, Object>> having = new ArrayList<>();
     for (Map<String, Object> record : records) {
@@ -22,7 +28,7 @@ record Series(String name, double[] steps, double[] epochs, double[] values) {
         having.add(record);
       }
     }
-    return new Series(name, numbers("step", having), numbers("epoch", having), numbers(name, having));
+    return new Series(WORDS.getOrDefault(name, name), numbers("step", having), numbers("epoch", having), numbers(name, having));
   }
 
   private static double[] numbers(String name, List<Map<String, Object>> records) {

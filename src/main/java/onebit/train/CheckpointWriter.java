@@ -168,7 +168,7 @@ final class CheckpointWriter implements AutoCloseable {
     try {
       sink.save(job.checkpoint.get(), job.best);
       return null;
-    } catch (IOException | RuntimeException e) {
+    } catch (IOException | RuntimeException | Error e) {   // who waits for this thread waits for what it says
       String text = e.getMessage() == null ? e.toString() : e.getMessage();
       warn.accept("The checkpoint of step " + job.step + " was not written, training goes on: " + text);
       return text;

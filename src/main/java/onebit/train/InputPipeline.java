@@ -104,6 +104,9 @@ public final class InputPipeline {
           + " for the last batch, too few for " + world + " processes; set data.dropLast=true or another data.batch");
     }
     tell(dataset, rank, watch);
+    if (rank == 0 && !dataset.hasBoxes() && dataset.classes() < data.classes()) {
+      watch.notice("data.classes is " + data.classes() + " and " + dataset.name() + " has " + dataset.classes() + " of them: the network's other outputs learn only not to be chosen");
+    }
     return new Loader(dataset, sampler, steps(data), workers(data), watch);
   }
 

@@ -24,7 +24,7 @@ import onebit.report.MetricsLog;
 
 /** The folder of one run and the merged recipe in it. */
 public record RunFolder(Path path) {
-  private static final String RECIPE = "recipe.yaml", CHECKPOINTS = "checkpoints";
+  private static final String RECIPE = "recipe.yaml", CHECKPOINTS = "checkpoints", CLASSES = "classes.txt";
   /** Keys that may differ between a run and its resumption: they do not change what is computed, or are told when they do. */
   private static final List<String> FREE = List.of("description", "published", "checkpoint", "data.workers", "data.evalBatch", "train.stopAfter",
       "train.spikeGuard", "train.precision", "train.gradients", "train.float8Limit", "dist.timeoutSeconds", "teacher.weights");
@@ -140,10 +140,26 @@ public record RunFolder(Path path) {
         + (recipe.initPart().isPresent() ? " --set train.initPart=null" : "") + " starts from random ones");
   }
 
+  /** Where the merged recipe lies. */
+  public Path recipe() {
+    return path.resolve(RECIPE);
+  }
+
+  /** Writes the names of the classes, one a line. */
+  void writeClasses(List<String> names) throws IOException {
+    Files.write(path.resolve(CLASSES), names.stream().map(name -> name.replaceAll("\\R", " ")).toList());
+  }
+
+  /** The names of the classes of the run that weights belong to, where it knows them. */
+  public static List<String> classesOf(Path weights) throws IOException {
+    Path file = recipeOf(weights).map(recipe -> recipe.resolveSibling(CLASSES)).orElse(null);
+    return file != null && Files.isRegularFile(file) ? Files.readAllLines(file) : List.of();
+  }
+
   /** The recipe of the run that weights belong to: a run folder, or what lies in one or in its folder of checkpoints; empty if they belong to none. */
   public static Optional<Path> recipeOf(Path weights) {
     Path folder = weights.toAbsolutePath();
-    for (int up = 0; up <= 2 && folder != null; up++, folder = folder.getParent()) if (new RunFolder(folder).holdsRun()) return Optional.of(folder.resolve(RECIPE));
+    for (int up = 0; up <= 2 && folder != null; up++, folder = folder.getParent()) if (new RunFolder(folder).holdsRun()) return Optional.of(new RunFolder(folder).recipe());
     return Optional.empty();
   }
 

@@ -277,6 +277,7 @@ public final class Trainer {
     boolean leads = rank == 0;
     Dataset trainSet = InputPipeline.open(data, options.data(), Split.TRAIN, seed);
     Dataset testSet = InputPipeline.open(data, options.data(), Split.TEST, seed);
+    if (leads && !trainSet.classNames().isEmpty()) new RunFolder(options.run()).writeClasses(trainSet.classNames());
     ledger = BadImageLedger.open(options.run(), log::warn);
     try (Loader train = InputPipeline.training(data, trainSet, data.batch(), seed, ledger.of(Split.TRAIN, trainSet), rank, size);
         Loader test = InputPipeline.evaluation(data, testSet, evalBatch, ledger.of(Split.TEST, testSet), rank, size);

@@ -148,7 +148,7 @@ class CommandLineTest {
     String out = folder.resolve("run").toString();
     Said first = Said.by("train", "bmxnet-lenet-mnist", "--data", folder.toString(), "--out", out);
     assertEquals(1, first.code(), first.err());
-    assertTrue(first.err().contains("train-images-idx3-ubyte"), first.err());
+    assertTrue(first.err().contains("images-idx3-ubyte[.gz] is not in"), first.err());
     Said second = Said.by("train", "default", "--dev-run", "--steps", "1", "--json", "--out", out);
     assertEquals(0, second.code(), second.err());
     Said third = Said.by("train", "default", "--dev-run", "--steps", "1", "--out", out, "--set", "optimizer.beta1=0.8");
@@ -174,6 +174,23 @@ class CommandLineTest {
     assertEquals(4, bad.lastLine().split("\"image\":", -1).length - 1, bad.lastLine());
     assertEquals(1, bad.lastLine().split("\"error\":", -1).length - 1, bad.lastLine());
     assertEquals(9, bad.lastLine().split("\"probability\":", -1).length - 1, "the others are looked at: " + bad.lastLine());
+  }
+
+  @Test
+  void ownPhotosAreLearnedAndPredictedByTheNamesOfTheirFolders() throws Exception {
+    String out = folder.resolve("run").toString(), photos = folder.resolve("photos").toString();
+    for (String each : List.of("train/red", "train/blue", "val/red", "val/blue")) {
+      BufferedImage image = new BufferedImage(40, 36, BufferedImage.TYPE_INT_RGB);
+      for (int i = 0; i < 40 * 36; i++) image.setRGB(i % 40, i / 40, each.endsWith("red") ? 0xC01010 : 0x1010C0);
+      Files.createDirectories(Path.of(photos, each));
+      for (int i = 0; i < 4; i++) ImageIO.write(image, "png", Path.of(photos, each, i + ".png").toFile());
+    }
+    Said said = Said.by("train", "adabin-resnet20-cifar10", "--set", "data.name=folder", "--set", "data.classes=3", "--data", photos, "--out", out, "--dev-run", "--steps", "1", "--json");
+    assertEquals(0, said.code(), said.err());
+    assertTrue(said.err().contains("data.classes is 3 and folder has 2 of them"), said.err());
+    Said named = Said.by("predict", "--weights", out, "--json", "--top", "3", photos + "/val/red/0.png");
+    assertEquals(0, named.code(), named.err());
+    for (String name : List.of("red", "blue", "2")) assertTrue(named.lastLine().contains("\"name\":\"" + name + "\""), named.lastLine());
   }
 
   @Test

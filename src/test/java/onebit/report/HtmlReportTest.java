@@ -110,8 +110,8 @@ class HtmlReportTest {
         .findFirst().orElseThrow();
     // x from 62 to 546 over 400 steps, y from 216 (value 0) to 14 (value 4)
     assertEquals("M62.0 14.0L183.0 115.0M425.0 216.0L546.0 165.5", curve.getAttribute("d"));
-    assertEquals("loss goes from 4.000 to 1.000; lowest 0 at step 300, highest 4.000 at step 0.", all(document, "desc").getFirst().getTextContent());
-    assertEquals("loss 2.000 at step 100", all(document, "title").get(3).getTextContent());
+    assertEquals("training loss goes from 4.000 to 1.000; lowest 0 at step 300, highest 4.000 at step 0.", all(document, "desc").getFirst().getTextContent());
+    assertEquals("training loss 2.000 at step 100", all(document, "title").get(3).getTextContent());
   }
 
   @Test

@@ -90,6 +90,17 @@ class CheckpointFaultTest {
   }
 
   @Test
+  void aStopWhoseCheckpointCannotBeWrittenIsAFailure() throws Exception {
+    Path run = Files.createDirectory(folder.resolve("run"));
+    Files.writeString(run.resolve("checkpoints"), "no folder");
+    Process process = start(run, "--set", "train.epochs=100", "--set", "checkpoint.everySteps=1000000");
+    while (process.isAlive() && !Files.exists(run.resolve("metrics.jsonl"))) Thread.sleep(10);
+    process.destroy();
+    String text = end(process, 1);
+    assertTrue(text.contains("onebit: training stopped at step") && text.contains("checkpoints in a row could not be written"), text);
+  }
+
+  @Test
   void aReadOnlyDiskIsSaidAndTheLastGoodCheckpointStays() throws Exception {
     Path disk = smallDisk();
     try {

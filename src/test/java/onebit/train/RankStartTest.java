@@ -137,7 +137,7 @@ class RankStartTest {
     while (process.isAlive() && !(Files.exists(run.resolve("recipe.yaml")) && Files.exists(run.resolve("log-rank1.txt")))) Thread.sleep(20);
     signal(supervised ? "TERM" : "USR1", process);
     String text = end(process, run, 75);
-    assertEquals(1, text.split("onebit: stopped as asked before training began; nothing was changed, give the same command again.", -1).length - 1, text);
+    assertEquals(1, text.split("onebit: stopped as asked before training began; no step was made, give the same command again.", -1).length - 1, text);
     assertFalse(Files.exists(run.resolve("checkpoints")) || Files.exists(run.resolve("metrics.jsonl")), text);
     assertFalse(text.contains("start 1 of 2"), text);
   }

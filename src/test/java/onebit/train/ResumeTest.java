@@ -132,7 +132,7 @@ class ResumeTest {
     assertTrue(process.waitFor(30, TimeUnit.SECONDS));
     String text = Files.readString(output);
     assertEquals(75, process.exitValue(), text);
-    assertTrue(text.contains("onebit: stopped as asked before training began; nothing was changed, give the same command again."), text);
+    assertTrue(text.contains("onebit: stopped as asked before training began; no step was made, give the same command again."), text);
     train(run, 0);
     assertEquals(wanted, ChildRun.weightsDigest(run));
   }
