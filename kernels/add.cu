@@ -3,9 +3,10 @@
 //   add                y = a + b                 accumulate is y = y + x
 //   accumulate_scaled  y = y + factor x
 //   add_bias           y = x + bias of the channel
-//   bias_backward      partial sums per channel of gradY; channel_sums_finish adds them up
+//   bias_backward      gradBias = the sum per channel of gradY, and where rounded is not null, rounded = gradY in bfloat16
 //
-// Shapes     y, a, b, x n values; bias C values, channels last; partial [splits][C]
+// Shapes     y, a, b, x n values; bias C values, channels last; partial [splits][C], counters
+//            split_counters(splits) for each block across, 0 before and after
 //            y, a, b, x, gradY are float, or bfloat16 in the entries named _bf16; bias is float
 // Launch     block 256, any grid; bias_backward as channel_sums in common.cuh
 // Limits     n < 2^31
@@ -13,9 +14,10 @@
 // Twin       src/main/java/onebit/ops/cpu/CpuPointOps.java, add, accumulateScaled, addBias, biasBackward
 // Tests      native-tests/add_test.cpp, src/test/java/onebit/ops/PointOpsTest.java
 // Source     elementary
-// Rungs      1 a thread per value, 2 neighbours in 16 bytes
+// Rungs      1 a thread per value, 2 neighbours in 16 bytes, 3 the last block of bias_backward finishes its sums
 #ifndef ELEMENT
 #include "element.cuh"
+#include "last_block.cuh"
 #define ELEMENT_FILE "add.cu"
 #include "each_element.cuh"
 #else
@@ -57,14 +59,17 @@ ONEBIT_KERNEL(256) ENTRY(add_bias)(ELEMENT* y, const ELEMENT* x, const float* bi
   });
 }
 
-ONEBIT_KERNEL(256) ENTRY(bias_backward)(double* partial, const ELEMENT* gradY, unsigned rows, unsigned channels) {
+ONEBIT_KERNEL(256) ENTRY(bias_backward)(double* partial, unsigned* counters, float* gradBias, __nv_bfloat16* rounded, const ELEMENT* gradY, unsigned rows,
+                                        unsigned channels) {
   __shared__ double tile[kSumTile];
   channel_sums<1>(partial, rows, channels, tile, [=](unsigned i, unsigned, auto width, auto& each) {
     constexpr unsigned W = width.value;
     float g[W];
     load_vector(gradY + i, g);
+    if (rounded) store_vector(rounded + i, g);
 #pragma unroll
     for (unsigned k = 0; k < W; k++) each[0][k] = g[k];
   });
+  finish_sums<1>(partial, counters, channels, [=](unsigned c, const double (&total)[1]) { gradBias[c] = float(total[0]); });
 }
 #endif

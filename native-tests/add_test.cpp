@@ -17,13 +17,19 @@ TEST(add_and_its_kin_sum_element_by_element) {
         gradBias[i % channels] += a[i];
       }
       Array<E> deviceA(elements<E>(a)), deviceB(elements<E>(b)), y(n), total(elements<E>(a)), z(n);
-      Array<float> deviceBias(bias), out(channels), unused(1);
+      Array<float> deviceBias(bias), out(channels), alone(channels);
+      Array<Bf16> copy(n);
       Array<double> partial(splits * channels);
+      Launch launch = sums(channels, 8, splits);
+      Array<unsigned> counters(std::vector<unsigned>(launch.gridX * 2));
       run(entry<E>("add"), blocks(2), y, deviceA, deviceB, n);
       run(entry<E>("accumulate_scaled"), blocks(2), total, deviceB, factor, n);
       run(entry<E>("add_bias"), blocks(1), z, deviceA, deviceBias, n, channels);
-      run(entry<E>("bias_backward"), sums(channels, 8, splits), partial, deviceA, rows, channels);
-      run("channel_sums_finish", blocks((channels + 255) / 256), out, unused, partial, splits, 1u, channels);
+      run(entry<E>("bias_backward"), launch, partial, counters, alone, nullptr, deviceA, rows, channels);
+      run(entry<E>("bias_backward"), launch, partial, counters, out, copy, deviceA, rows, channels);
+      expect_equal("gradient of bias beside a copy", out.read(), alone.read());
+      expect_equal("rounded copy", values(copy.read()), rounded<Bf16>(a));
+      expect_equal("counters", counters.read(), std::vector<unsigned>(counters.n));
       expect_equal("sum", values(y.read()), rounded<E>(sum));
       expect_elements("scaled sum", total, scaled, 1e-6);
       expect_equal("biased", values(z.read()), rounded<E>(biased));

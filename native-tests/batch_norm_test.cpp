@@ -40,18 +40,24 @@ TEST(batch_norm_normalises_forward_and_backward) {
       Array<float> gammas(gamma), betas(beta), means(channels), inverses(channels), runningMean(rm), runningVar(rv);
       Array<float> outGamma(channels), outBeta(channels), meanG(channels), meanGx(channels), fromVar(channels), one(1);
       Array<double> partial(splits * 2 * channels);
-      run(entry<E>("batch_norm_sums"), launch, partial, deviceX, rows, channels);
-      run(entry<E>("batch_norm_finish"), blocks(grid), means, inverses, runningMean, runningVar, deviceX, partial, splits, rows, channels, momentum, epsilon, unbiased);
+      Array<unsigned> counters(std::vector<unsigned>(launch.gridX * ((splits + 23) / 24 + 1)));
+      Array<E> alsoY(n), alsoX(n);
+      Array<float> passedMean(rm), passedVar(rv);
+      run(entry<E>("batch_norm_sums"), launch, partial, counters, means, inverses, passedMean, passedVar, alsoY, deviceX, gammas, betas, rows, channels, momentum, epsilon, unbiased);
+      run(entry<E>("batch_norm_sums"), launch, partial, counters, means, inverses, runningMean, runningVar, nullptr, deviceX, gammas, betas, rows, channels, momentum, epsilon, unbiased);
       run(entry<E>("batch_norm_apply"), blocks(3), outY, deviceX, gammas, betas, means, inverses, n, channels);
       std::string what = " of " + std::to_string(rows) + " x " + std::to_string(channels);
+      expect_equal("y of one launch" + what, values(alsoY.read()), values(outY.read()));
       expect_near("mean" + what, means.read(), mean, 1e-6);
       expect_near("inverse" + what, inverses.read(), inverse, 1e-4);
       expect_near("running mean" + what, runningMean.read(), newMean, 1e-6);
       expect_near("running variance" + what, runningVar.read(), newVar, 1e-5);
       if (rows > 1) expect_elements("y" + what, outY, y, 1e-4);
-      run(entry<E>("batch_norm_backward_sums"), launch, partial, deviceG, deviceX, means, inverses, rows, channels);
-      run("batch_norm_backward_finish", blocks(grid), outGamma, outBeta, meanG, meanGx, partial, inverses, splits, rows, channels);
+      run(entry<E>("batch_norm_backward_sums"), launch, partial, counters, outGamma, outBeta, meanG, meanGx, alsoX, deviceG, deviceX, gammas, means, inverses, rows, channels);
+      run(entry<E>("batch_norm_backward_sums"), launch, partial, counters, outGamma, outBeta, meanG, meanGx, nullptr, deviceG, deviceX, gammas, means, inverses, rows, channels);
       run(entry<E>("batch_norm_backward_apply"), blocks(2), outX, deviceG, deviceX, gammas, means, inverses, meanG, meanGx, n, channels);
+      expect_equal("gradX of one launch" + what, values(alsoX.read()), values(outX.read()));
+      expect_equal("counters" + what, counters.read(), std::vector<unsigned>(counters.n));
       expect_near("gradBeta" + what, outBeta.read(), gradBeta, 1e-5);
       if (rows > 1) {
         expect_near("gradGamma" + what, outGamma.read(), gradGamma, 1e-3);

@@ -174,9 +174,12 @@ TEST(judge_names_the_loss_or_the_first_tensor_that_is_not_finite) {
     }
     Array<double> partial(t.pieceCount());
     Array<float> verdict(5), result(std::vector<float>{loss ? NAN : 2.5f, 3, 4}), penalty(std::vector<float>{0.5f});
-    run("non_finite_each", blocks(t.pieceCount()), partial, *t.table, *t.pieceList);
-    run("judge", blocks(1), verdict, result, penalty, partial, *t.table, *t.pieceList, t.pieceCount());
+    Array<unsigned> counter(std::vector<unsigned>(1));
+    Table kept({3, 5000});
+    run("judge", blocks(t.pieceCount()), verdict, result, penalty, partial, counter, *t.table, *t.pieceList, t.pieceCount(), *kept.table, 2u);
     float wanted = loss ? -1.0f : bad == kSizes.size() ? 0.0f : float(bad + 1);
     expect_equal("verdict", verdict.read(), {wanted, loss ? NAN : 2.5f, 3, 4, 0.5f});
+    for (unsigned i = 0; i < 2; i++) expect_equal("state", kept.found(i, 0), wanted == 0 ? kept.values[i] : kept.gradients[i]);
+    expect_equal("counter", counter.read(), std::vector<unsigned>(1));
   }
 }

@@ -23,8 +23,8 @@ TEST(softmax_cross_entropy_gives_loss_gradient_and_hits) {
     Array<float> logits(z), gradLogits(z.size()), result(3);
     Array<int> deviceLabels(labels);
     Array<double> rows(3 * n);
-    run("softmax_cross_entropy", blocks(n, 128), rows, gradLogits, logits, deviceLabels, n, classes, smoothing);
-    run("softmax_cross_entropy_finish", blocks(1), result, rows, n);
+    Array<unsigned> counter(std::vector<unsigned>(1));
+    run("softmax_cross_entropy", blocks(n, 128), result, rows, counter, gradLogits, logits, deviceLabels, n, classes, smoothing);
     std::vector<float> found = result.read();
     expect(std::fabs(found[0] - loss) <= 1e-5 * std::max(1.0, std::fabs(loss)), "loss is " + std::to_string(found[0]) + ", wanted " + std::to_string(loss));
     expect(found[1] == float(top1) && found[2] == float(top5), "hits are off");
@@ -60,8 +60,8 @@ TEST(distilled_cross_entropy_gives_loss_and_gradient_of_both_targets) {
     Array<float> logits(z), teacher(taught), gradLogits(z.size()), result(3);
     Array<int> deviceLabels(labels);
     Array<double> rows(3 * n);
-    run("distilled_cross_entropy", blocks(n, 128), rows, gradLogits, logits, teacher, deviceLabels, n, classes, t, hard, smoothing);
-    run("softmax_cross_entropy_finish", blocks(1), result, rows, n);
+    Array<unsigned> counter(std::vector<unsigned>(1));
+    run("distilled_cross_entropy", blocks(n, 128), result, rows, counter, gradLogits, logits, teacher, deviceLabels, n, classes, t, hard, smoothing);
     expect(std::fabs(result.read()[0] - loss) <= 1e-5 * std::max(1.0, std::fabs(loss)), "loss is " + std::to_string(result.read()[0]) + ", wanted " + std::to_string(loss));
     expect(result.read()[1] == float(top1), "hits are off");
     expect_near("gradLogits", gradLogits.read(), grad, 1e-5);
@@ -72,7 +72,7 @@ TEST(softmax_cross_entropy_of_a_label_outside_is_nan) {
   Array<float> logits(std::vector<float>(10, 1)), gradLogits(10), result(3);
   Array<int> labels(std::vector<int>{10});
   Array<double> rows(3);
-  run("softmax_cross_entropy", blocks(1, 128), rows, gradLogits, logits, labels, 1u, 10u, 0.0f);
-  run("softmax_cross_entropy_finish", blocks(1), result, rows, 1u);
+  Array<unsigned> counter(std::vector<unsigned>(1));
+  run("softmax_cross_entropy", blocks(1, 128), result, rows, counter, gradLogits, logits, labels, 1u, 10u, 0.0f);
   expect(std::isnan(result.read()[0]), "the loss of an unknown label is a number");
 }

@@ -140,7 +140,7 @@ public final class Conv2d implements Layer {
     ConvGeometry g = geometry;
     if (makes(x)) backend.conv().conv2dOfPixelsGradW(weight.gradient(), gradY, x, scale, g);
     else backend.conv().conv2dGradW(weight.gradient(), gradY, x, g, 0);
-    if (withBias) backend.point().biasBackward(bias.gradient(), gradY);
+    if (withBias) backend.point().biasBackward(bias.gradient(), null, gradY);
     if (first) return null;
     Tensor gradInput = gradX.first(g.n());
     backend.conv().conv2dGradX(gradInput, gradY, factor, g);

@@ -2,6 +2,7 @@ package onebit.layers;
 
 import java.util.List;
 import onebit.ops.Backend;
+import onebit.tensor.ElementType;
 import onebit.tensor.FileLayout;
 import onebit.tensor.Parameter;
 import onebit.tensor.Shape;
@@ -25,6 +26,7 @@ public final class Linear implements Layer {
   private Tensor factor;
   private Tensor y;
   private Tensor gradX;
+  private Tensor rounded;
   private Tensor x;
 
   /** zeroBias: start at 0 (MXNet) instead of U(-1/sqrt(I), 1/sqrt(I)) (PyTorch). */
@@ -50,6 +52,7 @@ public final class Linear implements Layer {
     }
     y = backend.create(Shape.matrix(input.d0(), outputs));
     gradX = context.gradients(input);
+    rounded = gradX == null || backend.activations() == ElementType.FLOAT32 ? null : context.gradients(y.shape());
     return y.shape();
   }
 
@@ -65,9 +68,10 @@ public final class Linear implements Layer {
   @Override
   public Tensor backward(Tensor gradY) {
     Tensor gradInput = gradX.first(gradY.shape().d0());
-    backend.conv().linearGradW(weight.gradient(), gradY, x);
-    backend.point().biasBackward(bias.gradient(), gradY);
-    backend.conv().linearGradX(gradInput, gradY, factor);
+    Tensor seen = rounded == null ? null : rounded.first(gradY.shape().d0()), grad = seen == null ? gradY : seen;
+    backend.point().biasBackward(bias.gradient(), seen, gradY);
+    backend.conv().linearGradW(weight.gradient(), grad, x);
+    backend.conv().linearGradX(gradInput, grad, factor);
     return gradInput;
   }
 

@@ -39,14 +39,15 @@ public interface OptimOps {
       float epsilon, boolean rectified, Pace pace);
 
   /**
-   * verdict = {what is wrong, the three values of result, penalty}: all that the host has to know of a step.
+   * verdict = {what is wrong, the three values of result, penalty}: all that the host has to know of a step; where something is wrong, each tensor of state
+   * = its twin of kept.
    *
    * <pre>
    * Shapes  verdict {@value #VERDICT} values; result 3 values, the loss first; penalty 1 value, or null for 0
    * Units   what is wrong: 0 nothing, -1 the loss is NaN or infinite, i + 1 tensor i is the first that holds NaN or infinity
    * </pre>
    */
-  void judge(Tensor verdict, Tensor result, Tensor penalty, List<Tensor> tensors);
+  void judge(Tensor verdict, Tensor result, Tensor penalty, List<Tensor> tensors, List<Tensor> state, List<Tensor> kept);
 
   /** Values of a verdict. */
   int VERDICT = 5;

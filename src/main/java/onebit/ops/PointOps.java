@@ -22,8 +22,8 @@ public interface PointOps {
   /** y = x + bias of the channel. */
   void addBias(Tensor y, Tensor x, Tensor bias);
 
-  /** gradBias = the sum of gradY over all rows. */
-  void biasBackward(Tensor gradBias, Tensor gradY);
+  /** gradBias = the sum of gradY over all rows; rounded, where not null, = gradY as bfloat16. */
+  void biasBackward(Tensor gradBias, Tensor rounded, Tensor gradY);
 
   /** y = f(x). */
   void activate(Tensor y, Tensor x, Activation f);

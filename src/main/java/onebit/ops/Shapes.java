@@ -32,6 +32,13 @@ public final class Shapes {
     }
   }
 
+  public static void requireBias(Tensor gradBias, Tensor rounded, Tensor gradY) {
+    requirePerChannel("biasBackward", "gradBias", gradBias, gradY);
+    if (rounded == null) return;
+    requireEqual("biasBackward", "rounded", rounded, "gradY", gradY);
+    requireType("biasBackward", "rounded", rounded, ElementType.BFLOAT16);
+  }
+
   /** @throws IllegalArgumentException unless the tensor holds one value per filter of w */
   public static void requirePerFilter(String op, String name, Tensor tensor, Tensor w) {
     if (tensor.size() != w.shape().d0()) {

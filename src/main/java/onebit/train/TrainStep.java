@@ -162,16 +162,15 @@ public final class TrainStep {
   private void pass(Tensor x, int globalImages) {
     backend.optim().copyAll(kept, state, null);
     forwardBackward(x, globalImages);
-    backend.optim().judge(verdict, result, penalty, gradients);
+    backend.optim().judge(verdict, result, penalty, gradients, state, kept);
     optimizer.step(verdict);
-    backend.optim().copyAll(state, kept, verdict);
   }
 
   /** Forward, loss and backward without the update. */
   public Outcome gradients(Tensor x, Truth truth) {
     write(truth, x.shape().d0(), parts(x.shape().d0(), x.shape().d0()));
     output = forwardBackward(x, x.shape().d0());
-    backend.optim().judge(verdict, result, penalty, gradients);
+    backend.optim().judge(verdict, result, penalty, gradients, List.of(), List.of());
     return running().outcome();
   }
 

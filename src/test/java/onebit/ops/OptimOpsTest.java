@@ -153,22 +153,28 @@ class OptimOpsTest {
   }
 
   @OnEveryBackend
-  void aVerdictNamesTheLossOrTheFirstTensorThatIsNotFinite(Backend backend) {
+  void aVerdictNamesTheLossOrTheFirstTensorThatIsNotFiniteAndStateGoesBackThen(Backend backend) {
     Fresh fresh = new Fresh(backend, 6);
     Tensor verdict = fresh.garbage(5), whole = fresh.vector(fresh.normal(4097)), infinite = fresh.vector(Float.POSITIVE_INFINITY);
+    float[] moved = fresh.normal(300), before = fresh.normal(300);
+    List<Tensor> state = List.of(fresh.vector(moved), fresh.vector(7)), kept = List.of(fresh.vector(before), fresh.vector(8)), none = List.of();
     for (int at : new int[] {0, 4095, 4096, 8999}) {
       float[] values = fresh.normal(9000);
       values[at] = at % 2 == 0 ? Float.NaN : Float.NEGATIVE_INFINITY;
-      backend.optim().judge(verdict, fresh.vector(0.5f, 3, 4), fresh.vector(0.25f), List.of(whole, fresh.vector(values), infinite));
+      backend.optim().judge(verdict, fresh.vector(0.5f, 3, 4), fresh.vector(0.25f), List.of(whole, fresh.vector(values), infinite), none, none);
       fresh.assertExactly("bad at " + at, new float[] {2, 0.5f, 3, 4, 0.25f}, verdict);
     }
-    backend.optim().judge(verdict, fresh.vector(0.5f, 3, 4), null, List.of(whole, infinite));
-    fresh.assertExactly("no penalty", new float[] {2, 0.5f, 3, 4, 0}, verdict);
-    backend.optim().judge(verdict, fresh.vector(0.5f, 3, 4), null, List.of(whole));
+    backend.optim().judge(verdict, fresh.vector(0.5f, 3, 4), null, List.of(whole), state, kept);
     fresh.assertExactly("all is well", new float[] {0, 0.5f, 3, 4, 0}, verdict);
-    backend.optim().judge(verdict, fresh.vector(Float.POSITIVE_INFINITY, 3, 4), null, List.of(infinite));
+    fresh.assertExactly("state that stays", moved, state.getFirst());
+    backend.optim().judge(verdict, fresh.vector(0.5f, 3, 4), null, List.of(whole, infinite), state, kept);
+    fresh.assertExactly("no penalty", new float[] {2, 0.5f, 3, 4, 0}, verdict);
+    fresh.assertExactly("state that goes back", before, state.getFirst());
+    fresh.assertExactly("state that goes back", new float[] {8}, state.getLast());
+    backend.optim().judge(verdict, fresh.vector(Float.POSITIVE_INFINITY, 3, 4), null, none, List.of(fresh.vector(1)), List.of(kept.getLast()));
     fresh.assertExactly("the loss comes first", new float[] {-1, Float.POSITIVE_INFINITY, 3, 4, 0}, verdict);
-    assertRefused("judge: verdict has 1 values; it must have 5", () -> backend.optim().judge(infinite, verdict, null, List.of()));
+    assertRefused("judge: verdict has 1 values; it must have 5", () -> backend.optim().judge(infinite, verdict, null, none, none, none));
+    assertRefused("judge: 2 values, 0 kept; they must be equal", () -> backend.optim().judge(verdict, fresh.vector(1, 2, 3), null, none, state, none));
   }
 
   @OnEveryBackend

@@ -50,9 +50,16 @@ class PointOpsTest {
       }
       Tensor y = fresh.garbage(shape), gradBias = fresh.garbage(channels), input = fresh.tensor(shape, x);
       backend.point().addBias(y, input, fresh.vector(bias));
-      backend.point().biasBackward(gradBias, input);
+      backend.point().biasBackward(gradBias, null, input);
       fresh.assertExactly("y", want, y);
       fresh.assertClose("gradBias", sums, gradBias);
+      if (backend.activations() != ElementType.BFLOAT16) continue;
+      Tensor rounded = backend.create(shape, ElementType.BFLOAT16), copy = backend.create(shape, ElementType.BFLOAT16), again = fresh.garbage(channels), values = backend.create(shape);
+      backend.write(values, x);
+      backend.point().biasBackward(again, rounded, values);
+      backend.point().copy(copy, values);
+      fresh.assertClose("gradBias beside a copy", sums, again);
+      fresh.assertExactly("rounded", backend.read(copy), rounded);
     }
   }
 
@@ -289,7 +296,7 @@ class PointOpsTest {
       Arrays.fill(garbage, Fresh.GARBAGE);
       assertArrayEquals(garbage, rest, "op " + op);
     }
-    ops.biasBackward(gradBias, part);
+    ops.biasBackward(gradBias, null, part);
     double[] sums = new double[33];
     for (int i = 0; i < part.size(); i++) sums[i % 33] += x[i];
     fresh.assertClose("gradBias", sums, gradBias);
@@ -306,7 +313,7 @@ class PointOpsTest {
     assertRefused("accumulate: x [3] has 3 values, y [2, 4] has 8; they must be equal", () -> ops.accumulate(y, three));
     assertRefused("accumulateScaled: x [3] has 3 values, y [2, 4] has 8; they must be equal", () -> ops.accumulateScaled(y, three, 1));
     assertRefused("addBias: bias has 3 values, rows of [2, 4] have 4 channels; they must be equal", () -> ops.addBias(y, x, three));
-    assertRefused("biasBackward: gradBias has 3 values, rows of [2, 4] have 4 channels; they must be equal", () -> ops.biasBackward(three, x));
+    assertRefused("biasBackward: gradBias has 3 values, rows of [2, 4] have 4 channels; they must be equal", () -> ops.biasBackward(three, null, x));
     assertRefused("activate: y [3] has 3 values, x [2, 4] has 8; they must be equal", () -> ops.activate(three, x, Activation.RELU));
     assertRefused("activateBackward: gradY [3] has 3 values, x [2, 4] has 8; they must be equal",
         () -> ops.activateBackward(y, three, x, Activation.RELU));

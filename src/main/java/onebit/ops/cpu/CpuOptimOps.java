@@ -77,13 +77,15 @@ final class CpuOptimOps implements OptimOps {
   }
 
   @Override
-  public void judge(Tensor verdict, Tensor result, Tensor penalty, List<Tensor> tensors) {
+  public void judge(Tensor verdict, Tensor result, Tensor penalty, List<Tensor> tensors, List<Tensor> state, List<Tensor> kept) {
     Shapes.requireVerdict("judge", verdict, result, penalty);
+    Shapes.requireUpdate("judge", state, "kept", kept);
     float[] v = verdict.floats();
     System.arraycopy(result.floats(), 0, v, 1, 3);
     v[4] = penalty == null ? 0 : penalty.floats()[0];
     v[0] = Float.isFinite(v[1]) ? 0 : -1;
     for (int i = 0; i < tensors.size() && v[0] == 0; i++) if (CpuPointOps.nonFinite(tensors.get(i)) > 0) v[0] = i + 1;
+    if (v[0] != 0) copyAll(state, kept, null);
   }
 
   @Override

@@ -68,8 +68,9 @@ final class CpuPointOps implements PointOps {
   }
 
   @Override
-  public void biasBackward(Tensor gradBias, Tensor gradY) {
-    Shapes.requirePerChannel("biasBackward", "gradBias", gradBias, gradY);
+  public void biasBackward(Tensor gradBias, Tensor rounded, Tensor gradY) {
+    Shapes.requireBias(gradBias, rounded, gradY);
+    if (rounded != null) throw new IllegalArgumentException("biasBackward: the CPU holds no bfloat16");
     int channels = gradY.shape().channels();
     ys = gradY.floats();
     double[] sums = tiles.sum(gradY.size(), channels, 1, this, (op, acc, at, base, length) -> {

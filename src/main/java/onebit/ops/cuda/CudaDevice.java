@@ -282,6 +282,11 @@ final class CudaDevice implements AutoCloseable {
     return memory;
   }
 
+  /** Whole counters, 0 between two launches, by which the last block of a launch knows itself. */
+  DeviceMemory counters() {
+    return scratch(Scratch.COUNTERS, 4L << 12);
+  }
+
   private void free(DeviceMemory memory) {
     enter();
     memoryChanged();

@@ -25,9 +25,8 @@ final class CudaLossOps implements LossOps {
     int n = logits.shape().d0(), classes = logits.shape().rowSize();
     requireLabels("softmaxCrossEntropy", device.memory(labels), n, classes);
     DeviceMemory rows = device.scratch(CudaDevice.Scratch.SUMS, 24L * n);
-    device.kernel("softmax_cross_entropy").memory(rows).tensor(gradLogits).tensor(logits).tensor(labels).integer(n).integer(classes).real(smoothing)
-        .blocks(n, 128);
-    device.kernel("softmax_cross_entropy_finish").tensor(result).memory(rows).integer(n).blocks(1, 256);
+    device.kernel("softmax_cross_entropy").tensor(result).memory(rows).memory(device.counters()).tensor(gradLogits).tensor(logits).tensor(labels).integer(n)
+        .integer(classes).real(smoothing).blocks(n, 128);
   }
 
   @Override
@@ -37,9 +36,8 @@ final class CudaLossOps implements LossOps {
     int n = logits.shape().d0(), classes = logits.shape().rowSize();
     requireLabels("distilledCrossEntropy", device.memory(labels), n, classes);
     DeviceMemory rows = device.scratch(CudaDevice.Scratch.SUMS, 24L * n);
-    device.kernel("distilled_cross_entropy").memory(rows).tensor(gradLogits).tensor(logits).tensor(teacher).tensor(labels).integer(n).integer(classes)
+    device.kernel("distilled_cross_entropy").tensor(result).memory(rows).memory(device.counters()).tensor(gradLogits).tensor(logits).tensor(teacher).tensor(labels).integer(n).integer(classes)
         .real(temperature).real(hard).real(smoothing).blocks(n, 128);
-    device.kernel("softmax_cross_entropy_finish").tensor(result).memory(rows).integer(n).blocks(1, 256);
   }
 
   @Override

@@ -5,13 +5,17 @@ import onebit.ops.Shapes;
 import onebit.tensor.Tensor;
 
 /**
- * Batch and L2 normalisation on the device: sums, their finish and the application are a launch each.
+ * Batch and L2 normalisation on the device: sums with their finish and the application are a launch each; where an image is one pixel and there are few
+ * of them, one for both.
  *
  * <pre>
  * Twin  kernels/batch_norm.cu, l2_norm.cu
  * </pre>
  */
 final class CudaNormOps implements NormOps {
+  /** Most rows that one block per 128 channels normalises. */
+  private static final int FEW_ROWS = 512;
+
   private final CudaDevice device;
   private final ChannelSums sums;
 
@@ -27,11 +31,19 @@ final class CudaNormOps implements NormOps {
     Shapes.requirePerChannel("batchNorm", "mean", mean, x);
     Shapes.requirePerChannel("batchNorm", "inverse", inverse, x);
     int channels = x.shape().channels(), rows = x.size() / channels;
+    boolean together = together(x);
     DeviceMemory partial = sums.plan(rows, channels, 2);
-    sums.launch(device.kernel("batch_norm_sums", x).memory(partial).element(x).integer(rows).integer(channels));
-    device.kernel("batch_norm_finish", x).tensor(mean).tensor(inverse).tensor(runningMean).tensor(runningVar).element(x).memory(partial)
-        .integer(sums.splits()).integer(rows).integer(channels).real(momentum).real(epsilon).integer(unbiased ? 1 : 0).blocks((channels + 255) / 256, 256);
-    apply(y, x, gamma, beta, mean, device.memory(inverse));
+    Kernel kernel = device.kernel("batch_norm_sums", x).memory(partial).memory(sums.counters()).tensor(mean).tensor(inverse).tensor(runningMean).tensor(runningVar);
+    (together ? kernel.element(y) : kernel.address(0)).element(x).tensor(gamma).tensor(beta).integer(rows).integer(channels).real(momentum).real(epsilon)
+        .integer(unbiased ? 1 : 0);
+    sums.launch(kernel);
+    if (!together) apply(y, x, gamma, beta, mean, device.memory(inverse));
+  }
+
+  /** Whether the block that finishes sums normalises what it summed: a second launch would take longer than the few rows of it. */
+  private static boolean together(Tensor x) {
+    int images = x.shape().d0();
+    return images <= FEW_ROWS && x.size() == images * x.shape().channels();
   }
 
   @Override
@@ -57,10 +69,11 @@ final class CudaNormOps implements NormOps {
     int channels = x.shape().channels(), rows = x.size() / channels;
     DeviceMemory partial = sums.plan(rows, channels, 2), means = device.scratch(CudaDevice.Scratch.CHANNELS, 8L * channels);
     long meanG = means.address(), meanGx = meanG + 4L * channels;
-    sums.launch(device.kernel("batch_norm_backward_sums", x).memory(partial).element(gradY).element(x).tensor(mean).tensor(inverse).integer(rows)
-        .integer(channels));
-    device.kernel("batch_norm_backward_finish").tensor(gradGamma).tensor(gradBeta).address(meanG).address(meanGx).memory(partial).tensor(inverse)
-        .integer(sums.splits()).integer(rows).integer(channels).blocks((channels + 255) / 256, 256);
+    boolean together = together(x);
+    Kernel kernel = device.kernel("batch_norm_backward_sums", x).memory(partial).memory(sums.counters()).tensor(gradGamma).tensor(gradBeta).address(meanG).address(meanGx);
+    (together ? kernel.element(gradX) : kernel.address(0)).element(gradY).element(x).tensor(gamma).tensor(mean).tensor(inverse).integer(rows).integer(channels);
+    sums.launch(kernel);
+    if (together) return;
     device.kernel("batch_norm_backward_apply", x).element(gradX).element(gradY).element(x).tensor(gamma).tensor(mean).tensor(inverse).address(meanG)
         .address(meanGx).integer(x.size()).integer(channels).each(x.size());
   }

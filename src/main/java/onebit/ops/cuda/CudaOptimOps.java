@@ -19,7 +19,8 @@ final class CudaOptimOps implements OptimOps {
   private final CudaDevice device;
   private final TensorTable updated;
   private final TensorTable watched;
-  /** By the memory of the first tensor that is written. */
+  /** By the memory of the first tensor that is written, as the others. */
+  private final Map<Object, TensorTable> putBack = new IdentityHashMap<>();
   private final Map<Object, TensorTable> copied = new IdentityHashMap<>();
   private final Map<Object, TensorTable> added = new IdentityHashMap<>();
 
@@ -55,16 +56,19 @@ final class CudaOptimOps implements OptimOps {
   }
 
   @Override
-  public void judge(Tensor verdict, Tensor result, Tensor penalty, List<Tensor> tensors) {
+  public void judge(Tensor verdict, Tensor result, Tensor penalty, List<Tensor> tensors, List<Tensor> state, List<Tensor> kept) {
     Shapes.requireVerdict("judge", verdict, result, penalty);
+    Shapes.requireUpdate("judge", state, "kept", kept);
     watched.show(tensors, null, null, null, null);
     int pieces = watched.pieceCount();
     DeviceMemory partial = device.scratch(CudaDevice.Scratch.SUMS, 8L * pieces);
-    watched.launch(watched.arguments(device.kernel("non_finite_each").memory(partial)));
     Kernel judge = device.kernel("judge").tensor(verdict).tensor(result);
     if (penalty == null) judge.address(0);
     else judge.tensor(penalty);
-    watched.arguments(judge.memory(partial)).integer(pieces).blocks(1, 256);
+    watched.arguments(judge.memory(partial).memory(device.counters())).integer(pieces);
+    if (state.isEmpty()) judge.address(0);
+    else putBack.computeIfAbsent(state.getFirst().memory(), memory -> new TensorTable(device)).shown(judge, state, kept);
+    judge.integer(state.size()).blocks(Math.max(1, pieces), 256);
   }
 
   @Override

@@ -53,12 +53,12 @@ final class CudaPointOps implements PointOps {
   }
 
   @Override
-  public void biasBackward(Tensor gradBias, Tensor gradY) {
-    Shapes.requirePerChannel("biasBackward", "gradBias", gradBias, gradY);
+  public void biasBackward(Tensor gradBias, Tensor rounded, Tensor gradY) {
+    Shapes.requireBias(gradBias, rounded, gradY);
     int channels = gradY.shape().channels(), rows = gradY.size() / channels;
-    DeviceMemory partial = sums.plan(rows, channels, 1), out = device.memory(gradBias);
-    sums.launch(device.kernel("bias_backward", gradY).memory(partial).element(gradY).integer(rows).integer(channels));
-    sums.finish(out, out, partial);
+    DeviceMemory partial = sums.plan(rows, channels, 1);
+    Kernel kernel = device.kernel("bias_backward", gradY).memory(partial).memory(sums.counters()).tensor(gradBias);
+    sums.launch((rounded == null ? kernel.address(0) : kernel.bfloat16(rounded)).element(gradY).integer(rows).integer(channels));
   }
 
   @Override

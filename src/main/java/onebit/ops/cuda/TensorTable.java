@@ -76,6 +76,12 @@ final class TensorTable {
     return kernel.memory(table).memory(pieces);
   }
 
+  /** Shows values beside gradients and appends the table alone to a kernel's arguments. */
+  void shown(Kernel kernel, List<Tensor> values, List<Tensor> gradients) {
+    show(values, gradients, null, null, null);
+    kernel.memory(table);
+  }
+
   /** Pieces of the table shown last. */
   int pieceCount() {
     return pieceCount;
