@@ -318,7 +318,6 @@ public final class Trainer {
   private boolean epoch(Loader train, int trainImages, int batches, ProgressLine progress) throws IOException {
     Schedule schedule = recipe.schedule().over(recipe.train().epochs(), recipe.optimizer().learningRate());
     model.use(surrogates());
-    if (state.batch == 0) model.startEpoch(state.epoch);
     train.start(state.epoch, state.batch);
     progress.start();
     boolean leads = communicator.rank() == 0;
@@ -327,6 +326,7 @@ public final class Trainer {
         settleLast(batches, progress);
         return false;
       }
+      if (state.batch == 0) model.startEpoch(state.epoch);   // behind the stop: the run that goes on does it
       ImageBatch batch = train.next();
       int global = Math.min(recipe.data().batch(), trainImages - state.batch * recipe.data().batch());
       double rate = schedule.learningRate(state.epoch, state.batch, batches);

@@ -49,7 +49,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 class DisturbedRunTest {
   private static final int STEPS = 16, BATCH = 32, IMAGES = 512, ASKED = 24;
 
-  /** What happens after the loss was asked for so many times in a run. */
+  /** What happens after the loss was asked for so many times in a run, or 0 after the metrics of an epoch were written. */
   @FunctionalInterface
   private interface Disturbance {
     void after(Trainer trainer, int asked, Backend backend, Tensor result, Tensor gradLogits);
@@ -72,9 +72,9 @@ class DisturbedRunTest {
   }
 
   /** Starts a run, or goes on with it. */
-  private static Ended run(Path run, Disturbance disturbance) throws Exception {
+  private static Ended run(Path run, Disturbance disturbance, String... overrides) throws Exception {
     Recipe recipe = new Recipes(new RecordBinder(Map.of(onebit.binarize.Method.class, Methods.byName(), Network.class, Networks.byName())))
-        .load(ChildRun.smallRecipe(shared).toString(), List.of());
+        .load(ChildRun.smallRecipe(shared).toString(), List.of(overrides));
     ByteArrayOutputStream said = new ByteArrayOutputStream();
     Screen screen = Screen.of(said, false);
     int[] asked = new int[1];
@@ -87,7 +87,8 @@ class DisturbedRunTest {
       });
       Backend disturbed = (Backend) Proxy.newProxyInstance(Backend.class.getClassLoader(), new Class<?>[] {Backend.class},
           (self, method, arguments) -> method.getName().equals("loss") ? loss : call(backend, method, arguments));
-      trainer[0] = new Trainer(recipe, disturbed, new TrainOptions("disturbed", null, run, 3, Integer.MAX_VALUE), alone, Screen.none(), log, () -> { });
+      trainer[0] = new Trainer(recipe, disturbed, new TrainOptions("disturbed", null, run, 3, Integer.MAX_VALUE), alone, Screen.none(), log,
+          () -> disturbance.after(trainer[0], 0, backend, null, null));
       trainer[0].resume();
       Trainer.End end = null;
       CheckpointException refusal = null;
@@ -193,6 +194,21 @@ class DisturbedRunTest {
     assertEquals(Trainer.End.COMPLETE, ended.end, ended.said);
     assertEquals(3 * ASKED - (epoch * ASKED - 8), ended.asked, "no step was made twice");
     requireSameAsUndisturbed(run);
+  }
+
+  /** RBNN turns its rotations before an epoch: once, whenever the run stops. */
+  @Test
+  void aStopBetweenTwoEpochsTurnsNoRotationTwice() throws Exception {
+    Path whole = folder.resolve("whole"), run = folder.resolve("run");
+    assertEquals(Trainer.End.COMPLETE, run(whole, (trainer, asked, backend, result, gradLogits) -> { }, "method.name=rbnn").end);
+    Ended ended = run(run, (trainer, asked, backend, result, gradLogits) -> {
+      if (asked == 0 && trainer.bestEpoch() == 1) stop(trainer);
+    }, "method.name=rbnn");
+    assertEquals(Trainer.End.STOPPED, ended.end, ended.said);
+    assertTrue(ended.said.contains("Stopped as asked, with a checkpoint at step " + STEPS), ended.said);
+    assertEquals(1, metrics(run).size(), "the epoch had ended");
+    assertEquals(Trainer.End.COMPLETE, run(run, (trainer, asked, backend, result, gradLogits) -> { }, "method.name=rbnn").end);
+    assertEquals(ChildRun.weightsDigest(whole), ChildRun.weightsDigest(run));
   }
 
   /** Asks as a signal does, on another thread, and returns when it is asked. */
