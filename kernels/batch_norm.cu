@@ -38,6 +38,16 @@ template <class Each> __device__ __forceinline__ void own_rows(unsigned rows, un
   else each_own_row<1>(rows, channels, each);
 }
 
+/** y = the norm of W values of x, of channels from c on. */
+template <unsigned W, class E> __device__ __forceinline__ void normalise(E* y, const E* x, const Norm& of, unsigned c) {
+  float v[W];
+  load_vector(x, v);
+  NormOf<W> norm(of, c);
+#pragma unroll
+  for (unsigned k = 0; k < W; k++) v[k] = norm.apply(v[k], k);
+  store_vector(y, v);
+}
+
 #define ELEMENT_FILE "batch_norm.cu"
 #include "each_element.cuh"
 #else
@@ -66,13 +76,7 @@ ONEBIT_KERNEL(256) ENTRY(batch_norm_sums)(double* partial, unsigned* counters, f
   });
   if (!last || !y) return;
   own_rows(rows, channels, [=](unsigned i, unsigned c, auto width) {
-    constexpr unsigned W = width.value;
-    float v[W];
-    load_vector(x + i, v);
-    NormOf<W> norm({gamma, beta, mean, inverse}, c);
-#pragma unroll
-    for (unsigned k = 0; k < W; k++) v[k] = norm.apply(v[k], k);
-    store_vector(y + i, v);
+    normalise<width.value>(y + i, x + i, {gamma, beta, mean, inverse}, c);
   });
 }
 
@@ -80,14 +84,7 @@ ONEBIT_KERNEL(256) ENTRY(batch_norm_apply)(ELEMENT* y, const ELEMENT* x, const f
                                            const float* inverse, unsigned n, unsigned channels) {
   bool whole = channels % kWide<ELEMENT> == 0 && aligned(y, x, gamma, beta, mean, inverse);
   for_each_vector<kWide<ELEMENT>>(n, whole, [=](unsigned i, auto width) {
-    constexpr unsigned W = width.value;
-    unsigned c = i % channels;
-    float v[W];
-    load_vector(x + i, v);
-    NormOf<W> norm({gamma, beta, mean, inverse}, c);
-#pragma unroll
-    for (unsigned k = 0; k < W; k++) v[k] = norm.apply(v[k], k);
-    store_vector(y + i, v);
+    normalise<width.value>(y + i, x + i, {gamma, beta, mean, inverse}, i % channels);
   });
 }
 

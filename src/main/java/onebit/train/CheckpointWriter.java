@@ -74,15 +74,10 @@ final class CheckpointWriter implements AutoCloseable {
   }
 
   /**
-   * Waits until everything is on the disk; the last checkpoint of a run is tried again until {@value #MOST_FAILURES} tries have failed.
+   * Waits about so long until everything is on the disk; whether that is so. The last checkpoint of a run is tried again until {@value #MOST_FAILURES} tries have failed.
    *
    * @throws CheckpointException if it could not be written
    */
-  synchronized void finish() throws CheckpointException {
-    while (!finish(FOREVER)) { }
-  }
-
-  /** Waits about so long for that; whether it is so. */
   synchronized boolean finish(long millis) throws CheckpointException {
     if (!awaitIdle(millis)) return false;
     if (failed == null) return true;
