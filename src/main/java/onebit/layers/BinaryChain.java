@@ -100,7 +100,7 @@ public final class BinaryChain implements Layer {
     Shape out = body.build(context.withheld(true), input);
     values = new Tensor[units.size() + 1];
     rebuilt = new boolean[units.size() + 1];
-    if (context.rebuilds()) chooseKept();
+    chooseKept(context.rebuilding());
     for (int i = 0; i < units.size(); i++) units.get(i).makeRooms(context, rebuilt[i + 1]);
     backend.owner("gradients of units");
     gradX = context.activations(input);
@@ -162,13 +162,13 @@ public final class BinaryChain implements Layer {
     return units.get(value).convolution().activationParameters().stream().map(Parameter::gradient).toList();
   }
 
-  /** Keeps a value at least two units after the last one kept, where no shortcut passes it by. */
-  private void chooseKept() {
+  /** A value can be computed again behind one that is kept, and where a shortcut passes it by. */
+  private void chooseKept(Rebuilding rebuilding) {
     int last = 0;
     for (int v = 1; v < units.size(); v++) {
       int value = v;
       boolean passed = units.subList(v, units.size()).stream().anyMatch(unit -> unit.hasShortcut() && unit.source() < value);
-      rebuilt[v] = v < last + 2 || passed;
+      rebuilt[v] = (v < last + 2 || passed) && rebuilding.next();
       if (!rebuilt[v]) last = v;
     }
   }

@@ -13,28 +13,28 @@ import onebit.tensor.Tensor;
  * What layers need while they are built: the backend, the shared scratch, the rounded weights, and random numbers that depend on the seed and a name only.
  *
  * @param recomputes whether fused units compute the results of their convolutions again in backward instead of keeping them
- * @param rebuilds whether they also compute most of the values between them again
+ * @param rebuilding which of the values between them they also compute again
  * @param float8 whether gradients at the results of binary convolutions are rounded to float8
  * @param withheld whether activations get no tensors, because fused units run the layers being built and have tensors of their own
  * @param frozen whether the layers will only evaluate: nothing is made for gradients
  */
-public record BuildContext(Backend backend, Scratch scratch, RoundedWeights rounded, long seed, boolean recomputes, boolean rebuilds, boolean float8,
+public record BuildContext(Backend backend, Scratch scratch, RoundedWeights rounded, long seed, boolean recomputes, Rebuilding rebuilding, boolean float8,
     boolean withheld, boolean frozen) {
   public BuildContext(Backend backend, long seed) {
-    this(backend, seed, false, false, false);
+    this(backend, seed, false, new Rebuilding(0), false);
   }
 
-  public BuildContext(Backend backend, long seed, boolean recomputes, boolean rebuilds, boolean float8) {
-    this(backend, new Scratch(backend), new RoundedWeights(backend), seed, recomputes, rebuilds, float8, false, false);
+  public BuildContext(Backend backend, long seed, boolean recomputes, Rebuilding rebuilding, boolean float8) {
+    this(backend, new Scratch(backend), new RoundedWeights(backend), seed, recomputes, rebuilding, float8, false, false);
   }
 
   /** For the layers of a teacher, which learn nothing. */
   public static BuildContext frozen(Backend backend, long seed) {
-    return new BuildContext(backend, new Scratch(backend), new RoundedWeights(backend), seed, false, false, false, false, true);
+    return new BuildContext(backend, new Scratch(backend), new RoundedWeights(backend), seed, false, new Rebuilding(0), false, false, true);
   }
 
   BuildContext withheld(boolean now) {
-    return new BuildContext(backend, scratch, rounded, seed, recomputes, rebuilds, float8, now, frozen);
+    return new BuildContext(backend, scratch, rounded, seed, recomputes, rebuilding, float8, now, frozen);
   }
 
   /** Random numbers of their own for each name, whatever the order of building. */

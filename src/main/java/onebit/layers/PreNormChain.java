@@ -21,7 +21,7 @@ import onebit.tensor.Tensor;
  *
  * <pre>
  * Shapes  value i N,H,W,C. The gradient at a value takes the place of the one at the next, where nothing narrows
- * Keeps   the values and the bits of each convolution; where memory is tiny every second value, the others are computed again from bits
+ * Keeps   the values and the bits of each convolution; where memory is tiny every second value or more, the others are computed again from bits
  * Cost    a convolution: its filters, the signs and itself forward; beside its own backward three, two where the stream narrows
  * </pre>
  */
@@ -159,7 +159,7 @@ public final class PreNormChain implements Layer {
     Shape out = body.build(context.withheld(true), input);
     values = new Tensor[parts.size() + 1];
     rebuilt = new boolean[parts.size() + 1];
-    for (int v = 1; v < parts.size(); v++) rebuilt[v] = context.rebuilds() && !rebuilt[v - 1] && parts.get(v - 1).shortcut == null;
+    for (int v = 1; v < parts.size(); v++) rebuilt[v] = !rebuilt[v - 1] && parts.get(v - 1).shortcut == null && context.rebuilding().next();
     for (int i = 0; i < parts.size(); i++) parts.get(i).makeRooms(context, rebuilt[i + 1]);
     together = parts.getFirst().convolution.weightsTogether();
     if (together != null) parts.forEach(part -> part.convolution.join(together));

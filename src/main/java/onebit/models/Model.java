@@ -22,6 +22,7 @@ import onebit.layers.GradientError;
 import onebit.layers.Layer;
 import onebit.layers.PreNormChain;
 import onebit.layers.Pyramid;
+import onebit.layers.Rebuilding;
 import onebit.layers.RoundedWeights;
 import onebit.layers.Sequential;
 import onebit.ops.Backend;
@@ -69,11 +70,11 @@ public final class Model {
 
   /** The same beside a {@link #teacher} for the same images, whose values within a step share the memory of this model's. */
   public Model(Network network, Method method, Shape input, int classes, Backend backend, long seed, Execution execution, Optional<Network> teacher) {
-    this(network, method, input, classes, backend, seed, execution, teacher, false);
+    this(network, method, input, classes, backend, seed, execution, teacher, false, null);
   }
 
   private Model(Network network, Method method, Shape input, int classes, Backend backend, long seed, Execution execution, Optional<Network> taughtBy,
-      boolean frozen) {
+      boolean frozen, Rebuilding chosen) {
     this.backend = backend;
     this.frozen = frozen;
     this.input = input;
@@ -84,14 +85,16 @@ public final class Model {
     layers = !(described instanceof Sequential sequence) ? Sequential.of(described) : !fused ? sequence
         : new Sequential(frozen ? Fusion.fuseFrozen(sequence.children()) : Fusion.fuse(sequence.children()));
     boolean plans = backend.plansRooms() && !frozen;
-    if (plans) backend.usePlan(plan(network, method, input, classes, backend, execution, taughtBy).arena());
+    Rebuilding rebuilding = chosen != null ? chosen : new Rebuilding(!execution.rebuilds() || frozen ? 0 : plans || backend instanceof PlanBackend
+        ? leastRebuilt(network, method, input, classes, backend, execution, taughtBy) : Integer.MAX_VALUE);
+    if (plans) backend.usePlan(plan(network, method, input, classes, backend, execution, taughtBy, new Rebuilding(rebuilding.most())).arena());
     BuildContext context = frozen ? BuildContext.frozen(backend, seed)
-        : new BuildContext(backend, seed, execution.recomputes(), execution.rebuilds(), execution.roundsToFloat8());
+        : new BuildContext(backend, seed, execution.recomputes(), rebuilding, execution.roundsToFloat8());
     rounded = context.rounded();
     Shape output;
     try {
       output = layers.build(context, input);
-      teacher = taughtBy.map(it -> new Model(it, method, input, classes, backend, seed, execution, Optional.empty(), true)).orElse(null);
+      teacher = taughtBy.map(it -> new Model(it, method, input, classes, backend, seed, execution, Optional.empty(), true, null)).orElse(null);
     } finally {
       if (plans) backend.usePlan(null);
       backend.owner("");
@@ -125,9 +128,10 @@ public final class Model {
    *
    * <p>Logits stay to the end of the step. Evaluation runs the same ops in the order of forward, so what is planned for a step serves it too.
    */
-  private static PlanBackend plan(Network network, Method method, Shape input, int classes, Backend device, Execution execution, Optional<Network> taughtBy) {
+  private static PlanBackend plan(Network network, Method method, Shape input, int classes, Backend device, Execution execution, Optional<Network> taughtBy,
+      Rebuilding rebuilding) {
     PlanBackend plan = new PlanBackend(device.activations(), device.gainsByFusing());
-    Model model = new Model(network, method, input, classes, plan, 0, execution, taughtBy);
+    Model model = new Model(network, method, input, classes, plan, 0, execution, taughtBy, false, rebuilding);
     Tensor images = plan.create(input, plan.activations());
     if (model.teacher != null) model.teacher.forward(images, false);
     Tensor logits = model.forward(images, true);
@@ -135,6 +139,19 @@ public final class Model {
     plan.read(logits);
     plan.arena().plan();
     return plan;
+  }
+
+  /** How many values are to be computed again so that a step takes as little memory as with all that can be: only the first, where something else is largest. */
+  private static int leastRebuilt(Network network, Method method, Shape input, int classes, Backend device, Execution execution, Optional<Network> taughtBy) {
+    Rebuilding all = new Rebuilding(Integer.MAX_VALUE);
+    long least = plan(network, method, input, classes, device, execution, taughtBy, all).arena().bytes();
+    int low = 0, enough = all.count();
+    while (low < enough) {
+      int middle = (low + enough) / 2;
+      if (plan(network, method, input, classes, device, execution, taughtBy, new Rebuilding(middle)).arena().bytes() > least) low = middle + 1;
+      else enough = middle;
+    }
+    return enough;
   }
 
   /** The same with passes as the backend likes them and everything kept. */

@@ -29,22 +29,26 @@ import org.junit.jupiter.params.provider.CsvSource;
 class StepCountersTest {
   private static final String RECIPE = "adabin-resnet18-imagenet";
   /** Launches and library calls together that a step of the recipe may have. */
-  private static final Map<String, Long> MOST_WITH_LIBRARIES = Map.of("fast", 170L, "compact", 170L, "tiny", 176L);
+  private static final Map<String, Long> MOST_WITH_LIBRARIES = Map.of("fast", 170L, "compact", 170L, "tiny", 170L);
 
-  /** Launches do not depend on the size of the images; 50 pixels are the fewest of which AdaBin's ImageNet network is built. `passes`: a memory mode of fused passes, or simple. */
+  /**
+   * Launches do not depend on the size of the images, but where memory is tiny, which computes more again where images are small; 50 pixels are the fewest of which AdaBin's
+   * ImageNet network is built. `passes`: a memory mode of fused passes, or simple.
+   */
   private static long[] launches(String name, Precision precision, String passes, String gradients) {
     boolean detects = name.contains("ssd300-");
-    int side = detects ? 300 : name.contains("imagenet") ? 50 : 8;
+    boolean tiny = passes.equals("tiny");
+    int side = detects ? 300 : tiny ? 224 : name.contains("imagenet") ? 50 : 8, batch = tiny ? 8 : 1;
     List<String> overrides = new ArrayList<>(List.of("data.height=" + side, "data.width=" + side, "data.evalResize=0", "data.evalCrop=0", "data.classes=" + (detects ? 20 : 10),
         passes.equals("simple") ? "train.passes=simple" : "train.passes=fused", "train.memory=" + (passes.equals("simple") ? "fast" : passes), "train.gradients=" + gradients));
     if (detects) overrides.add("network.width=2");
     Recipe recipe = Workplace.RECIPES.load(name, overrides);
     try (Backend backend = Workplace.open("cuda-emulated", precision, true)) {
       EmulatedDevice.idle(true);
-      TrainStep step = TrainStep.of(recipe, backend, 1);
-      Tensor x = backend.create(Shape.image(1, side, side, 3), ElementType.UINT8);
+      TrainStep step = TrainStep.of(recipe, backend, batch);
+      Tensor x = backend.create(Shape.image(batch, side, side, 3), ElementType.UINT8);
       long launches = EmulatedDriver.counter("launches"), calls = EmulatedDriver.counter("library_calls");
-      step.run(x, Truth.random(recipe, 1, new Random(1)), 0);
+      step.run(x, Truth.random(recipe, batch, new Random(1)), 0);
       return new long[] {EmulatedDriver.counter("launches") - launches, EmulatedDriver.counter("library_calls") - calls};
     } finally {
       EmulatedDevice.idle(false);
@@ -53,7 +57,7 @@ class StepCountersTest {
 
   @ParameterizedTest
   @CsvSource({"adabin-resnet18-imagenet, FP32, simple, 342", "adabin-resnet18-imagenet, BF16, simple, 361", "adabin-resnet18-imagenet, FP32, fast, 118", "adabin-resnet18-imagenet, FP32, compact, 118", "adabin-resnet18-imagenet, BF16, fast, 136",
-      "adabin-resnet18-imagenet, BF16, compact, 137", "adabin-resnet18-imagenet, FP32, tiny, 126", "adabin-resnet18-imagenet, BF16, tiny, 145", "adabin-resnet18-imagenet-stage2, BF16, fast, 179", "biper-resnet20-cifar10-stage1, BF16, fast, 184", "rbnn-resnet20-cifar10, BF16, fast, 183",
+      "adabin-resnet18-imagenet, BF16, compact, 137", "adabin-resnet18-imagenet, FP32, tiny, 120", "adabin-resnet18-imagenet, BF16, tiny, 139", "adabin-resnet18-imagenet-stage2, BF16, fast, 179", "biper-resnet20-cifar10-stage1, BF16, fast, 184", "rbnn-resnet20-cifar10, BF16, fast, 183",
       "bmxnet-resnete18-cifar10, BF16, fast, 139", "bmxnet-resnete18e2-cifar10, BF16, fast, 125", "bmxnet-densenet21-cifar10, BF16, fast, 118",
       "bmxnet-binarydensenet28-imagenet, FP32, fast, 219", "bmxnet-binarydensenet28-imagenet, BF16, fast, 221",
       "adabin-ssd300-voc, FP32, fast, 256", "adabin-ssd300-voc, BF16, fast, 295"})
@@ -88,7 +92,7 @@ class StepCountersTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"fast, 2.47e9, 17.5e9", "compact, 1.21e9, 15.2e9", "tiny, 1.05e9, 16.0e9"})
+  @CsvSource({"fast, 2.47e9, 17.5e9", "compact, 1.21e9, 15.2e9", "tiny, 1.05e9, 15.6e9"})
   void memoryAndTrafficOfBatch256StayWithinTheirBounds(String memory, double bytes, double traffic) {
     MemoryPlan plan = plan(memory, 256);
     System.out.println(RECIPE + ", batch 256 at 224, " + memory + ": " + plan.bytes() + " bytes, " + plan.trafficBytes() + " bytes of traffic");

@@ -19,6 +19,7 @@ import onebit.layers.BinaryConv2d;
 import onebit.layers.BuildContext;
 import onebit.layers.GradientError;
 import onebit.layers.Init;
+import onebit.layers.Rebuilding;
 import onebit.models.Execution;
 import onebit.models.Execution.Gradients;
 import onebit.models.Execution.Memory;
@@ -107,7 +108,7 @@ class Float8GateTest {
     if (backend.float8Refusal() != null) return;
     Shape shape = Shape.image(1, 4, 4, 40);
     BinaryConv2d layer = new BinaryConv2d("c", METHOD, 6, 1, 1, 0, 1, Init.KAIMING);
-    BuildContext context = new BuildContext(backend, 3, false, false, true);
+    BuildContext context = new BuildContext(backend, 3, false, new Rebuilding(0), true);
     Shape output = layer.build(context, shape);
     context.rounded().refresh();
     SplittableRandom random = new SplittableRandom(7);
