@@ -122,6 +122,14 @@ public final class CheckpointStore {
     hook.accept("best pointed");
   }
 
+  /** Gives a checkpoint that a stopped save had moved aside its name again, which the links and {@link #markBest} know it by; one that does not verify may have it. */
+  private void putBack(Candidate aside) throws IOException {
+    Path complete = folder.resolve(name(aside.step));
+    delete(complete);
+    Files.move(aside.folder, complete, StandardCopyOption.ATOMIC_MOVE);
+    DurableFiles.forceFolder(folder);
+  }
+
   /**
    * The newest checkpoint that verifies, or nothing when the run has none; each damaged one that is passed over is said in one sentence.
    *
@@ -141,6 +149,7 @@ public final class CheckpointStore {
       try {
         Checkpoint checkpoint = CheckpointFolder.read(candidate.folder, candidate.step);
         if (damage != null) say.accept("Newest checkpoint not usable (" + damage + "); going on from " + candidate.folder.getFileName() + ".");
+        if (candidate.replaced) putBack(candidate);
         return Optional.of(checkpoint);
       } catch (IOException e) {
         damage = damage == null ? e.getMessage() : damage + "; " + e.getMessage();

@@ -205,6 +205,8 @@ class CheckpointStoreTest {
         }
         Checkpoint found = new CheckpointStore(fresh, 1).loadLatest(said::add).orElseThrow();
         assertTrue(found.equals(checkpoint(1, 5)) || found.equals(checkpoint(step, 6)), "stopped at " + stopAt);
+        new CheckpointStore(fresh, 1).markBest(found.step());
+        assertEquals(found, CheckpointStore.load(fresh.resolveSibling("best")), "stopped at " + stopAt);
         new CheckpointStore(fresh, 1).save(checkpoint(3, 7));
         assertEquals(checkpoint(3, 7), new CheckpointStore(fresh, 1).loadLatest(said::add).orElseThrow());
       }
