@@ -14,8 +14,10 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 import java.util.function.Consumer;
+import onebit.data.Box;
 import onebit.data.Dataset;
 import onebit.data.LoaderWatch;
+import onebit.data.Picture;
 import onebit.data.Split;
 import onebit.report.Json;
 
@@ -45,6 +47,11 @@ final class BadImageLedger {
     for (Split split : Split.values()) known.put(split, new HashSet<>());
   }
 
+  /** Removes the ledger of a run folder that no step was kept of: a run that begins anew may have other images. */
+  static void remove(Path run) throws IOException {
+    Files.deleteIfExists(run.resolve(FILE));
+  }
+
   /** The ledger of a run folder, with what an earlier part of the run has met. */
   static BadImageLedger open(Path run, Consumer<String> warn) throws IOException {
     BadImageLedger ledger = new BadImageLedger(run.resolve(FILE), warn);
@@ -64,9 +71,10 @@ final class BadImageLedger {
     return ledger;
   }
 
-  /** What the loader of a split tells its troubles to. */
+  /** What the loader of a split tells its troubles to; images met before that have been mended since do not count any more. */
   LoaderWatch of(Split split, Dataset set) {
     sizes.put(split, set.size());
+    known.get(split).removeIf(index -> isWhole(set, index));
     return new LoaderWatch() {
       @Override public void bad(Dataset dataset, int epoch, int index, int replacement, String why) throws IOException {
         note(split, epoch, index, replacement, why);
@@ -76,6 +84,16 @@ final class BadImageLedger {
         warn.accept(sentence);
       }
     };
+  }
+
+  private static boolean isWhole(Dataset set, long index) {
+    if (index < 0 || index >= set.size()) return false;
+    try {
+      set.decode((int) index, Box.Choice.WHOLE, new Picture());
+      return true;
+    } catch (IOException stillBad) {
+      return false;
+    }
   }
 
   private synchronized void note(Split split, int epoch, int index, int replacement, String why) throws IOException {

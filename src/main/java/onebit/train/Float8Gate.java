@@ -37,8 +37,20 @@ final class Float8Gate {
     return worst;
   }
 
+  /** The epoch of the last measurement; -1 before the first. */
+  int epoch() {
+    return epoch;
+  }
+
+  /** Takes over what an earlier part of the run measured in an epoch, which the rest of it is not measured again in; above the limit of now it is. */
+  void measured(int epochOf, double worstThen) {
+    if (worstThen > limit) return;
+    epoch = epochOf;
+    worst = worstThen;
+  }
+
   /**
-   * Measures at the first batch of an epoch that this process sees, on every rank.
+   * Measures at the first batch of an epoch, on every rank; where the run was stopped since, not again.
    *
    * @throws CheckpointException on every rank, if a layer of any is above the limit or has gradients that are not finite
    */

@@ -147,13 +147,24 @@ public record RunFolder(Path path) {
 
   /** Writes the names of the classes, one a line. */
   void writeClasses(List<String> names) throws IOException {
-    Files.write(path.resolve(CLASSES), names.stream().map(name -> name.replaceAll("\\R", " ")).toList());
+    Files.write(path.resolve(CLASSES), lines(names));
+  }
+
+  /** Names as the lines of a file. */
+  static List<String> lines(List<String> names) {
+    return names.stream().map(name -> name.replaceAll("\\R", " ")).toList();
+  }
+
+  /** The names of the classes as they were last written; none before. */
+  List<String> classes() throws IOException {
+    Path file = path.resolve(CLASSES);
+    return Files.isRegularFile(file) ? Files.readAllLines(file) : List.of();
   }
 
   /** The names of the classes of the run that weights belong to, where it knows them. */
   public static List<String> classesOf(Path weights) throws IOException {
-    Path file = recipeOf(weights).map(recipe -> recipe.resolveSibling(CLASSES)).orElse(null);
-    return file != null && Files.isRegularFile(file) ? Files.readAllLines(file) : List.of();
+    Optional<Path> recipe = recipeOf(weights);
+    return recipe.isPresent() ? new RunFolder(recipe.get().getParent()).classes() : List.of();
   }
 
   /** The recipe of the run that weights belong to: a run folder, or what lies in one or in its folder of checkpoints; empty if they belong to none. */

@@ -22,6 +22,16 @@ final class RunState {
   int processes = 1;
   /** SHA-256 of the weights of the teacher; empty without one. */
   String teacher = "";
+  /** Bad steps in a row up to here. */
+  int badSteps;
+  /** What {@link SpikeGuard#write} says. */
+  String recentLosses = "";
+  /** The epoch that float8 gradients were last measured in, -1 for none, and the largest error then. */
+  int float8Epoch = -1;
+  double float8Worst;
+  /** Images of the data set; 0 where an older checkpoint does not tell them. */
+  int trainImages;
+  int testImages;
 
   void startEpoch(int next) {
     epoch = next;
@@ -49,10 +59,19 @@ final class RunState {
     all.put("complete", Boolean.toString(complete));
     all.put("processes", Integer.toString(processes));
     all.put("teacher", teacher);
+    all.put("badSteps", Integer.toString(badSteps));
+    all.put("recentLosses", recentLosses);
+    all.put("float8Epoch", Integer.toString(float8Epoch));
+    all.put("float8Worst", Double.toString(float8Worst));
+    all.put("trainImages", Integer.toString(trainImages));
+    all.put("testImages", Integer.toString(testImages));
     return all;
   }
 
-  /** A state as text; older checkpoints call the best score bestTop1 and do not tell the number of processes, which is 1, a teacher, of which there is none, nor locations. */
+  /**
+   * A state as text; older checkpoints call the best score bestTop1 and do not tell the number of processes, which is 1, a teacher, of which there is none, nor locations, and
+   * nothing of what stands behind the teacher here.
+   */
   static RunState read(Map<String, String> text) throws CheckpointException {
     RunState state = new RunState();
     try {
@@ -71,6 +90,12 @@ final class RunState {
       state.complete = Boolean.parseBoolean(required(text, "complete"));
       state.processes = Integer.parseInt(text.getOrDefault("processes", "1"));
       state.teacher = text.getOrDefault("teacher", "");
+      state.badSteps = Integer.parseInt(text.getOrDefault("badSteps", "0"));
+      state.recentLosses = text.getOrDefault("recentLosses", "");
+      state.float8Epoch = Integer.parseInt(text.getOrDefault("float8Epoch", "-1"));
+      state.float8Worst = Double.parseDouble(text.getOrDefault("float8Worst", "0"));
+      state.trainImages = Integer.parseInt(text.getOrDefault("trainImages", "0"));
+      state.testImages = Integer.parseInt(text.getOrDefault("testImages", "0"));
     } catch (NumberFormatException e) {
       throw new CheckpointException("the checkpoint's state.json holds a value that is no number: " + e.getMessage());
     }

@@ -13,7 +13,7 @@ final class SpikeGuard {
 
   private final double limit;
   private final double[] recent = new double[WINDOW];
-  private int seen;
+  private long seen;
 
   SpikeGuard(double limit) {
     this.limit = limit;
@@ -21,7 +21,7 @@ final class SpikeGuard {
 
   /** The loss's distance in standard deviations if it is a spike, else 0; a finite loss only. */
   double spike(double loss) {
-    int count = Math.min(seen, WINDOW);
+    int count = (int) Math.min(seen, WINDOW);
     if (limit > 0 && count >= LEAST) {
       double mean = 0, square = 0;
       for (int i = 0; i < count; i++) mean += recent[i] / count;
@@ -29,7 +29,28 @@ final class SpikeGuard {
       double distance = (loss - mean) / Math.max(Math.sqrt(square), 1e-12);
       if (distance > limit) return distance;
     }
-    recent[seen++ % WINDOW] = loss;
+    recent[(int) (seen++ % WINDOW)] = loss;
     return 0;
+  }
+
+  /** How many losses were seen and the last of them, in the order they are kept in, for {@link #read}. */
+  String write() {
+    StringBuilder text = new StringBuilder(Long.toString(seen));
+    for (int i = 0; i < Math.min(seen, WINDOW); i++) text.append(' ').append(recent[i]);
+    return text.toString();
+  }
+
+  /**
+   * Goes on where the guard that wrote this was.
+   *
+   * @throws NumberFormatException if it did not
+   */
+  void read(String text) {
+    if (text.isEmpty()) return;
+    String[] words = text.split(" ");
+    long count = Long.parseLong(words[0]);
+    if (words.length != 1 + Math.min(count, WINDOW)) throw new NumberFormatException(count + " losses in " + words.length + " words");
+    for (int i = 1; i < words.length; i++) recent[i - 1] = Double.parseDouble(words[i]);
+    seen = count;
   }
 }

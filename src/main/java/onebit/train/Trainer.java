@@ -74,7 +74,6 @@ public final class Trainer {
   private CheckpointPace pace;
   private double snapshotMillis;
   private double waitMillis;
-  private int badSteps;
   private UnderWay underWay;
   private CheckpointWriter writer;
   private BadImageLedger ledger;
@@ -152,8 +151,13 @@ public final class Trainer {
     RunState found = ranks.share(communicator.rank() == 0 ? loadLatest() : null);
     if (found == null) return false;
     state = found;
-    requireSameProcesses();
-    requireSameTeacher();
+    if (!isComplete()) {
+      Continuation on = new Continuation(options.run(), state);
+      on.requireSameProcesses(recipe, communicator.size(), log::line);
+      on.requireSameTeacher(taughtBy);
+    }
+    spikes.read(state.recentLosses);
+    if (float8 != null) float8.measured(state.float8Epoch, state.float8Worst);
     state.processes = communicator.size();
     return true;
   }
@@ -168,23 +172,6 @@ public final class Trainer {
     flips.load(checkpoint.optimizer());
     if (read.bestStep == checkpoint.step()) store.markBest(read.bestStep);
     return read;
-  }
-
-  /** Another number of processes computes the same up to float summation where batch norm is synchronised, and something else where it is not. */
-  private void requireSameProcesses() {
-    int now = communicator.size();
-    if (state.processes == now || isComplete()) return;
-    if (!recipe.dist().syncBatchNorm()) {
-      throw new IllegalArgumentException("dist.syncBatchNorm is false and the run " + options.run() + " was made by " + state.processes + " process(es), now "
-          + now + ": each would normalise with another part of the batch; go on with " + state.processes + ", or start anew with dist.syncBatchNorm=true");
-    }
-    log.line("The run goes on with " + now + " process(es) instead of " + state.processes + ": the same up to the order of float sums.");
-  }
-
-  private void requireSameTeacher() {
-    if (state.teacher.equals(taughtBy.sha256()) || isComplete()) return;
-    throw new IllegalArgumentException("run " + options.run() + " learned from a teacher with " + TeacherWeights.named(state.teacher) + " so far, and "
-        + taughtBy + " has " + TeacherWeights.named(taughtBy.sha256()) + "; give teacher.weights the weights it began with, or another --out to start anew");
   }
 
   private void loadOptimizer(List<NamedTensor> saved) throws IOException {
@@ -268,22 +255,26 @@ public final class Trainer {
     state.teacher = taughtBy.sha256();
     ranks.shareTensors();
     meeting = true;
+    boolean leads = communicator.rank() == 0;
+    if (leads && state.step == 0) BadImageLedger.remove(options.run());
     communicator.any(false);   // before this nobody has made a step
     met.countDown();
     optimizer.steps(state.optimizerSteps);
     var data = recipe.data();
     long seed = recipe.train().seed();
     int rank = communicator.rank(), size = communicator.size();
-    boolean leads = rank == 0;
     Dataset trainSet = InputPipeline.open(data, options.data(), Split.TRAIN, seed);
     Dataset testSet = InputPipeline.open(data, options.data(), Split.TEST, seed);
-    if (leads && !trainSet.classNames().isEmpty()) new RunFolder(options.run()).writeClasses(trainSet.classNames());
+    RunFolder folder = new RunFolder(options.run());
+    new Continuation(options.run(), state).requireSameData(trainSet, testSet, leads ? folder.classes() : List.of());
+    if (leads && !trainSet.classNames().isEmpty()) folder.writeClasses(trainSet.classNames());
+    long told = state.batch == 0 ? state.step : state.step - 1;   // of an epoch whose evaluation was cut short the metrics are written anew
     ledger = BadImageLedger.open(options.run(), log::warn);
     try (Loader train = InputPipeline.training(data, trainSet, data.batch(), seed, ledger.of(Split.TRAIN, trainSet), rank, size);
         Loader test = InputPipeline.evaluation(data, testSet, evalBatch, ledger.of(Split.TEST, testSet), rank, size);
         CheckpointWriter checkpoints = new CheckpointWriter(store, log::warn);
-        MetricsLog metrics = leads ? MetricsLog.open(options.run(), state.step, log::warn) : null;
-        TensorBoardEvents events = leads ? TensorBoardEvents.open(options.run(), state.step, log::warn) : null) {
+        MetricsLog metrics = leads ? MetricsLog.open(options.run(), told, log::warn) : null;
+        TensorBoardEvents events = leads ? TensorBoardEvents.open(options.run(), told, log::warn) : null) {
       writer = checkpoints;
       int batches = Math.min(train.batches(), options.steps());
       ProgressLine progress = new ProgressLine(screen, options.stopEpoch(), batches);
@@ -342,7 +333,7 @@ public final class Trainer {
       settle(before, batches, progress);
       if (leads && pace.due(state.step, writer.isBusy())) {
         settleLast(batches, progress);
-        if (badSteps > 0) continue;
+        if (state.badSteps > 0) continue;
         save(false, System.nanoTime());
         progress.start();
       }
@@ -381,7 +372,7 @@ public final class Trainer {
     TrainStep.Outcome outcome = done.running.outcome();
     communicator.activity().leave();
     if (outcome.notFinite() == null) {
-      badSteps = 0;
+      state.badSteps = 0;
       state.lossSum += outcome.loss() * done.images;
       state.hits += outcome.top1();
       state.locationSum += outcome.location() * done.images;
@@ -404,9 +395,9 @@ public final class Trainer {
 
   private void skip(String what, long step, boolean lastOfEpoch) throws IOException {
     state.skipped++;
-    badSteps++;
-    if (badSteps >= MOST_BAD_STEPS || (lastOfEpoch && state.images == 0)) {
-      throw new CheckpointException("training stopped at step " + step + ": the " + what + " was not finite in " + badSteps
+    state.badSteps++;
+    if (state.badSteps >= MOST_BAD_STEPS || (lastOfEpoch && state.images == 0)) {
+      throw new CheckpointException("training stopped at step " + step + ": the " + what + " was not finite in " + state.badSteps
           + " steps in a row; the checkpoints before are kept");
     }
   }
@@ -466,12 +457,12 @@ public final class Trainer {
         Double.isNaN(score.percent()) ? "none" : String.format(Locale.ROOT, "%.2f %%", score.percent()), best ? " (best)" : "", progress.imagesPerSecond()));
     state.startEpoch(state.epoch + 1);
     state.complete = state.epoch >= recipe.train().epochs();
-    long begin = awaitDisk();
-    if (communicator.rank() != 0) return;
-    metrics.append(record);
-    events.scalars(state.step, record);
-    save(best, begin);
-    afterEpoch.run();
+    if (communicator.rank() == 0) {   // before the checkpoint that counts the epoch as ended
+      metrics.append(record);
+      events.scalars(state.step, record);
+      afterEpoch.run();
+    }
+    save(best, awaitDisk());
   }
 
   /** Returns when rank 0's disk is done with the checkpoint before, and since when; the ranks meet meanwhile, so that nobody takes rank 0 for one that hangs. */
@@ -491,6 +482,9 @@ public final class Trainer {
     if (communicator.rank() != 0) return;
     long free = System.nanoTime();
     state.optimizerSteps = optimizer.steps();
+    state.recentLosses = spikes.write();
+    state.float8Epoch = float8 == null ? -1 : float8.epoch();
+    state.float8Worst = float8 == null ? 0 : float8.worst();
     snapshot.take(state);
     waitMillis = Math.max(waitMillis, (free - begin) / 1e6);
     snapshotMillis = Math.max(snapshotMillis, (System.nanoTime() - free) / 1e6);

@@ -185,12 +185,24 @@ class CommandLineTest {
       Files.createDirectories(Path.of(photos, each));
       for (int i = 0; i < 4; i++) ImageIO.write(image, "png", Path.of(photos, each, i + ".png").toFile());
     }
-    Said said = Said.by("train", "adabin-resnet20-cifar10", "--set", "data.name=folder", "--set", "data.classes=3", "--data", photos, "--out", out, "--dev-run", "--steps", "1", "--json");
+    String[] train = {"train", "default", "--set", "data.name=folder", "--set", "data.channels=3", "--set", "data.mean=[0.5, 0.5, 0.5]", "--set", "data.std=[0.5, 0.5, 0.5]", "--set",
+        "data.augment={flip: 0.5}", "--set", "data.classes=3", "--set", "data.batch=4", "--set", "data.evalBatch=4", "--data", photos, "--out", out, "--epochs", "1", "--json"};
+    Said said = Said.by(train);
     assertEquals(0, said.code(), said.err());
     assertTrue(said.err().contains("data.classes is 3 and folder has 2 of them"), said.err());
     Said named = Said.by("predict", "--weights", out, "--json", "--top", "3", photos + "/val/red/0.png");
     assertEquals(0, named.code(), named.err());
     for (String name : List.of("red", "blue", "2")) assertTrue(named.lastLine().contains("\"name\":\"" + name + "\""), named.lastLine());
+    train[train.length - 2] = "2";
+    Files.move(Path.of(photos, "train/blue"), Path.of(photos, "train/violet"));
+    Files.move(Path.of(photos, "val/blue"), Path.of(photos, "val/violet"));
+    Said renamed = Said.by(train);
+    assertEquals(2, renamed.code(), renamed.err());
+    assertTrue(renamed.err().contains("run " + out + " has classes [blue, red] so far, and folder has [red, violet]; give it the data it began with, or start anew with another --out"), renamed.err());
+    Files.copy(Path.of(photos, "train/red/0.png"), Path.of(photos, "train/red/4.png"));
+    Said more = Said.by(train);
+    assertEquals(2, more.code(), more.err());
+    assertTrue(more.err().contains("run " + out + " has seen a set of 8 so far, and folder has 9 training images now; give it the data it began with"), more.err());
   }
 
   @Test

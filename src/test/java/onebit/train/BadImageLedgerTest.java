@@ -5,11 +5,14 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
+import java.lang.reflect.Proxy;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Set;
+import onebit.data.BadImageException;
 import onebit.data.Dataset;
 import onebit.data.Datasets;
 import onebit.data.LoaderWatch;
@@ -19,12 +22,21 @@ import org.junit.jupiter.api.io.TempDir;
 
 class BadImageLedgerTest {
   private static Dataset images(int size) throws IOException {
-    return Datasets.open("generated", null, Split.TRAIN, new Datasets.Spec(4, 4, 3, 10, size, 1));
+    return images(size, Set.of());
+  }
+
+  /** Images of which some cannot be decoded. */
+  private static Dataset images(int size, Set<Integer> bad) throws IOException {
+    Dataset whole = Datasets.open("generated", null, Split.TRAIN, new Datasets.Spec(4, 4, 3, 10, size, 1));
+    return (Dataset) Proxy.newProxyInstance(Dataset.class.getClassLoader(), new Class<?>[] {Dataset.class}, (self, method, given) -> {
+      if (method.getName().equals("decode") && bad.contains(given[0])) throw new BadImageException("damaged");
+      return method.invoke(whole, given);
+    });
   }
 
   @Test void anImageIsNotedOnceAndTheThirdOfTwoThousandEndsTheRunAlsoAfterAResumption(@TempDir Path run) throws IOException {
     List<String> warnings = new ArrayList<>();
-    Dataset set = images(2000);
+    Dataset set = images(2000, Set.of(17, 99, 1999));
     LoaderWatch watch = BadImageLedger.open(run, warnings::add).of(Split.TRAIN, set);
     watch.bad(set, 0, 17, 400, "a.jpg: the image is damaged");
     watch.bad(set, 1, 17, 30, "a.jpg: the image is damaged");
@@ -41,6 +53,7 @@ class BadImageLedgerTest {
     assertEquals(2, warnings.size(), "known from before");
     BadImageLedger.open(run, warnings::add).of(Split.TEST, set).bad(set, 2, 5, LoaderWatch.BLACK, "c.jpg");
     assertTrue(Files.readAllLines(run.resolve("bad-images.jsonl")).getLast().startsWith("{\"split\":\"test\""), "behind a line that a kill cut short");
+    BadImageLedger.open(run, warnings::add).of(Split.TRAIN, images(2000, Set.of(99))).bad(set, 2, 1999, 3, "one of the two before was mended");
     String message = assertThrows(IOException.class, () -> resumed.bad(set, 2, 1999, 3, "d.jpg: is cut short")).getMessage();
     assertTrue(message.startsWith("3 of the 2,000 training images cannot be decoded, more than 1 in 1000") && message.endsWith("d.jpg: is cut short"), message);
   }
@@ -60,7 +73,7 @@ class BadImageLedgerTest {
   }
 
   @Test void theImagesOfAllRanksCountOnceEach(@TempDir Path run) throws IOException {
-    Dataset set = images(1000);
+    Dataset set = images(1000, Set.of(7, 8, 9));
     BadImageLedger one = BadImageLedger.open(run, w -> { }), other = BadImageLedger.open(run, w -> { });
     one.of(Split.TRAIN, set).bad(set, 0, 7, 2, "x");
     other.of(Split.TRAIN, set).bad(set, 0, 7, 2, "x");

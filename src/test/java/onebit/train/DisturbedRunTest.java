@@ -20,6 +20,7 @@ import java.util.Map;
 import onebit.binarize.Methods;
 import onebit.checkpoint.CheckpointException;
 import onebit.data.Sampler;
+import onebit.dist.Communicator;
 import onebit.dist.SingleProcess;
 import onebit.models.Network;
 import onebit.models.Networks;
@@ -71,10 +72,14 @@ class DisturbedRunTest {
     assertFalse(ended.said.contains("warning"), ended.said);
   }
 
+  private static Recipe recipe(String... overrides) throws Exception {
+    return new Recipes(new RecordBinder(Map.of(onebit.binarize.Method.class, Methods.byName(), Network.class, Networks.byName())))
+        .load(ChildRun.smallRecipe(shared).toString(), List.of(overrides));
+  }
+
   /** Starts a run, or goes on with it. */
   private static Ended run(Path run, Disturbance disturbance, String... overrides) throws Exception {
-    Recipe recipe = new Recipes(new RecordBinder(Map.of(onebit.binarize.Method.class, Methods.byName(), Network.class, Networks.byName())))
-        .load(ChildRun.smallRecipe(shared).toString(), List.of(overrides));
+    Recipe recipe = recipe(overrides);
     ByteArrayOutputStream said = new ByteArrayOutputStream();
     Screen screen = Screen.of(said, false);
     int[] asked = new int[1];
@@ -127,9 +132,13 @@ class DisturbedRunTest {
   }
 
   private static void requireSameAsUndisturbed(Path run) throws Exception {
-    assertEquals(ChildRun.weightsDigest(undisturbed), ChildRun.weightsDigest(run));
+    requireSame(undisturbed, run);
+  }
+
+  private static void requireSame(Path wanted, Path run) throws Exception {
+    assertEquals(ChildRun.weightsDigest(wanted), ChildRun.weightsDigest(run));
     assertEquals(3, metrics(run).size());
-    assertEquals(metrics(undisturbed), metrics(run));
+    assertEquals(metrics(wanted), metrics(run));
   }
 
   @Test
@@ -161,11 +170,42 @@ class DisturbedRunTest {
     requireSameAsUndisturbed(run);
   }
 
+  /** Five bad steps before the stop, five after it; and two processes may not go on where one has computed batches in parts. */
+  @Test
+  void badStepsInARowCountOnAfterAStop() throws Exception {
+    Path run = folder.resolve("run");
+    String parts = "train.gradientAccumulation=2";
+    Path ofAnother = Files.writeString(Files.createDirectories(run).resolve(BadImageLedger.FILE), "{\"split\":\"train\",\"sample\":1}\n");
+    Ended ended = run(run, (trainer, asked, backend, result, gradLogits) -> {
+      if (asked > 2 * 4) backend.fill(gradLogits, Float.NaN);
+      if (asked == 2 * 9) stop(trainer);
+    }, parts);
+    assertTrue(ended.said.contains("Stopped as asked, with a checkpoint at step 9"), ended.said);
+    assertFalse(Files.exists(ofAnother), "bad images of a start that no step was kept of");
+    SingleProcess alone = new SingleProcess();
+    Communicator two = (Communicator) Proxy.newProxyInstance(Communicator.class.getClassLoader(), new Class<?>[] {Communicator.class},
+        (self, method, given) -> method.getName().equals("size") ? (Object) 2 : call(alone, method, given));
+    try (CpuBackend backend = new CpuBackend(); RunLog log = RunLog.screenOnly(Screen.none())) {
+      Trainer trainer = new Trainer(recipe(parts, "dist.syncBatchNorm=true"), backend, new TrainOptions("disturbed", null, run, 3, Integer.MAX_VALUE), two, Screen.none(), log, () -> { });
+      String message = assertThrows(IllegalArgumentException.class, trainer::resume).getMessage();
+      assertTrue(message.startsWith("train.gradientAccumulation is 2 and the run " + run + " was made by 1 process(es), now 2: "), message);
+    }
+    ended = run(run, (trainer, asked, backend, result, gradLogits) -> {
+      if (asked > 0) backend.fill(gradLogits, Float.NaN);
+    }, parts);
+    assertTrue(ended.refusal.getMessage().startsWith("training stopped at step 14: the gradient of "), ended.refusal.getMessage());
+    assertTrue(ended.refusal.getMessage().contains(" was not finite in 10 steps in a row"), ended.refusal.getMessage());
+  }
+
+  /** The recent ones are those of before a stop. */
   @Test
   void aLossFarAboveTheRecentOnesIsSaidWithItsSamplesAndTheRunGoesOn() throws Exception {
     Path run = folder.resolve("run");
+    assertEquals(Trainer.End.STOPPED, run(run, (trainer, asked, backend, result, gradLogits) -> {
+      if (asked == 2 * ASKED + 5) stop(trainer);
+    }).end);
     Ended ended = run(run, (trainer, asked, backend, result, gradLogits) -> {
-      if (asked != 2 * ASKED + 8) return;
+      if (asked != 3) return;
       float[] values = backend.read(result);
       values[0] = 1000;
       backend.write(result, values);
@@ -196,19 +236,38 @@ class DisturbedRunTest {
     requireSameAsUndisturbed(run);
   }
 
-  /** RBNN turns its rotations before an epoch: once, whenever the run stops. */
+  /**
+   * RBNN turns its rotations before an epoch, and float8 gradients are measured at its first batch. Stops between two epochs, within one and in its evaluation, and an end behind
+   * its metrics, before their checkpoint.
+   */
   @Test
-  void aStopBetweenTwoEpochsTurnsNoRotationTwice() throws Exception {
+  void whatIsDoneOnceAnEpochIsDoneOnceWhereverTheRunStops() throws Exception {
     Path whole = folder.resolve("whole"), run = folder.resolve("run");
-    assertEquals(Trainer.End.COMPLETE, run(whole, (trainer, asked, backend, result, gradLogits) -> { }, "method.name=rbnn").end);
+    String[] both = {"method.name=rbnn", "train.gradients=float8"};
+    assertEquals(Trainer.End.COMPLETE, run(whole, (trainer, asked, backend, result, gradLogits) -> { }, both).end);
     Ended ended = run(run, (trainer, asked, backend, result, gradLogits) -> {
-      if (asked == 0 && trainer.bestEpoch() == 1) stop(trainer);
-    }, "method.name=rbnn");
-    assertEquals(Trainer.End.STOPPED, ended.end, ended.said);
+      if (asked == 0) stop(trainer);
+    }, both);
     assertTrue(ended.said.contains("Stopped as asked, with a checkpoint at step " + STEPS), ended.said);
     assertEquals(1, metrics(run).size(), "the epoch had ended");
-    assertEquals(Trainer.End.COMPLETE, run(run, (trainer, asked, backend, result, gradLogits) -> { }, "method.name=rbnn").end);
-    assertEquals(ChildRun.weightsDigest(whole), ChildRun.weightsDigest(run));
+    ended = run(run, (trainer, asked, backend, result, gradLogits) -> {
+      if (asked == 1 + 4) stop(trainer);
+    }, both);
+    assertTrue(ended.said.contains("Stopped as asked, with a checkpoint at step " + (STEPS + 4)), ended.said);
+    ended = run(run, (trainer, asked, backend, result, gradLogits) -> {
+      if (asked == STEPS - 4 + 2) stop(trainer);
+    }, both);
+    assertTrue(ended.said.contains("The evaluation of epoch 2 ended after "), ended.said);
+    assertEquals("killed", assertThrows(IllegalStateException.class, () -> run(run, (trainer, asked, backend, result, gradLogits) -> {
+      if (asked == 0) throw new IllegalStateException("killed");
+    }, both)).getMessage());
+    Path file = run.resolve(MetricsLog.JSONL);
+    Files.writeString(file, Files.readString(file).replaceAll("(\"epoch\":2,.*\"testTop1\":)[^,]+", "$1-1"));
+    assertEquals(-1, ((Number) metrics(run).get(1).get("testTop1")).intValue(), "as another device might have evaluated");
+    ended = run(run, (trainer, asked, backend, result, gradLogits) -> { }, both);
+    assertEquals(Trainer.End.COMPLETE, ended.end);
+    assertEquals(8 + 1 + ASKED, ended.asked, "an epoch counts as ended when its report is written");
+    requireSame(whole, run);
   }
 
   /** Asks as a signal does, on another thread, and returns when it is asked. */
