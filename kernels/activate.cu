@@ -47,7 +47,7 @@ ONEBIT_KERNEL(256) ENTRY(activate_backward)(ELEMENT* gradX, const ELEMENT* gradY
         g[k] = fabsf(v[k]) < 1 ? g[k] : 0.0f;
       } else {
         float t = tanhf(v[k]);
-        g[k] *= 1 - t * t;
+        g[k] *= multiply_add(-t, t, 1);
       }
     }
     store_vector(gradX + i, g);

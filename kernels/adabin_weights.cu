@@ -73,7 +73,7 @@ __device__ __forceinline__ void centre_distance_gradient(float* out, const T* gi
   float constant = float((sums[3] - sums[0]) / size), linear = float((sums[2] - sums[1]) / size);
   for (unsigned i = threadIdx.x; i < size; i += 256) {
     float u = (filter[i] - c) * inverse, slope = i < GradientRoom::kSlopes ? room.slopes[i] : f.slope(u);
-    out[i] = load(given + i) * slope + (constant + u * linear);
+    out[i] = multiply_add(load(given + i), slope, multiply_add(u, linear, constant));
   }
 }
 

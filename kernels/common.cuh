@@ -10,6 +10,18 @@
 
 constexpr unsigned kFullWarp = 0xffffffffu;
 
+/**
+ * a b + c, rounded once on a GPU whatever stands around it, so that kernels which must give the same bits do: the compiler makes one fma of a product and a sum
+ * where it likes to. The emulated device rounds twice, as the twins do, but in its variant `contracted`.
+ */
+__device__ __forceinline__ float multiply_add(float a, float b, float c) {
+#if defined(__HOSTCUDA__) && !defined(__HOSTCUDA_CONTRACTED__)
+  return a * b + c;
+#else
+  return __fmaf_rn(a, b, c);
+#endif
+}
+
 /** Division by a number that many values are divided by: a multiplication and a step of correction, exact for every unsigned value. */
 struct Divisor {
   unsigned by, factor;

@@ -39,7 +39,7 @@ __device__ __forceinline__ void sign_gradient(float* out, const T* g, const floa
   }
   for (unsigned i = threadIdx.x; i < size; i += 256) {
     float v = filter[i], sign = v > 0 ? 1.0f : v < 0 ? -1.0f : v;
-    out[i] = s * load(g + i) * f.slope(v) + share * sign;
+    out[i] = multiply_add(share, sign, s * load(g + i) * f.slope(v));
   }
 }
 
@@ -49,7 +49,7 @@ __device__ __forceinline__ double add_squared_level(float* gradient, const float
   for (unsigned i = threadIdx.x; i < size; i += 256) {
     float level = f.level(filter[i]);
     sum += double(level) * level;
-    gradient[i] += each * level * f.slope(filter[i]);
+    gradient[i] = multiply_add(each * level, f.slope(filter[i]), gradient[i]);
   }
   return block_sum(sum, shared);
 }

@@ -12,9 +12,9 @@
 #pragma once
 #include "element.cuh"
 
-__device__ __forceinline__ float norm_value(float v, float mean, float factor, float beta) { return (v - mean) * factor + beta; }
+__device__ __forceinline__ float norm_value(float v, float mean, float factor, float beta) { return multiply_add(v - mean, factor, beta); }
 __device__ __forceinline__ float norm_hat(float v, float mean, float inverse) { return (v - mean) * inverse; }
-__device__ __forceinline__ float norm_back(float g, float meanG, float meanGx, float v, float mean, float factor) { return factor * (g - meanG - (v - mean) * meanGx); }
+__device__ __forceinline__ float norm_back(float g, float meanG, float meanGx, float v, float mean, float factor) { return factor * multiply_add(-(v - mean), meanGx, g - meanG); }
 
 struct Norm {
   const float *gamma, *beta, *mean, *inverse;
@@ -53,8 +53,8 @@ template <unsigned W> struct NormOf {
 
 /** Running statistics of channel c moved by momentum towards these. */
 __device__ __forceinline__ void move_running(float* runningMean, float* runningVar, unsigned c, float mean, float var, float momentum) {
-  runningMean[c] += momentum * (mean - runningMean[c]);
-  runningVar[c] += momentum * (var - runningVar[c]);
+  runningMean[c] = multiply_add(momentum, mean - runningMean[c], runningMean[c]);
+  runningVar[c] = multiply_add(momentum, var - runningVar[c], runningVar[c]);
 }
 
 struct Moments {

@@ -201,7 +201,7 @@ ONEBIT_KERNEL(256) ENTRY(reduce_pad)(ELEMENT* y, const ELEMENT* x, unsigned n, i
           float v[W];
           load_vector(x + ((at.n * h + hh) * w + ww) * c + from, v);
 #pragma unroll
-          for (unsigned k = 0; k < W; k++) sum[k] += factor * v[k];
+          for (unsigned k = 0; k < W; k++) sum[k] = multiply_add(factor, v[k], sum[k]);
         }
       }
     }
@@ -226,7 +226,7 @@ ONEBIT_KERNEL(256) ENTRY(reduce_pad_backward)(ELEMENT* gradX, const ELEMENT* gra
         float g[W];
         load_vector(gradY + ((at.n * p + pp) * q + qq) * d + (d - c) / 2 + at.c, g);
 #pragma unroll
-        for (unsigned k = 0; k < W; k++) sum[k] += factor * g[k];
+        for (unsigned k = 0; k < W; k++) sum[k] = multiply_add(factor, g[k], sum[k]);
       }
     }
     store_vector(gradX + i, sum);

@@ -39,7 +39,7 @@ __device__ __forceinline__ void standardize_gradient(float* out, const float* q,
   }
   float mean = float(block_sum(sum, shared) / size), pull = float(block_sum(dot, shared) / max(1u, size - 1));
   float inverse = deviation > 0 ? 1 / deviation : 0.0f;
-  for (unsigned i = threadIdx.x; i < size; i += 256) out[i] = (q[i] - mean - u[i] * pull) * inverse;
+  for (unsigned i = threadIdx.x; i < size; i += 256) out[i] = multiply_add(-u[i], pull, q[i] - mean) * inverse;
 }
 
 /**
@@ -83,7 +83,7 @@ __device__ __forceinline__ void mix_filter(float* mixed, float* rotated, const f
                 [=](unsigned row, unsigned column, float v) {
     unsigned i = row * b + column, to = i % taps * channels + i / taps;
     rotated[to] = v;
-    mixed[to] = x[i] + share * (v - x[i]);
+    mixed[to] = multiply_add(share, v - x[i], x[i]);
   });
 }
 

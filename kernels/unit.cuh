@@ -92,7 +92,7 @@ template <class E> struct Shortcut {
         if (from + int(k) >= 0 && from + int(k) < d) {
           for (int hh = h0; hh < min(h, h0 + window); hh++) {
 #pragma unroll 1
-            for (int ww = w0; ww < min(w, w0 + window); ww++) sum += factor * load(x + ((n * h + hh) * w + ww) * d + from + int(k));
+            for (int ww = w0; ww < min(w, w0 + window); ww++) sum = multiply_add(factor, load(x + ((n * h + hh) * w + ww) * d + from + int(k)), sum);
           }
         }
         t[k] += sum;
@@ -175,7 +175,7 @@ template <unsigned W, int KNOWN> struct NonlinearityOf {
     else if constexpr (KIND == kRelu) return t > 0 ? g : 0.0f;
     else if constexpr (KIND == kHardtanh) return fabsf(t) < 1 ? g : 0.0f;
     float v = tanhf(t);
-    return __fmul_rn(g, 1 - v * v);
+    return __fmul_rn(g, multiply_add(-v, v, 1));
   }
 
   /** z = f(t) of the W of them that there are, 0 for the others. */

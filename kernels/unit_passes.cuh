@@ -379,7 +379,7 @@ template <class E> struct Incoming {
       float sum = 0;
       for (int p = p0; p < p1 && k < live.count; p++) {
 #pragma unroll 1
-        for (int q = q0; q < q1; q++) sum += factor * load(over.x + ((n * over.h + p) * over.w + q) * over.d + (over.d - int(channels)) / 2 + int(c + k));
+        for (int q = q0; q < q1; q++) sum = multiply_add(factor, load(over.x + ((n * over.h + p) * over.w + q) * over.d + (over.d - int(channels)) / 2 + int(c + k)), sum);
       }
       g[k] = gradQ ? g[k] + sum : sum;
     }

@@ -213,7 +213,7 @@ template <class PRODUCT, unsigned COLUMNS> class ConvTable {
     int sumX = 2 * onesX - int(border / kBorders);
     float sum = float(sumX), less = xnor_less<PRODUCT>(tapCount * g.c, onesX);
 #pragma unroll
-    for (unsigned j = 0; j < 8; j++) out[j] = line.factor[j] * xnor_dot<PRODUCT>(line.base[j], count(j), less) + (line.centre[j] * sum + line.rest[j]);
+    for (unsigned j = 0; j < 8; j++) out[j] = multiply_add(line.factor[j], xnor_dot<PRODUCT>(line.base[j], count(j), less), multiply_add(line.centre[j], sum, line.rest[j]));
     return sumX;
   }
 };

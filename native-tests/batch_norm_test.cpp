@@ -4,7 +4,7 @@
 TEST(batch_norm_normalises_forward_and_backward) {
   each_element([&](auto zero) {
     using E = decltype(zero);
-    const unsigned cases[][4] = {{1, 1, 1, 1}, {7, 3, 4, 2}, {50, 16, 16, 3}, {129, 33, 32, 4}, {64, 100, 32, 1}};   // rows, channels, width, splits
+    const unsigned cases[][4] = {{1, 1, 1, 1}, {7, 3, 4, 2}, {50, 16, 16, 3}, {129, 33, 32, 4}, {64, 100, 32, 1}, {990, 33, 32, 53}};   // rows, channels, width, splits: 53 are three groups
     for (auto& k : cases) for (int unbiased : {0, 1}) {
       unsigned rows = k[0], channels = k[1], n = rows * channels, splits = k[3], grid = (channels + 255) / 256;
       Launch launch = sums(channels, k[2], splits);

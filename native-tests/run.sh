@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # run.sh -- builds the kernel tests and runs them
 #
-#   native-tests/run.sh [normal|checked|asan...]   on the emulated device, in both orders of threads; all three variants when none is named
+#   native-tests/run.sh [normal|checked|asan|contracted...]   on the emulated device, in both orders of threads; the first three variants when none is named
 #   native-tests/run.sh gpu [IMAGE.fatbin]         on the GPU
 #   native-tests/run.sh sanitize [IMAGE.fatbin]    on the GPU under compute-sanitizer
 #   native-tests/run.sh device [IMAGE.fatbin]      both, the second where compute-sanitizer is installed

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # build.sh -- compiles the emulated device and the kernels it runs
 #
-#   build.sh [--variant normal|checked|asan] [--out FOLDER] [--kernels FILE.cu...]
+#   build.sh [--variant normal|checked|asan|contracted] [--out FOLDER] [--kernels FILE.cu...]
 #
 # Gives in FOLDER (default target/hostcuda/VARIANT of the repository): libcuda.so.1, libcublas.so.12, libcublasLt.so.12, libcudnn.so.8, libnccl.so.2,
 # libonebit_kernels_host.so with every kernels/*.cu (or the files named after --kernels) and onebit_kernels_host.module, the image for
-# cuModuleLoadData. normal is -O2; checked looks at every memory access of a kernel; asan is AddressSanitizer and UBSan throughout.
+# cuModuleLoadData. normal is -O2; checked looks at every memory access of a kernel; asan is AddressSanitizer and UBSan throughout; contracted rounds
+# a product and what it is added to once, as nvcc does, so that it tells which tests pass on a host alone.
 # Only what is older than its sources is compiled again. Every process that opens the emulated device comes here first: with nothing to compile the
 # script starts next to no process, and takes a tenth of a second.
 set -euo pipefail
@@ -30,9 +31,10 @@ if ! command -v "$cxx" >/dev/null; then echo "build.sh: no C++ compiler: $cxx is
 common=(-std=c++17 -g1 -fPIC -march=x86-64-v3 -ffp-contract=off -Wall -Wextra -Wno-attributes)
 case $variant in
   normal) device=(-O2 -g0); emulator=(-O2) ;;
+  contracted) device=(-O2 -g0 -ffp-contract=fast -D__HOSTCUDA_CONTRACTED__=1); emulator=(-O2) ;;
   checked) device=(-O2 -fsanitize=kernel-address --param asan-instrumentation-with-call-threshold=0 --param asan-stack=0 --param asan-globals=0 -D__HOSTCUDA_CHECKED__=1); emulator=(-O2 -D__HOSTCUDA_CHECKED__=1) ;;
   asan) device=(-O1 -fsanitize=address,undefined -fsanitize-recover=address -fno-omit-frame-pointer); emulator=("${device[@]}" -fno-tree-loop-distribute-patterns) ;;
-  *) echo "build.sh: variant is $variant; it must be normal, checked or asan" >&2; exit 2 ;;
+  *) echo "build.sh: variant is $variant; it must be normal, checked, asan or contracted" >&2; exit 2 ;;
 esac
 mkdir -p "$out/obj"
 exec 9>"$out/obj/lock"

@@ -135,9 +135,15 @@ template <class T> inline T atomicCAS(T* p, typename hostcuda::Same<T>::type exp
 
 // arithmetic
 inline float __fmaf_rn(float a, float b, float c) { return std::fma(a, b, c); }
-inline float __fadd_rn(float a, float b) { return a + b; }
-inline float __fsub_rn(float a, float b) { return a - b; }
-inline float __fmul_rn(float a, float b) { return a * b; }
+inline float hostcuda_rounded(float a) {   // where the compiler may make one fma of a product and a sum, not of this one
+#ifdef __HOSTCUDA_CONTRACTED__
+  asm("" : "+x"(a));
+#endif
+  return a;
+}
+inline float __fadd_rn(float a, float b) { return hostcuda_rounded(a) + hostcuda_rounded(b); }
+inline float __fsub_rn(float a, float b) { return hostcuda_rounded(a) - hostcuda_rounded(b); }
+inline float __fmul_rn(float a, float b) { return hostcuda_rounded(a * b); }
 inline float __fdiv_rn(float a, float b) { return a / b; }
 inline float __fsqrt_rn(float a) { return std::sqrt(a); }
 inline float __frcp_rn(float a) { return 1.0f / a; }

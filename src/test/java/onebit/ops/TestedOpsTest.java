@@ -50,6 +50,7 @@ class TestedOpsTest {
   @Test
   void theTableListsEveryOp() throws Exception {
     assumeTrue(!Boolean.getBoolean("onebit.write.tables"), "the table is being written");
+    assumeTrue(Files.exists(README), "kernels/README.md is not here: a package has no source tree");
     assumeTrue(!committed().isEmpty(), "the table was not written yet");
     assertEquals(ops(), new TreeSet<>(committed().keySet()), "kernels/README.md lists other ops than the backends have; the head of TestedOpsTest says how to write it");
   }
@@ -69,6 +70,7 @@ class TestedOpsTest {
       Files.writeString(README, text.substring(0, text.indexOf(BEGIN) + BEGIN.length()) + table + text.substring(text.indexOf(END)));
       return;
     }
+    assumeTrue(Files.exists(README), "kernels/README.md is not here: a package has no source tree");
     TreeSet<String> present = new TreeSet<>();
     ran.values().forEach(present::addAll);
     List<String> wrong = new ArrayList<>();
