@@ -112,6 +112,10 @@ public final class MetricsLog implements AutoCloseable {
     }
     waiting.addLast(writable);
     csvBehind |= newColumns;
+    writeWaiting();
+  }
+
+  private void writeWaiting() {
     while (!waiting.isEmpty() && lines.append(utf8(Json.object(waiting.getFirst()) + '\n'))) {
       Map<String, Object> written = waiting.removeFirst();
       csvBehind = csvBehind || !rows.append(utf8(row(columns, written)));
@@ -153,8 +157,10 @@ public final class MetricsLog implements AutoCloseable {
     return records;
   }
 
+  /** Tries once more to write what the disk refused. */
   @Override
   public synchronized void close() {
+    if (!waiting.isEmpty() || csvBehind) writeWaiting();
     lines.close();
     rows.close();
   }

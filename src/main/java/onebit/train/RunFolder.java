@@ -1,10 +1,11 @@
 package onebit.train;
 
 import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Deque;
@@ -16,6 +17,7 @@ import java.util.function.UnaryOperator;
 import java.util.stream.Stream;
 import onebit.checkpoint.CheckpointException;
 import onebit.checkpoint.CheckpointStore;
+import onebit.checkpoint.DurableFiles;
 import onebit.checkpoint.NamedTensor;
 import onebit.checkpoint.Safetensors;
 import onebit.recipe.Recipes;
@@ -71,12 +73,10 @@ public record RunFolder(Path path) {
     }
   }
 
-  /** Writes the merged recipe, in one step. */
+  /** Writes the merged recipe, in one step that a power cut leaves whole: a run without it cannot go on. */
   public void writeRecipe(String yaml) throws IOException {
     Files.createDirectories(path);
-    Path temporary = path.resolve(RECIPE + ".tmp");
-    Files.writeString(temporary, yaml);
-    Files.move(temporary, path.resolve(RECIPE), StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+    DurableFiles.replace(recipe(), List.of(ByteBuffer.wrap(yaml.getBytes(StandardCharsets.UTF_8))));
   }
 
   /**

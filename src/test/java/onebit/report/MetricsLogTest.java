@@ -139,6 +139,17 @@ class MetricsLogTest {
   }
 
   @Test
+  void theLastRecordsFollowWhenTheLogIsClosed() throws IOException {
+    try (MetricsLog log = open(0)) {
+      Files.createDirectory(folder.resolve("metrics.jsonl"));
+      log.append(record("step", 1, "loss", 2.0));
+      Files.delete(folder.resolve("metrics.jsonl"));
+    }
+    assertEquals(1, MetricsLog.read(folder.resolve("metrics.jsonl")).size());
+    assertEquals("step,loss\n1,2.0\n", text("metrics.csv"));
+  }
+
+  @Test
   void aRecordWithoutAWholeStepOrWithAListIsRefused() throws IOException {
     try (MetricsLog log = open(0)) {
       assertThrows(IllegalArgumentException.class, () -> log.append(record("loss", 1.0)));
