@@ -46,7 +46,7 @@ final class SafetensorsHeader {
     if (prefix.remaining() < 8) throw new CheckpointException(label + " has " + fileBytes + " bytes; a safetensors file has at least 10");
     long length = prefix.order(ByteOrder.LITTLE_ENDIAN).getLong(prefix.position());
     String found = label + ": header length " + Long.toUnsignedString(length);
-    if (length < 0 || length > MAX_BYTES) throw new CheckpointException(found + " is more than the " + MAX_BYTES + " allowed");
+    if (length < 0 || length > MAX_BYTES) throw new CheckpointException(found + " is more than the " + MAX_BYTES + " allowed, so this is no safetensors file");
     if (length > fileBytes - 8) throw new CheckpointException(found + " is more than the " + (fileBytes - 8) + " bytes that follow");
     if (length < 2) throw new CheckpointException(found + " is too short for a JSON object");
     return (int) length;

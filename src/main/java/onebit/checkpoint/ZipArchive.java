@@ -98,7 +98,7 @@ final class ZipArchive {
     for (int at = last; at >= 0 && at >= last - 0xFFFF; at--) {
       if (file.getInt(at) == END && at + END_BYTES + u16(at + 20) == file.limit()) return at;
     }
-    throw refused("no zip directory at the end: the file is cut short or is not a zip checkpoint");
+    throw refused("no zip directory at the end: the file is cut short, or is none that torch.save of PyTorch 1.6 or later wrote");
   }
 
   private void readDirectory(int start, int end, int count) throws CheckpointException {

@@ -49,7 +49,7 @@ final class DataCommand implements Runnable {
       Map<String, Object> all = new LinkedHashMap<>();
       for (Datasets.Entry entry : Datasets.list()) {
         table.row(entry.name(), entry.description(),
-            !entry.needsDirectory() ? "none: drawn by the program" : entry.fetched() ? "onebit data prepare " + entry.name() : "bring your own, see " + Datasets.page(entry.name()));
+            !entry.needsDirectory() ? "none: drawn by the program" : entry.fetched() || entry.name().equals(Datasets.IMAGENET) ? "onebit data prepare " + entry.name() : "bring your own, see " + Datasets.page(entry.name()));
         all.put(entry.name(), entry.description());
       }
       if (json) System.out.println(Json.object(all));
@@ -65,9 +65,9 @@ final class DataCommand implements Runnable {
           "imagenet: the two official archives, which are yours to get, become tar shards with an index; a killed run goes on."},
       footer = {"", "Example: onebit data prepare imagenet --train ILSVRC2012_img_train.tar --val ILSVRC2012_img_val.tar --short-side 384"})
   static final class Prepare implements Callable<Integer> {
-    private static final String IMAGENET = "imagenet", DEVKIT = "ILSVRC2012_devkit_t12.tar.gz", ORIGINAL = "original", JPEG = "jpeg", PPM = "ppm";
+    private static final String DEVKIT = "ILSVRC2012_devkit_t12.tar.gz", ORIGINAL = "original", JPEG = "jpeg", PPM = "ppm";
 
-    @Parameters(index = "0", paramLabel = "NAME", description = "A name from 'onebit data list', or imagenet.")
+    @Parameters(index = "0", paramLabel = "NAME", description = "A name from 'onebit data list'.")
     private String name;
 
     @Option(names = "--out", paramLabel = "DIR", description = "Where to put the files (default: data/NAME).")
@@ -115,7 +115,7 @@ final class DataCommand implements Runnable {
       Map<String, Object> members = new LinkedHashMap<>();
       members.put("name", name);
       members.put("folder", folder.toString());
-      String what = name.equals(IMAGENET) ? imagenet(folder, screen, members) : fetched(folder, screen);
+      String what = name.equals(Datasets.IMAGENET) ? imagenet(folder, screen, members) : fetched(folder, screen);
       screen.clearStatus();
       if (json) System.out.println(Json.object(members));
       else System.out.println(name + " is ready in " + folder + what);

@@ -18,6 +18,7 @@ import onebit.checkpoint.CheckpointException;
 import onebit.checkpoint.RunLock;
 import onebit.dist.MpiCommunicator;
 import onebit.dist.RankStatus;
+import onebit.train.RunFolder;
 
 /**
  * Starts the workers of one computer, shows what they say, and starts them again when one fails: on the CPU through mpirun, on GPUs one
@@ -82,7 +83,7 @@ final class Supervisor {
       if (code == 0 || code == Main.STOPPED || code == USAGE || stopping) return code;
       String where = where();
       if (attempt >= restarts) {
-        say.accept("The run failed" + where + (restarts == 0 ? "; --restarts N starts it again by itself." : " and was started again " + restarts + " times."));
+        say.accept("The run failed" + where + (restarts == 0 ? new RunFolder(run).holdsRun() ? "; --restarts N starts it again by itself." : "." : " and was started again " + restarts + " times."));
         return code;
       }
       try {

@@ -134,13 +134,13 @@ final class TrainCommand implements Callable<Integer> {
     if (!devRun) TeacherWeights.require("recipe " + name, recipe.teacher());
     Path folder = Workplace.dataFolder(recipe, data);
     StopSignal.alsoOnUsr1();
-    if (procs != null || gpus != null) return supervise();
+    if (procs != null || gpus != null) return supervise(recipe, folder);
     Launch launch = Launch.detect(System.getenv());
     return launch.kind() == Launch.Kind.ALONE ? alone(recipe, folder) : asRank(launch, recipe, folder);
   }
 
   /** Starts the processes that --procs or --gpus asks for, and watches them. */
-  private int supervise() throws IOException {
+  private int supervise(Recipe recipe, Path folder) throws IOException {
     int workers = procs != null ? procs : gpus;
     if (procs != null && gpus != null) throw new IllegalArgumentException("--procs is for the CPU and --gpus for GPUs; give one");
     if (workers < 1 || workers > 1024) throw new IllegalArgumentException((procs != null ? "--procs" : "--gpus") + " must be from 1 to 1024, got " + workers);
@@ -150,6 +150,7 @@ final class TrainCommand implements Callable<Integer> {
       throw new IllegalArgumentException("--procs and --gpus start processes themselves; under mpirun, srun or torchrun leave them out");
     }
     RunFolder run = chooseRun();
+    requireInputs(recipe, folder, run);
     List<String> arguments = WorkerArguments.of(spec.commandLine().getParseResult().originalArgs(), run.path(), gpus != null && compute.device.equals("cpu"));
     return new Supervisor(workers, gpus != null, restarts, run.path(), arguments, this::show).run();
   }
@@ -169,9 +170,11 @@ final class TrainCommand implements Callable<Integer> {
     Screen screen = json ? Screen.of(System.err, false) : Screen.standard(System.out);
     Thread hook = new Thread(this::onSignal, "onebit-signal");
     Runtime.getRuntime().addShutdownHook(hook);
-    try (Backend backend = compute.open(recipe); Communicator communicator = new SingleProcess(); RunLock lock = RunLock.acquire(run.path());
-        RunLog log = RunLog.open(run.path().resolve("log.txt"), screen)) {
-      return train(settled(recipe, run, backend, log), backend, communicator, folder, run, screen, log);
+    try (Backend backend = compute.open(recipe); Communicator communicator = new SingleProcess()) {
+      requireInputs(recipe, folder, run);
+      try (RunLock lock = RunLock.acquire(run.path()); RunLog log = RunLog.open(run.path().resolve("log.txt"), screen)) {
+        return train(settled(recipe, run, backend, log), backend, communicator, folder, run, screen, log);
+      }
     } catch (IOException | RuntimeException | Error e) {
       failed = true;
       if (asked) Main.failAndHalt(e);   // else the signal's thread ends this process as if its checkpoint were written
@@ -217,6 +220,7 @@ final class TrainCommand implements Callable<Integer> {
   }
 
   private int inRun(RunFolder run, Backend backend, Communicator communicator, Recipe recipe, Path folder, Watchdog watchdog) throws IOException {
+    requireInputs(recipe, folder, run);
     boolean leads = communicator.rank() == 0;
     Screen screen = !leads ? Screen.none() : json ? Screen.of(System.err, false) : Screen.of(System.out, false);
     try (RunLog log = RunLog.open(run.path().resolve(leads ? "log.txt" : "log-rank" + communicator.rank() + ".txt"), screen)) {
@@ -275,6 +279,13 @@ final class TrainCommand implements Callable<Integer> {
     return all;
   }
 
+  /** Refuses a new run whose weights or images are missing, or do not fit, before anything is written or built. */
+  private void requireInputs(Recipe recipe, Path folder, RunFolder run) throws IOException {
+    if (run.holdsRun()) return;
+    earlierStage(recipe);
+    InputPipeline.open(recipe.data(), folder, Split.TEST, recipe.train().seed());
+  }
+
   private RunFolder chooseRun() {
     String title = devRun ? title() + "-dev" : title();
     Path runs = Path.of("runs");
@@ -321,10 +332,6 @@ final class TrainCommand implements Callable<Integer> {
     if (EnumSet.of(DataRecipe.Source.FOLDER, DataRecipe.Source.IMAGENET, DataRecipe.Source.VOC).contains(recipe.data().name())) {
       log.line("Photos: " + String.join("; ", Datasets.findings()));
     }
-    if (!run.holdsRun()) {   // refuses before anything is built
-      earlierStage(recipe);
-      InputPipeline.open(recipe.data(), folder, Split.TEST, recipe.train().seed());
-    }
     if (devRun && leads) memory(recipe, backend, communicator.size(), log);
     Trainer trainer = new Trainer(recipe, backend, options, communicator, screen, log, () -> report(recipe, yaml, run, log));
     teach(trainer, recipe.teacher(), log);
@@ -339,6 +346,7 @@ final class TrainCommand implements Callable<Integer> {
     } else {
       Optional<Path> from = earlierStage(recipe);
       if (from.isPresent()) trainer.startFrom(RunFolder.weights(from.get()), from.get().toString());
+      else if (recipe.train().initFrom().isPresent()) log.line("Starting from RANDOM weights, for those of train.initFrom, " + recipe.train().initFrom().get() + ", are not there.");
     }
     long begin = System.nanoTime();
     running = trainer;

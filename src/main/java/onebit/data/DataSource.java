@@ -51,7 +51,7 @@ public record DataSource(String name, List<RemoteFile> files) {
     if (entry == null || !entry.fetched()) {
       String known = String.join(", ", Datasets.list().stream().filter(Datasets.Entry::fetched).map(Datasets.Entry::name).toList());
       String why = entry == null ? "is not known" : entry.needsDirectory() ? "is yours to lay out, see " + Datasets.page(name) : "is made by the program and needs no files";
-      throw new IllegalArgumentException("data set " + name + " " + why + "; data prepare fetches " + known);
+      throw new IllegalArgumentException("data set " + name + " " + why + "; data prepare fetches " + known + " and makes shards of the archives of " + Datasets.IMAGENET);
     }
     try (InputStream in = DataSource.class.getResourceAsStream(name + ".yaml")) {
       if (in == null) throw new IllegalStateException("the source of " + name + " is missing from this program");

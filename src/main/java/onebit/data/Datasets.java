@@ -38,11 +38,15 @@ public final class Datasets {
     }
   }
 
+  /** The name of the one that is prepared from archives. */
+  public static final String IMAGENET = "imagenet";
+
   private static final List<Entry> ENTRIES = List.of(
       new Entry("mnist", "handwritten digits, 28x28 grey, 60,000 / 10,000, 10 classes", true, true),
       new Entry("fashion-mnist", "articles of clothing, 28x28 grey, 60,000 / 10,000, 10 classes", true, true),
       new Entry("cifar10", "small photos, 32x32 RGB, 50,000 / 10,000, 10 classes", true, true),
-      new Entry("folder", "ImageNet and your own: WebDataset tar shards, or JPEG and PNG files in train/CLASS and val/CLASS", true, false),
+      new Entry("folder", "your own photos: JPEG and PNG files in train/CLASS and val/CLASS, or WebDataset tar shards", true, false),
+      new Entry(IMAGENET, "photos, 1,281,167 / 50,000, 1,000 classes, as shards made of the official archives or laid out like folder", true, false),
       new Entry("voc", "PASCAL VOC, photos with boxes of objects, 16,551 / 4,952, 20 classes", true, false),
       new Entry("generated", "random images of any shape, for dry runs", false, false),
       new Entry("glyphs", "digits drawn by the program, 28x28 grey, 60,000 / 10,000, 10 classes", false, false),
@@ -58,7 +62,7 @@ public final class Datasets {
   /** Opens a data set with {@link Spec#DEFAULT}, ImageNet's shape for a folder, or SSD300's where images have boxes. */
   public static Dataset open(String name, Path dir, Split split) throws IOException {
     return open(name, dir, split, switch (name) {
-      case "folder" -> Spec.IMAGENET;
+      case "folder", IMAGENET -> Spec.IMAGENET;
       case "voc", "figures" -> Spec.SSD;
       default -> Spec.DEFAULT;
     });
@@ -82,7 +86,7 @@ public final class Datasets {
     return switch (name) {
       case "mnist", "fashion-mnist" -> IdxDataset.open(name, dir, split);
       case "cifar10" -> Cifar10Dataset.open(dir, split);
-      case "folder" -> {
+      case "folder", IMAGENET -> {
         ShardDataset shards = ShardDataset.find(dir, split, square(name, spec));
         yield shards != null ? shards : ImageFolderDataset.open(dir, split, square(name, spec));
       }

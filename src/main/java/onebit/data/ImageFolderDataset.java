@@ -1,5 +1,6 @@
 package onebit.data;
 
+import java.io.FileNotFoundException;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.DirectoryIteratorException;
@@ -52,6 +53,9 @@ public final class ImageFolderDataset extends SquareDataset {
       if (Files.isRegularFile(annotations)) return annotated(root, annotations, trained, side);
       if (trained != null) requireSameClasses(train, trained, root, classes(root));
       return list("folder", root, side);
+    }
+    if (split == Split.TEST && Files.isDirectory(train)) {
+      throw new FileNotFoundException("folder: " + dir + " has train and no val to judge by; move some images of each class from " + train.resolve("CLASS") + " to " + dir.resolve("val/CLASS"));
     }
     throw Datasets.missing("folder", dir, split == Split.TRAIN ? "train/CLASS/IMAGE" : "val/CLASS/IMAGE");
   }

@@ -370,7 +370,7 @@ public final class Model {
   }
 
   /**
-   * Takes over only the tensors whose names begin so, all of them or none; the others stay as they are.
+   * Takes over only the tensors whose names begin so, or after a - those whose names do not, all of them or none; the others stay as they are.
    *
    * @return how many tensors were taken over
    * @throws CheckpointException if one of them is missing, of another shape, or not known here

@@ -39,7 +39,7 @@ final class StateDictionary {
     load(tensors, name -> true, what);
   }
 
-  private void load(Collection<NamedTensor> tensors, Predicate<String> wanted, String what) throws CheckpointException {
+  private int load(Collection<NamedTensor> tensors, Predicate<String> wanted, String what) throws CheckpointException {
     Map<String, NamedTensor> found = new LinkedHashMap<>();
     for (NamedTensor tensor : tensors) {
       String name = tensor.name();
@@ -63,14 +63,16 @@ final class StateDictionary {
       Slot slot = slots.get(name);
       backend.write(slot.value, slot.layout.fromFile(tensor.floats(), slot.value.shape()));
     });
+    return found.size();
   }
 
-  /** The same of the tensors whose names begin so, on both sides, and of no other; how many those are. */
-  int load(Collection<NamedTensor> tensors, String beginning, String what) throws CheckpointException {
-    List<NamedTensor> part = tensors.stream().filter(tensor -> tensor.name().startsWith(beginning)).toList();
-    if (part.isEmpty()) throw new CheckpointException(what + ": no tensor's name begins with " + beginning);
-    load(part, name -> name.startsWith(beginning), what);
-    return part.size();
+  /** The same of the tensors whose names begin so, or after a - do not, on both sides, and of no other; how many those are. */
+  int load(Collection<NamedTensor> tensors, String part, String what) throws CheckpointException {
+    boolean rest = part.startsWith("-");
+    String beginning = rest ? part.substring(1) : part;
+    if (tensors.stream().noneMatch(tensor -> tensor.name().startsWith(beginning))) throw new CheckpointException(what + ": no tensor's name begins with " + beginning);
+    Predicate<String> wanted = name -> name.startsWith(beginning) != rest;
+    return load(tensors.stream().filter(tensor -> wanted.test(tensor.name())).toList(), wanted, what);
   }
 
   private boolean isIgnored(String name) {

@@ -20,6 +20,11 @@ public abstract class Optimizer {
   /** One update, unless the first value of skip is other than 0 when it is done; a skipped update is not counted. */
   public abstract void step(Tensor skip);
 
+  /** One update. */
+  public final void step() {
+    step(kept.never());
+  }
+
   /** Tensors to save, so that a resumed run goes on with the same bits. */
   public final List<StateTensor> state() {
     return kept.saved();

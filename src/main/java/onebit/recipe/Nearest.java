@@ -21,6 +21,11 @@ final class Nearest {
     return best;
   }
 
+  /** Whether at most half of the word's characters are edited. */
+  static boolean close(String word, String candidate) {
+    return 2 * edits(word.toLowerCase(Locale.ROOT), candidate.toLowerCase(Locale.ROOT)) <= word.length();
+  }
+
   /** The number of insertions, deletions and replacements between two texts. Source: Levenshtein 1966. */
   static int edits(String a, String b) {
     int[] row = new int[b.length() + 1];

@@ -89,7 +89,7 @@ public final class Recipes {
   /** The name a few edits away, else those that hold the word, else where all of them are listed. */
   private static String meant(String word, List<String> names) {
     String nearest = Nearest.to(word, names);
-    if (2 * Nearest.edits(word, nearest) <= word.length()) return "did you mean " + nearest + "?";
+    if (Nearest.close(word, nearest)) return "did you mean " + nearest + "?";
     List<String> holding = names.stream().filter(n -> n.contains(word.toLowerCase(java.util.Locale.ROOT))).toList();
     return holding.isEmpty() || word.isBlank() ? "`onebit recipes` lists them" : "with " + word + " in the name: " + String.join(", ", holding);
   }

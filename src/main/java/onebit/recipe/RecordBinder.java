@@ -177,8 +177,9 @@ public final class RecordBinder {
     String shown = YamlNode.clip(dotted(section, key));
     List<String> kindsWithIt = describe(root).stream().map(RecordKey::key).filter(k -> k.startsWith(section + "[") && k.endsWith("]." + key))
         .map(k -> k.substring(section.length() + 1, k.length() - key.length() - 2)).toList();
-    String hint = !kindsWithIt.isEmpty() ? "it is a key where " + dotted(section, NAME) + " is " + list(kindsWithIt) + "." : nearest == null ? "this section has no keys" : "did you mean " + (nearest.contains(".") ? nearest : dotted(section, nearest)) + "?";
-    return new IllegalArgumentException(entry.where() + ": unknown key " + shown + "; " + hint
+    String hint = !kindsWithIt.isEmpty() ? "; it is a key where " + dotted(section, NAME) + " is " + list(kindsWithIt) + "." : nearest == null ? "; this section has no keys"
+        : nearest.contains(".") ? "; did you mean " + nearest + "?" : Nearest.close(key, nearest) ? "; did you mean " + dotted(section, nearest) + "?" : ".";
+    return new IllegalArgumentException(entry.where() + ": unknown key " + shown + hint
         + (siblings.isEmpty() ? "" : " Keys here: " + list(siblings)));
   }
 
@@ -188,7 +189,7 @@ public final class RecordBinder {
 
   private static String choice(YamlNode node, Collection<String> allowed) {
     String nearest = node instanceof YamlNode.Scalar scalar ? Nearest.to(YamlNode.clip(scalar.text()), allowed) : null;
-    return "one of " + list(allowed) + (nearest == null ? "" : "; did you mean " + nearest + "?");
+    return "one of " + list(allowed) + (nearest == null || !Nearest.close(YamlNode.clip(((YamlNode.Scalar) node).text()), nearest) ? "" : "; did you mean " + nearest + "?");
   }
 
   static String dotted(String section, String key) {

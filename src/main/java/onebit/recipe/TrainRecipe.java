@@ -27,7 +27,8 @@ import onebit.recipe.keys.Range;
  * @param realProducts library: real-valued convolutions and products of a GPU by cuDNN and cuBLAS, but those that cuDNN refuses, which is said; own: by the own kernels, slow, for hosts without
  *     these libraries
  * @param initFrom a run, by its folder or its recipe's name, or a file, whose weights are those to start from
- * @param initPart only those whose names begin so are taken over, and the rest of the network stays as it was drawn: a backbone, say
+ * @param initPart only those whose names begin so are taken over, or with - before it those whose names do not; the rest of the network stays as it was drawn: backbone. takes a
+ *     backbone, -fc. leaves out a last layer for other classes
  */
 public record TrainRecipe(
     @Range(min = 1, max = 100_000) int epochs,

@@ -53,9 +53,12 @@ public final class InputPipeline {
     Dataset dataset = Datasets.open(name, folder, split,
         new Datasets.Spec(side, data.name() == DataRecipe.Source.GENERATED ? data.width() : side, data.channels(), data.classes(), GENERATED_IMAGES, seed,
             (split == Split.TRAIN ? data.trainLists() : data.testLists()).orElse(List.of())));
-    if (dataset.channels() != data.channels() || dataset.classes() > data.classes()) {
-      throw new IllegalArgumentException("data: " + dataset.name() + " has " + dataset.channels() + " channels and " + dataset.classes()
-          + " classes, the recipe says " + data.channels() + " and " + data.classes());
+    if (dataset.channels() != data.channels()) {
+      throw new IllegalArgumentException("data.channels is " + data.channels() + " and images of " + dataset.name() + " have " + dataset.channels()
+          + "; data.mean and data.std have a value for each of them, so take a recipe that was made for such images");
+    }
+    if (dataset.classes() > data.classes()) {
+      throw new IllegalArgumentException("data.classes is " + data.classes() + " and " + dataset.name() + " has " + dataset.classes() + "; say --set data.classes=" + dataset.classes());
     }
     if (data.name() == DataRecipe.Source.IMAGENET && data.classes() == 1000) requireWhole(dataset, folder, split);
     return dataset;

@@ -190,11 +190,15 @@ public final class Trainer {
   public void startFrom(List<NamedTensor> weights, String what) throws IOException {
     Optional<String> part = recipe.train().initPart();
     if (part.isEmpty()) {
-      model.load(weights, what);
+      try {
+        model.load(weights, what);
+      } catch (CheckpointException e) {
+        throw new CheckpointException(e.getMessage() + "; to leave a layer as drawn, say --set train.initPart=-NAME. (a last layer fc for other classes: -fc.)");
+      }
       log.line("Starting from the weights of " + what + ".");
     } else {
       int taken = model.loadPart(weights, part.get(), what), all = model.saved().size();
-      log.line("Starting from the " + taken + " tensors of " + what + " whose names begin with " + part.get() + "; the other " + (all - taken) + " are as drawn.");
+      log.line("Starting from the " + taken + " tensors of " + what + " whose names " + (part.get().startsWith("-") ? "do not begin with " + part.get().substring(1) : "begin with " + part.get()) + "; the other " + (all - taken) + " are as drawn.");
     }
   }
 

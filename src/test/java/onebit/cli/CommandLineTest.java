@@ -11,6 +11,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
+import java.util.stream.Stream;
 import javax.imageio.ImageIO;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -146,9 +147,9 @@ class CommandLineTest {
   @Test
   void aRunThatFailedBeforeItsFirstCheckpointBindsNoRecipe() {
     String out = folder.resolve("run").toString();
-    Said first = Said.by("train", "bmxnet-lenet-mnist", "--data", folder.toString(), "--out", out);
+    Said first = Said.by("train", "default", "--out", out, "--set", "train.initFrom=pom.xml", "--set", "network.width=2");
     assertEquals(1, first.code(), first.err());
-    assertTrue(first.err().contains("images-idx3-ubyte[.gz] is not in"), first.err());
+    assertTrue(first.err().contains("pom.xml: ") && Files.exists(Path.of(out, "log.txt")), first.err());
     Said second = Said.by("train", "default", "--dev-run", "--steps", "1", "--json", "--out", out);
     assertEquals(0, second.code(), second.err());
     Said third = Said.by("train", "default", "--dev-run", "--steps", "1", "--out", out, "--set", "optimizer.beta1=0.8");
@@ -176,15 +177,63 @@ class CommandLineTest {
     assertEquals(9, bad.lastLine().split("\"probability\":", -1).length - 1, "the others are looked at: " + bad.lastLine());
   }
 
+  /** Photos of one colour for each class, and a folder for each. */
+  private void draw(Path photos, String... classFolders) throws Exception {
+    for (String each : classFolders) {
+      BufferedImage image = new BufferedImage(40, 36, BufferedImage.TYPE_INT_RGB);
+      for (int i = 0; i < 40 * 36; i++) image.setRGB(i % 40, i / 40, each.endsWith("red") ? 0xC01010 : 0x1010C0);
+      Files.createDirectories(photos.resolve(each));
+      for (int i = 0; i < 4; i++) ImageIO.write(image, "png", photos.resolve(each).resolve(i + ".png").toFile());
+    }
+  }
+
+  @Test
+  void photosThatDoNotFitAreRefusedWithWhatToDoAndLeaveNoRunFolder() throws Exception {
+    Path photos = folder.resolve("photos"), out = folder.resolve("refused");
+    String[] start = {"train", "adabin-resnet20-cifar10", "--set", "data.name=folder", "--set", "data.classes=2", "--data", photos.toString(), "--out", out.toString()};
+    draw(photos, "train/red", "train/blue", "train/green");
+    Said one = Said.by(start);
+    assertEquals(1, one.code(), one.err());
+    assertTrue(one.err().contains("photos has train and no val to judge by; move some images of each class from"), one.err());
+    draw(photos, "val/red", "val/blue", "val/green");
+    Said classes = Said.by(start);
+    assertEquals(2, classes.code(), classes.err());
+    assertTrue(classes.err().contains("data.classes is 2 and folder has 3; say --set data.classes=3"), classes.err());
+    Said grey = Said.by("train", "default", "--set", "data.name=folder", "--data", photos.toString(), "--out", out.toString());
+    assertEquals(2, grey.code(), grey.err());
+    assertTrue(grey.err().contains("data.channels is 1 and images of folder have 3"), grey.err());
+    assertFalse(Files.exists(out));
+  }
+
+  @Test
+  void weightsForOtherClassesGoOnWithANewLastLayer() throws Exception {
+    Path photos = folder.resolve("photos");
+    draw(photos, "train/red", "train/blue", "val/red", "val/blue");
+    String before = folder.resolve("before").toString();
+    assertEquals(0, Said.by("train", "adabin-resnet20-cifar10", "--out", before, "--dev-run", "--steps", "1", "--json").code());
+    List<String> start = List.of("train", "adabin-resnet20-cifar10", "--set", "data.name=folder", "--set", "data.classes=2", "--data", photos.toString(), "--out", folder.resolve("after").toString(),
+        "--set", "train.initFrom=" + before, "--dev-run", "--steps", "1", "--json", "--set");
+    Said whole = Said.by(Stream.concat(start.stream(), Stream.of("train.seed=1")).toArray(String[]::new));
+    assertEquals(1, whole.code(), whole.err());
+    assertTrue(whole.err().contains("linear.weight F32[10, 64] must have shape [2, 64]; to leave a layer as drawn, say --set train.initPart=-NAME."), whole.err());
+    Said unknown = Said.by(Stream.concat(start.stream(), Stream.of("train.initPart=-head.")).toArray(String[]::new));
+    assertTrue(unknown.code() == 1 && unknown.err().contains("no tensor's name begins with head."), unknown.err());
+    Said part = Said.by(Stream.concat(start.stream(), Stream.of("train.initPart=-linear.")).toArray(String[]::new));
+    assertEquals(0, part.code(), part.err());
+    assertTrue(part.err().contains("whose names do not begin with linear.; the other 2 are as drawn."), part.err());
+  }
+
+  @Test
+  void aDryRunWithoutTheWeightsToStartFromSaysSo() {
+    Said said = Said.by("train", "biper-resnet20-cifar10-stage2", "--out", folder.resolve("dry").toString(), "--dev-run", "--steps", "1", "--json");
+    assertEquals(0, said.code(), said.err());
+    assertTrue(said.err().contains("Starting from RANDOM weights, for those of train.initFrom, biper-resnet20-cifar10-stage1, are not there."), said.err());
+  }
+
   @Test
   void ownPhotosAreLearnedAndPredictedByTheNamesOfTheirFolders() throws Exception {
     String out = folder.resolve("run").toString(), photos = folder.resolve("photos").toString();
-    for (String each : List.of("train/red", "train/blue", "val/red", "val/blue")) {
-      BufferedImage image = new BufferedImage(40, 36, BufferedImage.TYPE_INT_RGB);
-      for (int i = 0; i < 40 * 36; i++) image.setRGB(i % 40, i / 40, each.endsWith("red") ? 0xC01010 : 0x1010C0);
-      Files.createDirectories(Path.of(photos, each));
-      for (int i = 0; i < 4; i++) ImageIO.write(image, "png", Path.of(photos, each, i + ".png").toFile());
-    }
+    draw(Path.of(photos), "train/red", "train/blue", "val/red", "val/blue");
     String[] train = {"train", "default", "--set", "data.name=folder", "--set", "data.channels=3", "--set", "data.mean=[0.5, 0.5, 0.5]", "--set", "data.std=[0.5, 0.5, 0.5]", "--set",
         "data.augment={flip: 0.5}", "--set", "data.classes=3", "--set", "data.batch=4", "--set", "data.evalBatch=4", "--data", photos, "--out", out, "--epochs", "1", "--json"};
     Said said = Said.by(train);

@@ -126,6 +126,7 @@ class RecordBinderTest {
     assertEquals("mine.yaml, line 3: unknown key inner.dept; did you mean inner.depth? Keys here: depth, sizes", refused(GOOD + "inner: {dept: 3}\n"));
     assertTrue(refused("epohcs: 3\nrate: 0.1\n").startsWith("mine.yaml, line 1: unknown key epohcs; did you mean epochs?"));
     assertTrue(refused(GOOD + "Rate: 0.2\n").contains("did you mean rate?"));
+    assertTrue(refused(GOOD + "lr: 0.2\n").contains("unknown key lr. Keys here: "), "nothing is near enough to be meant");
     assertTrue(refused(GOOD + "depth: 3\n").contains("did you mean inner.depth?"), "the key where it really is");
     assertTrue(refused(GOOD + "shape: {name: point, radius: 3}\n").contains("unknown key shape.radius"), "keys belong to the named record");
   }

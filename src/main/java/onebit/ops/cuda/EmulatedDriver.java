@@ -66,6 +66,8 @@ public final class EmulatedDriver {
     if (opened != null) return opened;
     String refusal = refusal();
     if (refusal != null) throw new IOException(refusal);
+    Path built = source().getParent().getParent().getParent().resolve("target/hostcuda").resolve(VARIANT);
+    if (!Files.exists(built.resolve("libcuda.so.1"))) System.err.println("onebit: building the emulated device once, which takes some minutes");
     Process build = new ProcessBuilder("bash", source().toString(), "--variant", VARIANT).redirectErrorStream(true).start();
     String output = new String(build.getInputStream().readAllBytes());
     try {
@@ -74,7 +76,7 @@ public final class EmulatedDriver {
       Thread.currentThread().interrupt();
       throw new IOException("cuda-emulated: interrupted while the emulated device was built", e);
     }
-    opened = new EmulatedDriver(source().getParent().getParent().getParent().resolve("target/hostcuda").resolve(VARIANT));
+    opened = new EmulatedDriver(built);
     return opened;
   }
 
