@@ -287,7 +287,7 @@ final class TrainCommand implements Callable<Integer> {
   }
 
   private RunFolder chooseRun() {
-    String title = devRun ? title() + "-dev" : title();
+    String title = Workplace.title(name) + (devRun ? "-dev" : "");
     Path runs = Path.of("runs");
     if (!resume.equals("auto") && !resume.equals("never")) {
       RunFolder asked = new RunFolder(Path.of(resume));
@@ -305,10 +305,6 @@ final class TrainCommand implements Callable<Integer> {
     return devRun || resume.equals("never") ? RunFolder.unused(runs, title) : RunFolder.unfinished(runs, title);
   }
 
-  private String title() {
-    return Workplace.title(name);
-  }
-
   private int train(Recipe asked, Backend backend, Communicator communicator, Path folder, RunFolder run, Screen screen, RunLog log) throws IOException {
     MemoryLimit.Choice choice = memoryLimit == null ? null : MemoryLimit.of(memoryLimit).choose(name, allOverrides(), backend, communicator.size());
     Recipe recipe = choice == null ? asked : choice.recipe();
@@ -319,8 +315,8 @@ final class TrainCommand implements Callable<Integer> {
     int all = recipe.train().epochs();
     int stop = devRun ? recipe.train().firstEpoch() + 1
         : Math.min(all, recipe.train().firstEpoch() + (epochs != null ? epochs : recipe.train().stopAfter().orElse(all)));
-    TrainOptions options = new TrainOptions(title(), folder, run.path(), stop, devRun ? dryRunSteps() : Integer.MAX_VALUE);
-    log.line("Onebit " + Environment.version() + ", recipe " + title() + ", run folder " + run.path());
+    TrainOptions options = new TrainOptions(Workplace.title(name), folder, run.path(), stop, devRun ? (steps == null ? DRY_STEPS : steps) : Integer.MAX_VALUE);
+    log.line("Onebit " + Environment.version() + ", recipe " + Workplace.title(name) + ", run folder " + run.path());
     changes.forEach(log::line);
     if (choice != null) log.line(choice.words());
     log.line("Device " + backend.name() + ": " + String.join("; ", backend.describe()));
@@ -377,10 +373,6 @@ final class TrainCommand implements Callable<Integer> {
     if (weights != null) trainer.teach(weights);
   }
 
-  private int dryRunSteps() {
-    return steps == null ? DRY_STEPS : steps;
-  }
-
   /** What has the weights to start from; none where the recipe names none, or they are missing in a dry run. */
   private Optional<Path> earlierStage(Recipe recipe) throws IOException {
     if (recipe.train().initFrom().isEmpty()) return Optional.empty();
@@ -429,7 +421,7 @@ final class TrainCommand implements Callable<Integer> {
       List<HtmlReport.Comparison> comparisons = new ArrayList<>();
       recipe.published().ifPresent(p -> comparisons.add(new HtmlReport.Comparison(detects ? "mean average precision, best epoch, %" : "test top-1, best epoch, %",
           OptionalDouble.of(p.score()), p.source(), best)));
-      new HtmlReport(title(), yaml, Environment.facts(), records, comparisons).write(run.path().resolve("report.html"));
+      new HtmlReport(Workplace.title(name), yaml, Environment.facts(), records, comparisons).write(run.path().resolve("report.html"));
     } catch (IOException e) {
       log.warn("report.html was not written: " + e.getMessage());
     }

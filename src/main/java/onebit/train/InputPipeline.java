@@ -45,12 +45,8 @@ public final class InputPipeline {
    * @throws IllegalArgumentException if the images or classes are not those the recipe names
    */
   public static Dataset open(DataRecipe data, Path folder, Split split, long seed) throws IOException {
-    String name = switch (data.name()) {
-      case IMAGENET -> "folder";
-      default -> Recipes.word(data.name());
-    };
     int side = split == Split.TEST && data.evalCrop() > 0 ? data.evalCrop() : data.height();
-    Dataset dataset = Datasets.open(name, folder, split,
+    Dataset dataset = Datasets.open(Recipes.word(data.name()), folder, split,
         new Datasets.Spec(side, data.name() == DataRecipe.Source.GENERATED ? data.width() : side, data.channels(), data.classes(), GENERATED_IMAGES, seed,
             (split == Split.TRAIN ? data.trainLists() : data.testLists()).orElse(List.of())));
     if (dataset.channels() != data.channels()) {

@@ -266,17 +266,13 @@ public final class TrainStep {
     objective.loss(told, gradNow, out, soft, which, images);
     if (objective.divisor() == null) weigh(gradNow, told.first(1), images, globalImages);
     if (ranks == null || !last) model.backward(gradNow);
-    else model.backward(gradNow, group -> ranks.left(group, parts == 1 ? bucket -> { } : this::addEarlier));
+    else model.backward(gradNow, group -> ranks.left(group, parts == 1 ? bucket -> { } : bucket -> backend.optim().addAll(bucket, earlier.get(bucket))));
     return out;
   }
 
   /** The teacher's logits of these images; null without one. */
   private Tensor softLabels(Tensor x) {
     return model.teacher() == null ? null : model.teacher().forward(x, false);
-  }
-
-  private void addEarlier(List<Tensor> bucket) {
-    backend.optim().addAll(bucket, earlier.get(bucket));
   }
 
   private void weigh(Tensor gradNow, Tensor loss, int images, int globalImages) {

@@ -79,16 +79,11 @@ final class CudaBinarizeOps implements BinarizeOps {
     Shapes.requireEqual("learnedSetBackward", "gradX", gradX, "x", x);
     Shapes.requireEqual("learnedSetBackward", "gradQ", gradQ, "x", x);
     SlopeCode slope = SlopeCode.of(f);
-    int blocks = sumBlocks(x);
+    int blocks = Math.clamp(device.blocks(x.size()), 1, 1024);   // at least one, so that an empty tensor gives 0
     DeviceMemory partial = device.scratch(CudaDevice.Scratch.SUMS, 16L * blocks);
     device.kernel("learned_set_backward", x).element(gradX).memory(partial).element(gradQ).element(x).tensor(alpha).tensor(beta).slope(slope)
         .integer(codeForm ? 1 : 0).integer(x.size()).blocks(blocks, 256);
     device.kernel("learned_set_backward_finish").tensor(gradAlpha).tensor(gradBeta).memory(partial).integer(blocks).blocks(1, 256);
-  }
-
-  /** Blocks that sum over all values; at least one, so that an empty tensor gives 0. */
-  private int sumBlocks(Tensor x) {
-    return Math.clamp(device.blocks(x.size()), 1, 1024);
   }
 
   @Override
