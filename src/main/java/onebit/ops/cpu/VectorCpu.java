@@ -1,6 +1,7 @@
 package onebit.ops.cpu;
 
 import java.util.Set;
+import jdk.incubator.vector.FloatVector;
 
 /** Whether this Java and this processor can run the 512-bit kernels. */
 final class VectorCpu {
@@ -19,6 +20,12 @@ final class VectorCpu {
     if (ModuleLayer.boot().findModule("jdk.incubator.vector").isEmpty()) {
       return "this Java runs without the module jdk.incubator.vector (start it with --add-modules jdk.incubator.vector)";
     }
-    return FLAGS.contains("avx512f") && FLAGS.contains("avx512dq") ? null : "the processor has no 512-bit vectors (avx512f, avx512dq)";
+    if (!FLAGS.contains("avx512f") || !FLAGS.contains("avx512dq")) return "the processor has no 512-bit vectors (avx512f, avx512dq)";
+    return Width.LANES >= 16 ? null : "this Java uses vectors of " + 32 * Width.LANES + " bits here (its option UseAVX, 2 on the first processors with AVX-512, says so)";
+  }
+
+  /** What Java compiles vectors to, which wider ones become objects beside; loaded only where there is the Vector API. */
+  private static final class Width {
+    static final int LANES = FloatVector.SPECIES_PREFERRED.length();
   }
 }
