@@ -52,6 +52,19 @@ record Continuation(Path run, RunState state) {
     state.testImages = test.size();
   }
 
+  /**
+   * Remembers how many steps an epoch has, which a dry run cuts short.
+   *
+   * @throws IllegalArgumentException if it had not as many before
+   */
+  void requireSameSteps(int now) {
+    if (state.step > 0 && state.epochSteps > 0 && state.epochSteps != now) {
+      throw new IllegalArgumentException("run " + run + " makes " + state.epochSteps + " steps an epoch so far, now it would make " + now
+          + "; go on with the same --dev-run and --steps, or start anew with another --out");
+    }
+    state.epochSteps = now;
+  }
+
   private void requireSame(String words, int now, int before) {
     if (before > 0 && now != before) throw new IllegalArgumentException("run " + run + " has seen a set of " + before + " so far, and " + words + " now" + asBefore());
   }

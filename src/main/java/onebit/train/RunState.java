@@ -32,6 +32,8 @@ final class RunState {
   /** Images of the data set; 0 where an older checkpoint does not tell them. */
   int trainImages;
   int testImages;
+  /** Steps of an epoch; 0 where an older checkpoint does not tell them. */
+  int epochSteps;
 
   void startEpoch(int next) {
     epoch = next;
@@ -65,6 +67,7 @@ final class RunState {
     all.put("float8Worst", Double.toString(float8Worst));
     all.put("trainImages", Integer.toString(trainImages));
     all.put("testImages", Integer.toString(testImages));
+    all.put("epochSteps", Integer.toString(epochSteps));
     return all;
   }
 
@@ -96,6 +99,7 @@ final class RunState {
       state.float8Worst = Double.parseDouble(text.getOrDefault("float8Worst", "0"));
       state.trainImages = Integer.parseInt(text.getOrDefault("trainImages", "0"));
       state.testImages = Integer.parseInt(text.getOrDefault("testImages", "0"));
+      state.epochSteps = Integer.parseInt(text.getOrDefault("epochSteps", "0"));
     } catch (NumberFormatException e) {
       throw new CheckpointException("the checkpoint's state.json holds a value that is no number: " + e.getMessage());
     }

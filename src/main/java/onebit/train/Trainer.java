@@ -281,6 +281,7 @@ public final class Trainer {
         TensorBoardEvents events = leads ? TensorBoardEvents.open(options.run(), told, log::warn) : null) {
       writer = checkpoints;
       int batches = Math.min(train.batches(), options.steps());
+      new Continuation(options.run(), state).requireSameSteps(batches);
       ProgressLine progress = new ProgressLine(screen, options.stopEpoch(), batches);
       pace = new CheckpointPace(recipe.checkpoint(), System::nanoTime, log::line);
       String waiting = null;

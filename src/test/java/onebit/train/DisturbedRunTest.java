@@ -170,7 +170,7 @@ class DisturbedRunTest {
     requireSameAsUndisturbed(run);
   }
 
-  /** Five bad steps before the stop, five after it; and two processes may not go on where one has computed batches in parts. */
+  /** Five bad steps before the stop, five after it; neither two processes, where one has computed batches in parts, nor a dry run may go on in between. */
   @Test
   void badStepsInARowCountOnAfterAStop() throws Exception {
     Path run = folder.resolve("run");
@@ -188,6 +188,10 @@ class DisturbedRunTest {
     try (CpuBackend backend = new CpuBackend(); RunLog log = RunLog.screenOnly(Screen.none())) {
       Trainer trainer = new Trainer(recipe(parts, "dist.syncBatchNorm=true"), backend, new TrainOptions("disturbed", null, run, 3, Integer.MAX_VALUE), two, Screen.none(), log, () -> { });
       String message = assertThrows(IllegalArgumentException.class, trainer::resume).getMessage();
+      Trainer dry = new Trainer(recipe(parts), backend, new TrainOptions("disturbed", null, run, 3, 3), alone, Screen.none(), log, () -> { });
+      assertTrue(dry.resume());
+      assertEquals("run " + run + " makes 16 steps an epoch so far, now it would make 3; go on with the same --dev-run and --steps, or start anew with another --out",
+          assertThrows(IllegalArgumentException.class, dry::run).getMessage());
       assertTrue(message.startsWith("train.gradientAccumulation is 2 and the run " + run + " was made by 1 process(es), now 2: "), message);
     }
     ended = run(run, (trainer, asked, backend, result, gradLogits) -> {
