@@ -10,6 +10,7 @@ import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandle;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.concurrent.TimeUnit;
 
 /**
  * The emulated CUDA device of the source tree: the same kernels compiled by g++, a driver that runs them on the host.
@@ -66,9 +67,8 @@ public final class EmulatedDriver {
     if (opened != null) return opened;
     String refusal = refusal();
     if (refusal != null) throw new IOException(refusal);
-    Path built = source().getParent().getParent().getParent().resolve("target/hostcuda").resolve(VARIANT);
-    if (!Files.exists(built.resolve("libcuda.so.1"))) System.err.println("onebit: building the emulated device once, which takes some minutes");
     Process build = new ProcessBuilder("bash", source().toString(), "--variant", VARIANT).redirectErrorStream(true).start();
+    build.onExit().orTimeout(5, TimeUnit.SECONDS).whenComplete((ended, late) -> { if (late != null) System.err.println("onebit: building the emulated device, which takes minutes, once"); });
     String output = new String(build.getInputStream().readAllBytes());
     try {
       if (build.waitFor() != 0) throw new IOException("cuda-emulated: native-tests/hostcuda/build.sh failed:\n" + output);
@@ -76,7 +76,7 @@ public final class EmulatedDriver {
       Thread.currentThread().interrupt();
       throw new IOException("cuda-emulated: interrupted while the emulated device was built", e);
     }
-    opened = new EmulatedDriver(built);
+    opened = new EmulatedDriver(source().getParent().getParent().getParent().resolve("target/hostcuda").resolve(VARIANT));
     return opened;
   }
 
