@@ -87,6 +87,39 @@ class CheckpointStoreTest {
     assertEquals(Path.of("checkpoints/step-000005"), Files.readSymbolicLink(run.resolve("best")));
   }
 
+  /** -Donebit.test.checkpoints=10000 for more. */
+  @Test
+  void manySavesLeaveNothingBehindButWhatIsKept() throws Exception {
+    int saves = Integer.getInteger("onebit.test.checkpoints", 40), from = saves / 2;
+    CheckpointStore store = new CheckpointStore(folder, 2);
+    long handles = 0, heap = 0;
+    for (int step = 1; step <= saves; step++) {
+      store.save(checkpoint(step, 1000));
+      if (step % 7 == 0) store.markBest(step);
+      if (step == from) {
+        handles = openFiles();
+        heap = usedHeap();
+      }
+    }
+    assertEquals(handles, openFiles());
+    assertTrue(usedHeap() - heap < 1 << 20, heap + " bytes of heap after " + from + " saves, " + usedHeap() + " after " + saves);
+    long best = saves / 7 * 7;
+    assertEquals(Stream.of(best, saves - 1L, (long) saves).distinct().map(step -> String.format("step-%06d", step)).toList(), names());
+    assertEquals(checkpoint(saves, 1000), latest());
+    assertEquals(checkpoint(best, 1000), CheckpointStore.load(run.resolve("best")));
+  }
+
+  private static long openFiles() throws IOException {
+    try (Stream<Path> files = Files.list(Path.of("/proc/self/fd"))) {
+      return files.count();
+    }
+  }
+
+  private static long usedHeap() {
+    System.gc();
+    return Runtime.getRuntime().totalMemory() - Runtime.getRuntime().freeMemory();
+  }
+
   @Test
   void aRunThatWentBackLeavesTheLaterStepsBehind() throws Exception {
     CheckpointStore store = new CheckpointStore(folder, 2);
