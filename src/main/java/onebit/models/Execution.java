@@ -20,7 +20,7 @@ public record Execution(Passes passes, Memory memory, Gradients gradients) {
     FAST,
     /** Bits and the values between units; the results of binary convolutions are computed again. */
     COMPACT,
-    /** Bits and as few values between units as the step's memory gains by, at least every second or third; the others are computed again, too. */
+    /** Bits and the values between units, but those whose second computation makes the step's memory smaller. */
     TINY
   }
 

@@ -188,8 +188,8 @@ public final class RecordBinder {
   }
 
   private static String choice(YamlNode node, Collection<String> allowed) {
-    String nearest = node instanceof YamlNode.Scalar scalar ? Nearest.to(YamlNode.clip(scalar.text()), allowed) : null;
-    return "one of " + list(allowed) + (nearest == null || !Nearest.close(YamlNode.clip(((YamlNode.Scalar) node).text()), nearest) ? "" : "; did you mean " + nearest + "?");
+    String word = node instanceof YamlNode.Scalar scalar ? YamlNode.clip(scalar.text()) : null, nearest = word == null ? null : Nearest.to(word, allowed);
+    return "one of " + list(allowed) + (nearest != null && Nearest.close(word, nearest) ? "; did you mean " + nearest + "?" : "");
   }
 
   static String dotted(String section, String key) {

@@ -270,7 +270,8 @@ public final class Trainer {
     Dataset trainSet = InputPipeline.open(data, options.data(), Split.TRAIN, seed);
     Dataset testSet = InputPipeline.open(data, options.data(), Split.TEST, seed);
     RunFolder folder = new RunFolder(options.run());
-    new Continuation(options.run(), state).requireSameData(trainSet, testSet, leads ? folder.classes() : List.of());
+    Continuation on = new Continuation(options.run(), state);
+    on.requireSameData(trainSet, testSet, leads ? folder.classes() : List.of());
     if (leads && !trainSet.classNames().isEmpty()) folder.writeClasses(trainSet.classNames());
     long told = state.batch == 0 ? state.step : state.step - 1;   // of an epoch whose evaluation was cut short the metrics are written anew
     ledger = BadImageLedger.open(options.run(), log::warn);
@@ -281,7 +282,7 @@ public final class Trainer {
         TensorBoardEvents events = leads ? TensorBoardEvents.open(options.run(), told, log::warn) : null) {
       writer = checkpoints;
       int batches = Math.min(train.batches(), options.steps());
-      new Continuation(options.run(), state).requireSameSteps(batches);
+      on.requireSameSteps(batches);
       ProgressLine progress = new ProgressLine(screen, options.stopEpoch(), batches);
       pace = new CheckpointPace(recipe.checkpoint(), System::nanoTime, log::line);
       String waiting = null;

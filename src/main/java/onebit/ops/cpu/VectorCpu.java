@@ -24,7 +24,7 @@ final class VectorCpu {
     return Width.LANES >= 16 ? null : "this Java uses vectors of " + 32 * Width.LANES + " bits here (its option UseAVX, 2 on the first processors with AVX-512, says so)";
   }
 
-  /** What Java compiles vectors to, which wider ones become objects beside; loaded only where there is the Vector API. */
+  /** The widest vectors that Java compiles; wider ones become objects. Loaded only where there is the Vector API. */
   private static final class Width {
     static final int LANES = FloatVector.SPECIES_PREFERRED.length();
   }
