@@ -82,7 +82,7 @@ final class PredictCommand implements Callable<Integer> {
     return bad.why.isEmpty() ? 0 : CommandLine.ExitCode.SOFTWARE;
   }
 
-  /** Images that cannot be decoded are named at the end; the others are looked at. */
+  /** Images that are not there or cannot be decoded are named at the end; the others are looked at. */
   private static final class Bad implements LoaderWatch {
     private final Map<Integer, String> why = new ConcurrentSkipListMap<>();
 
@@ -137,8 +137,7 @@ final class PredictCommand implements Callable<Integer> {
       image.put("boxes", boxes);
       all.add(image);
     }
-    if (json) System.out.println(Json.object(Map.of("detections", all)));
-    else System.out.print(table);
+    show("detections", all, table, bad);
   }
 
   private void print(List<Path> files, List<double[]> probabilities, List<String> classes, Map<Integer, String> bad) {
@@ -166,7 +165,12 @@ final class PredictCommand implements Callable<Integer> {
       image.put("likeliest", guesses);
       all.add(image);
     }
-    if (json) System.out.println(Json.object(Map.of("predictions", all)));
-    else System.out.print(table);
+    show("predictions", all, table, bad);
+  }
+
+  /** The result; no table where no image could be looked at. */
+  private void show(String name, List<Map<String, Object>> all, SummaryTable table, Map<Integer, String> bad) {
+    if (json) System.out.println(Json.object(Map.of(name, all)));
+    else if (bad.size() < all.size()) System.out.print(table);
   }
 }

@@ -33,29 +33,30 @@ public final class ImageFiles extends SquareDataset {
   }
 
   /**
-   * The files that are named, and in the order of their names the JPEG and PNG files of folders that are.
-   *
-   * @throws IOException if one does not exist, or a folder has no images
+   * The files that are named, and in the order of their names the JPEG and PNG files of folders that are; what leads to no image stays among them, and is refused as a bad
+   * image when its turn comes.
    */
   public static List<Path> find(List<Path> named) throws IOException {
     List<Path> all = new ArrayList<>();
     for (Path path : named) {
-      if (!Files.exists(path)) throw new IOException("image " + path + " does not exist");
-      if (!Files.isDirectory(path)) {
+      if (!Files.isDirectory(path) || !Files.isReadable(path)) {
         all.add(path);
         continue;
       }
       try (Stream<Path> entries = Files.list(path)) {
         List<Path> images = entries.filter(f -> ImageFolderDataset.isImage(f.getFileName().toString())).sorted().toList();
-        if (images.isEmpty()) throw new IOException(path + ": has no JPEG or PNG files");
-        all.addAll(images);
+        all.addAll(images.isEmpty() ? List.of(path) : images);
       }
     }
     return all;
   }
 
   @Override public void decode(int index, Box.Choice choice, Picture into) throws IOException {
-    workspace.get().decoder.decode(files.get(index), choice, into);
+    Path file = files.get(index);
+    if (!Files.exists(file)) throw new BadImageException("image " + file + " does not exist");
+    if (!Files.isReadable(file)) throw new BadImageException(file + " may not be read by this user");
+    if (Files.isDirectory(file)) throw new BadImageException(file + ": has no JPEG or PNG files");
+    workspace.get().decoder.decode(file, choice, into);
     heights[index] = into.imageHeight();
     widths[index] = into.imageWidth();
   }

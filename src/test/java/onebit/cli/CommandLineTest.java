@@ -175,6 +175,14 @@ class CommandLineTest {
     assertEquals(4, bad.lastLine().split("\"image\":", -1).length - 1, bad.lastLine());
     assertEquals(1, bad.lastLine().split("\"error\":", -1).length - 1, bad.lastLine());
     assertEquals(9, bad.lastLine().split("\"probability\":", -1).length - 1, "the others are looked at: " + bad.lastLine());
+    Files.createDirectories(folder.resolve("empty"));
+    Said missing = Said.by("predict", "--weights", out, "--json", images + "/0.png", images + "/nowhere.png", folder.resolve("empty").toString(), images + "/1.png");
+    assertEquals(1, missing.code(), missing.err());
+    assertEquals("onebit: image " + images + "/nowhere.png does not exist\nonebit: " + folder.resolve("empty") + ": has no JPEG or PNG files\n", missing.err());
+    assertEquals(4, missing.lastLine().split("\"image\":", -1).length - 1, missing.lastLine());
+    assertEquals(6, missing.lastLine().split("\"probability\":", -1).length - 1, "the others are looked at: " + missing.lastLine());
+    Said alone = Said.by("predict", "--weights", out, images + "/nowhere.png");
+    assertEquals(new Said(1, "", "onebit: image " + images + "/nowhere.png does not exist\n"), alone);
   }
 
   /** Photos of one colour for each class, and a folder for each. */
