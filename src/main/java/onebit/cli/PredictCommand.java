@@ -38,6 +38,9 @@ import picocli.CommandLine.Parameters;
     description = "Says what trained weights take images for, or what they find where: your own JPEG and PNG files, seen as the recipe's test images are.",
     footer = {"", "Example: onebit predict --weights runs/adabin-resnet20-cifar10/best photo.jpg holiday/"})
 final class PredictCommand implements Callable<Integer> {
+  /** COCO's detectors are judged by so many boxes of an image, too. */
+  private static final int TOP_BOXES = 100, TOP_CLASSES = 3;
+
   @Mixin private TrainedOptions trained;
 
   @Parameters(arity = "1..*", paramLabel = "IMAGE", description = "Image files, or folders of them.")
@@ -46,8 +49,8 @@ final class PredictCommand implements Callable<Integer> {
   @Option(names = "--data", paramLabel = "DIR", description = "Folder of the data set, for the names of classes that neither the run nor the data set's name says.")
   private Path data;
 
-  @Option(names = "--top", paramLabel = "N", defaultValue = "3", description = "Likeliest classes to show; of networks that detect all boxes are shown (default: ${DEFAULT-VALUE}).")
-  private int top;
+  @Option(names = "--top", paramLabel = "N", description = "Likeliest classes to show of each image (default: " + TOP_CLASSES + "), or of networks that detect likeliest boxes (default: " + TOP_BOXES + ").")
+  private Integer top;
 
   @Option(names = "--least-score", paramLabel = "P", defaultValue = "0.5", description = "Of networks that detect: show boxes of at least this probability, which is above 0.01 in any case (default: ${DEFAULT-VALUE}).")
   private double leastScore;
@@ -62,7 +65,7 @@ final class PredictCommand implements Callable<Integer> {
     Recipe recipe = compute.recipe(trained.recipe());
     DataRecipe described = recipe.data();
     if (!(leastScore >= 0 && leastScore <= 1)) throw new IllegalArgumentException("--least-score must be in [0, 1], got " + leastScore);
-    if (top < 1) throw new IllegalArgumentException("--top must be >= 1, got " + top);
+    if (top != null && top < 1) throw new IllegalArgumentException("--top must be >= 1, got " + top);
     if (described.height() != described.width()) {
       throw new IllegalArgumentException("predict takes square images; the recipe says " + described.height() + "x" + described.width());
     }
@@ -112,6 +115,7 @@ final class PredictCommand implements Callable<Integer> {
   private void printBoxes(List<Path> files, ImageFiles dataset, List<List<Detection>> found, List<String> classes, Map<Integer, String> bad) {
     SummaryTable table = new SummaryTable("image", "class", ">probability", ">left", ">top", ">right", ">bottom");
     List<Map<String, Object>> all = new ArrayList<>();
+    int most = top == null ? TOP_BOXES : top, leftOut = 0, crowded = 0;
     for (int i = 0; i < files.size(); i++) {
       if (bad.containsKey(i)) {
         all.add(failed(files.get(i), bad.get(i)));
@@ -119,7 +123,11 @@ final class PredictCommand implements Callable<Integer> {
       }
       int width = dataset.imageWidth(i), height = dataset.imageHeight(i);
       List<Map<String, Object>> boxes = new ArrayList<>();
-      for (Detection one : found.get(i).stream().filter(d -> d.score() >= leastScore).toList()) {
+      List<Detection> probable = found.get(i).stream().filter(d -> d.score() >= leastScore).toList();
+      int more = Math.max(0, probable.size() - most);
+      leftOut += more;
+      if (more > 0) crowded++;
+      for (Detection one : probable.subList(0, probable.size() - more)) {
         String called = InputPipeline.className(classes, one.label());
         long[] corners = {Math.round((double) one.left() * width), Math.round((double) one.top() * height), Math.round((double) one.right() * width),
           Math.round((double) one.bottom() * height)};
@@ -135,9 +143,13 @@ final class PredictCommand implements Callable<Integer> {
       Map<String, Object> image = new LinkedHashMap<>();
       image.put("image", files.get(i).toString());
       image.put("boxes", boxes);
+      image.put("leftOut", more);
       all.add(image);
     }
     show("detections", all, table, bad);
+    if (leftOut > 0 && !json) {
+      System.out.printf(Locale.ROOT, "Left out: %,d less probable boxes of %,d image%s; --top N shows so many of each image, --least-score P fewer and surer ones.%n", leftOut, crowded, crowded == 1 ? "" : "s");
+    }
   }
 
   private void print(List<Path> files, List<double[]> probabilities, List<String> classes, Map<Integer, String> bad) {
@@ -149,7 +161,7 @@ final class PredictCommand implements Callable<Integer> {
         continue;
       }
       double[] of = probabilities.get(i);
-      List<Integer> likeliest = IntStream.range(0, of.length).boxed().sorted((a, b) -> Double.compare(of[b], of[a])).limit(top).toList();
+      List<Integer> likeliest = IntStream.range(0, of.length).boxed().sorted((a, b) -> Double.compare(of[b], of[a])).limit(top == null ? TOP_CLASSES : top).toList();
       List<Map<String, Object>> guesses = new ArrayList<>();
       for (int c : likeliest) {
         String called = InputPipeline.className(classes, c);

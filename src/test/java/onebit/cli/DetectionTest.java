@@ -55,7 +55,8 @@ class DetectionTest {
     JsonNode all = Said.by(predict("0", file.toString(), "--json")).json().get("detections");
     assertEquals(file.toString(), all.get(0).get("image").asText());
     JsonNode boxes = all.get(0).get("boxes");
-    assertTrue(boxes.size() > 0 && boxes.size() <= 200, "a network that learned nothing finds many: " + boxes.size());
+    int leftOut = all.get(0).get("leftOut").asInt();
+    assertTrue(boxes.size() == 100 && leftOut > 0 && leftOut <= 100, "a network that learned nothing finds many: " + boxes.size() + " and " + leftOut);
     double before = 1;
     for (JsonNode box : boxes) {
       assertTrue(box.get("probability").asDouble() <= before && box.get("probability").asDouble() > 0.01, box.toString());
@@ -65,6 +66,10 @@ class DetectionTest {
       assertTrue(0 <= corners.get(0) && corners.get(0) <= corners.get(2) && corners.get(2) <= 200, box.toString());
       assertTrue(0 <= corners.get(1) && corners.get(1) <= corners.get(3) && corners.get(3) <= 120, box.toString());
     }
+    Said few = Said.by(predict("0", file.toString(), "--top", "2"));
+    assertTrue(few.out().endsWith("Left out: " + (leftOut + 98) + " less probable boxes of 1 image; --top N shows so many of each image, --least-score P fewer and surer ones.\n"), few.out());
+    assertEquals(2 + 2 + 1, few.out().lines().count(), "head, rows, what was left out: " + few.out());
+    assertEquals(100 + leftOut, Said.by(predict("0", file.toString(), "--top", "300", "--json")).json().get("detections").get(0).get("boxes").size());
     Said nothing = Said.by(predict("1", file.toString()));
     assertEquals(0, nothing.code(), nothing.err());
     assertTrue(nothing.out().contains("nothing"), nothing.out());
