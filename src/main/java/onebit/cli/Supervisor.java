@@ -10,6 +10,8 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
 import java.util.regex.Matcher;
@@ -18,6 +20,9 @@ import onebit.checkpoint.CheckpointException;
 import onebit.checkpoint.RunLock;
 import onebit.dist.MpiCommunicator;
 import onebit.dist.RankStatus;
+import onebit.dist.nccl.NcclCommunicator;
+import onebit.ops.cuda.CudaDoctor;
+import onebit.ops.cuda.CudaLibraries;
 import onebit.train.RunFolder;
 
 /**
@@ -43,6 +48,8 @@ final class Supervisor {
   private final List<String> arguments;
   private final Consumer<String> say;
   private final List<Process> processes = new ArrayList<>();
+  /** What workers of this start have said of their failure. */
+  private final Set<String> failures = ConcurrentHashMap.newKeySet();
   private volatile List<Thread> readers = List.of();
   private volatile String died;
   private volatile boolean stopping;
@@ -58,6 +65,13 @@ final class Supervisor {
     this.run = run;
     this.arguments = List.copyOf(arguments);
     this.say = say;
+  }
+
+  /** @throws IOException if this machine shows no so many GPUs, or has no NCCL: that is no failure to start again after */
+  static void requireDevices(int workers) throws IOException {
+    String refusal = CudaDoctor.refusal(workers);
+    if (refusal == null) refusal = NcclCommunicator.refusal(CudaLibraries.find().searched());
+    if (refusal != null) throw new IOException("--gpus " + workers + ": " + refusal);
   }
 
   /**
@@ -124,6 +138,7 @@ final class Supervisor {
 
   private int attempt() throws IOException {
     died = null;
+    failures.clear();
     synchronized (processes) {
       processes.clear();
       if (stopping) return Main.STOPPED;
@@ -250,6 +265,7 @@ final class Supervisor {
     boolean fromRank = gpus || tagged.matches();
     String text = gpus ? line : fromRank ? TAG.matcher(tagged.group(2)).replaceAll("") : line;
     if (text.startsWith("WARNING: Using incubator modules")) return;
+    if (text.startsWith("onebit: ") && !failures.add(text)) return;   // what is wrong for one is often wrong for all
     if (fromRank) {
       say.accept("[" + (gpus ? index : tagged.group(1)) + "] " + text);
       return;

@@ -149,6 +149,7 @@ final class TrainCommand implements Callable<Integer> {
     if (Launch.detect(System.getenv()).kind() != Launch.Kind.ALONE) {
       throw new IllegalArgumentException("--procs and --gpus start processes themselves; under mpirun, srun or torchrun leave them out");
     }
+    if (gpus != null && !compute.device.equals("cuda-emulated")) Supervisor.requireDevices(workers);
     RunFolder run = chooseRun();
     requireInputs(recipe, folder, run);
     List<String> arguments = WorkerArguments.of(spec.commandLine().getParseResult().originalArgs(), run.path(), gpus != null && compute.device.equals("cpu"));

@@ -135,6 +135,16 @@ class CommandLineTest {
   }
 
   @Test
+  void gpusThatAreNotThereAreToldOnceAndNoStartIsTried() {
+    Path out = folder.resolve("refused");
+    Said said = Said.by("train", "default", "--gpus", "17", "--restarts", "3", "--out", out.toString());
+    assertEquals(1, said.code(), said.err());
+    assertTrue(said.err().matches("onebit: --gpus 17: (no CUDA driver: libcuda.so.1 cannot be loaded; install|the CUDA driver shows \\d+ device|cuInit: CUDA_ERROR).*\n"), said.err());
+    assertEquals("", said.out());
+    assertFalse(Files.exists(out));
+  }
+
+  @Test
   void aRunWithoutAFinishedEpochSaysThatItHasNoBest() throws Exception {
     Path run = folder.resolve("begun");
     Files.createDirectories(run.resolve("checkpoints/step-000020"));

@@ -183,6 +183,15 @@ class RankStartTest {
     }
   }
 
+  @Test
+  void wordsThatAreWrongForAllRanksAreToldOnceAndNotTriedAgain() throws Exception {
+    Ranks.assumeMpi();
+    Path run = folder.resolve("wrong");
+    String text = end(ChildRun.start(output(run), words(run, "--procs", "2", "--restarts", "3", "--set", "data.batch=1")), run, 2);
+    assertEquals(1, text.split("onebit: data.batch is 1 and data.evalBatch 64; both must be >= the 2 processes", -1).length - 1, text);
+    assertFalse(text.contains("start 1 of 3"), text);
+  }
+
   private long startsLogged(Path run, int rank) throws Exception {
     try (Stream<String> lines = Files.lines(run.resolve("log-rank" + rank + ".txt"))) {
       return lines.filter(line -> line.contains("recipe small, run folder")).count();

@@ -69,6 +69,11 @@ public final class NcclCommunicator implements Communicator {
     return new NcclCommunicator(nccl, nccl.initialize(id, rank, size), backend, streams, rank, size);
   }
 
+  /** Why there is no NCCL in these folders, in one sentence; null where there is. */
+  public static String refusal(List<Path> folders) {
+    return NcclLibrary.find(folders).isEmpty() ? NcclLibrary.missing() : null;
+  }
+
   /** What doctor says about NCCL, looked for in these folders. */
   public static String finding(List<Path> folders) {
     try {

@@ -1,6 +1,14 @@
 package onebit.ops.cuda;
 
+import static java.lang.foreign.ValueLayout.ADDRESS;
+import static java.lang.foreign.ValueLayout.JAVA_INT;
+
 import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.FunctionDescriptor;
+import java.lang.foreign.Linker;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.SymbolLookup;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -32,6 +40,28 @@ public final class CudaDoctor {
     String refusal = EmulatedDriver.refusal();
     lines.add(refusal == null ? "cuda-emulated: can be built here (for tests, not a GPU)" : refusal);
     return lines;
+  }
+
+  /** Why this process cannot have so many devices, in one sentence; null if it can. The driver is asked for their number and nothing else. */
+  public static String refusal(int devices) {
+    return refusal("libcuda.so.1", devices);
+  }
+
+  static String refusal(String driver, int devices) {
+    try (Arena arena = Arena.ofConfined()) {
+      SymbolLookup symbols = SymbolLookup.libraryLookup(driver, Arena.global());
+      Linker linker = Linker.nativeLinker();
+      MemorySegment count = arena.allocate(JAVA_INT);
+      int code = (int) linker.downcallHandle(symbols.findOrThrow("cuInit"), FunctionDescriptor.of(JAVA_INT, JAVA_INT)).invokeExact(0);
+      if (code == 0) code = (int) linker.downcallHandle(symbols.findOrThrow("cuDeviceGetCount"), FunctionDescriptor.of(JAVA_INT, ADDRESS)).invokeExact(count);
+      if (code != 0) return CudaException.driver("cuInit", code, "").getMessage();
+      int there = count.get(JAVA_INT, 0);
+      return there >= devices ? null : "the CUDA driver shows " + there + (there == 1 ? " device" : " devices") + "; `nvidia-smi -L` lists all, and CUDA_VISIBLE_DEVICES may hide some";
+    } catch (IllegalArgumentException missing) {
+      return "no CUDA driver: " + driver + " cannot be loaded; install the NVIDIA driver, or compute on the CPU";
+    } catch (Throwable e) {
+      throw new IllegalStateException("the CUDA driver could not be asked for its devices", e);
+    }
   }
 
   private static void driver(List<String> lines) {

@@ -3,6 +3,7 @@ package onebit.ops.cuda;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -148,6 +149,15 @@ class NativeLibrariesTest {
     assertEquals(0, process.waitFor(), output);
     assertTrue(output.contains("driver 0 cublas 130100 cudnn 92400"), output);
     assertTrue(output.contains("JCudnn was relabelled from libcudnn.so.8 to libcudnn.so.9"), output);
+  }
+
+  @Test
+  void aDriverThatShowsTooFewDevicesIsRefusedInOneSentence() throws Exception {
+    library(temporary, "libcuda.so.1", "int cuInit(unsigned f) { return 0; } int cuDeviceGetCount(int* n) { *n = 2; return 0; }");
+    String driver = temporary.resolve("libcuda.so.1").toString(), missing = temporary.resolve("none.so").toString();
+    assertNull(CudaDoctor.refusal(driver, 2));
+    assertEquals("the CUDA driver shows 2 devices; `nvidia-smi -L` lists all, and CUDA_VISIBLE_DEVICES may hide some", CudaDoctor.refusal(driver, 3));
+    assertEquals("no CUDA driver: " + missing + " cannot be loaded; install the NVIDIA driver, or compute on the CPU", CudaDoctor.refusal(missing, 1));
   }
 
   @Test
