@@ -28,11 +28,11 @@ import picocli.CommandLine.Option;
     mixinStandardHelpOptions = true,
     sortOptions = false,
     description = "Judges trained weights on the whole test set, each image once: right answers, or the mean average precision of boxes. Binary layers run on packed bits.",
-    footer = {"", "Example: onebit eval --weights runs/adabin-resnet20-cifar10/best --data data/cifar10"})
+    footer = {"", "Example: onebit eval --weights runs/adabin-resnet20-cifar10/best"})
 final class EvalCommand implements Callable<Integer> {
   @Mixin private TrainedOptions trained;
 
-  @Option(names = "--data", paramLabel = "DIR", description = "Folder of the data set (default: data/NAME).")
+  @Option(names = "--data", paramLabel = "DIR", description = "Folder of the data set (default: that of the run that the weights belong to, else data/NAME).")
   private Path data;
 
   @Mixin private ComputeOptions compute;
@@ -44,7 +44,7 @@ final class EvalCommand implements Callable<Integer> {
   public Integer call() throws IOException {
     Recipe recipe = compute.recipe(trained.recipe());
     DataRecipe described = recipe.data();
-    Path folder = Workplace.dataFolder(recipe, data);
+    Path folder = trained.data(recipe, data, (json ? System.err : System.out)::println);
     var tensors = trained.tensors();
     Dataset dataset = InputPipeline.open(described, folder, Split.TEST, recipe.train().seed());
     Screen screen = json ? Screen.of(System.err, false) : Screen.standard(System.out);

@@ -338,6 +338,7 @@ final class TrainCommand implements Callable<Integer> {
       return leads ? printResult(run, trainer, 0, "complete") : 0;
     }
     if (leads) run.writeRecipe(yaml);
+    if (leads && folder != null) run.writeData(folder);
     if (resumed) {
       log.line("Going on from the checkpoint in " + run.path().resolve("last") + ".");
     } else {

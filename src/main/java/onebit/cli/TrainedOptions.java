@@ -1,8 +1,10 @@
 package onebit.cli;
 
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.function.Consumer;
 import onebit.checkpoint.NamedTensor;
 import onebit.models.Model;
 import onebit.ops.Backend;
@@ -43,6 +45,19 @@ final class TrainedOptions {
   List<String> classes(DataRecipe data) throws IOException {
     List<String> known = InputPipeline.classNames(data);
     return known.isEmpty() ? RunFolder.classesOf(weights) : known;
+  }
+
+  /** The folder of the data set: as given, else that of the run that the weights belong to, if it had this kind of data, which is said, else the usual one. */
+  Path data(Recipe recipe, Path given, Consumer<String> say) throws IOException {
+    DataRecipe.Source source = recipe.data().name();
+    Path before = given != null || source.isDrawn() ? null : RunFolder.dataOf(weights).orElse(null);
+    if (before == null) return Workplace.dataFolder(recipe, given);
+    String ofRun = RunFolder.recipeOf(weights).orElseThrow().toString();
+    if (Workplace.RECIPES.load(ofRun, List.of()).data().name() != source) return Workplace.dataFolder(recipe, null);
+    boolean there = Files.exists(before);
+    say.accept(there ? "Images: those of " + before + ", which the run was trained with; --data DIR names others."
+        : "The run was trained with images of " + before + ", which are not there any more.");
+    return there ? before : Workplace.dataFolder(recipe, null);
   }
 
   /** Reads the weights. */

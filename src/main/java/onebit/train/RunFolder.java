@@ -26,7 +26,7 @@ import onebit.report.MetricsLog;
 
 /** The folder of one run and the merged recipe in it. */
 public record RunFolder(Path path) {
-  private static final String RECIPE = "recipe.yaml", CHECKPOINTS = "checkpoints", CLASSES = "classes.txt";
+  private static final String RECIPE = "recipe.yaml", CHECKPOINTS = "checkpoints", CLASSES = "classes.txt", DATA = "data.txt";
   /** Keys that may differ between a run and its resumption: they do not change what is computed, or are told when they do. */
   private static final List<String> FREE = List.of("description", "published", "checkpoint", "data.workers", "data.evalBatch", "train.stopAfter",
       "train.spikeGuard", "train.precision", "train.gradients", "train.float8Limit", "dist.timeoutSeconds", "teacher.weights");
@@ -143,6 +143,17 @@ public record RunFolder(Path path) {
   /** Where the merged recipe lies. */
   public Path recipe() {
     return path.resolve(RECIPE);
+  }
+
+  /** Writes which folder the data set lies in, for who judges the weights later. */
+  public void writeData(Path folder) throws IOException {
+    DurableFiles.replace(path.resolve(DATA), List.of(ByteBuffer.wrap(folder.toAbsolutePath().toString().getBytes(StandardCharsets.UTF_8))));
+  }
+
+  /** The folder of the data set of the run that weights belong to; empty where that is not known, as of images that were drawn and in older runs. */
+  public static Optional<Path> dataOf(Path weights) throws IOException {
+    Optional<Path> file = recipeOf(weights).map(recipe -> recipe.resolveSibling(DATA)).filter(Files::isRegularFile);
+    return file.isPresent() ? Optional.of(Path.of(Files.readString(file.get()))) : Optional.empty();
   }
 
   /** Writes the names of the classes, one a line. */
