@@ -184,11 +184,16 @@ class RecipesTest {
     assertEquals(batch, recipe.data().batch());
   }
 
-  /** cifar10/main.py of AdaBin: DataLoader(..., drop_last=True) for training too; those of RBNN and BiPer keep the last batch. */
+  /**
+   * cifar10/main.py of AdaBin: DataLoader(..., drop_last=True) for training too; those of RBNN and BiPer on CIFAR-10 and AdaBin's on ImageNet keep the last
+   * batch. DALI (RBNN and BiPer on ImageNet) and MXNet's ImageRecordIter fill it up, so that no batch is smaller.
+   */
   @ParameterizedTest
   @CsvSource({"adabin-resnet18-cifar10, true", "adabin-resnet20-cifar10, true", "adabin-vggsmall-cifar10, true", "rbnn-resnet20-cifar10, false",
-      "biper-resnet18-cifar10-stage1, false", "adabin-resnet18-imagenet, false", "bmxnet-resnet18v1-cifar10, true"})
-  void theLastSmallerBatchIsLeftOutWhereTheAuthorsLoaderLeavesItOut(String name, boolean left) {
+      "biper-resnet18-cifar10-stage1, false", "adabin-resnet18-imagenet, false", "adabin-resnet18-imagenet-stage1, false", "bmxnet-resnet18v1-cifar10, true",
+      "rbnn-resnet18-imagenet, true", "rbnn-resnet34-imagenet, true", "biper-resnet18-imagenet-stage1, true", "biper-resnet34-imagenet-stage2, true",
+      "bmxnet-binarydensenet37-imagenet, true", "bmxnet-resnete18-imagenet, true", "bmxnet-resnete34y2018-imagenet, true"})
+  void noBatchIsSmallerWhereTheAuthorsLoaderMakesNone(String name, boolean left) {
     assertEquals(left, load(name).data().dropLast());
   }
 
@@ -231,6 +236,12 @@ class RecipesTest {
     assertEquals(1, load("biper-resnet18-cifar10-stage2").train().firstEpoch());
     assertEquals(1, load("biper-resnet18-cifar10-stage2").schedule().cosineStart());
     assertTrue(load("biper-vggsmall-cifar10-stage1").description().contains("fallback"));
+  }
+
+  /** ReActNet's utils.py: img + eigvec (0.1 randn eigval), clipped to 0..255 and cut to whole levels, so that a channel loses one level or none. */
+  @Test
+  void theTwoStepsTakeNoLightingFromReactnetWhichHasNone() {
+    for (String stage : List.of("1", "2")) assertEquals(Optional.empty(), load("adabin-resnet18-imagenet-stage" + stage).data().augment().lighting());
   }
 
   @Test
