@@ -34,7 +34,7 @@ public final class CpuBitOps implements BitOps {
 
   /** The vector kernel where the Vector API is present and the processor counts bits in vectors, else the plain one. */
   public CpuBitOps() {
-    this(VectorCpu.POPCOUNT_REFUSAL == null);
+    this(VectorCpu.REFUSAL == null);
   }
 
   private CpuBitOps(boolean vector) {
@@ -48,7 +48,7 @@ public final class CpuBitOps implements BitOps {
 
   /** Which kernel the machine gets, and why if it is not the vector one: one sentence. */
   public static String status() {
-    return VectorCpu.POPCOUNT_REFUSAL == null ? "Vector API with 512-bit popcounts" : "plain Java bit counts, because " + VectorCpu.POPCOUNT_REFUSAL;
+    return VectorCpu.REFUSAL == null ? "Vector API with " + 32 * VectorCpu.LANES + "-bit popcounts" : "plain Java bit counts, because " + VectorCpu.REFUSAL;
   }
 
   @Override

@@ -5,7 +5,7 @@ import onebit.ops.ConvGeometry;
 
 /**
  * Convolution without columns, on padded copies of the image rows: forward (and gradX as the forward pass of gradY with turned filters)
- * and gradW; dilation 1, groups 1, outputs a multiple of 16.
+ * and gradW; dilation 1, groups 1, outputs a multiple of a vector's lanes.
  */
 final class DirectConv {
   private static final int CHUNK_VALUES = 4096;
@@ -18,7 +18,7 @@ final class DirectConv {
 
   /** Whether the filters and the machine suit the forward pass; large filters over few pixels are better loaded once for many images. */
   static boolean suitsForward(ConvGeometry g) {
-    return VectorCpu.REFUSAL == null && g.o() % 16 == 0 && g.dilation() == 1 && g.groups() == 1 && g.r() * g.s() > 1
+    return VectorCpu.REFUSAL == null && g.o() % VectorCpu.LANES == 0 && g.dilation() == 1 && g.groups() == 1 && g.r() * g.s() > 1
         && (g.p() * g.q() >= MANY_PIXELS || g.o() * g.taps() <= SECOND_LEVEL_VALUES);
   }
 
@@ -29,7 +29,7 @@ final class DirectConv {
 
   /** Whether the filters and the machine suit gradW, whose sums are loaded and stored once per block. */
   static boolean suitsGradW(ConvGeometry g) {
-    return VectorCpu.REFUSAL == null && g.o() % 4 == 0 && g.s() * g.c() % 48 == 0 && g.dilation() == 1 && g.groups() == 1
+    return VectorCpu.REFUSAL == null && g.o() % 4 == 0 && g.s() * g.c() % VectorTiles.GRAD_W_VALUES == 0 && g.dilation() == 1 && g.groups() == 1
         && g.o() * g.taps() <= SECOND_LEVEL_VALUES / 4;
   }
 
@@ -69,13 +69,13 @@ final class DirectConv {
 
   /** Outputs of the next panel when so many are left. */
   private static int width(int left) {
-    return left >= 64 ? 64 : left >= 32 ? 32 : 16;
+    return VectorCpu.LANES * (left >= 4 * VectorCpu.LANES ? 4 : left >= 2 * VectorCpu.LANES ? 2 : 1);
   }
 
   /** y = the output rows [p0, p1) of one image. */
   void forward(float[] y, float[] x, float[] panels, int image, int p0, int p1, ConvGeometry g, float border) {
     int segment = g.s() * g.c(), depth = g.taps(), row = (g.w() + 2 * g.pad()) * g.c();
-    boolean threeTaps = g.s() == 3 && g.stride() == 1 && segment <= CHUNK_VALUES / 16;
+    boolean threeTaps = g.s() == 3 && g.stride() == 1 && segment <= CHUNK_VALUES / VectorCpu.LANES;
     pad(x, image, p0, p1, g, border);
     int to = (image * g.p() + p0) * g.q() * g.o();
     Arrays.fill(y, to, to + (p1 - p0) * g.q() * g.o(), 0);
@@ -87,7 +87,7 @@ final class DirectConv {
           int from = n0 * depth + (r * segment + k) * width;
           for (int p = 0; p < p1 - p0; p++) {
             int yAt = to + p * g.q() * g.o() + n0, xAt = (p * g.stride() + r) * row + k, step = g.stride() * g.c();
-            int done = threeTaps && width == 16 ? VectorTiles.threeTapRow(y, yAt, g.o(), g.q(), padded, xAt, g.c(), panels, from) : 0;
+            int done = threeTaps && width == VectorCpu.LANES ? VectorTiles.threeTapRow(y, yAt, g.o(), g.q(), padded, xAt, g.c(), panels, from) : 0;
             VectorTiles.forwardRow(y, yAt + done * g.o(), g.o(), g.q() - done, padded, xAt + done * step, step, panels, from,
                 Math.min(chunk, segment - k), width);
           }
@@ -105,7 +105,7 @@ final class DirectConv {
         int p1 = Math.min(g.p(), p0 + rows);
         pad(x, image, p0, p1, g, border);
         for (int r = 0; r < g.r(); r++) {
-          for (int k = 0; k < segment; k += 48) {
+          for (int k = 0; k < segment; k += VectorTiles.GRAD_W_VALUES) {
             for (int o = 0; o < g.o(); o += 4) {
               VectorTiles.gradWTile(gradW, offset + o * g.taps() + r * segment + k, g.taps(), gradY, (image * g.p() + p0) * g.q() * g.o() + o, g.o(),
                   padded, r * row + k, g.stride() * row, g.stride() * g.c(), p1 - p0, g.q());

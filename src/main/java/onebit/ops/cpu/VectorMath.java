@@ -6,7 +6,7 @@ import jdk.incubator.vector.VectorSpecies;
 
 /** Functions of many values at once with the Vector API, for {@link VectorCpu} only; within 1 ulp of the rounded double result. */
 final class VectorMath {
-  private static final VectorSpecies<Float> F = FloatVector.SPECIES_512;
+  private static final VectorSpecies<Float> F = FloatVector.SPECIES_PREFERRED;
 
   private VectorMath() {}
 

@@ -5,52 +5,59 @@ import jdk.incubator.vector.IntVector;
 import jdk.incubator.vector.LongVector;
 import jdk.incubator.vector.VectorMask;
 import jdk.incubator.vector.VectorOperators;
+import jdk.incubator.vector.VectorShape;
 import jdk.incubator.vector.VectorSpecies;
 
 /**
- * Packed bits with the Vector API: 512-bit popcounts, lanes over the filters, one small method per shape of tile.
+ * Packed bits with the Vector API: popcounts on W words at a time, lanes over the filters, one small method per shape of tile.
  *
  * <p>More than about twelve sums in one method make the compiler give up and box them.
  */
 final class VectorXnor implements XnorKernel {
-  private static final VectorSpecies<Long> LONGS = LongVector.SPECIES_512;
-  private static final VectorSpecies<Integer> INTS = IntVector.SPECIES_256, COUNTS = IntVector.SPECIES_512;
-  private static final VectorSpecies<Float> FLOATS = FloatVector.SPECIES_512, FLOATS8 = FloatVector.SPECIES_256;
-  private static final FloatVector MINUS_TWO = FloatVector.broadcast(FLOATS8, -2);
+  private static final VectorSpecies<Long> LONGS = LongVector.SPECIES_PREFERRED;
+  private static final VectorSpecies<Float> FLOATS = FloatVector.SPECIES_PREFERRED;
+  private static final VectorSpecies<Integer> COUNTS = IntVector.SPECIES_PREFERRED;
+  /** Words of one vector, floats of one; as many ints and floats as words are half a vector. */
+  private static final int W = LONGS.length(), L = FLOATS.length();
+  private static final long MASK = (1L << L) - 1;
+  private static final VectorShape HALF = VectorShape.forBitSize(32 * W);
+  private static final VectorSpecies<Integer> INTS = HALF.withLanes(int.class);
+  private static final VectorSpecies<Float> HALF_FLOATS = HALF.withLanes(float.class);
+  private static final FloatVector MINUS_TWO = FloatVector.broadcast(HALF_FLOATS, -2);
 
   @Override
   public int block() {
-    return 32;
+    return 4 * W;
   }
 
   @Override
   public int padded(int filters) {
-    int padded = (filters + 7) & -8;
-    return padded % 32 == 24 ? padded + 8 : padded;
+    int padded = (filters + W - 1) & -W;
+    return padded % (4 * W) == 3 * W ? padded + W : padded;
   }
 
   @Override
   public void products(float[] y, int to, int stride, BitTile tile, int rows, long[] panels, FilterTables table) {
     int padded = table.padded(), words = table.words();
     if (tile.isOfThreeStrips() && words <= 9) {
-      for (int n0 = 0; n0 < padded; n0 += 32) heldFilters(y, to, stride, tile, rows, panels, n0 * words, Math.min(32, padded - n0), table, n0);
+      for (int n0 = 0; n0 < padded; n0 += 4 * W) heldFilters(y, to, stride, tile, rows, panels, n0 * words, Math.min(4 * W, padded - n0), table, n0);
       return;
     }
     tile.gather(rows, table);
     tile.roomForCounts(rows * padded);
     int[] counts = tile.counts;
     long[] a = tile.gathered;
-    for (int n0 = 0; n0 < padded; n0 += 32) {
+    for (int n0 = 0; n0 < padded; n0 += 4 * W) {
       int panel = n0 * words;
       // the last group begins so early that it is whole: some rows are counted twice
-      switch (Math.min(32, padded - n0)) {
-        case 32 -> {
+      switch (Math.min(4 * W, padded - n0) / W) {
+        case 4 -> {
           for (int i = 0; i < rows; i += 2) {
             int m = Math.min(i, rows - 2);
             twoByFour(counts, m * padded + n0, padded, a, tile.begin + m * words, panels, panel, words);
           }
         }
-        case 16 -> {
+        case 2 -> {
           for (int i = 0; i < rows; i += 4) {
             int m = Math.min(i, rows - 4);
             fourByTwo(counts, m * padded + n0, padded, a, tile.begin + m * words, panels, panel, words);
@@ -67,9 +74,9 @@ final class VectorXnor implements XnorKernel {
     for (int m = 0; m < rows; m++) values(y, to + m * stride, counts, m * padded, table, tile.kind[m], tile.sumX[m]);
   }
 
-  /** One panel of a convolution with patches of three strips of up to three words: its filters stay in registers, eight at a time. */
+  /** One panel of a convolution with patches of three strips of up to three words: its filters stay in registers, W at a time. */
   private static void heldFilters(float[] y, int to, int stride, BitTile tile, int rows, long[] panels, int panel, int width, FilterTables table, int n0) {
-    for (int n = 0; n < width; n += 8) {
+    for (int n = 0; n < width; n += W) {
       switch (table.words()) {
         case 3 -> threeWords(y, to, stride, tile, rows, panels, panel + n, width, table, n0 + n);
         case 6 -> sixWords(y, to, stride, tile, rows, panels, panel + n, width, table, n0 + n);
@@ -127,7 +134,7 @@ final class VectorXnor implements XnorKernel {
     return LongVector.fromArray(LONGS, panels, at);
   }
 
-  /** Differing bits of eight filters' words and one of a row. */
+  /** Differing bits of W filters' words and one of a row. */
   private static LongVector differing(LongVector filters, long word) {
     return filters.lanewise(VectorOperators.XOR, word).lanewise(VectorOperators.BIT_COUNT);
   }
@@ -136,9 +143,9 @@ final class VectorXnor implements XnorKernel {
     LongVector s00 = LongVector.zero(LONGS), s01 = s00, s02 = s00, s03 = s00, s10 = s00, s11 = s00, s12 = s00, s13 = s00;
     for (int k = 0; k < words; k++) {
       LongVector a0 = LongVector.broadcast(LONGS, a[row + k]), a1 = LongVector.broadcast(LONGS, a[row + words + k]);
-      int at = panel + k * 32;
-      LongVector b0 = LongVector.fromArray(LONGS, b, at), b1 = LongVector.fromArray(LONGS, b, at + 8);
-      LongVector b2 = LongVector.fromArray(LONGS, b, at + 16), b3 = LongVector.fromArray(LONGS, b, at + 24);
+      int at = panel + k * 4 * W;
+      LongVector b0 = LongVector.fromArray(LONGS, b, at), b1 = LongVector.fromArray(LONGS, b, at + W);
+      LongVector b2 = LongVector.fromArray(LONGS, b, at + 2 * W), b3 = LongVector.fromArray(LONGS, b, at + 3 * W);
       s00 = s00.add(a0.lanewise(VectorOperators.XOR, b0).lanewise(VectorOperators.BIT_COUNT));
       s01 = s01.add(a0.lanewise(VectorOperators.XOR, b1).lanewise(VectorOperators.BIT_COUNT));
       s02 = s02.add(a0.lanewise(VectorOperators.XOR, b2).lanewise(VectorOperators.BIT_COUNT));
@@ -149,20 +156,20 @@ final class VectorXnor implements XnorKernel {
       s13 = s13.add(a1.lanewise(VectorOperators.XOR, b3).lanewise(VectorOperators.BIT_COUNT));
     }
     store(s00, counts, to);
-    store(s01, counts, to + 8);
-    store(s02, counts, to + 16);
-    store(s03, counts, to + 24);
+    store(s01, counts, to + W);
+    store(s02, counts, to + 2 * W);
+    store(s03, counts, to + 3 * W);
     store(s10, counts, to + stride);
-    store(s11, counts, to + stride + 8);
-    store(s12, counts, to + stride + 16);
-    store(s13, counts, to + stride + 24);
+    store(s11, counts, to + stride + W);
+    store(s12, counts, to + stride + 2 * W);
+    store(s13, counts, to + stride + 3 * W);
   }
 
   private static void fourByTwo(int[] counts, int to, int stride, long[] a, int row, long[] b, int panel, int words) {
     LongVector s00 = LongVector.zero(LONGS), s01 = s00, s10 = s00, s11 = s00, s20 = s00, s21 = s00, s30 = s00, s31 = s00;
     int row1 = row + words, row2 = row1 + words, row3 = row2 + words;
     for (int k = 0; k < words; k++) {
-      LongVector b0 = LongVector.fromArray(LONGS, b, panel + k * 16), b1 = LongVector.fromArray(LONGS, b, panel + k * 16 + 8);
+      LongVector b0 = LongVector.fromArray(LONGS, b, panel + k * 2 * W), b1 = LongVector.fromArray(LONGS, b, panel + k * 2 * W + W);
       LongVector a0 = LongVector.broadcast(LONGS, a[row + k]), a1 = LongVector.broadcast(LONGS, a[row1 + k]);
       LongVector a2 = LongVector.broadcast(LONGS, a[row2 + k]), a3 = LongVector.broadcast(LONGS, a[row3 + k]);
       s00 = s00.add(a0.lanewise(VectorOperators.XOR, b0).lanewise(VectorOperators.BIT_COUNT));
@@ -175,20 +182,20 @@ final class VectorXnor implements XnorKernel {
       s31 = s31.add(a3.lanewise(VectorOperators.XOR, b1).lanewise(VectorOperators.BIT_COUNT));
     }
     store(s00, counts, to);
-    store(s01, counts, to + 8);
+    store(s01, counts, to + W);
     store(s10, counts, to + stride);
-    store(s11, counts, to + stride + 8);
+    store(s11, counts, to + stride + W);
     store(s20, counts, to + 2 * stride);
-    store(s21, counts, to + 2 * stride + 8);
+    store(s21, counts, to + 2 * stride + W);
     store(s30, counts, to + 3 * stride);
-    store(s31, counts, to + 3 * stride + 8);
+    store(s31, counts, to + 3 * stride + W);
   }
 
   private static void fourByOne(int[] counts, int to, int stride, long[] a, int row, long[] b, int panel, int words) {
     LongVector s0 = LongVector.zero(LONGS), s1 = s0, s2 = s0, s3 = s0;
     int row1 = row + words, row2 = row1 + words, row3 = row2 + words;
     for (int k = 0; k < words; k++) {
-      LongVector b0 = LongVector.fromArray(LONGS, b, panel + k * 8);
+      LongVector b0 = LongVector.fromArray(LONGS, b, panel + k * W);
       s0 = s0.add(b0.lanewise(VectorOperators.XOR, a[row + k]).lanewise(VectorOperators.BIT_COUNT));
       s1 = s1.add(b0.lanewise(VectorOperators.XOR, a[row1 + k]).lanewise(VectorOperators.BIT_COUNT));
       s2 = s2.add(b0.lanewise(VectorOperators.XOR, a[row2 + k]).lanewise(VectorOperators.BIT_COUNT));
@@ -209,7 +216,7 @@ final class VectorXnor implements XnorKernel {
     FloatVector sum = FloatVector.broadcast(FLOATS, sumX);
     float[] dotBase = table.dotBase, rest = table.rest, dotScale = table.dotScale, onesScale = table.onesScale;
     int n = 0, padded = table.padded();
-    for (; n + 16 <= padded; n += 16) {
+    for (; n + L <= padded; n += L) {
       FloatVector count = (FloatVector) IntVector.fromArray(COUNTS, counts, from + n).convertShape(VectorOperators.I2F, FLOATS, 0);
       FloatVector dot = count.fma(FloatVector.broadcast(FLOATS, -2), FloatVector.fromArray(FLOATS, dotBase, kind + n));
       FloatVector constant = FloatVector.fromArray(FLOATS, onesScale, n).fma(sum, FloatVector.fromArray(FLOATS, rest, kind + n));
@@ -220,12 +227,13 @@ final class VectorXnor implements XnorKernel {
     }
   }
 
-  /** y = dotScale (dotBase - 2 counts) + (onesScale sumX + rest) for eight filters. */
+  /** y = dotScale (dotBase - 2 counts) + (onesScale sumX + rest) for W filters. */
   private static void store(LongVector counts, float[] y, int to, FilterTables table, int kind, int n, float sumX) {
-    FloatVector dot = ((FloatVector) counts.convertShape(VectorOperators.L2F, FLOATS8, 0)).fma(MINUS_TWO, FloatVector.fromArray(FLOATS8, table.dotBase, kind));
-    FloatVector constant = FloatVector.fromArray(FLOATS8, table.onesScale, n).fma(FloatVector.broadcast(FLOATS8, sumX),
-        FloatVector.fromArray(FLOATS8, table.rest, kind));
-    FloatVector.fromArray(FLOATS8, table.dotScale, n).fma(dot, constant).intoArray(y, to);
+    FloatVector count = (FloatVector) counts.convertShape(VectorOperators.L2I, INTS, 0).convertShape(VectorOperators.I2F, HALF_FLOATS, 0);
+    FloatVector dot = count.fma(MINUS_TWO, FloatVector.fromArray(HALF_FLOATS, table.dotBase, kind));
+    FloatVector constant = FloatVector.fromArray(HALF_FLOATS, table.onesScale, n).fma(FloatVector.broadcast(HALF_FLOATS, sumX),
+        FloatVector.fromArray(HALF_FLOATS, table.rest, kind));
+    FloatVector.fromArray(HALF_FLOATS, table.dotScale, n).fma(dot, constant).intoArray(y, to);
   }
 
   @Override
@@ -242,7 +250,7 @@ final class VectorXnor implements XnorKernel {
   private static long packWord(float[] x, int from, int count, float threshold) {
     long word = 0;
     int i = 0;
-    for (; i + 16 <= count; i += 16) word |= FloatVector.fromArray(FLOATS, x, from + i).compare(VectorOperators.GE, threshold).toLong() << i;
+    for (; i + L <= count; i += L) word |= FloatVector.fromArray(FLOATS, x, from + i).compare(VectorOperators.GE, threshold).toLong() << i;
     return i == count ? word : word | PlainXnor.packWord(x, from + i, count - i, threshold) << i;
   }
 
@@ -250,8 +258,8 @@ final class VectorXnor implements XnorKernel {
   public void unpack(float[] x, int xFrom, long[] bits, int bitsFrom, int rowBits, float low, float high) {
     FloatVector lows = FloatVector.broadcast(FLOATS, low);
     int i = 0;
-    for (; i + 16 <= rowBits; i += 16) {
-      lows.blend(high, VectorMask.fromLong(FLOATS, bits[bitsFrom + (i >>> 6)] >>> i & 0xFFFF)).intoArray(x, xFrom + i);
+    for (; i + L <= rowBits; i += L) {
+      lows.blend(high, VectorMask.fromLong(FLOATS, bits[bitsFrom + (i >>> 6)] >>> i & MASK)).intoArray(x, xFrom + i);
     }
     for (; i < rowBits; i++) x[xFrom + i] = (bits[bitsFrom + (i >>> 6)] >>> i & 1) != 0 ? high : low;
   }
