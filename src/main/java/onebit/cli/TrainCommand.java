@@ -334,7 +334,7 @@ final class TrainCommand implements Callable<Integer> {
     teach(trainer, recipe.teacher(), log);
     boolean resumed = trainer.resume();
     if (resumed && trainer.isComplete()) {
-      log.line(finished(run, trainer) + " Nothing is left to do; give another --out to train anew.");
+      log.line(finished(run, trainer, options) + " Nothing is left to do; give another --out to train anew.");
       return leads ? printResult(run, trainer, 0, "complete") : 0;
     }
     if (leads) run.writeRecipe(yaml);
@@ -358,7 +358,7 @@ final class TrainCommand implements Callable<Integer> {
       return Main.STOPPED;
     }
     if (trainer.isComplete()) {
-      log.line(finished(run, trainer) + " It took " + ProgressLine.duration(seconds) + ".");
+      log.line(finished(run, trainer, options) + " It took " + ProgressLine.duration(seconds) + ".");
       if (stop < all && !devRun) log.line("That was epoch " + stop + " of the schedule's " + all + ", as --epochs or train.stopAfter asked; with more of them or without the same command goes on.");
       nextSteps(run, trainer, log);
     }
@@ -389,16 +389,21 @@ final class TrainCommand implements Callable<Integer> {
   /** What a step keeps on a GPU, with the images of a process in this run and in the recipe as it is. */
   private void memory(Recipe recipe, Backend backend, int processes, RunLog log) {
     ElementType activations = backend.plansRooms() ? backend.activations() : ElementType.BFLOAT16;
-    log.line("Memory of a step on a GPU by its plan, for the batch of this run and for the recipe's:");
+    log.line((backend.plansRooms() ? "Memory of a step on " + backend.name() + " by its plan" : "Memory that a step would take on a GPU by its plan, nothing of it here on " + backend.name())
+        + ", for the batch of this run and for the recipe's:");
     for (int batch : new int[] {recipe.data().batch(), Workplace.RECIPES.load(name, compute.overrides).data().batch()}) {
       MemoryTable.of(MemoryPlan.of(recipe, (batch + processes - 1) / processes, activations), activations, recipe).lines().forEach(log::line);
     }
   }
 
-  private static String finished(RunFolder run, Trainer trainer) {
+  private String finished(RunFolder run, Trainer trainer, TrainOptions options) {
     if (trainer.bestEpoch() < 0) return "Done: no epoch has a score, for no test image has a box that is not difficult; weights in " + run.path().resolve("last") + ".";
-    return String.format(Locale.ROOT, "Done: best %s %.2f %% after epoch %d; weights in %s.",
-        trainer.model().detects() ? "mean average precision" : "test accuracy", trainer.bestScore(), trainer.bestEpoch(), run.path().resolve("best"));
+    String score = trainer.model().detects() ? "mean average precision" : "test accuracy";
+    if (devRun) {
+      return String.format(Locale.ROOT, "Done: a dry run of %d step%s, and everything ran; its %s of %.2f %% is that of at most %d images and says nothing; weights in %s.",
+          options.steps(), options.steps() == 1 ? "" : "s", score, trainer.bestScore(), (long) DRY_BATCH * options.steps(), run.path().resolve("best"));
+    }
+    return String.format(Locale.ROOT, "Done: best %s %.2f %% after epoch %d; weights in %s.", score, trainer.bestScore(), trainer.bestEpoch(), run.path().resolve("best"));
   }
 
   private void nextSteps(RunFolder run, Trainer trainer, RunLog log) {
@@ -423,7 +428,7 @@ final class TrainCommand implements Callable<Integer> {
       List<HtmlReport.Comparison> comparisons = new ArrayList<>();
       recipe.published().ifPresent(p -> comparisons.add(new HtmlReport.Comparison(detects ? "mean average precision, best epoch, %" : "test top-1, best epoch, %",
           OptionalDouble.of(p.score()), p.source(), best)));
-      new HtmlReport(Workplace.title(name), yaml, Environment.facts(), records, comparisons).write(run.path().resolve("report.html"));
+      new HtmlReport(Workplace.title(name) + (devRun ? ", a dry run: no result" : ""), yaml, Environment.facts(), records, comparisons).write(run.path().resolve("report.html"));
     } catch (IOException e) {
       log.warn("report.html was not written: " + e.getMessage());
     }

@@ -340,6 +340,10 @@ class CommandLineTest {
     assertEquals(0, said.code(), said.err());
     assertTrue(Files.exists(folder.resolve(recipe).resolve("report.html")));
     assertTrue(said.lastLine().contains("\"end\":\"complete\""), said.lastLine());
+    int steps = recipe.equals("default") ? 3 : 1;
+    String few = "(?s).*Done: a dry run of " + (steps == 1 ? "1 step" : "3 steps") + ", and everything ran; its test accuracy of \\d+\\.\\d\\d % is that of at most " + 4 * steps + " images and says nothing; .*";
+    assertTrue(said.err().matches(few) && !said.err().contains("best test accuracy"), said.err());
+    assertTrue(said.err().contains("Memory that a step would take on a GPU by its plan, nothing of it here on cpu, for the batch of this run and for the recipe's:"), said.err());
     assertTrue(Files.isDirectory(folder.resolve(recipe).resolve(recipe.equals("default") ? "checkpoints/step-000003" : "checkpoints/step-000001")), said.err());
   }
 
