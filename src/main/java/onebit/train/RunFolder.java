@@ -29,7 +29,7 @@ public record RunFolder(Path path) {
   private static final String RECIPE = "recipe.yaml", CHECKPOINTS = "checkpoints", CLASSES = "classes.txt", DATA = "data.txt";
   /** Keys that may differ between a run and its resumption: they do not change what is computed, or are told when they do. */
   private static final List<String> FREE = List.of("description", "published", "checkpoint", "data.workers", "data.evalBatch", "train.stopAfter",
-      "train.spikeGuard", "train.precision", "train.gradients", "train.float8Limit", "dist.timeoutSeconds", "teacher.weights");
+      "train.spikeGuard", "train.precision", "train.gradients", "train.float8Limit", "dist.timeoutSeconds", "dist.normImages", "teacher.weights");
 
   /** Those of them that change what is computed, and are told here; train.precision is told where the backend is known. */
   private static final List<String> TOLD = List.of("train.gradients");

@@ -283,6 +283,7 @@ public final class Trainer {
       writer = checkpoints;
       int batches = Math.min(train.batches(), options.steps());
       on.requireSameSteps(batches);
+      if (leads && batches == train.batches()) NormImages.told(recipe, size).ifPresent(log::line);
       ProgressLine progress = new ProgressLine(screen, options.stopEpoch(), batches);
       pace = new CheckpointPace(recipe.checkpoint(), System::nanoTime, log::line);
       String waiting = null;
@@ -317,7 +318,6 @@ public final class Trainer {
     model.use(surrogates());
     train.start(state.epoch, state.batch);
     progress.start();
-    boolean leads = communicator.rank() == 0;
     while (state.batch < batches) {
       if (stopAgreed(state.step)) {
         settleLast(batches, progress);
@@ -337,7 +337,7 @@ public final class Trainer {
       UnderWay before = underWay;
       underWay = new UnderWay(running, state.batch, state.step, global, Arrays.copyOf(batch.sampleIds(), batch.count()));
       settle(before, batches, progress);
-      if (leads && pace.due(state.step, writer.isBusy())) {
+      if (communicator.rank() == 0 && pace.due(state.step, writer.isBusy())) {
         settleLast(batches, progress);
         if (state.badSteps > 0) continue;
         save(false, System.nanoTime());

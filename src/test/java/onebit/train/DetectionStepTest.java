@@ -12,6 +12,7 @@ import java.lang.reflect.Proxy;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Optional;
 import java.util.SplittableRandom;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CyclicBarrier;
@@ -187,7 +188,7 @@ class DetectionStepTest {
       each.add(() -> {
         try (Backend backend = new CpuBackend()) {
           Run run = new Run(backend, 2, 3);
-          run.step.together(new StepReduction(rank(backend, rank, table, barrier), run.model, new DistRecipe(DistRecipe.Reduce.FLOAT32, false, 0.002, 60)));
+          run.step.together(new StepReduction(rank(backend, rank, table, barrier), run.model, new DistRecipe(DistRecipe.Reduce.FLOAT32, false, 0.002, 60, Optional.empty())));
           return run.told(run.step.start(run.images(parts[rank]), truths[rank], 0, 4).outcome());
         }
       });

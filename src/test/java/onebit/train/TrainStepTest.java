@@ -13,6 +13,7 @@ import java.util.ArrayList;
 import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.SplittableRandom;
 import onebit.binarize.AdaBin;
 import onebit.binarize.BiPer;
@@ -47,7 +48,7 @@ import org.junit.jupiter.api.Test;
 
 class TrainStepTest {
   private static final int BATCH = 6;
-  private static final DistRecipe DIST = new DistRecipe(DistRecipe.Reduce.FLOAT32, false, 0.01, 60);
+  private static final DistRecipe DIST = new DistRecipe(DistRecipe.Reduce.FLOAT32, false, 0.01, 60, Optional.empty());
 
   /** A small network with everything a step needs, on one backend. */
   private static final class Network {
@@ -119,7 +120,7 @@ class TrainStepTest {
       if (left.size() == 1) backend.fill(first, Float.NaN);   // backward has yet to come to it, and writes it anew
       return null;
     });
-    shared.step.together(new StepReduction(observing, shared.model, new DistRecipe(DistRecipe.Reduce.FLOAT32, false, 0.002, 60)));
+    shared.step.together(new StepReduction(observing, shared.model, new DistRecipe(DistRecipe.Reduce.FLOAT32, false, 0.002, 60, Optional.empty())));
     Tensor x = shared.images(0);
     alone.step.gradients(x, labels());
     backend.replay(false);
@@ -151,7 +152,7 @@ class TrainStepTest {
     assertEquals(own.error() * 2 / 3, got.error(), 1e-6 * own.error());
     float[] want = backend.read(alone.model.parameters().getLast().gradient()), has = backend.read(fewer.model.parameters().getLast().gradient());
     for (int i = 0; i < want.length; i++) assertEquals(want[i] * 2 / 3, has[i], 1e-6 * (1 + Math.abs(want[i])));
-    meets.step.together(new StepReduction(two, meets.model, new DistRecipe(DistRecipe.Reduce.FLOAT32, true, 0.01, 60)));
+    meets.step.together(new StepReduction(two, meets.model, new DistRecipe(DistRecipe.Reduce.FLOAT32, true, 0.01, 60, Optional.empty())));
     String refusal = assertThrows(IllegalArgumentException.class, () -> meets.step.start(x, labels(), 0, 3)).getMessage();
     assertTrue(refusal.contains("a process has 1 image(s) of a batch of 3, another 2 in 2 parts, and with dist.syncBatchNorm all must have some in each part"), refusal);
   }
