@@ -30,7 +30,7 @@ import picocli.CommandLine.Spec;
     synopsisSubcommandLabel = "COMMAND",
     footer = {"", "First run:  onebit train", "Recipes:    onebit recipes", "Help:       onebit COMMAND --help"},
     subcommands = {
-      TrainCommand.class, EvalCommand.class, PredictCommand.class, SummaryCommand.class, RecipesCommand.class, ImportCommand.class, ExportCommand.class, CheckStepCommand.class,
+      TrainCommand.class, EvalCommand.class, PredictCommand.class, CompareCommand.class, SummaryCommand.class, RecipesCommand.class, ImportCommand.class, ExportCommand.class, CheckStepCommand.class,
       BenchCommand.class, DoctorCommand.class, DataCommand.class, AutoComplete.GenerateCompletion.class
     })
 public final class Main implements Runnable {

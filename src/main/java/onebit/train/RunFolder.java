@@ -88,7 +88,7 @@ public record RunFolder(Path path) {
    */
   public List<String> requireSameRecipe(String yaml, UnaryOperator<String> rewrite) throws IOException {
     if (!hasBegun()) return List.of();
-    Map<String, String> before = flat(rewrite.apply(path.resolve(RECIPE).toString())), now = flat(yaml);
+    Map<String, String> before = settings(rewrite), now = flat(yaml);
     Map<String, String> all = new LinkedHashMap<>(before);
     now.forEach(all::putIfAbsent);
     List<String> changes = new ArrayList<>();
@@ -102,6 +102,11 @@ public record RunFolder(Path path) {
       }
     }
     return changes;
+  }
+
+  /** Dotted keys and values of the run's recipe; rewrite gives the recipe of a file as this version writes it. */
+  public Map<String, String> settings(UnaryOperator<String> rewrite) {
+    return flat(rewrite.apply(recipe().toString()));
   }
 
   /** The precision that the run computed in last, as the recipe spells it; empty if there is no run. */

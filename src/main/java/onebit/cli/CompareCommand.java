@@ -1,0 +1,194 @@
+package onebit.cli;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Collection;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.Callable;
+import java.util.function.ToDoubleFunction;
+import java.util.stream.Stream;
+import onebit.recipe.Published;
+import onebit.recipe.Recipe;
+import onebit.report.Json;
+import onebit.report.MetricsLog;
+import onebit.report.SummaryTable;
+import onebit.train.RunFolder;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+
+/** {@code onebit compare}. */
+@Command(
+    name = "compare",
+    mixinStandardHelpOptions = true,
+    description = {"Shows runs beside each other and beside what was published: the keys in which they differ, epochs done and of the schedule, best and last score on the test set.",
+        "Whole runs that differ in nothing but train.seed are summed up by mean and standard deviation (of a sample)."},
+    footer = {"", "Example: onebit compare runs/seed0 runs/seed1 runs/seed2"})
+final class CompareCommand implements Callable<Integer> {
+  private static final String SEED = "train.seed";
+  /** More differing keys than these get a table of their own, a row each. */
+  private static final int MOST_COLUMNS = 4;
+  /** Keys that do not change what a run computes. */
+  private static final List<String> ELSE = List.of("description", "published", "checkpoint", "data.workers", "data.evalBatch", "train.stopAfter", "dist.timeoutSeconds");
+
+  @Parameters(arity = "0..*", paramLabel = "RUN", description = "Run folders (default: all in runs/).")
+  private List<Path> folders = new ArrayList<>();
+
+  @Option(names = "--json", description = "Print the result as one JSON object on the last line.")
+  private boolean json;
+
+  /** A run with its recipe's keys that matter and what its epochs scored. */
+  private record Run(Path folder, Map<String, String> settings, Recipe recipe, List<Map<String, Object>> epochs, String metric) {
+    int done() {
+      return epochs.isEmpty() ? 0 : ((Number) epochs.getLast().get("epoch")).intValue();
+    }
+
+    boolean whole() {
+      return !epochs.isEmpty() && done() >= recipe.train().epochs();
+    }
+
+    double score(Map<String, Object> epoch) {
+      return ((Number) epoch.get(metric)).doubleValue();
+    }
+
+    /** The first epoch of the highest score, as training chooses it; null without epochs. */
+    Map<String, Object> best() {
+      return epochs.stream().reduce((a, b) -> score(b) > score(a) ? b : a).orElse(null);
+    }
+
+    Map<String, String> withoutSeed() {
+      Map<String, String> all = new LinkedHashMap<>(settings);
+      all.remove(SEED);
+      return all;
+    }
+  }
+
+  @Override
+  public Integer call() throws IOException {
+    List<Run> runs = new ArrayList<>();
+    for (Path folder : folders.isEmpty() ? all(Path.of("runs")) : folders) runs.add(read(folder));
+    Set<String> differing = differing(runs);
+    Map<Map<String, String>, List<Run>> alike = new LinkedHashMap<>();
+    for (Run run : runs) if (run.whole()) alike.computeIfAbsent(run.withoutSeed(), s -> new ArrayList<>()).add(run);
+    alike.values().removeIf(group -> group.size() < 2);
+    if (json) {
+      Map<String, Object> members = new LinkedHashMap<>();
+      members.put("runs", runs.stream().map(r -> members(r, differing)).toList());
+      members.put("seeds", alike.values().stream().map(CompareCommand::members).toList());
+      System.out.println(Json.object(members));
+    } else {
+      if (differing.size() > MOST_COLUMNS) System.out.println(settings(runs, differing));
+      System.out.print(table(runs, differing.size() > MOST_COLUMNS ? Set.of() : differing));
+      for (List<Run> group : alike.values()) System.out.println(words(group));
+    }
+    return 0;
+  }
+
+  private static List<Path> all(Path folder) throws IOException {
+    List<Path> found = List.of();
+    if (Files.isDirectory(folder)) {
+      try (Stream<Path> inside = Files.list(folder)) {
+        found = inside.filter(f -> new RunFolder(f).holdsRun()).sorted().toList();
+      }
+    }
+    if (found.isEmpty()) throw new IOException("there is no run in " + folder + "; name run folders");
+    return found;
+  }
+
+  private static Run read(Path folder) throws IOException {
+    RunFolder run = new RunFolder(folder);
+    if (!run.holdsRun()) throw new IOException(folder + " is no run folder: it has no recipe.yaml");
+    Recipe recipe = Workplace.RECIPES.load(run.recipe().toString(), List.of());
+    Map<String, String> settings = run.settings(file -> Workplace.RECIPES.write(recipe));
+    settings.keySet().removeIf(key -> ELSE.stream().anyMatch(e -> key.equals(e) || key.startsWith(e + ".")));
+    String metric = recipe.network().detects() ? "testMap" : "testTop1";
+    List<Map<String, Object>> epochs = MetricsLog.read(folder.resolve(MetricsLog.JSONL)).stream()
+        .filter(record -> record.get("epoch") instanceof Number && record.get(metric) instanceof Number).toList();
+    return new Run(folder, settings, recipe, epochs, metric);
+  }
+
+  private static Set<String> differing(List<Run> runs) {
+    Set<String> keys = new LinkedHashSet<>();
+    for (Run run : runs) keys.addAll(run.settings.keySet());
+    keys.removeIf(key -> runs.stream().map(run -> run.settings.getOrDefault(key, "")).distinct().count() == 1);
+    return keys;
+  }
+
+  private static SummaryTable settings(List<Run> runs, Set<String> differing) {
+    SummaryTable table = new SummaryTable(Stream.concat(Stream.of("key"), runs.stream().map(r -> r.folder.toString())).toArray(String[]::new));
+    for (String key : differing) table.row(Stream.concat(Stream.of(key), runs.stream().map(r -> r.settings.get(key))).toArray());
+    return table;
+  }
+
+  private static SummaryTable table(List<Run> runs, Set<String> differing) {
+    List<String> columns = new ArrayList<>(List.of("run"));
+    columns.addAll(differing);
+    columns.addAll(List.of(">epochs", ">best, %", ">in epoch", ">last, %", ">published, %"));
+    SummaryTable table = new SummaryTable(columns.toArray(String[]::new));
+    for (Run run : runs) {
+      List<Object> cells = new ArrayList<>(List.of(run.folder));
+      for (String key : differing) cells.add(run.settings.get(key));
+      Map<String, Object> best = run.best();
+      cells.add(run.done() + "/" + run.recipe.train().epochs());
+      cells.add(best == null ? null : percent(run.score(best)));
+      cells.add(best == null ? null : best.get("epoch"));
+      cells.add(best == null ? null : percent(run.score(run.epochs.getLast())));
+      cells.add(run.recipe.published().map(p -> percent(p.score())).orElse(null));
+      table.row(cells.toArray());
+    }
+    return table;
+  }
+
+  private static Map<String, Object> members(Run run, Set<String> differing) {
+    Map<String, Object> all = new LinkedHashMap<>(), settings = new LinkedHashMap<>(), best = run.best();
+    for (String key : differing) settings.put(key, run.settings.get(key));
+    all.put("run", run.folder.toString());
+    all.put("settings", settings);
+    all.put("epochsDone", run.done());
+    all.put("epochs", run.recipe.train().epochs());
+    all.put("metric", run.metric);
+    all.put("best", best == null ? null : run.score(best));
+    all.put("bestEpoch", best == null ? null : best.get("epoch"));
+    all.put("last", best == null ? null : run.score(run.epochs.getLast()));
+    all.put("published", run.recipe.published().map(Published::score).orElse(null));
+    return all;
+  }
+
+  private static Map<String, Object> members(List<Run> group) {
+    double[] best = meanAndDeviation(group, r -> r.score(r.best())), last = meanAndDeviation(group, r -> r.score(r.epochs.getLast()));
+    Map<String, Object> all = new LinkedHashMap<>();
+    all.put("runs", group.stream().map(r -> r.folder.toString()).toList());
+    all.put("bestMean", best[0]);
+    all.put("bestDeviation", best[1]);
+    all.put("lastMean", last[0]);
+    all.put("lastDeviation", last[1]);
+    return all;
+  }
+
+  private static String words(List<Run> group) {
+    double[] best = meanAndDeviation(group, r -> r.score(r.best())), last = meanAndDeviation(group, r -> r.score(r.epochs.getLast()));
+    Recipe recipe = group.getFirst().recipe;
+    String published = recipe.published().map(p -> String.format(Locale.ROOT, "; published %.2f %% (%s)", p.score(), p.source())).orElse("");
+    return String.format(Locale.ROOT, "%s: %d seeds, %s best %.2f +- %.2f %%, last %.2f +- %.2f %%%s", String.join(", ", group.stream().map(r -> r.folder.toString()).toList()),
+        group.size(), recipe.network().detects() ? "mean average precision" : "test accuracy", best[0], best[1], last[0], last[1], published);
+  }
+
+  private static double[] meanAndDeviation(Collection<Run> runs, ToDoubleFunction<Run> score) {
+    double[] values = runs.stream().mapToDouble(score).toArray();
+    double mean = Arrays.stream(values).average().orElseThrow(), squares = 0;
+    for (double value : values) squares += (value - mean) * (value - mean);
+    return new double[] {mean, Math.sqrt(squares / (values.length - 1))};
+  }
+
+  private static String percent(double score) {
+    return String.format(Locale.ROOT, "%.2f", score);
+  }
+}

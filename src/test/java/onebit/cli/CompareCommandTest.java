@@ -1,0 +1,71 @@
+package onebit.cli;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.List;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** Runs beside each other, and seeds summed up. */
+class CompareCommandTest {
+  @TempDir private Path folder;
+
+  /** A run of a recipe whose epochs scored so much. */
+  private String run(String name, List<String> overrides, double... scores) throws IOException {
+    Path run = Files.createDirectories(folder.resolve(name));
+    Files.writeString(run.resolve("recipe.yaml"), Workplace.RECIPES.write(Workplace.RECIPES.load("adabin-resnet20-cifar10", overrides)));
+    StringBuilder lines = new StringBuilder();
+    for (int i = 0; i < scores.length; i++) lines.append("{\"epoch\":").append(i + 1).append(",\"step\":").append(i + 1).append(",\"testTop1\":").append(scores[i]).append("}\n");
+    Files.writeString(run.resolve("metrics.jsonl"), lines);
+    return run.toString();
+  }
+
+  private static Said compare(String... runs) {
+    return Said.by(Stream.concat(Stream.of("compare"), Arrays.stream(runs)).toArray(String[]::new));
+  }
+
+  @Test
+  void threeSeedsGiveMeanAndDeviationBesideWhatWasPublished() throws IOException {
+    String a = run("a", List.of("train.epochs=3", "train.seed=1"), 50, 61, 60), b = run("b", List.of("train.epochs=3", "train.seed=2", "data.workers=3"), 40, 62, 63);
+    String c = run("c", List.of("train.epochs=3", "train.seed=3"), 40, 65, 64);
+    Said said = compare(a, b, c);
+    assertEquals(0, said.code(), said.err());
+    // by hand: best 61, 63, 65; last 60, 63, 64
+    assertTrue(said.out().contains("3 seeds, test accuracy best 63.00 +- 2.00 %, last 62.33 +- 2.08 %; published 88.10 %"), said.out());
+    assertTrue(said.out().lines().anyMatch(line -> line.matches(".*/a +1 +3/3 +61\\.00 +2 +60\\.00 +88\\.10")), said.out());
+    assertFalse(said.out().contains("data.workers"), said.out());
+    assertEquals(63.0, compare(a, b, c, "--json").json().at("/seeds/0/bestMean").doubleValue());
+  }
+
+  @Test
+  void aRunOfOtherSettingsOrNotYetDoneIsShownAndNotSummedUp() throws IOException {
+    Said said = compare(run("a", List.of("train.epochs=2", "train.seed=1"), 50, 61), run("b", List.of("train.epochs=2", "train.seed=2"), 40),
+        run("c", List.of("train.epochs=2", "train.seed=3", "optimizer.learningRate=0.05"), 40, 65), run("d", List.of("train.epochs=2")));
+    assertEquals(0, said.code(), said.err());
+    assertFalse(said.out().contains("seeds"), said.out());
+    assertTrue(said.out().contains("optimizer.learningRate"), said.out());
+    assertTrue(said.out().lines().anyMatch(line -> line.matches(".*/b .* 1/2 +40\\.00 +1 +40\\.00 +88\\.10")), said.out());
+    assertTrue(said.out().lines().anyMatch(line -> line.matches(".*/d .* 0/2 +88\\.10")), said.out());
+  }
+
+  @Test
+  void manyDifferingKeysAreRowsOfTheirOwn() throws IOException {
+    Said said = compare(run("a", List.of("train.epochs=1"), 50), run("b", List.of("train.epochs=2", "train.seed=7", "data.batch=64", "optimizer.momentum=0.8", "optimizer.weightDecay=0"), 40));
+    assertTrue(said.out().lines().anyMatch(line -> line.matches("data\\.batch +128 +64")), said.out());
+    assertTrue(said.out().lines().anyMatch(line -> line.matches(".*/b +1/2 +40\\.00 +1 +40\\.00 +88\\.10")), said.out());
+  }
+
+  @Test
+  void aFolderWithoutRunIsNamed() {
+    Said said = compare(folder.toString());
+    assertEquals(1, said.code());
+    assertTrue(said.err().contains(folder + " is no run folder: it has no recipe.yaml"), said.err());
+  }
+}
