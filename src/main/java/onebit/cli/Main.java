@@ -101,7 +101,7 @@ public final class Main implements Runnable {
     boolean usage = e instanceof IllegalArgumentException;
     boolean known = usage || e instanceof IOException || e instanceof UncheckedIOException;
     String message = words(e);
-    err.println("onebit: " + (known ? message : "internal error: " + e.getClass().getSimpleName() + ": " + message));
+    err.println("onebit: " + (usage ? message.replace("\n", "\nonebit: ") : known ? message : "internal error: " + e.getClass().getSimpleName() + ": " + message));
     if (System.getenv("ONEBIT_STACKTRACE") != null) e.printStackTrace(err);
     else if (!known) err.println("Please report it with the output of ONEBIT_STACKTRACE=1.");
     return usage ? CommandLine.ExitCode.USAGE : CommandLine.ExitCode.SOFTWARE;

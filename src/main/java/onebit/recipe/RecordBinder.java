@@ -9,10 +9,12 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collection;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.stream.Collectors;
 import onebit.recipe.keys.Default;
 import onebit.recipe.keys.OneOf;
@@ -25,7 +27,8 @@ import onebit.recipe.keys.Range;
  * Encoding  int, long, float, double, boolean, String, enum (kebab-case), List, Optional (absent or null = empty),
  *           record (a section), interface (a section whose key `name` picks one of its registered records)
  * Differs   nothing is converted: 3.0 is no int, "3" no number, yes no boolean, NaN and Inf no value
- * @throws   IllegalArgumentException for every refusal, naming file, line, dotted key, value and rule
+ * @throws   IllegalArgumentException for all refusals at once, in the order of the file, a line each that names file, line, dotted key, value and rule. What is no
+ *           YAML ends the reading, and a rule over several keys is looked at when all keys of their section are right
  * </pre>
  */
 public final class RecordBinder {
@@ -50,8 +53,11 @@ public final class RecordBinder {
   /** The record written in a YAML text, after overrides of the form {@code dotted.key=value}. */
   public <R extends Record> R bind(Class<R> type, String file, String yaml, List<String> overrides) {
     YamlNode.Mapping root = YamlReader.file(file, yaml);
-    for (String override : overrides) Overrides.apply(root, override);
-    return type.cast(section(type, root, "", type));
+    Refusals wrong = new Refusals();
+    for (String override : overrides) wrong.tried(() -> Overrides.apply(root, override));
+    Record bound = wrong.tried(() -> section(type, root, "", type));
+    wrong.throwAny();
+    return type.cast(bound);
   }
 
   /** The YAML text of a record, every key written out in component order; {@link #bind} reads an equal record from it. */
@@ -104,14 +110,32 @@ public final class RecordBinder {
     List<String> known = new ArrayList<>();
     if (named) known.add(NAME);
     for (RecordComponent component : components) known.add(component.getName());
-    for (Map.Entry<String, YamlNode.Entry> entry : mapping.entries().entrySet()) {
-      if (!known.contains(entry.getKey())) throw unknown(entry.getValue(), key, entry.getKey(), known, root);
-    }
     Object[] values = new Object[components.length];
+    Refusals wrong = new Refusals();
+    Set<String> misspelt = misspelt(mapping, known);
     for (int i = 0; i < components.length; i++) {
-      values[i] = component(type, components[i], mapping, dotted(key, components[i].getName()), root);
+      RecordComponent component = components[i];
+      if (mapping.entries().containsKey(component.getName()) || misspelt.contains(component.getName())) continue;
+      values[i] = wrong.tried(() -> component(type, component, mapping, dotted(key, component.getName()), root));
     }
+    for (Map.Entry<String, YamlNode.Entry> entry : mapping.entries().entrySet()) {
+      if (wrong.isFull()) break;
+      int at = known.indexOf(entry.getKey()), i = at - known.size() + components.length;   // -1 is the name that picks the record
+      if (at < 0) wrong.add(unknown(entry.getValue(), key, entry.getKey(), known, root));
+      else if (i >= 0) values[i] = wrong.tried(() -> component(type, components[i], mapping, dotted(key, entry.getKey()), root));
+    }
+    wrong.throwAny();
     return construct(type, components, values, mapping, key);
+  }
+
+  /** The keys that unknown ones of a section are close to: that such a key is missing is no second mistake. */
+  private static Set<String> misspelt(YamlNode.Mapping mapping, List<String> known) {
+    Set<String> meant = new HashSet<>();
+    for (String key : mapping.entries().keySet().stream().filter(k -> !known.contains(k)).limit(Refusals.MOST).toList()) {
+      String nearest = Nearest.to(key, known);
+      if (nearest != null && Nearest.close(key, nearest)) meant.add(nearest);
+    }
+    return meant;
   }
 
   private Object component(Class<?> owner, RecordComponent component, YamlNode.Mapping mapping, String key, Class<? extends Record> root) {
@@ -133,9 +157,12 @@ public final class RecordBinder {
     if (type instanceof ParameterizedType generic && generic.getRawType() == List.class) {
       if (!(node instanceof YamlNode.Sequence sequence)) throw refusal(node, key, Rules.of(rules, this));
       List<Object> items = new ArrayList<>();
+      Refusals wrong = new Refusals();
       for (YamlNode item : sequence.items()) {
-        items.add(value(generic.getActualTypeArguments()[0], rules, item, key + "[" + items.size() + "]", root));
+        if (wrong.isFull()) break;
+        items.add(wrong.tried(() -> value(generic.getActualTypeArguments()[0], rules, item, key + "[" + items.size() + "]", root)));
       }
+      wrong.throwAny();
       return List.copyOf(items);
     }
     Class<?> plain = (Class<?>) type;

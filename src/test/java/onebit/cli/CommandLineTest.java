@@ -69,6 +69,14 @@ class CommandLineTest {
     assertFalse(said.err().contains("\tat "), said.err());
   }
 
+  @Test
+  void aRecipeWithSeveralMistakesTellsThemAtOnce() {
+    Said said = Said.by("train", "default", "--set", "data.batsh=3", "--set", "data.evalBatch=0", "--set", "train.epochs=x");
+    assertEquals(2, said.code(), said.err());
+    assertEquals(List.of("onebit: --set data.evalBatch=0: data.evalBatch is 0;", "onebit: --set data.batsh=3: unknown key data.batsh;", "onebit: --set train.epochs=x: train.epochs is the text \"x\";"),
+        said.err().lines().map(line -> line.substring(0, line.indexOf(';') + 1)).toList(), said.err());
+  }
+
   @ParameterizedTest
   @CsvSource({
     "train default --dev-run --out target/no-teacher --set teacher.network=real-resnet18 --set teacher.weights=nowhere.safetensors, teacher.weights: weights nowhere.safetensors do not exist",

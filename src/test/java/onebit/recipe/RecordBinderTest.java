@@ -132,6 +132,40 @@ class RecordBinderTest {
   }
 
   @Test
+  void allThatIsWrongIsToldAtOnceInTheOrderOfTheFile() {
+    assertEquals("""
+        --set rate: a setting is key=value, like train.epochs=3
+        mine.yaml, line 1: epochs is missing; it must be a whole number (32 bits) >= 1 and <= 100
+        mine.yaml, line 1: rate is 2; it must be a finite number > 0 and <= 1
+        mine.yaml, line 3: inner.sizes[1] is 10; it must be a list, each element a whole number (32 bits) >= 0 and <= 9
+        mine.yaml, line 3: inner.sizes[2] is -1; it must be a list, each element a whole number (32 bits) >= 0 and <= 9
+        mine.yaml, line 4: unknown key inner.dept; did you mean inner.depth? Keys here: depth, sizes
+        mine.yaml, line 5: shape.name is the text "cirle"; it must be one of circle, point; did you mean circle?
+        mine.yaml, line 6: fast is the text "yes"; it must be true or false
+        --set spare.depth=x: spare.depth is the text "x"; it must be a whole number (32 bits)""",
+        refused("rate: 2\ninner:\n  sizes: [1, 10, -1]\n  dept: 3\nshape: {name: cirle, radius: none}\nfast: yes\n", "rate", "spare.depth=x"));
+  }
+
+  @Test
+  void oneMistakeIsNotToldTwice() {
+    assertEquals(1, refused("epohcs: 3\nrate: 0.1\n").lines().count(), "epochs is misspelt, not missing, too");
+    assertEquals(1, refused("epochs: 13\nrate: 0.1\ninner: {depht: 1}\n").lines().count(), "what holds for the whole is looked at when its parts are right");
+    assertEquals(2, refused("epohcs: 3\n").lines().count(), "rate is missing all the same");
+  }
+
+  @Test
+  void ofAFileThatIsNoRecipeTheFirstMistakesAreTold() {
+    StringBuilder file = new StringBuilder();
+    for (int i = 0; i < 50_000; i++) file.append("key").append(i).append(": 1\n");
+    assertTimeoutPreemptively(Duration.ofSeconds(10), () -> {
+      List<String> lines = refused(file.toString()).lines().toList();
+      assertEquals(21, lines.size());
+      assertTrue(lines.get(2).startsWith("mine.yaml, line 1: unknown key key0"), lines.get(2));
+      assertEquals("more is wrong than these 20; the rest is told when they are mended", lines.getLast());
+    });
+  }
+
+  @Test
   void duplicateKeysAreRefused() {
     assertEquals("mine.yaml, line 3: key epochs is written twice (first at mine.yaml, line 1)", refused(GOOD + "epochs: 4\n"));
     assertTrue(refused(GOOD + "inner: {depth: 1, depth: 1}\n").contains("line 3: key depth is written twice"));
