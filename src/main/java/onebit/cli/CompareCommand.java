@@ -37,7 +37,7 @@ final class CompareCommand implements Callable<Integer> {
   /** More differing keys than these get a table of their own, a row each. */
   private static final int MOST_COLUMNS = 4;
   /** Keys that do not change what a run computes. */
-  private static final List<String> ELSE = List.of("description", "published", "checkpoint", "data.workers", "data.evalBatch", "train.stopAfter", "dist.timeoutSeconds");
+  private static final List<String> ELSE = List.of("description", "published", "checkpoint", "data.workers", "data.evalBatch", "train.stopAfter", "dist.timeoutSeconds", "dist.normImages");
 
   @Parameters(arity = "0..*", paramLabel = "RUN", description = "Run folders (default: all in runs/).")
   private List<Path> folders = new ArrayList<>();

@@ -63,6 +63,19 @@ class PointOpsTest {
     }
   }
 
+  /** As many channels as a recipe may have classes, and odd, so that most blocks count: 6,250 counters. */
+  @OnEveryPrecision
+  void theGradientOfTheBiasOfAHundredThousandClassesIsTheSumOfRows(Backend backend) {
+    Fresh fresh = new Fresh(backend, 3);
+    int channels = 99_999;
+    float[] gradY = fresh.normal(2 * channels);
+    double[] sums = new double[channels];
+    for (int i = 0; i < gradY.length; i++) sums[i % channels] += gradY[i];
+    Tensor gradBias = fresh.garbage(channels);
+    backend.point().biasBackward(gradBias, null, fresh.tensor(Shape.matrix(2, channels), gradY));
+    fresh.assertClose("gradBias", sums, gradBias);
+  }
+
   private static double f(Activation f, double x) {
     return switch (f) {
       case RELU -> x > 0 ? x : 0;

@@ -282,9 +282,9 @@ final class CudaDevice implements AutoCloseable {
     return memory;
   }
 
-  /** Whole counters, 0 between two launches, by which the last block of a launch knows itself. */
+  /** 16,384 whole counters, 0 between two launches, by which the last block of a launch knows itself: two for each 32 channels that are summed, and some for more splits. */
   DeviceMemory counters() {
-    return scratch(Scratch.COUNTERS, 4L << 12);
+    return scratch(Scratch.COUNTERS, 4L << 14);
   }
 
   private void free(DeviceMemory memory) {
