@@ -275,7 +275,7 @@ final class TrainCommand implements Callable<Integer> {
       DataRecipe.Source source = plain.data().name();
       boolean drawn = source == DataRecipe.Source.GLYPHS || source == DataRecipe.Source.FIGURES || data != null;
       if (!drawn && source.hasBoxes()) all.addAll(List.of("data.name=figures", "data.trainLists=null", "data.testLists=null"));
-      else if (!drawn) all.addAll(List.of("data.name=generated", "data.evalResize=0", "data.evalCrop=0"));
+      else if (!drawn) all.addAll(List.of("data.name=generated", "data.evalResize=0", "data.evalCrop=0", "data.valShare=0"));
     }
     return all;
   }

@@ -1,5 +1,6 @@
 package onebit.data;
 
+import com.google.common.hash.Hashing;
 import java.io.FileNotFoundException;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -55,9 +56,27 @@ public final class ImageFolderDataset extends SquareDataset {
       return list("folder", root, side);
     }
     if (split == Split.TEST && Files.isDirectory(train)) {
-      throw new FileNotFoundException("folder: " + dir + " has train and no val to judge by; move some images of each class from " + train.resolve("CLASS") + " to " + dir.resolve("val/CLASS"));
+      throw new FileNotFoundException("folder: " + dir + " has train and no val to judge by; move some images of each class from " + train.resolve("CLASS") + " to " + dir.resolve("val/CLASS")
+          + ", or keep a tenth of them back with --data " + train + " --set data.valShare=0.1");
+    }
+    if (!Files.isDirectory(train) && !classes(dir).isEmpty()) {
+      throw new FileNotFoundException("folder: " + dir + " has no folder train; if those in it are the classes, --set data.valShare=0.1 keeps a tenth of their images to judge by");
     }
     throw Datasets.missing("folder", dir, split == Split.TRAIN ? "train/CLASS/IMAGE" : "val/CLASS/IMAGE");
+  }
+
+  /**
+   * One part of the images in DIR/CLASS: for testing about so large a share of them, for training the others. The part of an image depends on its name, with its class
+   * and the folders between, and on nothing else: others that come or go move none.
+   *
+   * @throws IOException if there are no class folders, a class has no image to train on, or there is none to judge by
+   */
+  public static ImageFolderDataset part(Path dir, Split split, double share, int side) throws IOException {
+    Path train = dir.resolve("train");
+    if (Files.isDirectory(train) && !classes(train).isEmpty()) {
+      throw new IOException(dir + ": has a folder train with folders in it, and data.valShare is for a folder of classes; leave it out, or say --data " + train);
+    }
+    return list("folder", dir, side, split, share);
   }
 
   private static void requireSameClasses(Path train, List<String> trained, Path root, List<String> tested) throws IOException {
@@ -78,21 +97,33 @@ public final class ImageFolderDataset extends SquareDataset {
 
   /** Lists one folder of class folders; a class without an image is refused. */
   public static ImageFolderDataset list(String name, Path root, int side) throws IOException {
+    return list(name, root, side, Split.TRAIN, 0);
+  }
+
+  private static ImageFolderDataset list(String name, Path root, int side, Split split, double share) throws IOException {
     if (side < 1) throw new IllegalArgumentException(name + ": side " + side + " must be >= 1");
     List<String> classes = classes(root);
     if (classes.isEmpty()) throw new IOException(root + ": has no class folders");
-    ClassFolders found = new ClassFolders();
+    ClassFolders found = new ClassFolders(root, split, share);
     int[] ends = new int[classes.size()];
+    int without = 0;
     for (int c = 0; c < ends.length; c++) {
       Path folder = root.resolve(classes.get(c));
+      int before = found.images;
       found.add(folder, new HashSet<>());
       ends[c] = found.files.size();
-      if (ends[c] == (c == 0 ? 0 : ends[c - 1])) throw new IOException(folder + ": the class folder has no images" + (found.others == 0 ? "" : "; " + found.finding()));
+      if (found.images == before) throw new IOException(folder + ": the class folder has no images" + (found.others == 0 ? "" : "; " + found.finding()));
+      boolean none = ends[c] == (c == 0 ? 0 : ends[c - 1]);
+      if (none && split == Split.TRAIN) throw new IOException(folder + ": data.valShare " + share + " leaves no image to train on; give more images or a smaller share");
+      if (none) without++;
     }
+    if (without == ends.length) throw new IOException(root + ": data.valShare " + share + " leaves no image to judge by; give more images or a larger share");
     FolderFiles files = found.files;
     int[] labels = new int[files.size()];
     for (int c = 0, i = 0; c < ends.length; c++) for (; i < ends[c]; i++) labels[i] = c;
-    return new ImageFolderDataset(name, classes, files, labels, side, found.finding());
+    String kept = String.format(Locale.ROOT, "%,d of %,d images are kept to judge by (data.valShare %s)%s", files.size(), found.images, share,
+        without == 0 ? "" : ", of " + without + " of the " + ends.length + " classes none");
+    return new ImageFolderDataset(name, classes, files, labels, side, split == Split.TEST ? kept : found.finding());
   }
 
   /** The image files of one folder, all of one class. */
@@ -137,24 +168,46 @@ public final class ImageFolderDataset extends SquareDataset {
     return Files.readString(file, StandardCharsets.ISO_8859_1).lines().filter(l -> !l.isBlank()).toList();
   }
 
-  /** The images in class folders and the folders in them, and how many other files there are. */
+  /** The images of a part in class folders and the folders in them, how many there are of both parts, and how many other files. */
   private static final class ClassFolders {
     final FolderFiles files = new FolderFiles();
+    final Path root;
+    final Split split;
+    final double share;
+    int images;
     int others;
     Path other;
+
+    ClassFolders(Path root, Split split, double share) {
+      this.root = root;
+      this.split = split;
+      this.share = share;
+    }
+
+    /** A number in [0, 1) that the name stands for says which part it is of. */
+    boolean isWanted(String name) {
+      double number = (Hashing.farmHashFingerprint64().hashString(name, StandardCharsets.UTF_8).asLong() >>> 11) * 0x1p-53;
+      return number < share == (split == Split.TEST);
+    }
 
     /** The images of a folder in the order of their names, then those of each folder in it; {@code above} are the folders that it lies in, links followed. */
     void add(Path folder, Set<Path> above) throws IOException {
       Path real = folder.toRealPath();
       if (!above.add(real)) throw new IOException(folder + ": leads back to " + real + ", in which it lies");
-      List<String> images = new ArrayList<>();
+      List<String> names = new ArrayList<>();
       List<Path> inside = new ArrayList<>();
+      String place = root.relativize(folder) + "/";
       for (String name : sorted(folder)) {
-        if (isImage(name)) images.add(name);
-        else if (Files.isDirectory(folder.resolve(name))) inside.add(folder.resolve(name));
-        else if (others++ == 0) other = folder.resolve(name);
+        if (isImage(name)) {
+          images++;
+          if (share == 0 || isWanted(place + name)) names.add(name);
+        } else if (Files.isDirectory(folder.resolve(name))) {
+          inside.add(folder.resolve(name));
+        } else if (others++ == 0) {
+          other = folder.resolve(name);
+        }
       }
-      files.add(folder, images);
+      files.add(folder, names);
       for (Path each : inside) add(each, above);
       above.remove(real);
     }

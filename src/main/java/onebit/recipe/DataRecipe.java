@@ -11,7 +11,8 @@ import onebit.recipe.keys.Range;
  * <pre>
  * Units     mean and std per channel of pixel values in 0..1; evalResize is the shorter side in pixels (0 = no resize), evalCrop the
  *           centre square (0 = the whole image); workers are threads (0 = one per core, at most 32); trainLists and testLists are lists of VOC images,
- *           FOLDER/NAME (absent = VOC2007/trainval and VOC2012/trainval; VOC2007/test)
+ *           FOLDER/NAME (absent = VOC2007/trainval and VOC2012/trainval; VOC2007/test); valShare is the part of the images in DIR/CLASS that are kept to judge by,
+ *           chosen by the hash of their names (0 = DIR/train and DIR/val are apart)
  * </pre>
  */
 public record DataRecipe(
@@ -30,7 +31,8 @@ public record DataRecipe(
     @Default("0") @Range(min = 0, max = 4096) int evalResize,
     @Default("0") @Range(min = 0, max = 4096) int evalCrop,
     @Default("false") boolean dropLast,
-    @Default("0") @Range(min = 0, max = 256) int workers) {
+    @Default("0") @Range(min = 0, max = 256) int workers,
+    @Default("0") @Range(min = 0, max = 0.9) double valShare) {
 
   /** Where images come from. */
   public enum Source {
@@ -64,6 +66,7 @@ public record DataRecipe(
     if (evalCrop > 0 && (evalCrop != height || evalCrop != width)) {
       throw new IllegalArgumentException("evalCrop is " + evalCrop + "; it must equal height and width, " + height + "x" + width);
     }
+    if (valShare > 0 && name != Source.FOLDER) throw new IllegalArgumentException("valShare is " + valShare + " where name is " + Recipes.word(name) + "; it is a key of folder only");
     requireLists("trainLists", trainLists, name);
     requireLists("testLists", testLists, name);
     if (name.hasBoxes()) requireBoxes(name, height, width, channels, classes, augment, Math.max(evalResize, evalCrop));

@@ -9,6 +9,7 @@ import onebit.data.Augmentation;
 import onebit.data.Dataset;
 import onebit.data.Datasets;
 import onebit.data.Expand;
+import onebit.data.ImageFolderDataset;
 import onebit.data.ImageNetArchives;
 import onebit.data.Loader;
 import onebit.data.LoaderWatch;
@@ -46,7 +47,7 @@ public final class InputPipeline {
    */
   public static Dataset open(DataRecipe data, Path folder, Split split, long seed) throws IOException {
     int side = split == Split.TEST && data.evalCrop() > 0 ? data.evalCrop() : data.height();
-    Dataset dataset = Datasets.open(Recipes.word(data.name()), folder, split,
+    Dataset dataset = data.valShare() > 0 ? ImageFolderDataset.part(folder, split, data.valShare(), side) : Datasets.open(Recipes.word(data.name()), folder, split,
         new Datasets.Spec(side, data.name() == DataRecipe.Source.GENERATED ? data.width() : side, data.channels(), data.classes(), GENERATED_IMAGES, seed,
             (split == Split.TRAIN ? data.trainLists() : data.testLists()).orElse(List.of())));
     if (dataset.channels() != data.channels()) {

@@ -57,6 +57,7 @@ class CommandLineTest {
     "bench loader --index 0, --index must be >= 1",
     "train adabin-resnet18-imagenet-stage1, or learn from labels alone",
     "train default --set teacher.weights=w.safetensors, name the network too",
+    "train default --set data.valShare=0.1, valShare is 0.1 where name is glyphs; it is a key of folder only",
     "train default --set teacher.hardLabels=0.5, without a teacher they must be 1 and 0",
     "train default --set network.name=real-resnet --set network.depth=18 --set train.gradients=float8, the network has none",
     "bench feed default --steps 0, steps must be >= 1",
@@ -291,6 +292,22 @@ class CommandLineTest {
     Said more = Said.by(train);
     assertEquals(2, more.code(), more.err());
     assertTrue(more.err().contains("run " + out + " has seen a set of 8 so far, and folder has 9 training images now; give it the data it began with"), more.err());
+  }
+
+  @Test
+  void photosInFoldersOfClassesAloneAreDividedAndJudgedAsTheyWere() throws Exception {
+    Path photos = folder.resolve("photos"), out = folder.resolve("run");
+    draw(photos, "red", "blue");
+    String[] train = {"train", "adabin-resnet20-cifar10", "--set", "data.name=folder", "--set", "data.classes=2", "--data", photos.toString(), "--out", out.toString(), "--set", "data.valShare=0.4",
+        "--dev-run", "--steps", "1"};
+    Said said = Said.by(train);
+    assertEquals(0, said.code(), said.err());
+    String kept = " of 8 images are kept to judge by (data.valShare 0.4)";
+    assertTrue(said.out().contains(kept), said.out());
+    Said judged = Said.by("eval", "--weights", out.toString(), "--json");
+    assertTrue(judged.err().contains(judged.json().get("total").asInt() + kept), judged.err());
+    Said dry = Said.by("train", "adabin-resnet20-cifar10", "--set", "data.name=folder", "--set", "data.valShare=0.4", "--dev-run", "--steps", "1", "--out", folder.resolve("dry").toString());
+    assertEquals(0, dry.code(), dry.err());
   }
 
   @Test

@@ -12,6 +12,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.List;
 import java.util.stream.IntStream;
 import javax.imageio.ImageIO;
@@ -86,6 +87,58 @@ class ImageFolderDatasetTest {
     Files.createSymbolicLink(dir.resolve("train/b"), dir.resolve("train/c"));
     Files.createSymbolicLink(dir.resolve("train/c"), dir.resolve("train/b"));
     assertTrue(refused(dir).contains("in a circle"));
+  }
+
+  private static List<String> part(Path dir, Split split, double share) throws IOException {
+    ImageFolderDataset part = ImageFolderDataset.part(dir, split, share, 8);
+    return IntStream.range(0, part.size()).mapToObj(i -> dir.relativize(part.file(i)).toString()).toList();
+  }
+
+  private static void empty(Path dir, String... names) throws IOException {
+    for (String name : names) {
+      Files.createDirectories(dir.resolve(name).getParent());
+      Files.createFile(dir.resolve(name));
+    }
+  }
+
+  @Test void aShareOfTheImagesIsKeptToJudgeByAndNoneMovesWhenOthersCome(@TempDir Path dir) throws IOException {
+    for (int i = 0; i < 500; i++) empty(dir, "a/" + i + ".png", "b/more/" + i + ".png");
+    List<String> train = part(dir, Split.TRAIN, 0.2), test = part(dir, Split.TEST, 0.2);
+    assertEquals(1000, train.size() + test.size());
+    assertTrue(Collections.disjoint(train, test));
+    for (String folder : List.of("a/", "b/")) {
+      long kept = test.stream().filter(file -> file.startsWith(folder)).count();
+      assertTrue(kept > 100 - 36 && kept < 100 + 36, "four deviations of a fifth of 500: " + kept);
+    }
+    assertEquals(List.of("a/0.png", "a/103.png", "a/104.png", "a/11.png", "a/110.png", "a/12.png"), test.stream().limit(6).toList(), "later versions split as this one");
+    assertTrue(part(dir, Split.TEST, 0.3).containsAll(test), "a larger share takes more");
+    for (int i = 500; i < 700; i++) empty(dir, "a/" + i + ".png", "0/" + i + ".png");
+    assertTrue(part(dir, Split.TRAIN, 0.2).containsAll(train));
+    assertTrue(part(dir, Split.TEST, 0.2).containsAll(test));
+    ImageFolderDataset labelled = ImageFolderDataset.part(dir, Split.TEST, 0.2, 8);
+    for (int i = 0; i < labelled.size(); i++) assertEquals(labelled.classNames().get(labelled.label(i)), dir.relativize(labelled.file(i)).getName(0).toString());
+    assertEquals(labelled.size() + " of 1,400 images are kept to judge by (data.valShare 0.2)", labelled.finding());
+  }
+
+  @Test void partsThatLackWhatTheyAreForAreRefused(@TempDir Path dir) throws IOException {
+    empty(dir, "a/0.png", "b/0.png");
+    List<String> said = new ArrayList<>();
+    for (double share = 0.05; share < 0.95; share += 0.05) {
+      for (Split split : Split.values()) {
+        try {
+          ImageFolderDataset part = ImageFolderDataset.part(dir, split, share, 8);
+          if (split == Split.TEST && part.size() == 1) assertTrue(part.finding().endsWith(", of 1 of the 2 classes none"), part.finding());
+        } catch (IOException e) {
+          said.add(e.getMessage().replaceAll("0\\.\\d+", "X"));
+        }
+      }
+    }
+    assertTrue(said.contains(dir + ": data.valShare X leaves no image to judge by; give more images or a larger share"), said.toString());
+    assertTrue(said.stream().anyMatch(s -> s.matches(".*/[ab]: data.valShare X leaves no image to train on; give more images or a smaller share")), said.toString());
+    assertTrue(refused(dir).contains("has no folder train; if those in it are the classes, --set data.valShare=0.1 keeps a tenth of their images to judge by"), refused(dir));
+    empty(dir, "train/a/0.png");
+    String message = assertThrows(IOException.class, () -> ImageFolderDataset.part(dir, Split.TRAIN, 0.1, 8)).getMessage();
+    assertTrue(message.contains("has a folder train with folders in it, and data.valShare is for a folder of classes; leave it out, or say --data " + dir.resolve("train")), message);
   }
 
   @Test void foldersInAClassAreReadAndOtherFilesAreCounted(@TempDir Path dir) throws IOException {
