@@ -26,7 +26,7 @@ import onebit.tensor.Shape;
  *
  * <pre>
  * Source   Bethge et al. 2019 (arXiv 1906.08637); code BMXNet-v2-examples binary_models/resnet_e.py with both downsampling flags
- * Differs  the 2018 runs had no batch norm between the thumbnail stem and the stages
+ * Differs  e1 has no batch norm between the thumbnail stem and the stages, as in 2018, when the runs on CIFAR-10 were made; later code has one
  * Shapes   sides that stay even until the last stage: the code's AvgPool2D of 2x2 has no ceil_mode and drops an odd last row, which the 3x3
  *          convolution of stride 2 keeps, and MXNet refuses to add the two
  * </pre>
@@ -51,7 +51,7 @@ public record ResNetE(@OneOf({"18", "34"}) int depth, @Default("e1") Version ver
     List<Layer> all = new ArrayList<>();
     all.add(new BatchNorm("bn0", Rule.MXNET_INPUT));
     all.addAll(stem.layers(WIDTH, norm, false));
-    if (version == Version.E1) all.add(new BatchNorm("bn2", norm));
+    if (version == Version.E1 && stem != Stem.THUMBNAIL) all.add(new BatchNorm("bn2", norm));
     for (int stage = 0; stage < blocks.length; stage++) {
       for (int block = 0; block < blocks[stage]; block++) {
         String name = "layer" + (stage + 1) + "." + block;
