@@ -216,11 +216,11 @@ final class VectorTiles {
    * </pre>
    */
   static void gradWTile(float[] gradW, int to, int wStep, float[] gradY, int yFrom, int yStep, float[] x, int xFrom, int xRow, int xStep, int rows, int pixels) {
-    if (GRAD_W_VALUES == 3 * L) fourByThree(gradW, to, wStep, gradY, yFrom, yStep, x, xFrom, xRow, xStep, rows, pixels);
-    else fourByTwo(gradW, to, wStep, gradY, yFrom, yStep, x, xFrom, xRow, xStep, rows, pixels);
+    if (GRAD_W_VALUES == 3 * L) gradWFourByThree(gradW, to, wStep, gradY, yFrom, yStep, x, xFrom, xRow, xStep, rows, pixels);
+    else gradWFourByTwo(gradW, to, wStep, gradY, yFrom, yStep, x, xFrom, xRow, xStep, rows, pixels);
   }
 
-  private static void fourByThree(
+  private static void gradWFourByThree(
       float[] gradW, int to, int wStep, float[] gradY, int yFrom, int yStep, float[] x, int xFrom, int xRow, int xStep, int rows, int pixels) {
     int to1 = to + wStep, to2 = to1 + wStep, to3 = to2 + wStep;
     FloatVector s00 = FloatVector.fromArray(F, gradW, to), s01 = FloatVector.fromArray(F, gradW, to + L), s02 = FloatVector.fromArray(F, gradW, to + 2 * L);
@@ -262,7 +262,7 @@ final class VectorTiles {
     s32.intoArray(gradW, to3 + 2 * L);
   }
 
-  private static void fourByTwo(
+  private static void gradWFourByTwo(
       float[] gradW, int to, int wStep, float[] gradY, int yFrom, int yStep, float[] x, int xFrom, int xRow, int xStep, int rows, int pixels) {
     int to1 = to + wStep, to2 = to1 + wStep, to3 = to2 + wStep;
     FloatVector s00 = FloatVector.fromArray(F, gradW, to), s01 = FloatVector.fromArray(F, gradW, to + L);
