@@ -104,6 +104,10 @@ public final class InputPipeline {
           + " for the last batch, too few for " + world + " processes; set data.dropLast=true or another data.batch");
     }
     tell(dataset, rank, watch);
+    if (rank == 0 && last < 2 * world && last < batch) {
+      watch.notice("the last batch of an epoch has " + last + " image(s) for " + world + " process(es): of one image batch norm learns little, of one value a channel nothing, and still"
+          + " moves its running statistics towards it just before the evaluation; data.dropLast=true leaves that batch out");
+    }
     if (rank == 0 && !dataset.hasBoxes() && dataset.classes() < data.classes()) {
       watch.notice("data.classes is " + data.classes() + " and " + dataset.name() + " has " + dataset.classes() + " of them: the network's other outputs learn only not to be chosen");
     }

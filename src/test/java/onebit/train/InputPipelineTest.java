@@ -92,6 +92,32 @@ class InputPipelineTest {
   }
 
   @Test
+  void aLastBatchThatLeavesOneImageToAProcessIsTold() throws IOException {
+    List<String> told = new ArrayList<>();
+    LoaderWatch watch = new LoaderWatch() {
+      @Override public void bad(Dataset dataset, int epoch, int index, int replacement, String why) {}
+
+      @Override public void notice(String sentence) {
+        told.add(sentence);
+      }
+    };
+    var data = new Recipes(new RecordBinder(Map.of(Method.class, Methods.byName(), Network.class, Networks.byName())));
+    DataRecipe keeps = data.load("default", List.of("data.dropLast=false")).data();
+    Dataset digits = InputPipeline.open(keeps, null, Split.TEST, 1);
+    int images = digits.size();
+    InputPipeline.training(keeps, digits, images, 1, watch).close();
+    InputPipeline.training(keeps, digits, images - 2, 1, watch).close();
+    InputPipeline.training(keeps, digits, images - 4, 1, watch, 0, 2).close();
+    InputPipeline.training(data.load("default", List.of()).data(), digits, images - 1, 1, watch).close();
+    assertEquals(List.of(), told);
+    InputPipeline.training(keeps, digits, images - 1, 1, watch).close();
+    InputPipeline.training(keeps, digits, images - 3, 1, watch, 0, 2).close();
+    assertEquals(2, told.size());
+    assertTrue(told.getFirst().startsWith("the last batch of an epoch has 1 image(s) for 1 process(es): ") && told.getFirst().endsWith("data.dropLast=true leaves that batch out"), told.getFirst());
+    assertTrue(told.getLast().startsWith("the last batch of an epoch has 3 image(s) for 2 process(es): "), told.getLast());
+  }
+
+  @Test
   void keysThatDoNotSuitBoxesAreRefused() {
     for (String[] each : new String[][] {
         {"data.classes=21", "classes is 21; images of voc have 20"}, {"data.channels=1", "must have one for each of the 1 channels"},
