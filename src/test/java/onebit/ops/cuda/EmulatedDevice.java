@@ -135,7 +135,7 @@ public final class EmulatedDevice {
     return Linker.nativeLinker().downcallHandle(driver.find(function).orElseThrow(), descriptor);
   }
 
-  private static boolean compilerPresent() {
+  static boolean compilerPresent() {
     for (String folder : System.getenv("PATH").split(":")) {
       if (Files.isExecutable(Path.of(folder, "g++"))) {
         return true;

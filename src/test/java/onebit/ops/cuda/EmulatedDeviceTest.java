@@ -45,10 +45,12 @@ class EmulatedDeviceTest {
   private static final CUmodule MODULE = new CUmodule();
   private static final Random RANDOM = new Random(5);
   private static final List<Path> KERNELS = List.of(Path.of("native-tests/hostcuda/test/test_kernels.cu"));
+  private static boolean loaded;
 
   @BeforeAll
   static void loadDevice() throws Exception {
     Path folder = EmulatedDevice.load("emulated_device_test", KERNELS);
+    loaded = true;
     throwExceptions(true);
     cuInit(0);
     CUdevice device = new CUdevice();
@@ -58,10 +60,10 @@ class EmulatedDeviceTest {
     cuModuleLoadData(MODULE, Files.readAllBytes(folder.resolve("emulated_device_test.module")));
   }
 
-  /** Other tests of this JVM look at statuses. */
+  /** Other tests of this JVM look at statuses; without a compiler there is no device, and JCuda was never loaded. */
   @AfterAll
   static void leaveStatuses() {
-    throwExceptions(false);
+    if (loaded) throwExceptions(false);
   }
 
   private static void throwExceptions(boolean on) {
