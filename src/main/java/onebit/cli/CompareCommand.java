@@ -5,7 +5,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -15,12 +14,12 @@ import java.util.Set;
 import java.util.concurrent.Callable;
 import java.util.function.ToDoubleFunction;
 import java.util.stream.Stream;
-import onebit.recipe.Published;
 import onebit.recipe.Recipe;
 import onebit.report.Json;
 import onebit.report.MetricsLog;
 import onebit.report.SummaryTable;
 import onebit.train.RunFolder;
+import onebit.train.Score;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
@@ -33,11 +32,8 @@ import picocli.CommandLine.Parameters;
         "Whole runs that differ in nothing but train.seed are summed up by mean and standard deviation (of a sample)."},
     footer = {"", "Example: onebit compare runs/seed0 runs/seed1 runs/seed2"})
 final class CompareCommand implements Callable<Integer> {
-  private static final String SEED = "train.seed";
   /** More differing keys than these get a table of their own, a row each. */
   private static final int MOST_COLUMNS = 4;
-  /** Keys that do not change what a run computes. */
-  private static final List<String> ELSE = List.of("description", "published", "checkpoint", "data.workers", "data.evalBatch", "train.stopAfter", "dist.timeoutSeconds", "dist.normImages");
 
   @Parameters(arity = "0..*", paramLabel = "RUN", description = "Run folders (default: all in runs/).")
   private List<Path> folders = new ArrayList<>();
@@ -51,10 +47,6 @@ final class CompareCommand implements Callable<Integer> {
       return epochs.isEmpty() ? 0 : ((Number) epochs.getLast().get("epoch")).intValue();
     }
 
-    boolean whole() {
-      return !epochs.isEmpty() && done() >= recipe.train().epochs();
-    }
-
     double score(Map<String, Object> epoch) {
       return ((Number) epoch.get(metric)).doubleValue();
     }
@@ -64,10 +56,8 @@ final class CompareCommand implements Callable<Integer> {
       return epochs.stream().reduce((a, b) -> score(b) > score(a) ? b : a).orElse(null);
     }
 
-    Map<String, String> withoutSeed() {
-      Map<String, String> all = new LinkedHashMap<>(settings);
-      all.remove(SEED);
-      return all;
+    double last() {
+      return score(epochs.getLast());
     }
   }
 
@@ -77,7 +67,11 @@ final class CompareCommand implements Callable<Integer> {
     for (Path folder : folders.isEmpty() ? all(Path.of("runs")) : folders) runs.add(read(folder));
     Set<String> differing = differing(runs);
     Map<Map<String, String>, List<Run>> alike = new LinkedHashMap<>();
-    for (Run run : runs) if (run.whole()) alike.computeIfAbsent(run.withoutSeed(), s -> new ArrayList<>()).add(run);
+    for (Run run : runs) {
+      Map<String, String> others = new LinkedHashMap<>(run.settings);
+      others.remove("train.seed");
+      if (run.done() >= run.recipe.train().epochs()) alike.computeIfAbsent(others, s -> new ArrayList<>()).add(run);
+    }
     alike.values().removeIf(group -> group.size() < 2);
     if (json) {
       Map<String, Object> members = new LinkedHashMap<>();
@@ -108,8 +102,8 @@ final class CompareCommand implements Callable<Integer> {
     if (!run.holdsRun()) throw new IOException(folder + " is no run folder: it has no recipe.yaml");
     Recipe recipe = Workplace.RECIPES.load(run.recipe().toString(), List.of());
     Map<String, String> settings = run.settings(file -> Workplace.RECIPES.write(recipe));
-    settings.keySet().removeIf(key -> ELSE.stream().anyMatch(e -> key.equals(e) || key.startsWith(e + ".")));
-    String metric = recipe.network().detects() ? "testMap" : "testTop1";
+    settings.keySet().removeIf(RunFolder::isNeutral);
+    String metric = Score.metric(recipe.network().detects());
     List<Map<String, Object>> epochs = MetricsLog.read(folder.resolve(MetricsLog.JSONL)).stream()
         .filter(record -> record.get("epoch") instanceof Number && record.get(metric) instanceof Number).toList();
     return new Run(folder, settings, recipe, epochs, metric);
@@ -137,11 +131,8 @@ final class CompareCommand implements Callable<Integer> {
       List<Object> cells = new ArrayList<>(List.of(run.folder));
       for (String key : differing) cells.add(run.settings.get(key));
       Map<String, Object> best = run.best();
-      cells.add(run.done() + "/" + run.recipe.train().epochs());
-      cells.add(best == null ? null : percent(run.score(best)));
-      cells.add(best == null ? null : best.get("epoch"));
-      cells.add(best == null ? null : percent(run.score(run.epochs.getLast())));
-      cells.add(run.recipe.published().map(p -> percent(p.score())).orElse(null));
+      cells.addAll(Arrays.asList(run.done() + "/" + run.recipe.train().epochs(), best == null ? null : percent(run.score(best)), best == null ? null : best.get("epoch"),
+          best == null ? null : percent(run.last()), run.recipe.published().map(p -> percent(p.score())).orElse(null)));
       table.row(cells.toArray());
     }
     return table;
@@ -157,13 +148,13 @@ final class CompareCommand implements Callable<Integer> {
     all.put("metric", run.metric);
     all.put("best", best == null ? null : run.score(best));
     all.put("bestEpoch", best == null ? null : best.get("epoch"));
-    all.put("last", best == null ? null : run.score(run.epochs.getLast()));
-    all.put("published", run.recipe.published().map(Published::score).orElse(null));
+    all.put("last", best == null ? null : run.last());
+    all.put("published", run.recipe.published().map(p -> p.score()).orElse(null));
     return all;
   }
 
   private static Map<String, Object> members(List<Run> group) {
-    double[] best = meanAndDeviation(group, r -> r.score(r.best())), last = meanAndDeviation(group, r -> r.score(r.epochs.getLast()));
+    double[] best = meanAndDeviation(group, r -> r.score(r.best())), last = meanAndDeviation(group, Run::last);
     Map<String, Object> all = new LinkedHashMap<>();
     all.put("runs", group.stream().map(r -> r.folder.toString()).toList());
     all.put("bestMean", best[0]);
@@ -174,14 +165,14 @@ final class CompareCommand implements Callable<Integer> {
   }
 
   private static String words(List<Run> group) {
-    double[] best = meanAndDeviation(group, r -> r.score(r.best())), last = meanAndDeviation(group, r -> r.score(r.epochs.getLast()));
+    Map<String, Object> sums = members(group);
     Recipe recipe = group.getFirst().recipe;
     String published = recipe.published().map(p -> String.format(Locale.ROOT, "; published %.2f %% (%s)", p.score(), p.source())).orElse("");
     return String.format(Locale.ROOT, "%s: %d seeds, %s best %.2f +- %.2f %%, last %.2f +- %.2f %%%s", String.join(", ", group.stream().map(r -> r.folder.toString()).toList()),
-        group.size(), recipe.network().detects() ? "mean average precision" : "test accuracy", best[0], best[1], last[0], last[1], published);
+        group.size(), recipe.network().detects() ? "mean average precision" : "test accuracy", sums.get("bestMean"), sums.get("bestDeviation"), sums.get("lastMean"), sums.get("lastDeviation"), published);
   }
 
-  private static double[] meanAndDeviation(Collection<Run> runs, ToDoubleFunction<Run> score) {
+  private static double[] meanAndDeviation(List<Run> runs, ToDoubleFunction<Run> score) {
     double[] values = runs.stream().mapToDouble(score).toArray();
     double mean = Arrays.stream(values).average().orElseThrow(), squares = 0;
     for (double value : values) squares += (value - mean) * (value - mean);

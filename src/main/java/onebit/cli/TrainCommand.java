@@ -44,6 +44,7 @@ import onebit.train.InputPipeline;
 import onebit.train.MemoryPlan;
 import onebit.train.RunFolder;
 import onebit.train.TeacherWeights;
+import onebit.train.Score;
 import onebit.train.TrainOptions;
 import onebit.train.Trainer;
 import picocli.CommandLine;
@@ -423,7 +424,7 @@ final class TrainCommand implements Callable<Integer> {
     try {
       List<Map<String, Object>> records = MetricsLog.read(run.path().resolve(MetricsLog.JSONL));
       boolean detects = recipe.network().detects();
-      OptionalDouble best = records.stream().map(r -> r.get(detects ? "testMap" : "testTop1")).filter(Number.class::isInstance)
+      OptionalDouble best = records.stream().map(r -> r.get(Score.metric(detects))).filter(Number.class::isInstance)
           .mapToDouble(v -> ((Number) v).doubleValue()).max();
       List<HtmlReport.Comparison> comparisons = new ArrayList<>();
       recipe.published().ifPresent(p -> comparisons.add(new HtmlReport.Comparison(detects ? "mean average precision, best epoch, %" : "test top-1, best epoch, %",

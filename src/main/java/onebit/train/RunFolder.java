@@ -27,9 +27,10 @@ import onebit.report.MetricsLog;
 /** The folder of one run and the merged recipe in it. */
 public record RunFolder(Path path) {
   private static final String RECIPE = "recipe.yaml", CHECKPOINTS = "checkpoints", CLASSES = "classes.txt", DATA = "data.txt";
-  /** Keys that may differ between a run and its resumption: they do not change what is computed, or are told when they do. */
-  private static final List<String> FREE = List.of("description", "published", "checkpoint", "data.workers", "data.evalBatch", "train.stopAfter",
-      "train.spikeGuard", "train.precision", "train.gradients", "train.float8Limit", "dist.timeoutSeconds", "dist.normImages", "teacher.weights");
+  /** Keys, and sections, that change nothing of what a run computes. */
+  private static final List<String> NEUTRAL = List.of("description", "published", "checkpoint", "data.workers", "data.evalBatch", "train.stopAfter", "dist.timeoutSeconds", "dist.normImages");
+  /** Keys besides those that may differ between a run and its resumption; where one changes what is computed from then on, it is told. */
+  private static final List<String> FREE = List.of("train.spikeGuard", "train.precision", "train.gradients", "train.float8Limit", "teacher.weights");
 
   /** Those of them that change what is computed, and are told here; train.precision is told where the backend is known. */
   private static final List<String> TOLD = List.of("train.gradients");
@@ -95,13 +96,18 @@ public record RunFolder(Path path) {
     for (String key : all.keySet()) {
       String old = before.getOrDefault(key, "absent"), asked = now.getOrDefault(key, "absent");
       if (TOLD.contains(key) && !old.equals(asked)) changes.add("The run had " + key + " = " + old + " so far and goes on with " + asked + ".");
-      if (FREE.stream().anyMatch(f -> key.equals(f) || key.startsWith(f + "."))) continue;
+      if (isNeutral(key) || FREE.contains(key)) continue;
       if (!old.equals(asked)) {
         throw new IllegalArgumentException("run " + path + " was started with " + key + " = " + old + ", now it is " + asked
             + "; give the same recipe to go on, or another --out to start anew");
       }
     }
     return changes;
+  }
+
+  /** Whether a dotted key changes nothing of what a run computes. */
+  public static boolean isNeutral(String key) {
+    return NEUTRAL.stream().anyMatch(n -> key.equals(n) || key.startsWith(n + "."));
   }
 
   /** Dotted keys and values of the run's recipe; rewrite gives the recipe of a file as this version writes it. */

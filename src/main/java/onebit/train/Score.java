@@ -8,6 +8,11 @@ import onebit.detect.MeanAveragePrecision;
 
 /** What a network is worth on a test set. */
 public sealed interface Score {
+  /** The name under which an epoch's metrics hold {@link #percent}, of networks that detect or that classify. */
+  static String metric(boolean detects) {
+    return detects ? "testMap" : "testTop1";
+  }
+
   /** What the best epoch is chosen by, in percent; NaN if there is none. */
   double percent();
 
@@ -52,7 +57,7 @@ public sealed interface Score {
     @Override
     public Map<String, Object> metrics() {
       Map<String, Object> all = new LinkedHashMap<>();
-      all.put("testTop1", percent());
+      all.put(Score.metric(false), percent());
       all.put("testTop5", top5());
       return all;
     }
@@ -102,7 +107,7 @@ public sealed interface Score {
     @Override
     public Map<String, Object> metrics() {
       Map<String, Object> all = new LinkedHashMap<>();
-      all.put("testMap", percent());
+      all.put(Score.metric(true), percent());
       all.put("testMapOfArea", 100 * area.mean());
       return all;
     }

@@ -32,7 +32,7 @@ public final class CpuBitOps implements BitOps {
   private float threshold;
   private ConvGeometry g;
 
-  /** The vector kernel where the Vector API is present and the processor counts bits in vectors, else the plain one. */
+  /** The vector kernel where there is the Vector API and a processor with vectors for it, else the plain one. */
   public CpuBitOps() {
     this(VectorCpu.REFUSAL == null);
   }
