@@ -10,7 +10,7 @@ import picocli.CommandLine.Spec;
     name = "bench",
     mixinStandardHelpOptions = true,
     synopsisSubcommandLabel = "COMMAND",
-    description = "Measures: each benchmark runs its peer in the same run and says medians and spread.",
+    description = "Measures, with a peer in the same run where there is one.",
     subcommands = {BenchGemm.class, BenchConv.class, BenchStep.class, BenchFeed.class, BenchLoader.class, BenchScale.class})
 final class BenchCommand implements Runnable {
   @Spec private CommandSpec spec;

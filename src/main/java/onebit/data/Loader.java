@@ -165,7 +165,7 @@ public final class Loader implements AutoCloseable {
 
   private void tellSlow() {
     toldSlow = true;
-    watch.notice("No batch of " + dataset.name() + " for " + slowMillis / 1000.0 + " seconds: the disk is slow or does not answer; training waits (said once)");
+    watch.notice("No batch of " + dataset.name() + " for " + slowMillis / 1000.0 + " seconds: the disk is slow or does not answer (said once)");
   }
 
   /** Batches of one epoch. */
