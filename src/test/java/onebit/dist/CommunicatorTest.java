@@ -1,11 +1,14 @@
 package onebit.dist;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import onebit.dist.nccl.NcclCommunicator;
 import onebit.ops.cpu.CpuBackend;
 import onebit.ops.cuda.EmulatedDriver;
 import onebit.tensor.ElementType;
@@ -45,6 +48,15 @@ class CommunicatorTest {
     String refusal = EmulatedDriver.refusal();
     assumeTrue(refusal == null, refusal);
     assertAllGood(Ranks.torchrun(3, 300, folder, PROBE, "nccl", "FLOAT32", "50"), 3);
+  }
+
+  @Test
+  void ncclThatIsNowhereIsRefusedInOneSentence() throws Exception {
+    String refusal = NcclCommunicator.refusal(List.of(folder, folder.resolve("none")));
+    assertTrue(refusal.startsWith("NCCL: missing, libnccl.so.2 was not found; mend with: "), refusal);
+    assertEquals(1, refusal.lines().count());
+    Files.createFile(folder.resolve("libnccl.so.2"));
+    assertNull(NcclCommunicator.refusal(List.of(folder.resolve("none"), folder)));
   }
 
   @Test
