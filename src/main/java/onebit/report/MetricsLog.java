@@ -107,9 +107,7 @@ public final class MetricsLog implements AutoCloseable {
       return;
     }
     boolean newColumns = remember(writable);
-    if (waiting.size() == MOST_WAITING) {
-      waiting.removeFirst();
-    }
+    if (waiting.size() == MOST_WAITING) waiting.removeFirst();
     waiting.addLast(writable);
     csvBehind |= newColumns;
     writeWaiting();
@@ -172,6 +170,7 @@ public final class MetricsLog implements AutoCloseable {
   /** Hands over each whole record and returns how many lines were none. */
   private static long eachRecord(Path jsonl, RecordSink sink) throws IOException {
     long broken = 0;
+    if (Files.isDirectory(jsonl)) throw new IOException(jsonl + " is a folder; it must be a file of records");
     try (BufferedReader in = Files.newBufferedReader(jsonl, StandardCharsets.ISO_8859_1)) {
       for (String line = in.readLine(); line != null; line = in.readLine()) {
         Map<String, Object> record = record(line);

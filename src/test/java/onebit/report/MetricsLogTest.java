@@ -124,6 +124,12 @@ class MetricsLogTest {
   }
 
   @Test
+  void aFolderInPlaceOfTheRecordsIsNamed() throws IOException {
+    Path inTheWay = Files.createDirectory(folder.resolve("metrics.jsonl"));
+    assertEquals(inTheWay + " is a folder; it must be a file of records", assertThrows(IOException.class, () -> open(0)).getMessage());
+  }
+
+  @Test
   void recordsWaitWhileTheDiskRefusesAndFollowLater() throws IOException {
     try (MetricsLog log = open(0)) {
       Files.createDirectory(folder.resolve("metrics.jsonl"));
