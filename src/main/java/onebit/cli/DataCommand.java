@@ -139,7 +139,7 @@ final class DataCommand implements Runnable {
       if (train == null || validation == null) {
         throw new IllegalArgumentException("imagenet needs --train ILSVRC2012_img_train.tar and --val ILSVRC2012_img_val.tar, which are yours to get from image-net.org");
       }
-      for (Path archive : List.of(train, validation)) if (!Files.isRegularFile(archive)) throw new IOException(archive + " does not exist");
+      for (Path archive : List.of(train, validation)) if (!Files.isRegularFile(archive)) throw new IOException(archive + (Files.isDirectory(archive) ? " is a folder; a file is wanted here" : " does not exist"));
       int side = shortSide.equals(ORIGINAL) ? 0 : shortSide.matches("\\d{1,4}") ? Integer.parseInt(shortSide) : -1;
       if (side < 0) throw new IllegalArgumentException("--short-side is '" + shortSide + "'; it must be a number of pixels, such as 256 or 384, or " + ORIGINAL);
       if (!encoding.equals(JPEG) && !encoding.equals(PPM)) throw new IllegalArgumentException("--encoding is '" + encoding + "'; it must be " + JPEG + " or " + PPM);

@@ -48,7 +48,8 @@ final class ValidationLabels {
    */
   static int[] read(Path file, List<String> classNames, int images) throws IOException {
     ValidationLabels all = new ValidationLabels(file, classNames, images);
-    if (!Files.isRegularFile(file)) throw new IOException(file + ": does not exist; the labels of the validation images are in ILSVRC2012_devkit_t12.tar.gz of image-net.org");
+    String what = Files.isDirectory(file) ? ": is a folder" : ": does not exist";
+    if (!Files.isRegularFile(file)) throw new IOException(file + what + "; the labels of the validation images are in ILSVRC2012_devkit_t12.tar.gz of image-net.org");
     byte[] head = new byte[2];
     try (InputStream in = Files.newInputStream(file)) {
       in.readNBytes(head, 0, 2);

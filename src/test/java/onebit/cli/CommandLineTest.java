@@ -91,6 +91,7 @@ class CommandLineTest {
     "eval --recipe default --weights missing.safetensors, missing.safetensors",
     "eval --recipe default --weights pom.xml, pom.xml",
     "data prepare imagenet --train nowhere.tar --val pom.xml, nowhere.tar does not exist",
+    "data prepare imagenet --train src --val pom.xml, src is a folder; a file is wanted here",
     "data prepare imagenet --train pom.xml --val pom.xml --out target/no-imagenet, pom.xml: "
   })
   void badFilesExitWith1AndNameTheFile(String line, String named) {
