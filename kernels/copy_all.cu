@@ -1,10 +1,10 @@
 // copy_all.cu -- copies and sums of many tensors in one launch
 //
-//   copy_all    value = gradient for every entry of a table, where flag is null or flag[0] is not 0
+//   copy_all    value = gradient for every entry of a table
 //   add_all     value += gradient for every entry
 //   round_all   value = the nearest bfloat16 of gradient, ties to even, for every entry; value is bfloat16
 //
-// Shapes     table: one Entry per tensor; pieces: one (tensor, first element) pair per block; flag 1 value or null
+// Shapes     table: one Entry per tensor; pieces: one (tensor, first element) pair per block
 // Launch     block 256, grid of `pieces`; a block does 4096 elements of one tensor
 // Limits     a tensor has fewer than 2^31 values
 // Exactness  bits are copied; sums are the twin's; a rounded value is off by at most 2^-8 of it
@@ -15,8 +15,7 @@
 #include "element.cuh"
 #include "multi_tensor.cuh"
 
-ONEBIT_KERNEL(256) copy_all(const TensorEntry* table, const uint2* pieces, const float* flag) {
-  if (flag && flag[0] == 0) return;
+ONEBIT_KERNEL(256) copy_all(const TensorEntry* table, const uint2* pieces) {
   TensorEntry t = table[pieces[blockIdx.x].x];
   FOR_EACH_OF_PIECE(k, pieces[blockIdx.x].y, t.size) t.value[k] = t.gradient[k];
 }

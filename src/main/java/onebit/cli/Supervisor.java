@@ -38,7 +38,7 @@ final class Supervisor {
   private static final Pattern TAGGED = Pattern.compile("^\\[\\d+,(\\d+)]<std(?:out|err)>:(.*)$");
   /** mpirun's tag where it read a line in pieces. */
   private static final Pattern TAG = Pattern.compile("\\[\\d+,\\d+]<std(?:out|err)>:");
-  private static final Pattern DIED = Pattern.compile("process rank (\\d+) with PID (\\d+) .*exited on (signal \\d+[^.]*)");
+  private static final Pattern DIED = Pattern.compile("process rank (\\d+) with PID .*exited on (signal \\d+[^.]*)");
   private static final int USAGE = 2, LONGEST_BACKOFF_SECONDS = 60, END_SECONDS = 40, LINGER_SECONDS = 5, USR1 = 10, TERM = 15;
 
   private final int workers;
@@ -95,7 +95,7 @@ final class Supervisor {
     for (int attempt = 0; ; attempt++) {
       int code = attempt();
       if (code == 0 || code == Main.STOPPED || code == USAGE || stopping) return code;
-      String where = where();
+      String where = where(code);
       if (attempt >= restarts) {
         say.accept("The run failed" + where + (restarts == 0 ? new RunFolder(run).holdsRun() ? "; --restarts N starts it again by itself." : "." : " and was started again " + restarts + " times."));
         return code;
@@ -127,18 +127,18 @@ final class Supervisor {
   }
 
   /** Who failed first, as far as mpirun or the ranks' files tell. */
-  private String where() {
-    if (died == null) return "";
+  private String where(int code) {
+    if (died == null) return code > 128 ? ": a process ended by signal " + (code - 128) : "";
     Matcher matcher = DIED.matcher(died);
     if (!matcher.find()) return ": " + died;
     int rank = Integer.parseInt(matcher.group(1));
-    String status = RankStatus.read(run, rank).map(RankStatus::describe).orElse("rank " + rank + " (process " + matcher.group(2) + ")");
-    return ": " + status + "; it ended by " + matcher.group(3).strip();
+    return ": " + RankStatus.read(run, rank).map(RankStatus::describe).orElse("rank " + rank) + "; it ended by " + matcher.group(2).strip();
   }
 
   private int attempt() throws IOException {
     died = null;
     failures.clear();
+    RankStatus.forget(run);
     synchronized (processes) {
       processes.clear();
       if (stopping) return Main.STOPPED;

@@ -205,6 +205,7 @@ final class TrainCommand implements Callable<Integer> {
       RunFolder chosen = communicator.rank() == 0 ? chooseRun() : null;
       int code;
       try (RunLock lock = chosen == null ? null : RunLock.acquire(chosen.path())) {
+        if (chosen != null) RankStatus.forget(chosen.path());
         byte[] path = communicator.broadcast(chosen == null ? null : chosen.path().toString().getBytes(StandardCharsets.UTF_8));
         RunFolder run = new RunFolder(Path.of(new String(path, StandardCharsets.UTF_8)));
         code = inRun(run, backend, communicator, recipe, folder, watchdog);

@@ -1,5 +1,6 @@
 package onebit.dist;
 
+import java.io.File;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.MappedByteBuffer;
@@ -51,6 +52,12 @@ public record RankStatus(int rank, long pid, long step, long entered, String las
         map.putLong(16, entered);
       });
     }
+  }
+
+  /** Takes away what the ranks of an earlier start wrote, so that they are not taken for those of this one. */
+  public static void forget(Path run) {
+    File[] files = run.resolve("ranks").toFile().listFiles();
+    if (files != null) for (File file : files) file.delete();   // one that stays can only make a message wrong
   }
 
   /** What a rank wrote last; empty where it wrote nothing that can be read. */

@@ -32,6 +32,6 @@ public final class RoundedWeights {
 
   /** Takes the weights as they are now. */
   public void refresh() {
-    if (!copies.isEmpty()) backend.optim().copyAll(copies, weights, null);
+    if (!copies.isEmpty()) backend.optim().copyAll(copies, weights);
   }
 }

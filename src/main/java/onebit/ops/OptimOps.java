@@ -55,6 +55,6 @@ public interface OptimOps {
   /** Each tensor of to += its twin of from. */
   void addAll(List<Tensor> to, List<Tensor> from);
 
-  /** Each tensor of to = its twin of from, where flag is null or not 0; all of to may be bfloat16 where from is float32 and flag null, and is rounded. */
-  void copyAll(List<Tensor> to, List<Tensor> from, Tensor flag);
+  /** Each tensor of to = its twin of from, which is float32; all of to may be bfloat16, and is rounded then. */
+  void copyAll(List<Tensor> to, List<Tensor> from);
 }

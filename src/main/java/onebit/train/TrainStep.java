@@ -160,7 +160,7 @@ public final class TrainStep {
 
   /** What the device does in a step; nothing here depends on a value that the host would have to read. */
   private void pass(Tensor x, int globalImages) {
-    backend.optim().copyAll(kept, state, null);
+    backend.optim().copyAll(kept, state);
     forwardBackward(x, globalImages);
     backend.optim().judge(verdict, result, penalty, gradients, state, kept);
     optimizer.step(verdict);
@@ -183,13 +183,13 @@ public final class TrainStep {
     int images = Math.min(Math.min(most, capacity), x.shape().d0());
     List<GradientError> all = new ArrayList<>();
     write(truth, images, 1);
-    backend.optim().copyAll(kept, state, null);
+    backend.optim().copyAll(kept, state);
     model.measure(all::add);
     Tensor gradNow = gradOutput.first(images), seen = x.first(images), soft = softLabels(seen);
     objective.loss(result, gradNow, model.forward(seen, true), soft, 0, images);
     model.backward(gradNow);
     model.measure(null);
-    backend.optim().copyAll(state, kept, null);
+    backend.optim().copyAll(state, kept);
     return all;
   }
 
@@ -244,7 +244,7 @@ public final class TrainStep {
       for (Tensor each : penalties) backend.point().accumulate(penalty, each);
       if (parts == 1) continue;
       backend.point().accumulate(result, partResult);
-      if (i == 0) backend.optim().copyAll(sums, gradients, null);
+      if (i == 0) backend.optim().copyAll(sums, gradients);
       else if (!last) backend.optim().addAll(sums, gradients);
       else if (ranks == null) backend.optim().addAll(gradients, sums);
     }

@@ -178,19 +178,16 @@ class OptimOpsTest {
   }
 
   @OnEveryBackend
-  void manyTensorsAreCopiedWhereTheFlagSaysSo(Backend backend) {
+  void manyTensorsAreCopiedInOneOp(Backend backend) {
     Fresh fresh = new Fresh(backend, 8);
     float[] small = fresh.normal(3), large = fresh.normal(8193);
     List<Tensor> from = List.of(fresh.vector(small), fresh.vector(large));
-    for (Tensor flag : new Tensor[] {null, fresh.vector(-1, 0), fresh.vector(0, 1)}) {
-      boolean copies = flag == null || backend.read(flag)[0] != 0;
-      List<Tensor> to = List.of(fresh.vector(new float[3]), fresh.vector(new float[8193]));
-      backend.optim().copyAll(to, from, flag);
-      fresh.assertExactly("small", copies ? small : new float[3], to.get(0));
-      fresh.assertExactly("large", copies ? large : new float[8193], to.get(1));
-    }
-    backend.optim().copyAll(List.of(), List.of(), null);
-    assertRefused("copyAll: 0 values, 2 from; they must be equal", () -> backend.optim().copyAll(List.of(), from, null));
+    List<Tensor> to = List.of(fresh.vector(new float[3]), fresh.vector(new float[8193]));
+    backend.optim().copyAll(to, from);
+    fresh.assertExactly("small", small, to.get(0));
+    fresh.assertExactly("large", large, to.get(1));
+    backend.optim().copyAll(List.of(), List.of());
+    assertRefused("copyAll: 0 values, 2 from; they must be equal", () -> backend.optim().copyAll(List.of(), from));
   }
 
   @OnEveryBackend
@@ -218,12 +215,11 @@ class OptimOpsTest {
     List<Tensor> from = List.of(fresh.vector(small), fresh.vector(large));
     List<Tensor> to = List.of(backend.create(Shape.vector(3), backend.activations()), backend.create(Shape.vector(8193), backend.activations()));
     Fresh held = new Fresh(backend, 0);
-    backend.optim().copyAll(to, from, null);
+    backend.optim().copyAll(to, from);
     fresh.assertExactly("small", held.rounded(small), to.get(0));
     fresh.assertExactly("large", held.rounded(large), to.get(1));
     if (backend.activations() == ElementType.FLOAT32) return;
-    assertRefused("copyAll: values that are rounded take no flag", () -> backend.optim().copyAll(to, from, fresh.vector(1)));
-    assertRefused("copyAll: from is BFLOAT16; it must be FLOAT32", () -> backend.optim().copyAll(from, to, null));
+    assertRefused("copyAll: from is BFLOAT16; it must be FLOAT32", () -> backend.optim().copyAll(from, to));
   }
 
   @OnEveryBackend

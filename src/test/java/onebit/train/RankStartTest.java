@@ -16,6 +16,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
+import onebit.dist.Activity;
 import onebit.dist.Launch;
 import onebit.dist.RankStatus;
 import onebit.dist.Ranks;
@@ -154,6 +155,25 @@ class RankStartTest {
       process.destroy();
       end(process, run, 75);
     }
+  }
+
+  @Test
+  void aRankThatDiesAtItsStartIsNotTakenForThatOfAnEarlierStart() throws Exception {
+    Ranks.assumeMpi();
+    Path run = folder.resolve("again");
+    for (int rank : new int[] {0, 1}) RankStatus.publish(run, rank, new Activity());
+    Process process = ChildRun.start(output(run), words(run, "--procs", "2"));
+    List<ProcessHandle> ranks = List.of();
+    while (process.isAlive() && ranks.size() < 2) {
+      ranks = process.descendants().filter(p -> p.info().command().filter(c -> c.endsWith("java")).isPresent())
+          .filter(p -> p.parent().filter(starter -> starter.pid() != process.pid()).isPresent()).toList();
+    }
+    ranks.getFirst().destroyForcibly();
+    String text = end(process, run, 137);
+    assertTrue(text.matches("(?s).*The run failed: (rank [01]; it|a process) ended by signal 9.*"), text);
+    RankStatus.publish(run, 7, new Activity());
+    end(Ranks.mpirun(2, output(run), Ranks.java("onebit.cli.Main", words(run))), run, 0);
+    assertFalse(Files.exists(run.resolve("ranks/rank-7")));
   }
 
   /** Two starts of one folder at once, each way of starting: one has it, the other says so. */

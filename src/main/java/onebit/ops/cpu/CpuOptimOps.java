@@ -85,7 +85,7 @@ final class CpuOptimOps implements OptimOps {
     v[4] = penalty == null ? 0 : penalty.floats()[0];
     v[0] = Float.isFinite(v[1]) ? 0 : -1;
     for (int i = 0; i < tensors.size() && v[0] == 0; i++) if (CpuPointOps.nonFinite(tensors.get(i)) > 0) v[0] = i + 1;
-    if (v[0] != 0) copyAll(state, kept, null);
+    if (v[0] != 0) copyAll(state, kept);
   }
 
   @Override
@@ -98,10 +98,8 @@ final class CpuOptimOps implements OptimOps {
   }
 
   @Override
-  public void copyAll(List<Tensor> to, List<Tensor> from, Tensor flag) {
+  public void copyAll(List<Tensor> to, List<Tensor> from) {
     Shapes.requireUpdate("copyAll", to, "from", from);
-    if (flag != null) Shapes.requireSome("copyAll", "flag", flag);
-    if (flag != null && flag.floats()[0] == 0) return;
     for (int i = 0; i < to.size(); i++) System.arraycopy(from.get(i).floats(), 0, to.get(i).floats(), 0, to.get(i).size());
   }
 }

@@ -85,21 +85,13 @@ final class CudaOptimOps implements OptimOps {
   }
 
   @Override
-  public void copyAll(List<Tensor> to, List<Tensor> from, Tensor flag) {
+  public void copyAll(List<Tensor> to, List<Tensor> from) {
     Shapes.requireUpdate("copyAll", to, "from", from);
-    if (flag != null) Shapes.requireSome("copyAll", "flag", flag);
     if (to.isEmpty()) return;
-    boolean rounds = to.getFirst().type() == ElementType.BFLOAT16;
-    if (rounds && flag != null) throw new IllegalArgumentException("copyAll: values that are rounded take no flag");
     for (Tensor each : to) Shapes.requireType("copyAll", "to", each, to.getFirst().type());
     for (Tensor each : from) Shapes.requireType("copyAll", "from", each, ElementType.FLOAT32);
     TensorTable table = copied.computeIfAbsent(to.getFirst().memory(), memory -> new TensorTable(device));
     table.show(to, from, null, null, null);
-    if (rounds) {
-      table.launch(table.arguments(device.kernel("round_all")));
-      return;
-    }
-    Kernel kernel = table.arguments(device.kernel("copy_all"));
-    table.launch(flag == null ? kernel.address(0) : kernel.tensor(flag));
+    table.launch(table.arguments(to.getFirst().type() == ElementType.BFLOAT16 ? device.kernel("round_all") : device.kernel("copy_all")));
   }
 }
