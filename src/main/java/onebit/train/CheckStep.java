@@ -25,7 +25,7 @@ import onebit.tensor.Tensor;
  *
  * <pre>
  * Units   error of a gradient: L2 of the difference / max(L2 of the recorded, 0.01 M), M the median L2 of the recorded gradients;
- *         of a "*.alpha" gradient the floor is M; of everything else: relative L2
+ *         of a "*.alpha" gradient the floor is M or, where larger, a tenth of its filters' L2, of its update this times the rate; else: relative L2
  * </pre>
  *
  * <p>With bfloat16 activations bits near their threshold flip, and through the layers everything drifts apart; no order of sums and no rounding
@@ -122,12 +122,11 @@ public final class CheckStep {
       compareSizes(file, model, backend, step.output(), outcome.loss(), all);
       return report(all, toleranceScale);
     }
-    all.add(new Comparison("logits0", relative(backend.read(step.output()), file.tensor("logits0").floats()), OUTPUT));
-    all.add(new Comparison("loss0", relative(new float[] {(float) outcome.error(), (float) outcome.loss()}, file.tensor("loss0").floats()),
-        OUTPUT));
+    all.add(new Comparison("logits0", relative(backend.read(step.output()), file.tensor("logits0").floats(), 0), OUTPUT));
+    all.add(new Comparison("loss0", relative(new float[] {(float) outcome.error(), (float) outcome.loss()}, file.tensor("loss0").floats(), 0), OUTPUT));
     compareGradients(file, model, backend, all);
     step.update(recipe.optimizer().learningRate());
-    compareUpdated(file, model, backend, all);
+    compareUpdated(file, model, backend, recipe.optimizer().learningRate(), all);
     return report(all, toleranceScale);
   }
 
@@ -193,16 +192,13 @@ public final class CheckStep {
       NamedTensor wanted = byName.remove(parameter.name());
       if (wanted == null) throw new IOException("the recording has no gradient grad0/" + parameter.name());
       float[] got = parameter.layout().toFile(backend.read(parameter.gradient()), parameter.value().shape());
-      boolean scale = parameter.name().endsWith(".alpha");
-      boolean set = parameter.name().endsWith(".alpha_a") || parameter.name().endsWith(".beta_a");
-      double floor = scale ? median : 0.01 * median;
-      all.add(new Comparison("grad0/" + parameter.name(), difference(got, wanted.floats()) / Math.max(norm(wanted.floats()), floor),
-          set ? SET_GRADIENT : GRADIENT));
+      double floor = parameter.name().endsWith(".alpha") ? Math.max(median, scaleFloor(file, parameter.name())) : 0.01 * median;
+      all.add(new Comparison("grad0/" + wanted.name(), relative(got, wanted.floats(), floor), wanted.name().matches(".*(alpha|beta)_a") ? SET_GRADIENT : GRADIENT));
     }
     if (!byName.isEmpty()) throw new IOException("the network has no parameter for grad0/" + byName.keySet().iterator().next());
   }
 
-  private static void compareUpdated(Safetensors file, Model model, Backend backend, List<Comparison> all) throws IOException {
+  private static void compareUpdated(Safetensors file, Model model, Backend backend, double rate, List<Comparison> all) throws IOException {
     Map<String, float[]> values = new LinkedHashMap<>();
     for (Parameter p : model.parameters()) values.put(p.name(), p.layout().toFile(backend.read(p.value()), p.value().shape()));
     for (StateTensor s : model.state()) values.put(s.name(), backend.read(s.value()));
@@ -210,13 +206,18 @@ public final class CheckStep {
       if (wanted.name().endsWith("num_batches_tracked")) continue;
       float[] got = values.get(wanted.name());
       if (got == null) throw new IOException("the network has no tensor for after1/" + wanted.name());
-      all.add(new Comparison("after1/" + wanted.name(), relative(got, wanted.floats()), wanted.name().endsWith(".alpha") ? UPDATED_SCALE : UPDATED));
+      boolean scale = wanted.name().endsWith(".alpha");
+      double floor = scale ? rate * scaleFloor(file, wanted.name()) : 0;
+      all.add(new Comparison("after1/" + wanted.name(), relative(got, wanted.floats(), floor), scale ? UPDATED_SCALE : UPDATED));
     }
   }
 
-  private static double relative(float[] got, float[] wanted) {
-    double difference = difference(got, wanted), size = norm(wanted);
-    return difference == 0 ? 0 : difference / Math.max(size, Float.MIN_NORMAL);
+  private static double scaleFloor(Safetensors file, String alpha) throws IOException {
+    return 0.1 * norm(file.tensor("grad0/" + alpha.replaceFirst("alpha$", "weight")).floats());
+  }
+
+  private static double relative(float[] got, float[] wanted, double floor) {
+    return difference(got, wanted) / Math.max(Math.max(norm(wanted), floor), Float.MIN_NORMAL);
   }
 
   private static double difference(float[] got, float[] wanted) {

@@ -9,6 +9,10 @@ import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import onebit.checkpoint.NamedTensor;
+import onebit.checkpoint.Safetensors;
 import onebit.data.RestoredCifar10;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -64,5 +68,29 @@ class PublishedNumbersTest {
     Path file = SHARED.resolve("golden/adabin-resnet20-cifar10.safetensors");
     assumeTrue(Files.exists(file), "needs the recorded steps of ../shared/golden");
     assertTrue(!json("check-step", file.toString(), "--recipe", "adabin-resnet20-cifar10", "--set", "method.form=paper", "--json").get("pass").asBoolean());
+  }
+
+  /** Roundings of such a scale's gradient grow with its filters' gradient, whatever the other layers have: onebit.layers.ScaleBeforeBatchNormTest. */
+  @Test
+  void aScaleBeforeABatchNormIsMeasuredAgainstItsFiltersGradientWhereThatIsLarge() throws Exception {
+    Path file = SHARED.resolve("golden/rbnn-resnet20-cifar10.safetensors"), large = folder.resolve("large.safetensors");
+    assumeTrue(Files.exists(file), "needs the recorded steps of ../shared/golden");
+    Safetensors recorded = Safetensors.read(file);
+    Map<String, NamedTensor> tensors = new LinkedHashMap<>(recorded.tensors());
+    String layer = "layer1.0.conv1", weight = "grad0/" + layer + ".weight", alpha = "grad0/" + layer + ".alpha", updated = "after1/" + layer + ".alpha";
+    float[] gradient = tensors.get(weight).floats(), scale = tensors.get(alpha).floats(), after = tensors.get(updated).floats();
+    double squares = 0, share = 5e-4, rate = Double.parseDouble(recorded.metadata().get("lr"));
+    for (int i = 0; i < gradient.length; i++) squares += Math.pow(gradient[i] *= 1e4f, 2);
+    double off = share * 0.1 * Math.sqrt(squares);
+    scale[0] += (float) off;
+    after[0] -= (float) (rate * off);
+    tensors.put(weight, NamedTensor.ofFloats(weight, tensors.get(weight).shape(), gradient));
+    tensors.put(alpha, NamedTensor.ofFloats(alpha, tensors.get(alpha).shape(), scale));
+    tensors.put(updated, NamedTensor.ofFloats(updated, tensors.get(updated).shape(), after));
+    Safetensors.write(large, recorded.metadata(), tensors.values());
+    JsonNode errors = json("check-step", large.toString(), "--recipe", "rbnn-resnet20-cifar10", "--json").get("errors");
+    assertEquals(share, errors.get(alpha).asDouble(), 0.01 * share);
+    assertEquals(share, errors.get(updated).asDouble(), 0.01 * share);
+    assertEquals(1, errors.get(weight).asDouble(), 0.01);
   }
 }
