@@ -1,8 +1,12 @@
 package onebit.cli;
 
+import java.io.IOException;
+import java.io.InputStream;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
+import java.util.Properties;
 import java.util.concurrent.Callable;
 import onebit.recipe.Published;
 import onebit.recipe.Recipe;
@@ -23,37 +27,41 @@ final class RecipesCommand implements Callable<Integer> {
   @Parameters(index = "0", arity = "0..1", paramLabel = "RECIPE", description = "Show this recipe with all defaults filled in.")
   private String name;
 
-  @Option(names = "--keys", description = "List every key of a recipe with its type, rule and default.")
+  @Option(names = "--keys", description = "List every key of a recipe with its type, rule, default and meaning.")
   private boolean keys;
 
   @Option(names = "--json", description = "Print the list, the recipe or the keys as one JSON object on the last line.")
   private boolean json;
 
   @Override
-  public Integer call() {
+  public Integer call() throws IOException {
     if (name != null && keys) throw new IllegalArgumentException("--keys lists the keys of all recipes; leave out " + name);
-    if (name != null) {
-      Recipe recipe = Workplace.RECIPES.load(name, List.of());
-      if (json) System.out.println(Json.object(Workplace.RECIPES.tree(recipe)));
-      else System.out.print(Workplace.RECIPES.write(recipe));
-    } else if (keys) {
-      listKeys();
-    } else {
-      list();
-    }
+    if (name != null) show(Workplace.RECIPES.load(name, List.of()));
+    else if (keys) listKeys();
+    else list();
     return 0;
   }
 
-  private void listKeys() {
-    SummaryTable table = new SummaryTable("key", "type", "rule", "default");
+  private void show(Recipe recipe) {
+    if (json) System.out.println(Json.object(Workplace.RECIPES.tree(recipe)));
+    else System.out.print(Workplace.RECIPES.write(recipe));
+  }
+
+  private void listKeys() throws IOException {
+    Properties meanings = new Properties();
+    try (InputStream file = Recipes.class.getResourceAsStream("/onebit/recipe-keys.properties")) {
+      meanings.load(file);
+    }
     Map<String, Object> all = new LinkedHashMap<>();
     for (RecordKey key : Workplace.RECIPES.keys()) {
-      String otherwise = key.presence() == RecordKey.Presence.DEFAULTED ? key.otherwise() : Recipes.word(key.presence());
-      table.row(key.key(), key.type(), key.allowed(), otherwise);
-      all.put(key.key(), Map.of("type", key.type(), "rule", key.allowed(), "default", otherwise));
+      boolean defaulted = key.presence() == RecordKey.Presence.DEFAULTED;
+      String otherwise = defaulted ? key.otherwise() : Recipes.word(key.presence()), meaning = meanings.getProperty(key.key(), "");
+      all.put(key.key(), Map.of("type", key.type(), "rule", key.allowed(), "default", otherwise, "meaning", meaning));
+      if (json) continue;
+      System.out.println(key.key() + "  (" + key.type() + (key.allowed().isEmpty() ? "" : ": " + key.allowed()) + "; " + (defaulted ? "default " : "") + otherwise + ")");
+      System.out.println("    " + meaning);
     }
     if (json) System.out.println(Json.object(all));
-    else System.out.print(table);
   }
 
   private static String status(Published published) {
@@ -66,18 +74,18 @@ final class RecipesCommand implements Callable<Integer> {
     Map<String, Object> all = new LinkedHashMap<>();
     for (String recipeName : Recipes.names()) {
       Recipe recipe = Workplace.RECIPES.load(recipeName, List.of());
-      Published published = recipe.published().orElse(null);
-      table.row(recipeName, recipe.train().epochs(), recipe.data().batch(), published == null ? null : published.top1().orElse(null),
-          published == null ? null : published.top5().orElse(null), published == null ? null : published.map().orElse(null),
-          published == null ? "" : status(published));
+      Optional<Published> published = recipe.published();
+      Double top1 = published.flatMap(Published::top1).orElse(null), top5 = published.flatMap(Published::top5).orElse(null), map = published.flatMap(Published::map).orElse(null);
+      String status = published.map(RecipesCommand::status).orElse(null);
+      table.row(recipeName, recipe.train().epochs(), recipe.data().batch(), top1, top5, map, status);
       Map<String, Object> members = new LinkedHashMap<>();
       members.put("description", recipe.description());
       members.put("epochs", recipe.train().epochs());
       members.put("batch", recipe.data().batch());
-      members.put("publishedTop1", published == null ? null : published.top1().orElse(null));
-      members.put("publishedTop5", published == null ? null : published.top5().orElse(null));
-      members.put("publishedMap", published == null ? null : published.map().orElse(null));
-      members.put("status", published == null ? null : status(published));
+      members.put("publishedTop1", top1);
+      members.put("publishedTop5", top5);
+      members.put("publishedMap", map);
+      members.put("status", status);
       all.put(recipeName, members);
     }
     if (json) System.out.println(Json.object(all));

@@ -11,6 +11,8 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
+import java.util.TreeSet;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import javax.imageio.ImageIO;
 import org.junit.jupiter.api.Test;
@@ -18,6 +20,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
+import onebit.recipe.RecordKey;
 import onebit.recipe.Recipes;
 
 class CommandLineTest {
@@ -131,6 +134,22 @@ class CommandLineTest {
         && recipe.contains("\"learningRate\":0.003,") && recipe.endsWith("}"), recipe);
     assertTrue(keys.startsWith("{\"description\":{") && keys.contains("\"optimizer.learningRate\":{"), keys);
     assertTrue(all.contains("\"adabin-resnet20-cifar10\":{") && all.contains("\"epochs\":400,\"batch\":128,\"publishedTop1\":88.1,\"publishedTop5\":null,\"publishedMap\":null,\"status\":\"readme\""), all);
+  }
+
+  @Test
+  void everyKeyHasItsMeaningInOneLine() throws Exception {
+    var meanings = new java.util.Properties();
+    try (var file = Main.class.getResourceAsStream("/onebit/recipe-keys.properties")) {
+      meanings.load(file);
+    }
+    assertEquals(new TreeSet<>(Workplace.RECIPES.keys().stream().map(RecordKey::key).toList()), new TreeSet<>(meanings.stringPropertyNames()));
+    List<String> lines = Said.by("recipes", "--keys").out().lines().toList();
+    for (String key : meanings.stringPropertyNames()) {
+      int at = IntStream.range(0, lines.size()).filter(i -> lines.get(i).startsWith(key + "  (")).findFirst().orElseThrow();
+      assertEquals("    " + meanings.getProperty(key), lines.get(at + 1));
+      assertTrue(meanings.getProperty(key).length() > 10 && meanings.getProperty(key).length() <= 160, key);
+    }
+    assertTrue(lines.contains("data.augment.cropPad  (int: >= 0 and <= 64; default 0)") && lines.contains("data.batch  (int: >= 1 and <= 65536; required)"), lines.toString());
   }
 
   @ParameterizedTest
