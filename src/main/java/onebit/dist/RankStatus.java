@@ -56,7 +56,7 @@ public record RankStatus(int rank, long pid, long step, long entered, String las
 
   /** Takes away what the ranks of an earlier start wrote, so that they are not taken for those of this one. */
   public static void forget(Path run) {
-    File[] files = run.resolve("ranks").toFile().listFiles();
+    File[] files = run.resolve("ranks").toFile().listFiles((folder, name) -> name.matches("rank-\\d+"));
     if (files != null) for (File file : files) file.delete();   // one that stays can only make a message wrong
   }
 

@@ -172,8 +172,10 @@ class RankStartTest {
     String text = end(process, run, 137);
     assertTrue(text.matches("(?s).*The run failed: (rank [01]; it|a process) ended by signal 9.*"), text);
     RankStatus.publish(run, 7, new Activity());
+    Files.writeString(run.resolve("ranks/notes.txt"), "not of a rank");
     end(Ranks.mpirun(2, output(run), Ranks.java("onebit.cli.Main", words(run))), run, 0);
     assertFalse(Files.exists(run.resolve("ranks/rank-7")));
+    assertTrue(Files.exists(run.resolve("ranks/notes.txt")));
   }
 
   /** Two starts of one folder at once, each way of starting: one has it, the other says so. */
