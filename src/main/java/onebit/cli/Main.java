@@ -28,7 +28,7 @@ import picocli.CommandLine.Spec;
     mixinStandardHelpOptions = true,
     versionProvider = Main.Version.class,
     synopsisSubcommandLabel = "COMMAND",
-    footer = {"", "First run:  onebit train", "Recipes:    onebit recipes", "Help:       onebit COMMAND --help"},
+    footer = {"", "First run:  onebit train", "Recipes:    onebit recipes", "Help:       onebit COMMAND --help", "Memory:     ONEBIT_JAVA_OPTS=-Xmx4g onebit ..."},
     subcommands = {
       TrainCommand.class, EvalCommand.class, PredictCommand.class, CompareCommand.class, SummaryCommand.class, RecipesCommand.class, ImportCommand.class, ExportCommand.class, CheckStepCommand.class,
       BenchCommand.class, DoctorCommand.class, DataCommand.class, AutoComplete.GenerateCompletion.class
