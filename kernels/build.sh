@@ -22,8 +22,8 @@ nvcc=${NVCC:-}
 for candidate in "$(command -v nvcc || true)" "${CUDA_HOME:-/usr/local/cuda}/bin/nvcc"; do
   if [ -z "$nvcc" ] && [ -x "$candidate" ]; then nvcc=$candidate; fi
 done
-if [ -z "$nvcc" ]; then
-  echo "kernels/build.sh: nvcc is not installed, so this build has no GPU kernels; --device cpu and cuda-emulated work. Install CUDA's nvcc 12.0 or newer and run mvn package again." >&2
+if [ -z "$nvcc" ] || [ "$nvcc" = none ]; then
+  echo "kernels/build.sh: nvcc is not installed, or NVCC is none, so this build has no GPU kernels; --device cpu and cuda-emulated work. Install CUDA's nvcc 12.0 or newer and run mvn package again." >&2
   rm -f "$out"
   exit 0
 fi

@@ -90,7 +90,16 @@ if [ ${#kernels[@]} -gt 0 ]; then
     kernelObjects+=("$o.o"); lists+=("$o.dyn")
     deps=("$k")
     if [ -e "$o.d" ]; then
-      deps=(); for d in $(<"$o.d"); do case $d in x: | \\) ;; *) if [ -e "$d" ]; then deps+=("$d"); else deps=("$here/build.sh" "$k"); rm -f "$o.o"; break; fi ;; esac; done
+      deps=()
+      for d in $(<"$o.d"); do
+        case $d in   # objects copied from another tree are as old as this tree's sources, not as that one's
+          x: | \\) continue ;;
+          "$root"/*) ;;
+          */kernels/*) d=$root/kernels/${d##*/kernels/} ;;
+          */native-tests/*) d=$root/native-tests/${d##*/native-tests/} ;;
+        esac
+        if [ -e "$d" ]; then deps+=("$d"); else deps=("$here/build.sh" "$k"); rm -f "$o.o"; break; fi
+      done
     fi
     fresh "$o.o" "${deps[@]}" "$scan" "$here/build.sh" && continue
     throttle

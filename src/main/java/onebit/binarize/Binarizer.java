@@ -25,7 +25,7 @@ public interface Binarizer {
     }
   }
 
-  /** sign with slope 1 where |u| <= clip, else 0: gradient cancelling (Hubara et al. 2016; BMXNet gradient_cancel-inl.h). */
+  /** sign with slope 1 where {@code |u| <= clip}, else 0: gradient cancelling (Hubara et al. 2016; BMXNet gradient_cancel-inl.h). */
   record Clipped(float clip) implements Binarizer {
     public Clipped {
       if (!(clip > 0)) throw new IllegalArgumentException("Clipped: clip must be > 0, got " + clip);

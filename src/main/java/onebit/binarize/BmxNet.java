@@ -15,7 +15,7 @@ import onebit.recipe.keys.Range;
  * Twin     kernels/sign.cu
  * </pre>
  *
- * @param clip the gradient of an activation passes where |x| <= clip
+ * @param clip the gradient of an activation passes where {@code |x| <= clip}
  * @param approxSign slope 2 - 2|x| instead of 1, not clamped itself: beyond |x| = 1 it is negative, so clip must be at most 1
  * @param scaling none, binet (mean |w| per filter, with gradient) or xnor (mean |w| without gradient)
  */

@@ -16,6 +16,7 @@ import java.util.OptionalDouble;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
 import onebit.checkpoint.RunLock;
 import onebit.data.Datasets;
 import onebit.data.Split;
@@ -66,12 +67,11 @@ import picocli.CommandLine.Spec;
       "Example: onebit train adabin-resnet20-cifar10 --data data/cifar10 --epochs 3 --set train.seed=2"
     })
 final class TrainCommand implements Callable<Integer> {
-  private static final int DRY_STEPS = 3;
-  private static final int DRY_BATCH = 4;
+  private static final int DRY_STEPS = 3, DRY_BATCH = 4;
   private static final long HALT_SECONDS = 30, MEET_SECONDS = 5;
 
-  @Parameters(index = "0", arity = "0..1", defaultValue = Recipes.DEFAULT, paramLabel = "RECIPE",
-      description = "A name from 'onebit recipes', or a YAML file (default: ${DEFAULT-VALUE}).")
+  @Parameters(index = "0", arity = "0..1", paramLabel = "RECIPE",
+      description = "A name from 'onebit recipes', or a YAML file (default: " + Recipes.DEFAULT + ", or with --resume DIR that run's).")
   private String name;
 
   @Option(names = "--data", paramLabel = "DIR", description = "Folder of the data set (default: data/NAME).")
@@ -86,7 +86,7 @@ final class TrainCommand implements Callable<Integer> {
   private Integer epochs;
 
   @Option(names = "--resume", paramLabel = "auto|never|DIR", defaultValue = "auto",
-      description = "auto: go on where the run folder has a checkpoint; never: start anew; DIR: go on with that run (default: ${DEFAULT-VALUE}).")
+      description = "auto: go on where the run folder has a checkpoint; never: start anew; DIR: go on with that run, its recipe and its data (default: ${DEFAULT-VALUE}).")
   private String resume;
 
   @Option(names = "--dev-run", description = "A few steps of one epoch on small batches, on generated images if there is no data: does everything work?")
@@ -122,6 +122,7 @@ final class TrainCommand implements Callable<Integer> {
   private volatile boolean asked;
   private volatile boolean failed;
   private volatile boolean speaks = true;
+  private List<String> taken = List.of();   // what --resume DIR alone says, in words for workers
 
   @Override
   public Integer call() throws IOException {
@@ -131,6 +132,7 @@ final class TrainCommand implements Callable<Integer> {
     if (memoryLimit != null) MemoryLimit.of(memoryLimit).requireDevice(compute.device);
     replay.requireDevice(compute.device);
     if (steps != null && steps < 1) throw new IllegalArgumentException("--steps must be >= 1, got " + steps);
+    if (name == null) takeRecipe();
     Recipe recipe = Workplace.RECIPES.load(name, allOverrides());
     if (!devRun) TeacherWeights.require("recipe " + name, recipe.teacher());
     Path folder = Workplace.dataFolder(recipe, data);
@@ -153,7 +155,7 @@ final class TrainCommand implements Callable<Integer> {
     if (gpus != null && !compute.device.equals("cuda-emulated")) Supervisor.requireDevices(workers);
     RunFolder run = chooseRun();
     requireInputs(recipe, folder, run);
-    List<String> arguments = WorkerArguments.of(spec.commandLine().getParseResult().originalArgs(), run.path(), gpus != null && compute.device.equals("cpu"));
+    List<String> arguments = WorkerArguments.of(Stream.concat(spec.commandLine().getParseResult().originalArgs().stream(), taken.stream()).toList(), run.path(), gpus != null && compute.device.equals("cpu"));
     return new Supervisor(workers, gpus != null, restarts, run.path(), arguments, this::show).run();
   }
 
@@ -289,15 +291,27 @@ final class TrainCommand implements Callable<Integer> {
     InputPipeline.open(recipe.data(), folder, Split.TEST, recipe.train().seed());
   }
 
+  /** What no recipe stands for: that of the run to go on with, and the images it had; else the default. */
+  private void takeRecipe() throws IOException {
+    RunFolder run = resumed();
+    name = run == null ? Recipes.DEFAULT : run.recipe().toString();
+    Optional<Path> before = run == null || data != null ? Optional.empty() : RunFolder.dataOf(run.path()).filter(Files::exists);
+    taken = run == null ? List.of() : before.isEmpty() ? List.of(name) : List.of(name, "--data", before.get().toString());
+    data = before.orElse(data);
+  }
+
+  /** The run that --resume names; null where it names none. */
+  private RunFolder resumed() {
+    if (resume.equals("auto") || resume.equals("never")) return null;
+    RunFolder asked = new RunFolder(Path.of(resume));
+    if (!asked.holdsRun()) throw new IllegalArgumentException("--resume " + resume + ": there is no run in that folder");
+    return asked;
+  }
+
   private RunFolder chooseRun() {
-    String title = Workplace.title(name) + (devRun ? "-dev" : "");
-    Path runs = Path.of("runs");
-    if (!resume.equals("auto") && !resume.equals("never")) {
-      RunFolder asked = new RunFolder(Path.of(resume));
-      if (!asked.holdsRun()) throw new IllegalArgumentException("--resume " + resume + ": there is no run in that folder");
-      if (out != null && !out.equals(asked.path())) throw new IllegalArgumentException("--out and --resume DIR name two folders; give one");
-      return asked;
-    }
+    RunFolder other = resumed();
+    if (other != null && (out == null || out.equals(other.path()))) return other;
+    if (other != null) throw new IllegalArgumentException("--out and --resume DIR name two folders; give one");
     if (out != null) {
       RunFolder asked = new RunFolder(out);
       if (resume.equals("never") && asked.holdsRun()) {
@@ -305,7 +319,8 @@ final class TrainCommand implements Callable<Integer> {
       }
       return asked;
     }
-    return devRun || resume.equals("never") ? RunFolder.unused(runs, title) : RunFolder.unfinished(runs, title);
+    String title = Workplace.title(name) + (devRun ? "-dev" : "");
+    return devRun || resume.equals("never") ? RunFolder.unused(Path.of("runs"), title) : RunFolder.unfinished(Path.of("runs"), title);
   }
 
   private int train(Recipe asked, Backend backend, Communicator communicator, Path folder, RunFolder run, Screen screen, RunLog log) throws IOException {
@@ -411,6 +426,7 @@ final class TrainCommand implements Callable<Integer> {
   private void nextSteps(RunFolder run, Trainer trainer, RunLog log) {
     log.line("Next: open " + run.path().resolve("report.html") + " in a browser (curves, flip ratio per layer)");
     log.line("      onebit eval --weights " + quoted(run.path().resolve(trainer.bestEpoch() < 0 ? "last" : "best")) + (data == null ? "" : " --data " + quoted(data)));
+    log.line("      onebit predict --weights " + quoted(run.path()) + " IMAGE...        what your own JPEG and PNG files are taken for");
     log.line("      onebit summary " + quoted(run.recipe()) + "        parameters, memory and operations, real and binary");
     log.line("      onebit recipes                the published networks of all four systems");
   }

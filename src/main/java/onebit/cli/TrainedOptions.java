@@ -1,6 +1,7 @@
 package onebit.cli;
 
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -30,15 +31,14 @@ final class TrainedOptions {
    */
   String recipe() {
     if (name != null) return name;
+    if (!Files.exists(weights)) throw new UncheckedIOException(new IOException("--weights " + weights + " does not exist"));
     return RunFolder.recipeOf(weights).orElseThrow(() -> new IllegalArgumentException("--weights " + weights + " belongs to no run, whose recipe.yaml would say its network: name it with --recipe"))
         .toString();
   }
 
-  /** What the recipe is called: of a run's, the run's name. */
+  /** What the recipe is called. */
   String title() {
-    Path file = Path.of(recipe());
-    boolean ofRun = file.endsWith("recipe.yaml") && file.getParent() != null;
-    return Workplace.title((ofRun ? file.getParent() : file).toString());
+    return Workplace.title(recipe());
   }
 
   /** What the classes are called, where the data set's name or the run says it. */

@@ -100,9 +100,10 @@ final class Workplace {
     throw new IllegalArgumentException("train.realProducts own: --device " + device + " has no own kernels for that; it is for cuda, cuda:N and cuda-emulated");
   }
 
-  /** What a recipe is called: its name, or its file's without ending. */
+  /** What a recipe is called: its name, or its file's without ending; of a run's recipe, the run's name. */
   static String title(String recipe) {
-    String file = Path.of(recipe).getFileName().toString();
+    Path path = Path.of(recipe);
+    String file = (path.endsWith("recipe.yaml") && path.getParent() != null ? path.getParent() : path).getFileName().toString();
     return file.endsWith(".yaml") ? file.substring(0, file.length() - 5) : file.endsWith(".yml") ? file.substring(0, file.length() - 4) : file;
   }
 

@@ -55,7 +55,7 @@ public final class ImageFiles extends SquareDataset {
     Path file = files.get(index);
     if (!Files.exists(file)) throw new BadImageException("image " + file + " does not exist");
     if (!Files.isReadable(file)) throw new BadImageException(file + " may not be read by this user");
-    if (Files.isDirectory(file)) throw new BadImageException(file + ": has no JPEG or PNG files");
+    if (Files.isDirectory(file)) throw new BadImageException(file + ": has no JPEG or PNG files; folders in it are not looked into");
     workspace.get().decoder.decode(file, choice, into);
     heights[index] = into.imageHeight();
     widths[index] = into.imageWidth();

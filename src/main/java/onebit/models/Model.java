@@ -61,8 +61,8 @@ public final class Model {
    *
    * <pre>
    * Shapes  input N,H,W,C, N the largest batch
-   * @throws IllegalArgumentException if images of this size do not fit the network
    * </pre>
+   * @throws IllegalArgumentException if images of this size do not fit the network
    */
   public Model(Network network, Method method, Shape input, int classes, Backend backend, long seed, Execution execution) {
     this(network, method, input, classes, backend, seed, execution, Optional.empty());
@@ -199,8 +199,8 @@ public final class Model {
    *
    * <pre>
    * Shapes  x N,H,W,C with N up to the built one, values or bytes; result [N][outputs], valid until the next forward
-   * @throws IllegalStateException if x is bytes and {@link #takePixels} was not called before, or a teacher should train
    * </pre>
+   * @throws IllegalStateException if x is bytes and {@link #takePixels} was not called before, or a teacher should train
    */
   public Tensor forward(Tensor x, boolean training) {
     if (x.shape().d0() > input.d0() || !x.shape().equals(input.withFirst(x.shape().d0()))) {

@@ -16,8 +16,8 @@ public interface Network {
    *
    * <pre>
    * Shapes  input N,H,W,C; output [N][outputs(classes)]
-   * @throws IllegalArgumentException if images of this size do not fit the network
    * </pre>
+   * @throws IllegalArgumentException if images of this size do not fit the network
    */
   Layer layers(Method method, Shape input, int classes);
 

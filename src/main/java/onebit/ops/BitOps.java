@@ -39,7 +39,7 @@ public interface BitOps {
   void xnorGemm(Tensor y, BitTensor a, BitTensor b);
 
   /**
-   * y = dx dw <bx,bw> + dx cw sum(bx) + cx dw sum(bw) + cx cw V + offset, over the V valid taps of each position.
+   * y = dx dw {@code <bx,bw>} + dx cw sum(bx) + cx dw sum(bw) + cx cw V + offset, over the V valid taps of each position.
    *
    * <pre>
    * Shapes    x N*H*W rows of C bits, w O rows of R*S*C bits, y N,P,Q,O; xSet of 1, wSet of 1 or O
@@ -84,8 +84,8 @@ public interface BitOps {
    *          and parts of a batch see would have to grow
    * Differs  a device of capability 8.9 has products of float8; before there are none, and from 9.0 on codes are widened to float16 in registers
    * Source   Micikevicius et al. 2022 (arXiv 2209.05433); performance.md section 0: binary operands are exact in float8
-   * @throws IllegalArgumentException on a device, if gradY is not BFLOAT16
    * </pre>
+   * @throws IllegalArgumentException on a device, if gradY is not BFLOAT16
    */
   void xnorConv2dGradFloat8(Tensor gradX, Tensor gradW, Tensor gradY, Tensor codes, BitTensor x, BinarySet xSet, BitTensor w, BinarySet wSet, ConvGeometry g,
       float border);

@@ -7,7 +7,7 @@ import onebit.tensor.Shape;
  *
  * <pre>
  * Units   stride, pad and dilation in pixels, equal in both directions
- * @throws IllegalArgumentException if an extent is not positive or a filter does not fit the padded image
+ * Throws  IllegalArgumentException if an extent is not positive or a filter does not fit the padded image
  * </pre>
  */
 public record ConvGeometry(int n, int h, int w, int c, int o, int r, int s, int stride, int pad, int dilation, int groups) {

@@ -41,7 +41,7 @@ public interface PointOps {
    */
   void maxout(Tensor y, Tensor x, Tensor positive, Tensor negative);
 
-  /** gradX = gradY (positive if x > 0, negative if x < 0, 0 at 0); the slopes' gradients are sums of gradY max(x,0) and -gradY max(-x,0). */
+  /** gradX = gradY ({@code positive if x > 0, negative if x < 0, 0 at 0}); the slopes' gradients are sums of gradY max(x,0) and -gradY max(-x,0). */
   void maxoutBackward(Tensor gradX, Tensor gradPositive, Tensor gradNegative, Tensor gradY, Tensor x, Tensor positive, Tensor negative);
 
   /** y = a and b side by side in the innermost extent. */

@@ -27,7 +27,7 @@ import onebit.recipe.keys.Range;
  * Encoding  int, long, float, double, boolean, String, enum (kebab-case), List, Optional (absent or null = empty),
  *           record (a section), interface (a section whose key `name` picks one of its registered records)
  * Differs   nothing is converted: 3.0 is no int, "3" no number, yes no boolean, NaN and Inf no value
- * @throws   IllegalArgumentException for all refusals at once, in the order of the file, a line each that names file, line, dotted key, value and rule. What is no
+ * Throws    IllegalArgumentException for all refusals at once, in the order of the file, a line each that names file, line, dotted key, value and rule. What is no
  *           YAML ends the reading, and a rule over several keys is looked at when all keys of their section are right
  * </pre>
  */

@@ -37,10 +37,11 @@ final class LineChart {
       }
     }
     double least = Math.max(1e-30, 1e-9 * Math.max(Math.abs(y0), Math.abs(y1)));
-    double tick = tick(y1 > y0 ? Math.max(y1 - y0, least) : Math.max(Math.abs(y0), 1e-6), 5);
+    double tick = tick(y1 > y0 ? Math.max(y1 - y0, least) : y0 == 0 ? 1 : Math.max(Math.abs(y0), least), 5);
     y0 = tick * Math.floor(y0 / tick);
     y1 = tick * Math.ceil(y1 / tick);
-    y1 = y1 > y0 ? y1 : y0 + tick;
+    if (!(y1 > y0) && y0 > 0) y0 -= tick;
+    else if (!(y1 > y0)) y1 = y0 + tick;
     x1 = x1 > x0 ? x1 : x0 + 1;
   }
 

@@ -2,8 +2,7 @@ package onebit.tensor;
 
 /**
  * Extents of a tensor, rank 0 to 4, outermost first; images are N,H,W,C and filters O,R,S,C (channels last).
- *
- * @throws IllegalArgumentException on a negative extent or on more elements than an int can count
+ * A negative extent, or more elements than an int can count, is an IllegalArgumentException.
  */
 public record Shape(int rank, int d0, int d1, int d2, int d3) {
   public Shape {

@@ -115,7 +115,7 @@ final class BadImageLedger {
   private void requireFew(Split split, String where, String last) throws IOException {
     int bad = known.get(split).size(), all = sizes.get(split);
     if ((long) bad * ONE_IN <= all) return;
-    throw new IOException(String.format(Locale.ROOT, "%d of the %,d %s images%s cannot be decoded, more than 1 in %d: the run stops; %s names them, %s",
+    throw new IOException(String.format(Locale.ROOT, "%d of the %,d %s images%s cannot be decoded, more than 1 in %d: the run stops; mend them or take them away; %s names them, %s",
         bad, all, split == Split.TRAIN ? "training" : "test", where, ONE_IN, file, last));
   }
 

@@ -161,9 +161,9 @@ public final class InputPipeline {
     return (int) Math.clamp(Math.round(255 * data.mean().get(channel)), 0, 255);
   }
 
-  /** What makes an epoch's steps wait for that share of its time, in one sentence with what helps; null where it is under a tenth or under {@value #LEAST_WAIT} seconds. */
+  /** What makes an epoch's steps wait for that share of its time, in one sentence with what helps; null where it is under a tenth or under {@value #LEAST_WAIT} seconds, or of fewer steps than that. */
   static String waiting(DataRecipe data, Dataset dataset, double share, double seconds) {
-    if (share <= 0.1 || seconds < LEAST_WAIT) return null;
+    if (share <= 0.1 || seconds < LEAST_WAIT || dataset.size() < LEAST_WAIT * data.batch()) return null;
     int threads = workers(data), processors = Runtime.getRuntime().availableProcessors();
     String helps = threads < processors ? "More threads help: --set data.workers=" + processors : "More processors help";
     if (data.name() == DataRecipe.Source.IMAGENET && !dataset.stored().contains("PPM")) {

@@ -92,6 +92,7 @@ class CommandLineTest {
     "train adabin-resnet20-cifar10 --data nowhere-at-all, --data nowhere-at-all does not exist",
     "check-step missing.safetensors --recipe default, missing.safetensors",
     "eval --recipe default --weights missing.safetensors, missing.safetensors",
+    "eval --weights nowhere-at-all, --weights nowhere-at-all does not exist",
     "eval --recipe default --weights pom.xml, pom.xml",
     "data prepare imagenet --train nowhere.tar --val pom.xml, nowhere.tar does not exist",
     "data prepare imagenet --train src --val pom.xml, src is a folder; a file is wanted here",
@@ -217,7 +218,7 @@ class CommandLineTest {
     Files.createDirectories(folder.resolve("empty"));
     Said missing = Said.by("predict", "--weights", out, "--json", images + "/0.png", images + "/nowhere.png", folder.resolve("empty").toString(), images + "/1.png");
     assertEquals(1, missing.code(), missing.err());
-    assertEquals("onebit: image " + images + "/nowhere.png does not exist\nonebit: " + folder.resolve("empty") + ": has no JPEG or PNG files\n", missing.err());
+    assertEquals("onebit: image " + images + "/nowhere.png does not exist\nonebit: " + folder.resolve("empty") + ": has no JPEG or PNG files; folders in it are not looked into\n", missing.err());
     assertEquals(4, missing.lastLine().split("\"image\":", -1).length - 1, missing.lastLine());
     assertEquals(6, missing.lastLine().split("\"probability\":", -1).length - 1, "the others are looked at: " + missing.lastLine());
     Said alone = Said.by("predict", "--weights", out, images + "/nowhere.png");
@@ -250,6 +251,20 @@ class CommandLineTest {
     assertEquals(2, grey.code(), grey.err());
     assertTrue(grey.err().contains("data.channels is 1 and images of folder have 3"), grey.err());
     assertFalse(Files.exists(out));
+  }
+
+  @Test
+  void aRunGoesOnByItsNameAlone() throws Exception {
+    Path photos = folder.resolve("photos");
+    draw(photos, "red", "blue");
+    String run = folder.resolve("mine").toString();
+    Said first = Said.by("train", "default", "--set", "data.name=folder", "--set", "data.channels=3", "--set", "data.mean=[0.5, 0.5, 0.5]", "--set", "data.std=[0.5, 0.5, 0.5]", "--set",
+        "data.classes=2", "--set", "data.valShare=0.3", "--data", photos.toString(), "--dev-run", "--steps", "1", "--out", run);
+    assertEquals(0, first.code(), first.err());
+    assertTrue(first.out().contains("onebit predict --weights " + run + " IMAGE..."), first.out());
+    Said second = Said.by("train", "--resume", run, "--dev-run", "--steps", "1");
+    assertEquals(0, second.code(), second.err());
+    assertTrue(second.out().contains(", recipe mine, run folder " + run), second.out());
   }
 
   @Test

@@ -115,6 +115,15 @@ class HtmlReportTest {
   }
 
   @Test
+  void aValueThatStaysHasAnAxisOfPlainNumbersInWhichItMayBe() throws Exception {
+    List<Map<String, Object>> records = new ArrayList<>();
+    for (int i = 1; i <= 2; i++) records.add(new LinkedHashMap<>(Map.of("step", (long) i, "testTop5", 1.0, "skippedSteps", 0L)));
+    List<String> labels = all(parsed(new HtmlReport("t", "", Map.of(), records, List.of()).html()), "text").stream().map(Element::getTextContent).toList();
+    assertTrue(labels.containsAll(List.of("0.00", "0.20", "0.80", "1.00")), labels.toString());
+    assertTrue(labels.stream().noneMatch(label -> label.contains("e-") || label.contains("0000") || label.equals("1.20")), labels.toString());
+  }
+
+  @Test
   void hostileTextIsShownAndNeverBecomesMarkup() throws Exception {
     Map<String, Object> record = new LinkedHashMap<>();
     record.put("step", 1L);

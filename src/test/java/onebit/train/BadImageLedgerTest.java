@@ -55,7 +55,7 @@ class BadImageLedgerTest {
     assertTrue(Files.readAllLines(run.resolve("bad-images.jsonl")).getLast().startsWith("{\"split\":\"test\""), "behind a line that a kill cut short");
     BadImageLedger.open(run, warnings::add).of(Split.TRAIN, images(2000, Set.of(99))).bad(set, 2, 1999, 3, "one of the two before was mended");
     String message = assertThrows(IOException.class, () -> resumed.bad(set, 2, 1999, 3, "d.jpg: is cut short")).getMessage();
-    assertTrue(message.startsWith("3 of the 2,000 training images cannot be decoded, more than 1 in 1000") && message.endsWith("d.jpg: is cut short"), message);
+    assertTrue(message.startsWith("3 of the 2,000 training images cannot be decoded, more than 1 in 1000: the run stops; mend them or take them away;") && message.endsWith("d.jpg: is cut short"), message);
   }
 
   @Test void ofASmallSetTheFirstEndsTheRun(@TempDir Path run) throws IOException {

@@ -39,6 +39,8 @@ class InputPipelineTest {
     Dataset digits = InputPipeline.open(data, null, Split.TEST, 1);
     assertNull(InputPipeline.waiting(data, digits, 0.1, 500), "real data at nine tenths of the speed of none");
     assertNull(InputPipeline.waiting(data, digits, 0.9, 9), "the first batch of a short run");
+    var fewSteps = new Recipes(new RecordBinder(Map.of(Method.class, Methods.byName(), Network.class, Networks.byName()))).load("default", List.of("data.batch=1001")).data();
+    assertNull(InputPipeline.waiting(fewSteps, digits, 1, 25), "nine steps for which nobody could have worked ahead");
     String told = InputPipeline.waiting(data, digits, 0.634, 61.6);
     assertTrue(told.startsWith("Training waited for images 63 % of this epoch (62 s): 3 threads on "), told);
     assertTrue(told.contains(digits.name()) && told.endsWith("`onebit bench feed` measures it. This is said once."), told);

@@ -24,8 +24,8 @@ record SlopeCode(int kind, float a, float b) {
       case BiPer.SineSign s -> new SlopeCode(4, s.omega(), 0);
       case Rbnn.HatSlope s -> new SlopeCode(5, s.k(), s.t());
       case BmxNet.ApproxSign s -> new SlopeCode(6, s.clip(), 0);
-      default -> throw new IllegalArgumentException("cuda: the binarizer " + f + " has no device twin; add its level and slope to kernels/slope.cuh "
-          + "and its kind to SlopeCode");
+      default -> throw new IllegalArgumentException("cuda: the binarizer " + f + " has no device twin; add its level and slope to kernels/slope.cuh, "
+          + "its kind there to those that are not plain, and to SlopeCode");
     };
   }
 }
