@@ -6,11 +6,18 @@
 #   kernels/build.sh --table README.md                   writes the compiler's registers, shared memory and spills of every kernel for sm_80 and
 #                                                        sm_90a, and the instructions of the bit products, between the marks in README.md
 #
-# Code for sm_75, 80, 86, 89 and 90a, and PTX of compute_90 for what comes later; warnings are errors. Compiled again only when a kernel, a
+# Code for sm_75, 80, 86, 89 and 90a, and PTX of compute_90 for what comes later, or for those of them that ONEBIT_ARCHS names, such as "80 90a"; warnings are errors. Compiled again only when a kernel, a
 # header, the flags or nvcc changed; a bit product without its instruction ends the build. Without nvcc nothing is made, and the exit code is 0: the CPU and the emulated device need no fatbin.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-ladder=() archs=(75 80 86 89 90a)
+all=(75 80 86 89 90a)
+ladder=() archs=("${all[@]}")
+if [ -n "${ONEBIT_ARCHS:-}" ]; then
+  read -ra archs <<<"${ONEBIT_ARCHS//,/ }"
+  for arch in "${archs[@]}"; do
+    [[ " ${all[*]} " == *" $arch "* ]] || { echo "kernels/build.sh: ONEBIT_ARCHS is '$ONEBIT_ARCHS'; it must name some of ${all[*]}" >&2; exit 2; }
+  done
+fi
 table=
 case ${1:-} in
   --ladder) ladder=("${@:3}") archs=(80 90a); set -- "${2:-}" ;;
@@ -37,7 +44,7 @@ for arch in "${archs[@]}"; do
   [ "$arch" != 86 ] || ptx=80   # no kernel asks for more than sm_80 has below sm_89: compiled once for both, which saves a tenth of the time
   flags+=(-gencode "arch=compute_$ptx,code=sm_$arch")
 done
-[ ${#ladder[@]} -gt 0 ] || flags+=(-gencode "arch=compute_90,code=compute_90")
+[ ${#ladder[@]} -gt 0 ] || [ ${#archs[@]} -lt ${#all[@]} ] || flags+=(-gencode "arch=compute_90,code=compute_90")
 if [ ${#ladder[@]} -gt 0 ]; then
   { for f in "${ladder[@]}"; do echo "#include \"$(realpath "$f")\""; done; } >"$work/ladder.cu"
   "$nvcc" "${flags[@]}" --threads 2 -o "$out" "$work/ladder.cu"
@@ -99,6 +106,7 @@ fi
 mkdir "$work/kept"
 "$nvcc" "${flags[@]}" --threads 2 --keep --keep-dir "$work/kept" -o "$work/part.fatbin" "$work/all.cu"
 for arch in 75 80; do
+  [[ " ${archs[*]} " == *" $arch "* ]] || continue
   wrong=$(instructions $arch | awk -F '\t' -v arch=$arch '/^(xnor|unit_product)/ && !/filters/ {
       want = $1 ~ /_popc(_bf16)?$/ ? "" : $1 ~ /_xor(_bf16)?$/ ? (arch == 75 ? "mma.sync.aligned.m8n8k128.xor.popc" : "") : (arch == 75 ? "" : "mma.sync.aligned.m16n8k256.and.popc, mma.sync.aligned.m16n8k128.and.popc")
       if ($2 != want) print "kernels/build.sh: " $1 " for sm_" arch " has the one-bit instructions \"" $2 "\"; wanted \"" want "\"" }')
@@ -107,4 +115,4 @@ done
 rm -f "$work"/*[0-9a-f].fatbin
 mv "$work/part.fatbin" "$work/$sum.fatbin"
 cp "$work/$sum.fatbin" "$out"
-echo "kernels/build.sh: $(stat -c %s "$out") bytes of kernels for sm_75, 80, 86, 89, 90a and PTX" >&2
+echo "kernels/build.sh: $(stat -c %s "$out") bytes of kernels for sm_${archs[*]}$([ ${#archs[@]} -lt ${#all[@]} ] || echo ' and PTX')" >&2

@@ -8,10 +8,13 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.util.HashMap;
 import java.util.Map;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 /** The script that starts Onebit, in a folder of its own with a JDK, a Maven and an nvcc that only say what they were asked. */
 class LauncherTest {
@@ -21,7 +24,46 @@ class LauncherTest {
   void copy() throws IOException {
     Files.copy(Path.of("onebit"), folder.resolve("onebit"));
     program("jdk/bin/java", "[ \"$1\" = -version ] && echo 'openjdk version \"25.0.1\"' || echo \"ran $@\"");
-    program("tools/mvn", "mkdir -p target && touch target/onebit-1.jar && echo \"NVCC is ${NVCC:-unset}\" >asked");
+    program("tools/mvn", "mkdir -p target && touch target/onebit-1.jar && echo \"NVCC is ${NVCC:-unset}, ONEBIT_ARCHS '${ONEBIT_ARCHS:-}'\" >asked");
+  }
+
+  @ParameterizedTest
+  @CsvSource(delimiter = '|', quoteCharacter = '"', textBlock = """
+      9.0\\n9.0         |                  | 90a    | sm_90a alone
+      9.0\\n8.6         |                  | 86 90a | sm_86 90a alone
+      9.0\\n12.0        |                  |        | all kinds of GPUs
+      No devices found |                  |        | all kinds of GPUs
+      9.0              | 80               | 80     | sm_80 alone
+      """)
+  void theFirstBuildCompilesForTheGpusThatAreThere(String capabilities, String asked, String archs, String said) throws Exception {
+    program("tools/nvcc", "exit 1");
+    program("tools/nvidia-smi", "printf '" + capabilities + "\\n'");
+    Map<String, String> environment = new HashMap<>(Map.of("JAVA_HOME", folder.resolve("jdk").toString()));
+    if (asked != null) environment.put("ONEBIT_ARCHS", asked);
+    Said start = start(environment);
+    assertTrue(start.err().contains("nvcc compiles the kernels for " + said + ", which takes minutes"), start.err());
+    assertEquals("NVCC is unset, ONEBIT_ARCHS '" + (archs == null ? "" : archs) + "'\n", Files.readString(folder.resolve("asked")));
+  }
+
+  /** The build of the kernels with an nvcc that writes down what it was asked. */
+  private Said compile(String archs) throws Exception {
+    program("tools/nvcc", "echo \"$@\" >>" + folder.resolve("flags") + "\nwhile [ $# -gt 1 ]; do [ \"$1\" != -o ] || echo image >\"$2\"; shift; done");
+    ProcessBuilder builder = new ProcessBuilder("bash", "kernels/build.sh", folder.resolve("out.fatbin").toString(), folder.resolve("work").toString());
+    builder.environment().putAll(Map.of("NVCC", folder.resolve("tools/nvcc").toString(), "ONEBIT_ARCHS", archs));
+    Process process = builder.redirectOutput(folder.resolve("out").toFile()).redirectError(folder.resolve("err").toFile()).start();
+    return new Said(process.waitFor(), "", Files.readString(folder.resolve("err")));
+  }
+
+  @Test
+  void kernelsAreCompiledForTheNamedGpusAlone() throws Exception {
+    Said some = compile("90a");
+    assertEquals(0, some.code(), some.err());
+    assertTrue(some.err().contains("bytes of kernels for sm_90a\n"), some.err());
+    String flags = Files.readString(folder.resolve("flags"));
+    assertTrue(flags.contains("-gencode arch=compute_90a,code=sm_90a ") && !flags.contains("sm_80") && !flags.contains("code=compute_90"), flags);
+    Said none = compile("90a,91");
+    assertEquals(2, none.code(), none.err());
+    assertEquals("kernels/build.sh: ONEBIT_ARCHS is '90a,91'; it must name some of 75 80 86 89 90a\n", none.err());
   }
 
   private void program(String name, String script) throws IOException {
@@ -62,6 +104,6 @@ class LauncherTest {
     Files.delete(folder.resolve("target/onebit-1.jar"));
     Said without = start(Map.of("JAVA_HOME", folder.resolve("jdk").toString(), "NVCC", "none"));
     assertFalse(without.err().contains("nvcc"), without.err());
-    assertEquals("NVCC is none\n", Files.readString(folder.resolve("asked")));
+    assertEquals("NVCC is none, ONEBIT_ARCHS ''\n", Files.readString(folder.resolve("asked")));
   }
 }
