@@ -14,6 +14,11 @@ public interface Backend extends AutoCloseable {
   /** One sentence each on what does the work: vector instructions, BLAS, device. */
   java.util.List<String> describe();
 
+  /** Which of several ways of summing computes here: backends that say the same give the same bits. */
+  default String arithmetic() {
+    return name();
+  }
+
   /** A new tensor of zeros. */
   Tensor create(Shape shape, ElementType type);
 

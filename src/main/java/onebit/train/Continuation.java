@@ -26,6 +26,14 @@ record Continuation(Path run, RunState state) {
     say.accept("The run goes on with " + now + " process(es) instead of " + state.processes + ": the same up to the order of float sums.");
   }
 
+  /** Says where another arithmetic goes on than has computed the checkpoint, and remembers it. */
+  void tellArithmetic(String now, Consumer<String> say) {
+    String before = state.arithmetic;
+    state.arithmetic = now;
+    if (before.isEmpty() || before.equals(now)) return;
+    say.accept("The checkpoint was computed by " + before + ", and " + now + " goes on: sums differ in their last bits, so the run's bits will not be those of one on either alone.");
+  }
+
   /** @throws IllegalArgumentException if the teacher's weights are others */
   void requireSameTeacher(TeacherWeights now) {
     if (state.teacher.equals(now.sha256())) return;

@@ -22,6 +22,8 @@ final class RunState {
   int processes = 1;
   /** SHA-256 of the weights of the teacher; empty without one. */
   String teacher = "";
+  /** {@link onebit.ops.Backend#arithmetic}; empty where an older checkpoint does not tell it. */
+  String arithmetic = "";
   /** Bad steps in a row up to here. */
   int badSteps;
   /** What {@link SpikeGuard#write} says. */
@@ -61,6 +63,7 @@ final class RunState {
     all.put("complete", Boolean.toString(complete));
     all.put("processes", Integer.toString(processes));
     all.put("teacher", teacher);
+    all.put("arithmetic", arithmetic);
     all.put("badSteps", Integer.toString(badSteps));
     all.put("recentLosses", recentLosses);
     all.put("float8Epoch", Integer.toString(float8Epoch));
@@ -93,6 +96,7 @@ final class RunState {
       state.complete = Boolean.parseBoolean(required(text, "complete"));
       state.processes = Integer.parseInt(text.getOrDefault("processes", "1"));
       state.teacher = text.getOrDefault("teacher", "");
+      state.arithmetic = text.getOrDefault("arithmetic", "");
       state.badSteps = Integer.parseInt(text.getOrDefault("badSteps", "0"));
       state.recentLosses = text.getOrDefault("recentLosses", "");
       state.float8Epoch = Integer.parseInt(text.getOrDefault("float8Epoch", "-1"));

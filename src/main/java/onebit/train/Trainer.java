@@ -158,7 +158,6 @@ public final class Trainer {
     }
     spikes.read(state.recentLosses);
     if (float8 != null) float8.measured(state.float8Epoch, state.float8Worst);
-    state.processes = communicator.size();
     return true;
   }
 
@@ -271,6 +270,7 @@ public final class Trainer {
     Dataset testSet = InputPipeline.open(data, options.data(), Split.TEST, seed);
     RunFolder folder = new RunFolder(options.run());
     Continuation on = new Continuation(options.run(), state);
+    on.tellArithmetic(backend.arithmetic(), log::line);
     on.requireSameData(trainSet, testSet, leads ? folder.classes() : List.of());
     if (leads && !trainSet.classNames().isEmpty()) folder.writeClasses(trainSet.classNames());
     long told = state.batch == 0 ? state.step : state.step - 1;   // of an epoch whose evaluation was cut short the metrics are written anew

@@ -39,6 +39,11 @@ public final class CpuBackend implements Backend {
   }
 
   @Override
+  public String arithmetic() {
+    return (VectorCpu.REFUSAL == null ? "vector kernels" : "plain Java") + " with OpenBLAS's core " + OpenBlas.core();
+  }
+
+  @Override
   public ElementType activations() {
     return ElementType.FLOAT32;
   }

@@ -163,6 +163,11 @@ public final class CudaBackend implements Backend, DeviceStreams {
   }
 
   @Override
+  public String arithmetic() {
+    return device.isEmulated() ? "an emulated device" : device.model();
+  }
+
+  @Override
   public List<String> describe() {
     List<String> lines = new ArrayList<>();
     lines.add(device.isEmulated() ? "emulated CUDA device for tests, on the host: not a GPU"
