@@ -26,7 +26,7 @@ import onebit.recipe.Recipes;
 
 /** Data sets and loaders as a recipe describes them. */
 public final class InputPipeline {
-  private static final int GENERATED_IMAGES = 512, MOST_WORKERS = 32, LEAST_WAIT = 10;
+  private static final int GENERATED_IMAGES = 512, MOST_WORKERS = 32, LEAST_WAIT = 10, LEAST_STEPS = 10;
 
   private static final List<String> CIFAR10 = List.of("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck");
   private static final List<String> FASHION_MNIST = List.of("T-shirt or top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot");
@@ -161,9 +161,9 @@ public final class InputPipeline {
     return (int) Math.clamp(Math.round(255 * data.mean().get(channel)), 0, 255);
   }
 
-  /** What makes an epoch's steps wait for that share of its time, in one sentence with what helps; null where it is under a tenth or under {@value #LEAST_WAIT} seconds, or of fewer steps than that. */
+  /** What makes an epoch's steps wait for that share of its time, in one sentence with what helps; null where it is under a tenth or under {@value #LEAST_WAIT} seconds, or of fewer than {@value #LEAST_STEPS} steps. */
   static String waiting(DataRecipe data, Dataset dataset, double share, double seconds) {
-    if (share <= 0.1 || seconds < LEAST_WAIT || dataset.size() < LEAST_WAIT * data.batch()) return null;
+    if (share <= 0.1 || seconds < LEAST_WAIT || dataset.size() < LEAST_STEPS * data.batch()) return null;
     int threads = workers(data), processors = Runtime.getRuntime().availableProcessors();
     String helps = threads < processors ? "More threads help: --set data.workers=" + processors : "More processors help";
     if (data.name() == DataRecipe.Source.IMAGENET && !dataset.stored().contains("PPM")) {

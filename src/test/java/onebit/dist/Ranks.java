@@ -51,6 +51,12 @@ public final class Ranks {
     return await(List.of(mpirun(ranks, output, java(main, arguments))), List.of(output), seconds);
   }
 
+  /** The ranks that mpirun has started for this supervisor so far. */
+  public static List<ProcessHandle> of(Process supervisor) {
+    return supervisor.descendants().filter(p -> p.info().command().filter(c -> c.endsWith("java")).isPresent())
+        .filter(p -> p.parent().filter(starter -> starter.pid() != supervisor.pid()).isPresent()).toList();
+  }
+
   /** Starts a command as so many ranks of Open MPI. */
   public static Process mpirun(int ranks, Path output, List<String> words) throws IOException {
     List<String> command = new ArrayList<>(List.of("mpirun", "-np", Integer.toString(ranks)));

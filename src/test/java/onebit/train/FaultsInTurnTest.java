@@ -54,14 +54,10 @@ class FaultsInTurnTest {
     signal("CONT", process);
   }
 
-  private static List<ProcessHandle> named(String command, List<ProcessHandle> all) {
-    return all.stream().filter(p -> p.info().command().filter(c -> c.endsWith(command)).isPresent()).toList();
-  }
-
-  private static void strike(Fault fault, ProcessHandle supervisor, List<ProcessHandle> workers, ProcessHandle rank) throws Exception {
+  private static void strike(Fault fault, ProcessHandle supervisor, List<ProcessHandle> workers, List<ProcessHandle> ranks, ProcessHandle rank) throws Exception {
     switch (fault) {
       case SUPERVISOR_KILLED -> supervisor.destroyForcibly();
-      case MPIRUN_KILLED -> workers.stream().filter(p -> named("java", List.of(p)).isEmpty()).forEach(ProcessHandle::destroyForcibly);
+      case MPIRUN_KILLED -> workers.stream().filter(p -> !ranks.contains(p)).forEach(ProcessHandle::destroyForcibly);
       case RANK_KILLED -> rank.destroyForcibly();
       case ALL_KILLED -> {
         supervisor.destroyForcibly();
@@ -109,9 +105,9 @@ class FaultsInTurnTest {
         if (start < FAULTS && comesTo(1 + random.nextInt(STEPS), run, supervisor)) {
           Fault fault = Fault.values()[random.nextInt(Fault.values().length)];
           all = supervisor.descendants().toList();
-          List<ProcessHandle> ranks = named("java", all);
+          List<ProcessHandle> ranks = Ranks.of(supervisor);
           story.append(" ").append(fault);
-          if (!ranks.isEmpty()) strike(fault, supervisor.toHandle(), all, ranks.get(random.nextInt(ranks.size())));
+          if (!ranks.isEmpty()) strike(fault, supervisor.toHandle(), all, ranks, ranks.get(random.nextInt(ranks.size())));
           met++;
         }
         assertTrue(supervisor.waitFor(240, TimeUnit.SECONDS), story + ": it did not end: " + Files.readString(folder.resolve("out")));

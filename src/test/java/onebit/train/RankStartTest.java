@@ -164,10 +164,7 @@ class RankStartTest {
     for (int rank : new int[] {0, 1}) RankStatus.publish(run, rank, new Activity());
     Process process = ChildRun.start(output(run), words(run, "--procs", "2"));
     List<ProcessHandle> ranks = List.of();
-    while (process.isAlive() && ranks.size() < 2) {
-      ranks = process.descendants().filter(p -> p.info().command().filter(c -> c.endsWith("java")).isPresent())
-          .filter(p -> p.parent().filter(starter -> starter.pid() != process.pid()).isPresent()).toList();
-    }
+    while (process.isAlive() && ranks.size() < 2) ranks = Ranks.of(process);
     ranks.getFirst().destroyForcibly();
     String text = end(process, run, 137);
     assertTrue(text.matches("(?s).*The run failed: (rank [01]; it|a process) ended by signal 9.*"), text);
