@@ -144,11 +144,13 @@ class ArchitectureTest {
   }
 
   @Test
-  void everyRegisteredMethodHasItsFileWithASource() {
+  void everyRegisteredMethodHasItsFileWithASourceAndItsFormulaTested() {
+    String formulas = text(TEST.resolve("binarize/MethodGradientsTest.java"));
     for (Map.Entry<String, ?> method : Methods.byName().entrySet()) {
       Path file = MAIN.resolve("binarize").resolve(((Class<?>) method.getValue()).getSimpleName() + ".java");
       assertTrue(Files.exists(file), method.getKey() + " has no file " + file);
       assertTrue(Pattern.compile("(?m)^ \\* Source {2}").matcher(text(file)).find(), file + " names no source");
+      assertTrue(formulas.contains("new " + ((Class<?>) method.getValue()).getSimpleName() + "("), "MethodGradientsTest does not test " + method.getKey());
     }
   }
 

@@ -7,7 +7,6 @@ import onebit.ops.Backend;
 import onebit.ops.FusedOps.Binarization;
 import onebit.ops.FusedOps.Incoming;
 import onebit.ops.FusedOps.Shortcut;
-import onebit.ops.Padding;
 import onebit.recipe.keys.Default;
 import onebit.tensor.BinarySet;
 import onebit.tensor.BitTensor;
@@ -38,11 +37,6 @@ public record AdaBin(@Default("code") Form form, @Default("true") boolean progre
   /** sign with slope k t (1 - tanh^2(t u)): the error-decay estimator of IR-Net (Qin et al. 2020, arXiv 1909.10788), not clipped. */
   public record TanhSlope(float k, float t) implements Binarizer {
     @Override
-    public float level(float u) {
-      return u;
-    }
-
-    @Override
     public float slope(float u) {
       double tanh = Math.tanh(t * u);
       return (float) (k * t * (1 - tanh * tanh));
@@ -57,11 +51,6 @@ public record AdaBin(@Default("code") Form form, @Default("true") boolean progre
   @Override
   public BinaryActivations activations() {
     return new LearnedSet(form == Form.CODE);
-  }
-
-  @Override
-  public Padding padding() {
-    return Padding.ZERO;
   }
 
   @Override

@@ -5,7 +5,6 @@ import java.util.Map;
 import java.util.random.RandomGenerator;
 import onebit.ops.Backend;
 import onebit.ops.FusedOps.Binarization;
-import onebit.ops.Padding;
 import onebit.recipe.keys.Default;
 import onebit.recipe.keys.Range;
 import onebit.tensor.BitTensor;
@@ -54,11 +53,6 @@ public record BiPer(@Range(min = 1, max = 2) int stage, @Default("20") @Range(mi
   @Override
   public BinaryActivations activations() {
     return new SampleScaled();
-  }
-
-  @Override
-  public Padding padding() {
-    return Padding.ZERO;
   }
 
   @Override

@@ -1,7 +1,6 @@
 package onebit.binarize;
 
 import java.util.Map;
-import onebit.ops.Padding;
 import onebit.recipe.keys.Default;
 import onebit.recipe.keys.Range;
 
@@ -23,11 +22,6 @@ public record BiReal(@Default("1") @Range(min = 0, exclusiveMin = true) float we
   @Override
   public BinaryActivations activations() {
     return new BinaryActivations.Sign();
-  }
-
-  @Override
-  public Padding padding() {
-    return Padding.ZERO;
   }
 
   @Override

@@ -6,19 +6,16 @@ package onebit.binarize;
  * <p>Implementations are records without state; {@code u} is the value after the method's own normalisation.
  */
 public interface Binarizer {
-  /** The bit is [level(u) >= 0]. */
-  float level(float u);
+  /** The bit is [level(u) >= 0]; level(u) = u where the surrogate says no other. */
+  default float level(float u) {
+    return u;
+  }
 
   /** What backward uses for d sign(level(u)) / du. */
   float slope(float u);
 
   /** The bit itself is sign(u); the gradient passes unchanged (BMXNet's latent weights). */
   record Identity() implements Binarizer {
-    @Override
-    public float level(float u) {
-      return u;
-    }
-
     @Override
     public float slope(float u) {
       return 1;
@@ -32,11 +29,6 @@ public interface Binarizer {
     }
 
     @Override
-    public float level(float u) {
-      return u;
-    }
-
-    @Override
     public float slope(float u) {
       return Math.abs(u) <= clip ? 1 : 0;
     }
@@ -44,11 +36,6 @@ public interface Binarizer {
 
   /** sign with slope max(0, 2 - 2|u|), the derivative of a piecewise polynomial (Liu et al. 2018, Bi-Real Net, arXiv 1808.00278). */
   record Polynomial() implements Binarizer {
-    @Override
-    public float level(float u) {
-      return u;
-    }
-
     @Override
     public float slope(float u) {
       return Math.max(0, 2 - 2 * Math.abs(u));

@@ -33,11 +33,6 @@ public record BmxNet(@Default("1.3") @Range(min = 0, exclusiveMin = true) float 
   /** sign with slope 2 - 2|u| inside the clip, else 0 (BMXNet-v2 mshadow_op.h, approximated sign). */
   public record ApproxSign(float clip) implements Binarizer {
     @Override
-    public float level(float u) {
-      return u;
-    }
-
-    @Override
     public float slope(float u) {
       return Math.abs(u) <= clip ? 2 - 2 * Math.abs(u) : 0;
     }

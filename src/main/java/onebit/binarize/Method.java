@@ -16,8 +16,10 @@ public interface Method {
   /** Real activations to bits and back, for one layer. */
   BinaryActivations activations();
 
-  /** What the border of a binary convolution contributes. */
-  Padding padding();
+  /** What the border of a binary convolution contributes: nothing, where the method says no other. */
+  default Padding padding() {
+    return Padding.ZERO;
+  }
 
   /**
    * Levels and slopes of one epoch.

@@ -5,7 +5,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.random.RandomGenerator;
 import onebit.ops.Backend;
-import onebit.ops.Padding;
 import onebit.ops.WeightOps;
 import onebit.recipe.keys.Default;
 import onebit.recipe.keys.Range;
@@ -38,11 +37,6 @@ public record Rbnn(@Default("1") @Range(min = 1) int rotationUpdate, @Default("f
   /** sign with slope max(0, k (sqrt(2) t - t^2 |u|)): the training-aware approximation. */
   public record HatSlope(float k, float t) implements Binarizer {
     @Override
-    public float level(float u) {
-      return u;
-    }
-
-    @Override
     public float slope(float u) {
       return Math.max(0, k * ((float) Math.sqrt(2) * t - t * t * Math.abs(u)));
     }
@@ -56,11 +50,6 @@ public record Rbnn(@Default("1") @Range(min = 1) int rotationUpdate, @Default("f
   @Override
   public BinaryActivations activations() {
     return realActivations ? new RealStandardised() : new SampleStandardised();
-  }
-
-  @Override
-  public Padding padding() {
-    return Padding.ZERO;
   }
 
   @Override
