@@ -50,9 +50,12 @@ public final class RunLock implements AutoCloseable {
       channel.truncate(0);
       while (text.hasRemaining()) channel.write(text, text.position());
       return new RunLock(channel, lock);
-    } catch (IOException | RuntimeException e) {
+    } catch (CheckpointException | RuntimeException e) {
       channel.close();
       throw e;
+    } catch (IOException e) {
+      channel.close();
+      throw new IOException(run.resolve(FILE) + " cannot be locked and written: " + e.getMessage(), e);
     }
   }
 

@@ -47,6 +47,7 @@ final class EvalCommand implements Callable<Integer> {
     Path folder = trained.data(recipe, data, (json ? System.err : System.out)::println);
     var tensors = trained.tensors();
     Dataset dataset = InputPipeline.open(described, folder, Split.TEST, recipe.train().seed());
+    trained.requireSameClasses(dataset);
     Screen screen = json ? Screen.of(System.err, false) : Screen.standard(System.out);
     int batch = described.evalBatch();
     try (Backend backend = compute.open(recipe); Loader loader = InputPipeline.evaluation(described, dataset, batch, LoaderWatch.strict(System.err::println))) {

@@ -7,6 +7,7 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.function.Consumer;
 import onebit.checkpoint.NamedTensor;
+import onebit.data.Dataset;
 import onebit.models.Model;
 import onebit.ops.Backend;
 import onebit.recipe.DataRecipe;
@@ -58,6 +59,11 @@ final class TrainedOptions {
     say.accept(there ? "Images: those of " + before + ", which the run was trained with; --data DIR names others."
         : "The run was trained with images of " + before + ", which are not there any more.");
     return there ? before : Workplace.dataFolder(recipe, null);
+  }
+
+  /** Refuses images of other classes than those of the run that the weights belong to. */
+  void requireSameClasses(Dataset dataset) throws IOException {
+    RunFolder.requireSameClasses(weights, dataset);
   }
 
   /** Reads the weights. */

@@ -5,7 +5,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.stream.Stream;
 
 /**
  * Image files without classes, as a network wants to see them: the shorter side becomes the network's, and the centre counts; for a network that finds boxes the whole image does.
@@ -43,10 +42,8 @@ public final class ImageFiles extends SquareDataset {
         all.add(path);
         continue;
       }
-      try (Stream<Path> entries = Files.list(path)) {
-        List<Path> images = entries.filter(f -> ImageFolderDataset.isImage(f.getFileName().toString())).sorted().toList();
-        all.addAll(images.isEmpty() ? List.of(path) : images);
-      }
+      List<Path> images = ImageFolderDataset.sorted(path).stream().filter(ImageFolderDataset::isImage).map(path::resolve).toList();
+      all.addAll(images.isEmpty() ? List.of(path) : images);
     }
     return all;
   }

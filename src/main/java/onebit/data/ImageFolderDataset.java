@@ -106,24 +106,29 @@ public final class ImageFolderDataset extends SquareDataset {
     if (classes.isEmpty()) throw new IOException(root + ": has no class folders");
     ClassFolders found = new ClassFolders(root, split, share);
     int[] ends = new int[classes.size()];
-    int without = 0;
+    List<String> without = new ArrayList<>();
     for (int c = 0; c < ends.length; c++) {
       Path folder = root.resolve(classes.get(c));
       int before = found.images;
       found.add(folder, new HashSet<>());
       ends[c] = found.files.size();
       if (found.images == before) throw new IOException(folder + ": the class folder has no images" + (found.others == 0 ? "" : "; " + found.finding()));
-      boolean none = ends[c] == (c == 0 ? 0 : ends[c - 1]);
-      if (none && split == Split.TRAIN) throw new IOException(folder + ": data.valShare " + share + " leaves no image to train on; give more images or a smaller share");
-      if (none) without++;
+      if (ends[c] == (c == 0 ? 0 : ends[c - 1])) without.add(classes.get(c));
     }
-    if (without == ends.length) throw new IOException(root + ": data.valShare " + share + " leaves no image to judge by; give more images or a larger share");
+    if (split == Split.TRAIN && !without.isEmpty()) throw leaves(root.resolve(without.getFirst()), share, "train on", "smaller");
+    if (without.size() == ends.length) throw leaves(root, share, "judge by", "larger");
     FolderFiles files = found.files;
     int[] labels = new int[files.size()];
     for (int c = 0, i = 0; c < ends.length; c++) for (; i < ends[c]; i++) labels[i] = c;
     String kept = String.format(Locale.ROOT, "%,d of %,d images are kept to judge by (data.valShare %s)%s", files.size(), found.images, share,
-        without == 0 ? "" : ", of " + without + " of the " + ends.length + " classes none");
+        without.isEmpty() ? "" : ", of " + without.size() + " of the " + ends.length + " classes none: " + String.join(", ", without.subList(0, Math.min(5, without.size())))
+            + (without.size() > 5 ? ", ..." : ""));
     return new ImageFolderDataset(name, classes, files, labels, side, split == Split.TEST ? kept : found.finding());
+  }
+
+  private static IOException leaves(Path where, double share, String what, String other) {
+    return new IOException(where + ": data.valShare " + share + " leaves no image to " + what + "; give more images or a " + other
+        + " share, or choose by hand: DIR/train/CLASS and DIR/val/CLASS without data.valShare");
   }
 
   /** The image files of one folder, all of one class. */
@@ -217,8 +222,8 @@ public final class ImageFolderDataset extends SquareDataset {
     }
   }
 
-  /** The names in a folder; those that begin with a dot are hidden. */
-  private static List<String> sorted(Path folder) throws IOException {
+  /** The sorted names in a folder; those that begin with a dot are hidden, and so are the thumbnails that a Synology disk station keeps in @eaDir. */
+  static List<String> sorted(Path folder) throws IOException {
     List<String> names = new ArrayList<>();
     try (DirectoryStream<Path> entries = Files.newDirectoryStream(folder)) {
       for (Path entry : entries) {
@@ -226,7 +231,7 @@ public final class ImageFolderDataset extends SquareDataset {
         if (name.indexOf('\uFFFD') >= 0) {
           throw new IOException(entry + ": the bytes of this name are no text in " + System.getProperty("sun.jnu.encoding") + "; rename it, or set LC_ALL=C.UTF-8 if they are in UTF-8");
         }
-        if (!name.startsWith(".")) names.add(name);
+        if (!name.startsWith(".") && !name.equals("@eaDir")) names.add(name);
       }
     } catch (DirectoryIteratorException e) {
       throw e.getCause();

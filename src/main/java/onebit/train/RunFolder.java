@@ -20,6 +20,7 @@ import onebit.checkpoint.CheckpointStore;
 import onebit.checkpoint.DurableFiles;
 import onebit.checkpoint.NamedTensor;
 import onebit.checkpoint.Safetensors;
+import onebit.data.Dataset;
 import onebit.recipe.Recipes;
 import onebit.recipe.TrainRecipe;
 import onebit.report.MetricsLog;
@@ -187,6 +188,20 @@ public record RunFolder(Path path) {
   public static List<String> classesOf(Path weights) throws IOException {
     Optional<Path> recipe = recipeOf(weights);
     return recipe.isPresent() ? new RunFolder(recipe.get().getParent()).classes() : List.of();
+  }
+
+  /**
+   * Refuses to judge weights by classes that have other numbers there than in the run that they belong to.
+   *
+   * @throws IllegalArgumentException if the classes of both are known by their names, and differ
+   */
+  public static void requireSameClasses(Path weights, Dataset dataset) throws IOException {
+    List<String> before = classesOf(weights), now = lines(dataset.classNames());
+    if (before.isEmpty() || now.isEmpty() || before.equals(now)) return;
+    int i = 0;
+    while (i < Math.min(before.size(), now.size()) && before.get(i).equals(now.get(i))) i++;
+    throw new IllegalArgumentException("class " + i + " of these images is " + (i < now.size() ? now.get(i) : "missing") + ", and that of the run of the weights is "
+        + (i < before.size() ? before.get(i) : "missing") + "; classes are numbered in the order of their names, so give it folders of the same " + before.size() + " names");
   }
 
   /** The recipe of the run that weights belong to: a run folder, or what lies in one or in its folder of checkpoints; empty if they belong to none. */

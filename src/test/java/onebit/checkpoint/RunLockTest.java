@@ -4,6 +4,8 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -58,6 +60,13 @@ class RunLockTest {
       assertTrue(message.contains(run.toString()) && message.contains("process " + ProcessHandle.current().pid()), message);
     }
     RunLock.acquire(run).close();
+  }
+
+  @Test
+  void aLockThatTheDiskRefusesIsNamed() throws Exception {
+    Files.createSymbolicLink(folder.resolve("run.lock"), Path.of("/dev/full"));
+    String message = assertThrows(IOException.class, () -> RunLock.acquire(folder)).getMessage();
+    assertTrue(message.startsWith(folder.resolve("run.lock") + " cannot be locked and written: "), message);
   }
 
   @Test

@@ -312,6 +312,10 @@ class CommandLineTest {
     Said given = Said.by("eval", "--weights", out + "/last", "--data", folder.resolve("few").toString(), "--json");
     assertEquals(7, given.json().get("total").asInt(), "what is given counts");
     assertEquals(1, given.out().lines().count(), given.out());
+    Files.move(folder.resolve("few/val/blue"), folder.resolve("few/val/violet"));
+    Said others = Said.by("eval", "--weights", out, "--data", folder.resolve("few").toString());
+    assertEquals(2, others.code(), others.err());
+    assertTrue(others.err().contains("class 0 of these images is red, and that of the run of the weights is blue; classes are numbered in the order of their names, so give it folders of the same 2 names"), others.err());
     Files.move(Path.of(photos), folder.resolve("moved"));
     Said gone = Said.by("eval", "--weights", out);
     assertEquals(2, gone.code(), gone.err());

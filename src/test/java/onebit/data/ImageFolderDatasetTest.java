@@ -127,14 +127,15 @@ class ImageFolderDatasetTest {
       for (Split split : Split.values()) {
         try {
           ImageFolderDataset part = ImageFolderDataset.part(dir, split, share, 8);
-          if (split == Split.TEST && part.size() == 1) assertTrue(part.finding().endsWith(", of 1 of the 2 classes none"), part.finding());
+          if (split == Split.TEST && part.size() == 1) assertTrue(part.finding().endsWith(", of 1 of the 2 classes none: " + part.classNames().get(1 - part.label(0))), part.finding());
         } catch (IOException e) {
           said.add(e.getMessage().replaceAll("0\\.\\d+", "X"));
         }
       }
     }
-    assertTrue(said.contains(dir + ": data.valShare X leaves no image to judge by; give more images or a larger share"), said.toString());
-    assertTrue(said.stream().anyMatch(s -> s.matches(".*/[ab]: data.valShare X leaves no image to train on; give more images or a smaller share")), said.toString());
+    String hand = ", or choose by hand: DIR/train/CLASS and DIR/val/CLASS without data.valShare";
+    assertTrue(said.contains(dir + ": data.valShare X leaves no image to judge by; give more images or a larger share" + hand), said.toString());
+    assertTrue(said.stream().anyMatch(s -> s.matches(".*/[ab]: data.valShare X leaves no image to train on; give more images or a smaller share" + hand)), said.toString());
     assertTrue(refused(dir).contains("has no folder train; if those in it are the classes, --set data.valShare=0.1 keeps a tenth of their images to judge by"), refused(dir));
     empty(dir, "train/a/0.png");
     String message = assertThrows(IOException.class, () -> ImageFolderDataset.part(dir, Split.TRAIN, 0.1, 8)).getMessage();
@@ -144,6 +145,7 @@ class ImageFolderDatasetTest {
   @Test void foldersInAClassAreReadAndOtherFilesAreCounted(@TempDir Path dir) throws IOException {
     for (String file : List.of("a/z.png", "a/c/1.png", "a/b d/2.png", "b/1.png")) png(dir.resolve("train").resolve(file), 8, 8, BufferedImage.TYPE_3BYTE_BGR);
     for (String file : List.of("a/Thumbs.db", "a/c/notes.txt", "b/.hidden")) Files.writeString(dir.resolve("train").resolve(file), "x");
+    empty(dir, "train/a/@eaDir/z.png/SYNOPHOTO_THUMB_M.jpg", "train/a/c/._1.png");
     ImageFolderDataset train = ImageFolderDataset.open(dir, Split.TRAIN, 8);
     assertEquals(List.of("a/z.png", "a/b d/2.png", "a/c/1.png", "b/1.png"), IntStream.range(0, train.size()).mapToObj(i -> dir.resolve("train").relativize(train.file(i)).toString()).toList());
     assertArrayEquals(new int[] {0, 0, 0, 1}, IntStream.range(0, 4).map(train::label).toArray());
