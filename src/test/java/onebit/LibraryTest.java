@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.awt.image.BufferedImage;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
@@ -25,6 +26,7 @@ import onebit.models.Model;
 import onebit.models.Network;
 import onebit.models.Networks;
 import onebit.ops.Backend;
+import onebit.ops.PixelScale;
 import onebit.ops.cpu.CpuBackend;
 import onebit.optim.Adam;
 import onebit.optim.Optimizer;
@@ -55,6 +57,10 @@ class LibraryTest {
     return new Model(recipe.network(), recipe.method(), Shape.image(BATCH, data.height(), data.width(), data.channels()), data.classes(), backend, seed);
   }
 
+  private static PixelScale scale(DataRecipe data) {
+    return new PixelScale(data.mean(), data.std());
+  }
+
   /** The same images from the data set, counted by Evaluation, and from PNG files, counted here. */
   @Test void predictionsOfFilesAreThoseOfTheDataSet(@TempDir Path dir) throws Exception {
     Recipe recipe = RECIPES.load("default", List.of("network.width=8"));
@@ -80,7 +86,7 @@ class LibraryTest {
     try (Backend backend = new CpuBackend(); Loader loader = InputPipeline.evaluation(data, files, BATCH, LoaderWatch.STRICT)) {
       Model model = model(recipe, backend, 1);
       model.load(RunFolder.weights(weights), weights.toString());
-      said = Prediction.of(backend, model, data, BATCH).run(loader);
+      said = Prediction.of(backend, model, scale(data), BATCH).run(loader);
     }
     assertEquals(IMAGES, said.size());
     long right = 0, among5 = 0;
@@ -97,7 +103,7 @@ class LibraryTest {
       if (better < 5) among5++;
     }
     try (Backend backend = new CpuBackend(); Loader loader = InputPipeline.evaluation(data, new First(images), BATCH, LoaderWatch.STRICT)) {
-      Score.Accuracy counted = (Score.Accuracy) Evaluation.of(backend, model(recipe, backend, 7), recipe, BATCH).run(loader, Integer.MAX_VALUE, done -> { });
+      Score.Accuracy counted = (Score.Accuracy) Evaluation.of(backend, model(recipe, backend, 7), scale(data), List.of(), BATCH).run(loader, Integer.MAX_VALUE, done -> { });
       assertEquals(IMAGES, counted.images());
       assertEquals(counted.correct(), right);
       assertEquals(counted.correct5(), among5);
@@ -185,6 +191,7 @@ class LibraryTest {
       for (int x = 25; x < 65; x++) for (int y = 0; y < 30; y++) wide.setRGB(x, y, 255 << 8 * (2 - c));
       ImageIO.write(wide, "png", dir.resolve(c + ".png").toFile());
     }
+    Files.writeString(dir.resolve("._0.png"), "what a Mac keeps beside a file");
     ImageFiles grey = new ImageFiles(ImageFiles.find(List.of(dir)), 10, 1);
     byte[] levels = new byte[100];
     for (int c = 0; c < 3; c++) {

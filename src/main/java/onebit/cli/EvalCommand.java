@@ -10,6 +10,7 @@ import onebit.data.LoaderWatch;
 import onebit.data.Split;
 import onebit.models.Model;
 import onebit.ops.Backend;
+import onebit.ops.PixelScale;
 import onebit.recipe.DataRecipe;
 import onebit.recipe.Recipe;
 import onebit.report.Json;
@@ -52,7 +53,7 @@ final class EvalCommand implements Callable<Integer> {
     int batch = described.evalBatch();
     try (Backend backend = compute.open(recipe); Loader loader = InputPipeline.evaluation(described, dataset, batch, LoaderWatch.strict(System.err::println))) {
       Model model = trained.model(recipe, batch, backend, tensors);
-      Score score = Evaluation.of(backend, model, recipe, batch).run(loader, Integer.MAX_VALUE,
+      Score score = Evaluation.of(backend, model, new PixelScale(described.mean(), described.std()), InputPipeline.classNames(described), batch).run(loader, Integer.MAX_VALUE,
           images -> screen.status(String.format(Locale.ROOT, "evaluating  %,d/%,d", images, dataset.size())));
       screen.clearStatus();
       if (json) {

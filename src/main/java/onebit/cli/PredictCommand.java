@@ -18,6 +18,7 @@ import onebit.data.Split;
 import onebit.detect.Detection;
 import onebit.models.Model;
 import onebit.ops.Backend;
+import onebit.ops.PixelScale;
 import onebit.recipe.DataRecipe;
 import onebit.recipe.Recipe;
 import onebit.report.Json;
@@ -77,7 +78,7 @@ final class PredictCommand implements Callable<Integer> {
     Bad bad = new Bad();
     try (Backend backend = compute.open(recipe); Loader loader = InputPipeline.evaluation(described, dataset, batch, bad)) {
       Model model = trained.model(recipe, batch, backend, tensors);
-      Prediction prediction = Prediction.of(backend, model, described, batch);
+      Prediction prediction = Prediction.of(backend, model, new PixelScale(described.mean(), described.std()), batch);
       if (model.detects()) printBoxes(files, dataset, prediction.detect(loader), classes, bad.why);
       else print(files, prediction.run(loader), classes, bad.why);
     }

@@ -58,9 +58,11 @@ public final class OnnxExport implements AutoCloseable {
   /**
    * Writes the network down, which was built on {@link #backend} and has its weights; once.
    *
-   * @throws IllegalArgumentException if it was built for fused passes
+   * @throws IllegalArgumentException if it was built elsewhere, or for fused passes
+   * @throws IllegalStateException if a layer calls an op that has no form in ONNX
    */
   public void add(Model model, PixelScale scale) {
+    if (model.backend() != backend) throw new IllegalArgumentException("OnnxExport: the network was built on another backend; build it on that of the export, and load its weights there");
     if (model.fusedUnits() > 0) throw new IllegalArgumentException("OnnxExport: the network was built for fused passes, which have no form in ONNX; build it with Passes.AUTO or SIMPLE");
     Shape image = model.input();
     model.parameters().forEach(p -> trace.name(p.value().memory(), p.name()));

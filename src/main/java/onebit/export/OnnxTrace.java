@@ -65,7 +65,7 @@ final class OnnxTrace implements TracingBackend.Listener {
   @Override
   public void done(String op, Object[] a) {
     if (!listens) return;
-    if (Arrays.stream(a).skip(1).anyMatch(this::depends)) follow(op, a);
+    if (Arrays.stream(a).skip(op.startsWith("accumulate") ? 0 : 1).anyMatch(this::depends)) follow(op, a);
     else forget(op, a);
   }
 
@@ -96,6 +96,8 @@ final class OnnxTrace implements TracingBackend.Listener {
           new Attribute("transB", 1)));
       case "addBias" -> put(a[0], node("Add", value(a[1]), ofChannels(a[2], (Tensor) a[1])));
       case "add" -> put(a[0], node("Add", value(a[1]), value(a[2])));
+      case "accumulate" -> put(a[0], node("Add", value(a[0]), value(a[1])));
+      case "accumulateScaled" -> put(a[0], node("Add", value(a[0]), node("Mul", value(a[1]), graph.scalar((float) a[2]))));
       case "concat" -> put(a[0], graph.node("Concat", List.of(value(a[1]), value(a[2])), new Attribute("axis", 1)));
       case "batchNormInference" -> put(a[0], normalised(a));
       case "l2Normalize" -> put(a[0], node("Mul", node("Div", value(a[1]), node("Add", graph.node("ReduceL2", List.of(value(a[1]), graph.whole(1))), graph.scalar(1e-10f))),

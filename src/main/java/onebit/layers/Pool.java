@@ -101,7 +101,7 @@ public final class Pool implements Layer {
       int count = (extent - windowExtent + step - 1) / step + 1;
       return (count - 1) * step >= extent ? count - 1 : count;
     }
-    return kind == Kind.SUBSAMPLE_PAD ? (extent + step - 1) / step : (extent + 2 * pad - windowExtent) / step + 1;
+    return kind == Kind.SUBSAMPLE_PAD ? (extent + step - 1) / step : Math.floorDiv(extent + 2 * pad - windowExtent, step) + 1;
   }
 
   @Override

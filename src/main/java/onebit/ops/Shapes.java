@@ -51,6 +51,11 @@ public final class Shapes {
     if (tensor.type() != type) throw new IllegalArgumentException(op + ": " + name + " is " + tensor.type() + "; it must be " + type);
   }
 
+  /** @throws IllegalArgumentException if there are fewer values to write than the tensor holds */
+  public static void requireValues(Tensor to, int count) {
+    if (count < to.size()) throw new IllegalArgumentException("write: " + count + " values for a tensor " + to.shape() + " of " + to.size());
+  }
+
   /** @throws IllegalArgumentException if the tensor holds no value: nothing can be averaged over it */
   public static void requireSome(String op, String name, Tensor tensor) {
     if (tensor.size() == 0) throw new IllegalArgumentException(op + ": " + name + " " + tensor.shape() + " holds no values; at least one is needed");

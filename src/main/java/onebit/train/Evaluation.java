@@ -1,6 +1,7 @@
 package onebit.train;
 
 import java.io.IOException;
+import java.util.List;
 import onebit.data.Loader;
 import onebit.detect.Detector;
 import onebit.detect.Priors;
@@ -10,9 +11,7 @@ import onebit.models.Model;
 import onebit.ops.Backend;
 import onebit.ops.Inlet;
 import onebit.ops.PixelScale;
-import onebit.recipe.DataRecipe;
 import onebit.recipe.Recipe;
-import onebit.tensor.Shape;
 
 /** Judges a network on a whole data set, each image once, with running statistics. */
 public interface Evaluation {
@@ -36,16 +35,25 @@ public interface Evaluation {
     return run(loader, mostBatches, new SingleProcess(), progress, () -> false);
   }
 
-  /** An evaluation of its own, for a model built for the recipe's batches. */
-  static Evaluation of(Backend backend, Model model, Recipe recipe, int batch) {
-    DataRecipe data = recipe.data();
-    model.takePixels(new PixelScale(data.mean(), data.std()));
-    return of(backend, model, recipe, batch, backend.inlet(Shape.image(batch, data.height(), data.width(), data.channels())));
+  /**
+   * An evaluation of its own, for a model built for batches of so many images.
+   *
+   * @param scale what makes values of the loader's bytes
+   * @param classes names of the classes, for a network that detects; none where they are numbers
+   */
+  static Evaluation of(Backend backend, Model model, PixelScale scale, List<String> classes, int batch) {
+    model.takePixels(scale);
+    return of(backend, model, classes, batch, backend.inlet(model.input().withFirst(batch)));
+  }
+
+  /** The same of a recipe's model, through an inlet that others use too. */
+  static Evaluation of(Backend backend, Model model, Recipe recipe, int batch, Inlet input) {
+    return of(backend, model, InputPipeline.classNames(recipe.data()), batch, input);
   }
 
   /** The same through an inlet that others use too. */
-  static Evaluation of(Backend backend, Model model, Recipe recipe, int batch, Inlet input) {
-    if (model.detects()) return new BoxEvaluation(backend, model, input, new Detector(Priors.ssd300(), recipe.data().classes()), InputPipeline.classNames(recipe.data()));
+  static Evaluation of(Backend backend, Model model, List<String> classes, int batch, Inlet input) {
+    if (model.detects()) return new BoxEvaluation(backend, model, input, new Detector(Priors.ssd300(), model.classes()), classes);
     return new ClassEvaluation(backend, model, input, batch);
   }
 }

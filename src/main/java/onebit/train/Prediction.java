@@ -12,8 +12,6 @@ import onebit.models.Model;
 import onebit.ops.Backend;
 import onebit.ops.Inlet;
 import onebit.ops.PixelScale;
-import onebit.recipe.DataRecipe;
-import onebit.tensor.Shape;
 
 /** What a trained network takes images for, with running statistics: of every image the probability of every class, or what it finds where. */
 public final class Prediction {
@@ -27,10 +25,10 @@ public final class Prediction {
     this.input = input;
   }
 
-  /** Predictions of a model that was built for batches of so many images of the recipe's size. */
-  public static Prediction of(Backend backend, Model model, DataRecipe data, int batch) {
-    model.takePixels(new PixelScale(data.mean(), data.std()));
-    return new Prediction(backend, model, backend.inlet(Shape.image(batch, data.height(), data.width(), data.channels())));
+  /** Predictions of a model that was built for batches of so many images; scale makes values of the loader's bytes. */
+  public static Prediction of(Backend backend, Model model, PixelScale scale, int batch) {
+    model.takePixels(scale);
+    return new Prediction(backend, model, backend.inlet(model.input().withFirst(batch)));
   }
 
   /** softmax(logits) of each image of the loader's data set, in its order. */

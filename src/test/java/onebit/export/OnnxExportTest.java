@@ -33,6 +33,7 @@ import onebit.data.RestoredCifar10;
 import onebit.data.Split;
 import onebit.detect.Priors;
 import onebit.layers.BinaryConv2d;
+import onebit.layers.BuildContext;
 import onebit.layers.Init;
 import onebit.layers.Layer;
 import onebit.layers.Pool;
@@ -43,6 +44,7 @@ import onebit.models.Network;
 import onebit.models.Networks;
 import onebit.ops.Backend;
 import onebit.ops.PixelScale;
+import onebit.ops.PointOps.Activation;
 import onebit.ops.cpu.CpuBackend;
 import onebit.recipe.DataRecipe;
 import onebit.recipe.Recipe;
@@ -264,6 +266,58 @@ class OnnxExportTest {
       try (OnnxRun run = new OnnxRun(file)) {
         assertArrayEquals(here, run.of(x, shape).get("logits"), 1e-5f, network + " of " + method + ", alpha " + alpha + ", beta " + beta);
       }
+    }
+  }
+
+  /** A layer of one's own: y = 2 x + tanh x, or of an op that has no form in ONNX. */
+  private record OwnLayer(boolean known) implements Network {
+    @Override
+    public Layer layers(Method method, Shape input, int classes) {
+      return Sequential.of(new Layer() {
+        private Backend backend;
+        private Tensor y;
+
+        @Override
+        public Shape build(BuildContext context, Shape shape) {
+          backend = context.backend();
+          y = context.activations(shape);
+          return shape;
+        }
+
+        @Override
+        public Tensor forward(Tensor x, boolean training) {
+          if (known) backend.point().activate(y, x, Activation.TANH);
+          else backend.binarize().level(y, x, new BiPer.SineSign(1));
+          backend.point().accumulate(y, x);
+          backend.point().accumulateScaled(y, x, 1);
+          return y;
+        }
+
+        @Override
+        public Tensor backward(Tensor gradY) {
+          return gradY;
+        }
+      }, Pool.global());
+    }
+  }
+
+  @Test void layersOfOnesOwnAreWrittenDownOpByOpOrRefused() throws Exception {
+    Shape shape = Shape.image(1, 2, 2, 3);
+    PixelScale none = new PixelScale(List.of(0.0, 0.0, 0.0), List.of(1.0, 1.0, 1.0));
+    float[] x = {-2, 0, 1, 0.5f, 3, -1, 0.25f, 2, 4, -3, 1, 0};
+    Method method = new BiPer(2, 20, 0);
+    try (OnnxExport export = new OnnxExport("own", new CpuBackend(), FilterForm.BITS); OnnxExport other = new OnnxExport("own", new CpuBackend(), FilterForm.BITS)) {
+      Model model = new Model(new OwnLayer(true), method, shape, 3, export.backend(), 1);
+      String elsewhere = assertThrows(IllegalArgumentException.class, () -> other.add(model, none)).getMessage();
+      assertTrue(elsewhere.contains("was built on another backend"), elsewhere);
+      export.add(model, none);
+      float[] wanted = new float[3];
+      for (int i = 0; i < x.length; i++) wanted[i % 3] += (float) (2 * x[i] + Math.tanh(x[i])) / 4;
+      try (OnnxRun run = new OnnxRun(export.file("0", ""))) {
+        assertArrayEquals(wanted, run.of(x, shape).get("logits"), 1e-5f);
+      }
+      Model unknown = new Model(new OwnLayer(false), method, shape, 3, other.backend(), 1);
+      assertTrue(assertThrows(IllegalStateException.class, () -> other.add(unknown, none)).getMessage().endsWith("no ONNX form for the op level"));
     }
   }
 

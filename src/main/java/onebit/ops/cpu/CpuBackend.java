@@ -70,16 +70,19 @@ public final class CpuBackend implements Backend {
 
   @Override
   public void write(Tensor to, float[] values) {
+    Shapes.requireValues(to, values.length);
     System.arraycopy(values, 0, to.floats(), 0, to.size());
   }
 
   @Override
   public void write(Tensor to, int[] values) {
+    Shapes.requireValues(to, values.length);
     System.arraycopy(values, 0, to.ints(), 0, to.size());
   }
 
   @Override
   public void write(Tensor to, byte[] values) {
+    Shapes.requireValues(to, values.length);
     System.arraycopy(values, 0, to.bytes(), 0, to.size());
   }
 

@@ -5,6 +5,7 @@ import jcuda.driver.CUevent;
 import jcuda.driver.CUstream;
 import jcuda.driver.JCudaDriver;
 import onebit.ops.Inlet;
+import onebit.ops.Shapes;
 import onebit.tensor.ElementType;
 import onebit.tensor.Shape;
 import onebit.tensor.Tensor;
@@ -35,9 +36,7 @@ final class CudaInlet implements Inlet {
     device.record(used[at], device.stream());
     at = 1 - at;
     Tensor to = rooms[at].first(n);
-    if (values.length < to.size()) {
-      throw new IllegalArgumentException("write: " + values.length + " values for a tensor " + to.shape() + " of " + to.size());
-    }
+    Shapes.requireValues(to, values.length);
     device.check("cuStreamWaitEvent", JCudaDriver.cuStreamWaitEvent(stream, used[at], 0));
     Staging.Slot slot = staging.slot();
     slot.send(device.memory(to), 0, MemorySegment.ofArray(values).asSlice(0, to.size()), stream);
