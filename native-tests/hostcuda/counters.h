@@ -39,4 +39,6 @@ void hostcuda_lazy(int whether);
 void hostcuda_idle(int whether);
 /** Runs `work(data)` now, or puts it in the graph that the stream records. */
 int hostcuda_enqueue(void* stream, void (*work)(void*), void* data, void (*drop)(void*));
+/** Whether the stream records a graph. */
+int hostcuda_is_capturing(void* stream);
 }

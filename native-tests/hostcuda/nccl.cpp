@@ -2,7 +2,9 @@
 //
 // A communicator is a piece of shared memory with one slot per rank. A collective goes in rounds of one slot: everyone writes, waits for the
 // others, reads all slots in the order of the ranks, waits again. So sums run in rank order in float32, the same bits on every rank and run.
-// Ranks that call different collectives are told so instead of exchanging nonsense. Not a fast NCCL and no model of one.
+// Ranks that call different collectives are told so instead of exchanging nonsense, and so are ranks of which one calls what another replays: a
+// capture must be one of all ranks. A communicator that graphs still hold is not destroyed, where NCCL would wait for them without end. Not a fast
+// NCCL and no model of one.
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -36,10 +38,15 @@ struct alignas(64) Meeting {
   unsigned size;
 };
 struct alignas(64) Slot {
-  uint64_t sequence, count;
+  uint64_t sequence, count, captured;
   int operation, type;
   alignas(64) char bytes[kSlotBytes];
 };
+
+std::string told(const Slot& s) {
+  return (s.captured ? "replays, as captured number " + std::to_string(s.captured) + ", collective " : "calls collective ") + std::to_string(s.sequence)
+      + " with operation " + std::to_string(s.operation) + ", type " + std::to_string(s.type) + ", count " + std::to_string(s.count);
+}
 
 Result refuse(Result code, const std::string& text) {
   lastError = text;
@@ -55,6 +62,8 @@ struct Communicator {
   Slot* slots;
   size_t mapped;
   uint64_t sequence = 0;
+  uint64_t captures = 0;   // collectives that graphs were given so far
+  std::shared_ptr<int> graphs = std::make_shared<int>();   // each collective in a graph holds it
   std::atomic<int> failed{kSuccess};
 
   /** Waits until all ranks are here; false when the communicator was aborted. */
@@ -73,7 +82,8 @@ struct Communicator {
 
   size_t bytesOfType(int type) const { return type == kFloat32 ? 4 : type == kBfloat16 ? 2 : 1; }
 
-  void collective(void* to, const void* from, size_t count, int type, int operation, int root) {
+  /** captured: which of the collectives given to graphs this is, from 1; 0 if it is called. */
+  void collective(void* to, const void* from, size_t count, int type, int operation, int root, uint64_t captured) {
     size_t each = bytesOfType(type), most = kSlotBytes / each;
     sequence++;
     for (size_t done = 0; done < count || done == 0; done += most) {
@@ -81,16 +91,15 @@ struct Communicator {
       Slot& own = slots[rank];
       own.sequence = sequence;
       own.count = count;
+      own.captured = captured;
       own.operation = operation;
       own.type = type;
       if (operation != kBroadcast || rank == root) memcpy(own.bytes, static_cast<const char*>(from) + done * each, n * each);
       if (!meet()) { failed = kRemoteError; return; }
       for (int r = 0; r < size; r++) {
         const Slot& other = slots[r];
-        if (other.sequence == sequence && other.count == count && other.operation == operation && other.type == type) continue;
-        failed = refuse(kInvalidUsage, "rank " + std::to_string(rank) + " calls collective " + std::to_string(sequence) + " with operation " + std::to_string(operation)
-            + ", type " + std::to_string(type) + ", count " + std::to_string(count) + ", rank " + std::to_string(r) + " with operation "
-            + std::to_string(other.operation) + ", type " + std::to_string(other.type) + ", count " + std::to_string(other.count));
+        if (other.sequence == sequence && other.count == count && other.captured == captured && other.operation == operation && other.type == type) continue;
+        failed = refuse(kInvalidUsage, "rank " + std::to_string(rank) + " " + told(own) + ", rank " + std::to_string(r) + " " + told(other));
         meeting->stopped = 1;
         return;
       }
@@ -131,7 +140,11 @@ Result collective(const char* call, const void* from, void* to, size_t count, in
   if (hostcuda_check_range(to, operation == kGather ? bytes * size_t(c->size) : bytes, (std::string(call) + " recvbuff").c_str())) return kUnhandledCudaError;
   return submitOrGroup([=]() -> Result {
     if (c->failed.load()) return Result(c->failed.load());
-    return submit(stream, call, [=] { if (!c->failed.load()) c->collective(to, from, count, type, operation, root); }) ? kUnhandledCudaError : Result(c->failed.load());
+    uint64_t captured = hostcuda_is_capturing(stream) ? ++c->captures : 0;
+    std::function<void()> work = [=, held = captured ? c->graphs : nullptr] {
+      if (!c->failed.load()) c->collective(to, from, count, type, operation, root, captured);
+    };
+    return submit(stream, call, std::move(work)) ? kUnhandledCudaError : Result(c->failed.load());
   });
 }
 
@@ -185,6 +198,9 @@ Result ncclCommAbort(Communicator* c) {
   return kSuccess;   // what still waits ends by itself; the memory goes with the process
 }
 Result ncclCommDestroy(Communicator* c) {
+  if (c->graphs.use_count() > 1) {
+    return refuse(kInvalidUsage, "ncclCommDestroy: graphs that are not destroyed hold " + std::to_string(c->graphs.use_count() - 1) + " collectives of the communicator");
+  }
   munmap(c->meeting, c->mapped);
   delete c;
   return kSuccess;

@@ -87,6 +87,7 @@ void hostcuda_lazy(int whether) {
   finishAll();
   streams().lazy = whether != 0;
 }
+int hostcuda_is_capturing(void* stream) { return capturing(static_cast<CUstream>(stream)); }
 void hostcuda_idle(int whether) {
   finishAll();
   streams().idle = whether != 0;

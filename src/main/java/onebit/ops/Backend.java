@@ -91,10 +91,12 @@ public interface Backend extends AutoCloseable {
   int READBACK = 64;
 
   /** Something that runs work which is the same each time. */
-  Recorder recorder();
+  default Recorder recorder() {
+    return Recorder.DIRECT;
+  }
 
   /** Whether recorded work is replayed, as it is from the start; of no effect where nothing is recorded. */
-  void replay(boolean whether);
+  default void replay(boolean whether) {}
 
   /** A way in for bytes, shaped as the largest batch. */
   Inlet inlet(Shape shape);

@@ -27,6 +27,9 @@ public interface DeviceStreams {
   /** What is asked of the main stream from now on begins after all that was asked of the side stream so far. */
   void mainAfterSide();
 
+  /** Destroys the graphs of all recorded work, which is recorded anew where it runs again: an engine whose calls are in them can end. */
+  void forgetRecorded();
+
   /** Makes the device current in the calling thread. */
   void enter();
 

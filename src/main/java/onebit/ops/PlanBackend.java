@@ -185,16 +185,6 @@ public final class PlanBackend implements Backend {
   }
 
   @Override
-  public Recorder recorder() {
-    return Recorder.DIRECT;
-  }
-
-  @Override
-  public void replay(boolean whether) {
-    // nothing is recorded
-  }
-
-  @Override
   public Inlet inlet(Shape shape) {
     Tensor batch = create(shape, ElementType.UINT8);
     create(shape, ElementType.UINT8);   // the next batch is copied while the step still reads this one

@@ -1,5 +1,7 @@
 package onebit.ops;
 
+import java.util.function.UnaryOperator;
+
 /**
  * Runs work that asks the same of the backend every time; a device records it once and then repeats it in one call.
  *
@@ -29,4 +31,14 @@ public interface Recorder {
 
   /** Throws away what is recorded: the work asks something else from now on. */
   void forget();
+
+  /**
+   * Ranks whose work meets in collectives record and repeat alike from now on, for a collective is recorded by all of them or by none.
+   *
+   * @param anywhere whether something holds on one of the ranks; all ask it at the same places
+   */
+  default void alike(UnaryOperator<Boolean> anywhere) {}
+
+  /** Other work has gone by since the last run, which may have moved memory; said by all ranks that record alike. */
+  default void realign() {}
 }

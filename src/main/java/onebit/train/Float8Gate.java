@@ -58,6 +58,7 @@ final class Float8Gate {
     if (epoch == epochNow) return;
     epoch = epochNow;
     List<GradientError> errors = step.gradientErrors(x, truth, IMAGES);
+    step.realign();
     long[] own = errors.stream().mapToLong(error -> Double.doubleToLongBits(error.worst())).toArray();
     long[][] all = communicator.size() == 1 ? new long[][] {own} : communicator.allGather(own);
     int at = 0;

@@ -22,6 +22,7 @@ import onebit.data.Split;
 import onebit.data.VocDataset;
 import onebit.recipe.AugmentRecipe;
 import onebit.recipe.DataRecipe;
+import onebit.recipe.Recipe;
 import onebit.recipe.Recipes;
 
 /** Data sets and loaders as a recipe describes them. */
@@ -159,6 +160,12 @@ public final class InputPipeline {
   /** The level that becomes 0 in a channel. */
   private static int level(DataRecipe data, int channel) {
     return (int) Math.clamp(Math.round(255 * data.mean().get(channel)), 0, 255);
+  }
+
+  /** Images of all processes in one batch of the evaluation, whose result does not depend on it: no more than a part of a training batch, where these have parts. */
+  static int evalBatch(Recipe recipe, int processes) {
+    int part = recipe.train().part((recipe.data().batch() + processes - 1) / processes);
+    return recipe.train().gradientAccumulation() == 1 ? recipe.data().evalBatch() : (int) Math.min(recipe.data().evalBatch(), (long) part * processes);
   }
 
   /** What makes an epoch's steps wait for that share of its time, in one sentence with what helps; null where it is under a tenth or under {@value #LEAST_WAIT} seconds, or of fewer than {@value #LEAST_STEPS} steps. */

@@ -40,6 +40,11 @@ final class StepReduction {
     return communicator.size();
   }
 
+  /** Whether something holds on one of the ranks, which all ask. */
+  boolean anywhere(boolean here) {
+    return communicator.any(here);
+  }
+
   /** Whether the ranks meet within forward and backward, at their batch norms, and so have to do as many of these. */
   boolean meets() {
     return meets;

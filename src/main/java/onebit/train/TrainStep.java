@@ -115,9 +115,15 @@ public final class TrainStep {
   /** Makes each step one on the global batch of all ranks from now on. */
   void together(StepReduction reduction) {
     ranks = reduction;
+    recorder.alike(reduction::anywhere);
     Map<Tensor, Tensor> sumOf = new IdentityHashMap<>();
     for (int i = 0; i < sums.size(); i++) sumOf.put(gradients.get(i), sums.get(i));
     for (List<Tensor> bucket : reduction.contents()) earlier.put(bucket, bucket.stream().map(sumOf::get).toList());
+  }
+
+  /** Other work of the model has gone by, an evaluation say; all ranks say so. */
+  void realign() {
+    recorder.realign();
   }
 
   /** A step of a recipe with a model and an optimizer of its own. */

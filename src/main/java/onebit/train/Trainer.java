@@ -100,7 +100,7 @@ public final class Trainer {
     this.log = log;
     var data = recipe.data();
     int size = communicator.size(), batch = (data.batch() + size - 1) / size, part = recipe.train().part(batch);
-    evalBatch = evalBatch(recipe, size);
+    evalBatch = InputPipeline.evalBatch(recipe, size);
     int largest = Math.max(batch, (evalBatch + size - 1) / size), capacity = recipe.train().gradientAccumulation() == 1 ? largest : part;
     if (data.batch() < size || data.evalBatch() < size) {
       throw new IllegalArgumentException("data.batch is " + data.batch() + " and data.evalBatch " + data.evalBatch() + "; both must be >= the " + size
@@ -126,12 +126,6 @@ public final class Trainer {
       step.together(new StepReduction(communicator, model, recipe.dist()));
     }
     store = new CheckpointStore(options.run().resolve("checkpoints"), recipe.checkpoint().keep());
-  }
-
-  /** Images of all processes in one batch of the evaluation, whose result does not depend on it: no more than a part of a training batch, where these have parts. */
-  static int evalBatch(Recipe recipe, int processes) {
-    int part = recipe.train().part((recipe.data().batch() + processes - 1) / processes);
-    return recipe.train().gradientAccumulation() == 1 ? recipe.data().evalBatch() : (int) Math.min(recipe.data().evalBatch(), (long) part * processes);
   }
 
   /**
@@ -297,7 +291,7 @@ public final class Trainer {
           return End.STOPPED;
         }
         finishEpoch(train, score, progress, metrics, events);
-        if (leads && waiting == null) {
+        if (leads && waiting == null && batches == train.batches()) {   // a dry run has threads and batches of its own
           waiting = InputPipeline.waiting(data, trainSet, train.stallShare(), train.stallSeconds());
           if (waiting != null) log.warn(waiting);
         }
@@ -425,6 +419,7 @@ public final class Trainer {
       return null;
     }
     agree();
+    step.realign();
     if (options.steps() >= test.batches() && score.images() != images) {
       throw new CheckpointException("the evaluation counted " + score.images() + " images, the test set has " + images);
     }

@@ -210,6 +210,7 @@ public final class NcclCommunicator implements Communicator {
   @Override
   public void close() {
     allGather(new long[] {0});
+    streams.forgetRecorded();   // ncclCommDestroy waits for the end of every graph that holds one of its collectives
     synchronized (this) {
       closed = true;   // whoever asks for trouble has its answer, or none
     }

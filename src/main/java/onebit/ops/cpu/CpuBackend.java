@@ -6,7 +6,6 @@ import onebit.ops.Backend;
 import onebit.ops.Inlet;
 import onebit.ops.Ops;
 import onebit.ops.Readback;
-import onebit.ops.Recorder;
 import onebit.ops.Shapes;
 import onebit.tensor.BitTensor;
 import onebit.tensor.ElementType;
@@ -106,16 +105,6 @@ public final class CpuBackend implements Backend {
     Shapes.requireReadback("readLater", from);
     float[] values = read(from);
     return () -> values;
-  }
-
-  @Override
-  public Recorder recorder() {
-    return Recorder.DIRECT;
-  }
-
-  @Override
-  public void replay(boolean whether) {
-    // nothing is recorded
   }
 
   @Override

@@ -159,7 +159,7 @@ final class BitGradients {
   /** Both gradients from the codes of gradY; nothing of it goes through the host. */
   void float8(Tensor gradX, Tensor gradW, Tensor gradY, Tensor codes, BitTensor x, BinarySet xSet, BitTensor w, BinarySet wSet, ConvGeometry g, float border) {
     ConvRules.requireXnorConv2dGradFloat8(gradX, gradW, gradY, codes, x, xSet, w, wSet, g, true);
-    if (!device.multipliesFloat8()) throw new IllegalArgumentException("xnorConv2dGradFloat8: the device has compute capability " + device.capability() / 10.0 + "; 8.9 wanted");
+    if (device.float8Code() < CudaDevice.FLOAT8) throw new IllegalArgumentException("xnorConv2dGradFloat8: the kernels are of compute capability " + device.float8Code() / 10.0 + "; 8.9 wanted");
     int rows = g.n() * g.p() * g.q(), each = wSet.count() == 1 ? 0 : 1, blocks = Math.min(MOST_PEAKS, device.blocks(ceil(gradY.size(), 8)));
     DeviceMemory peaks = device.scratch(CudaDevice.Scratch.PEAKS, 4L * (MOST_PEAKS + 1)), centred = device.scratch(CudaDevice.Scratch.CENTRED, 4L * rows);
     long unscale = peaks.address() + 4L * MOST_PEAKS;

@@ -38,12 +38,12 @@ public enum BitProduct {
     }
   }
 
-  /** All ways that are native at a compute capability, for so many columns in all. */
+  /** All ways that kernels were compiled for at a compute capability, for so many columns in all. */
   static List<Way> ways(int capability, int columns) {
     List<Way> all = new ArrayList<>();
     if (capability >= 80 && capability <= 90) all.add(new Way(AND, 64));
     if (capability >= 80 && capability <= 90 && columns > 64) all.add(new Way(AND, 128));
-    if (capability >= 75 && capability < 90) all.add(new Way(XOR, 64));
+    if (capability == 75) all.add(new Way(XOR, 64));   // from 8.0 on its entries are empty
     all.add(new Way(POPCOUNT, 64));
     return all;
   }

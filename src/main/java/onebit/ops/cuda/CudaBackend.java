@@ -190,13 +190,15 @@ public final class CudaBackend implements Backend, DeviceStreams {
 
   @Override
   public String float8Refusal() {
-    return float8Refusal(device.multipliesFloat8(), device.capability(), activations());
+    return float8Refusal(device.float8Code(), device.capability(), activations());
   }
 
-  /** The same of any device. */
-  static String float8Refusal(boolean multiplies, int capability, ElementType activations) {
+  /** The same of any device, with the capability that its kernels were compiled for. */
+  static String float8Refusal(int code, int capability, ElementType activations) {
     if (activations != ElementType.BFLOAT16) return "gradients of a device are rounded from bfloat16, and precision fp32 keeps them in float32; give --precision bf16";
-    if (multiplies) return null;
+    if (code >= CudaDevice.FLOAT8) return null;
+    if (capability >= CudaDevice.FLOAT8) return "this build's kernels for this GPU are of compute capability " + code / 10 + "." + code % 10 + ", products of float8 need 8.9; build with "
+        + "ONEBIT_ARCHS that names " + capability + ", or leave train.gradients at bfloat16";
     return "this GPU has compute capability " + capability / 10 + "." + capability % 10 + ", products of float8 need 8.9 or newer; leave train.gradients at bfloat16";
   }
 
@@ -374,6 +376,11 @@ public final class CudaBackend implements Backend, DeviceStreams {
   }
 
   @Override
+  public void forgetRecorded() {
+    recorders.forEach(CudaRecorder::forget);
+  }
+
+  @Override
   public void enter() {
     device.enter();
   }
@@ -390,7 +397,7 @@ public final class CudaBackend implements Backend, DeviceStreams {
 
   @Override
   public void close() {
-    if (!device.isClosed()) recorders.forEach(CudaRecorder::forget);
+    if (!device.isClosed()) forgetRecorded();
     conv.close();
     device.close();
   }

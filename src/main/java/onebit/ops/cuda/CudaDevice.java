@@ -37,6 +37,8 @@ final class CudaDevice implements AutoCloseable {
   private static final int SLOTS = 4;
   private static final int SLOT_BYTES = 4 << 20;
   private static final int READBACKS = 8;
+  /** The compute capability (times ten) from which on there are products of float8. */
+  static final int FLOAT8 = 89;
 
   /** A stream that tells its handle. */
   static final class Stream extends CUstream {
@@ -74,6 +76,7 @@ final class CudaDevice implements AutoCloseable {
   private final Staging results = staging(READBACKS, 4L * Backend.READBACK);
   private CUstream copyStream;
   private long memoryState;
+  private int float8Code;
   private boolean replays = true;
   private boolean recording;
   private volatile boolean closed;
@@ -145,9 +148,11 @@ final class CudaDevice implements AutoCloseable {
     return emulated || capability == 90;
   }
 
-  /** Whether it has products of float8; the emulated device has, whatever capability it is asked to tell. */
-  boolean multipliesFloat8() {
-    return emulated || capability >= 89;
+  /** The compute capability (times ten) that the products of float8 were compiled for, whose kernels are empty below {@link #FLOAT8}; the emulated device has them. */
+  int float8Code() {
+    if (emulated) return FLOAT8;
+    if (float8Code == 0) float8Code = kernel("float8_peak", ElementType.BFLOAT16).capability();
+    return float8Code;
   }
 
   String model() {

@@ -3,6 +3,7 @@ package onebit.ops.cuda;
 import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.function.UnaryOperator;
 import jcuda.driver.CUgraph;
 import jcuda.driver.CUgraphExec;
 import jcuda.driver.CUstreamCaptureMode;
@@ -13,7 +14,8 @@ import onebit.ops.Recorder;
  * Work as a CUDA graph: the first time it runs call by call, so that scratch grows and libraries plan; the second time it is captured; from
  * then on it is one launch.
  *
- * <p>A graph holds addresses. When the device gave up or renamed memory since, the work runs call by call once more and is captured anew.
+ * <p>A graph holds addresses. When the device gave up or renamed memory since, the work runs call by call once more and is captured anew; where ranks record alike, on all
+ * of them as soon as on one.
  */
 final class CudaRecorder implements Recorder {
   private static final int MOST_GRAPHS = 8;
@@ -21,7 +23,12 @@ final class CudaRecorder implements Recorder {
   private final CudaDevice device;
   private final Map<Object, Entry> known = new LinkedHashMap<>();
 
-  /** What is known of the work of one key: the state of the device's memory when it last ran call by call, and its graph. */
+  private UnaryOperator<Boolean> anywhere;
+  /** The state of the device's memory when it was last asked for, and how often it had changed by then, on one of the ranks. */
+  private long seen;
+  private long changes;
+
+  /** What is known of the work of one key: how often memory had changed when it last ran call by call, and its graph. */
   private static final class Entry {
     long ranWith = -1;
     CUgraphExec graph;
@@ -33,22 +40,26 @@ final class CudaRecorder implements Recorder {
 
   @Override
   public void run(Object key, Runnable work, Runnable replaying) {
+    if (anywhere == null) realign();
     Entry entry = known.get(key);
-    if (!device.replays() || entry == null || entry.ranWith != device.memoryState()) {
+    if (entry == null || entry.ranWith != changes) {
       work.run();
       remember(key, entry);
-      return;
+    } else if (!device.replays() || seen != device.memoryState()) {
+      work.run();   // in the second case memory of this rank has moved, and the others do not know it yet
+    } else {
+      if (entry.graph == null) entry.graph = capture(work);
+      else replaying.run();
+      device.enter();
+      device.check("cuGraphLaunch", JCudaDriver.cuGraphLaunch(entry.graph, device.stream()));
     }
-    if (entry.graph == null) entry.graph = capture(work);
-    else replaying.run();
-    device.enter();
-    device.check("cuGraphLaunch", JCudaDriver.cuGraphLaunch(entry.graph, device.stream()));
   }
 
   private void remember(Object key, Entry before) {
     if (before != null) drop(before);
+    realign();
     Entry entry = before == null ? new Entry() : before;
-    entry.ranWith = device.memoryState();
+    entry.ranWith = changes;
     known.put(key, entry);
     if (known.size() <= MOST_GRAPHS) return;
     Iterator<Entry> oldest = known.values().iterator();
@@ -87,5 +98,17 @@ final class CudaRecorder implements Recorder {
   public void forget() {
     device.enter();
     known.values().forEach(CudaRecorder::drop);
+  }
+
+  @Override
+  public void alike(UnaryOperator<Boolean> anywhere) {
+    this.anywhere = anywhere;
+  }
+
+  @Override
+  public void realign() {
+    boolean moved = seen != device.memoryState();
+    if (anywhere == null ? moved : anywhere.apply(moved)) changes++;
+    seen = device.memoryState();
   }
 }

@@ -45,9 +45,18 @@ final class Kernel {
     MemorySegment table = room.asSlice(8L * SLOTS, 8L * SLOTS);
     for (int i = 0; i < SLOTS; i++) table.setAtIndex(ValueLayout.JAVA_LONG, i, values.address() + 8L * i);
     parameters = Pointer.to(table.asByteBuffer());
-    int[] fixed = new int[1];
-    device.check("cuFuncGetAttribute " + name, JCudaDriver.cuFuncGetAttribute(fixed, CUfunction_attribute.CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES, function));
-    allowedShared = FREE_SHARED_BYTES - fixed[0];
+    allowedShared = FREE_SHARED_BYTES - attribute(CUfunction_attribute.CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES);
+  }
+
+  private int attribute(int which) {
+    int[] value = new int[1];
+    device.check("cuFuncGetAttribute " + name, JCudaDriver.cuFuncGetAttribute(value, which, function));
+    return value[0];
+  }
+
+  /** The compute capability (times ten) that the code which the driver loaded for it was compiled for. */
+  int capability() {
+    return attribute(CUfunction_attribute.CU_FUNC_ATTRIBUTE_BINARY_VERSION);
   }
 
   /** A tensor whose type is the same in every entry: parameters, statistics, labels. */

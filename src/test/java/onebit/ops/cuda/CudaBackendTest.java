@@ -197,9 +197,11 @@ class CudaBackendTest {
 
   @Test
   void float8GradientsNeedTheirInstructionsAndBfloat16() {
-    assertNull(CudaBackend.float8Refusal(true, 90, ElementType.BFLOAT16));
+    for (int code : new int[] {89, 90, 120}) assertNull(CudaBackend.float8Refusal(code, code, ElementType.BFLOAT16));
     assertEquals("this GPU has compute capability 8.6, products of float8 need 8.9 or newer; leave train.gradients at bfloat16",
-        CudaBackend.float8Refusal(false, 86, ElementType.BFLOAT16));
-    assertTrue(CudaBackend.float8Refusal(true, 90, ElementType.FLOAT32).contains("give --precision bf16"));
+        CudaBackend.float8Refusal(86, 86, ElementType.BFLOAT16));
+    assertEquals("this build's kernels for this GPU are of compute capability 8.0, products of float8 need 8.9; build with ONEBIT_ARCHS that names 89, "
+        + "or leave train.gradients at bfloat16", CudaBackend.float8Refusal(80, 89, ElementType.BFLOAT16));
+    assertTrue(CudaBackend.float8Refusal(90, 90, ElementType.FLOAT32).contains("give --precision bf16"));
   }
 }

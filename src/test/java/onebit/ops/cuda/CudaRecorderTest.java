@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import java.util.List;
 import onebit.ops.ConvGeometry;
 import onebit.ops.Inlet;
 import onebit.ops.PixelScale;
@@ -86,6 +87,47 @@ class CudaRecorderTest {
     for (int i = 0; i < 3; i++) recorder.run("conv", work);
     assertEquals(4, calls[0], "call by call, then captured anew");
     assertArrayEquals(wanted, backend.read(out));
+  }
+
+  @Test
+  void ranksRecordAnewAsSoonAsTheMemoryOfOneHasMoved() {
+    Tensor sum = vector(0), one = vector(1);
+    Recorder recorder = backend.recorder();
+    int[] calls = new int[1], asked = new int[1];
+    boolean[] other = new boolean[1];
+    recorder.alike(here -> {
+      asked[0]++;
+      return here || other[0];
+    });
+    Runnable work = () -> {
+      calls[0]++;
+      backend.point().accumulate(sum, one);
+    };
+    for (int i = 0; i < 4; i++) recorder.run("sum", work);
+    assertEquals(List.of(2, 1), List.of(calls[0], asked[0]), "asked behind what runs call by call, and not where a graph repeats it");
+    recorder.realign();
+    recorder.run("sum", work);
+    assertEquals(List.of(2, 2), List.of(calls[0], asked[0]), "nobody's memory has moved");
+    other[0] = true;
+    recorder.realign();
+    other[0] = false;
+    for (int i = 0; i < 3; i++) recorder.run("sum", work);
+    assertEquals(List.of(4, 4), List.of(calls[0], asked[0]), "call by call, then captured anew");
+    move();
+    for (int i = 0; i < 2; i++) recorder.run("sum", work);
+    assertEquals(List.of(6, 4), List.of(calls[0], asked[0]), "call by call, and no question that the others would not ask");
+    recorder.realign();
+    for (int i = 0; i < 3; i++) recorder.run("sum", work);
+    assertEquals(List.of(8, 6), List.of(calls[0], asked[0]));
+    assertArrayEquals(new float[] {13}, backend.read(sum));
+  }
+
+  /** The device gives memory up: the second convolution's bordered images need more room than the first one's. */
+  private void move() {
+    for (int images : new int[] {1, 64}) {
+      ConvGeometry g = new ConvGeometry(images, 16, 16, 32, 4, 3, 3, 1, 1, 1, 1);
+      backend.conv().conv2d(backend.create(g.y()), backend.create(g.x()), backend.create(g.filters()), g, -1);
+    }
   }
 
   @Test
