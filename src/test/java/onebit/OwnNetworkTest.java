@@ -172,8 +172,11 @@ class OwnNetworkTest {
   @Test void whatDoesNotFitIsToldInOneSentence() {
     try (Backend backend = new CpuBackend()) {
       Model model = model(backend, 1);
+      TrainStep step = new TrainStep(backend, model, new Sgd(backend, model.parameters(), 0.9, parameter -> 0), BATCH, CLASSES, 0);
       refused("write: 3 values for a tensor [4] of 4", () -> backend.write(backend.create(Shape.vector(4)), new float[3]));
       refused("write: 767 values for a tensor [1, 16, 16, 3] of 768", () -> backend.inlet(model.input()).next(new byte[767], 1));
+      refused("2 images, and the truth of 1 of them", () -> step.run(backend.create(model.input().withFirst(2)), Truth.of(0), 0.1));
+      refused("made for batches of at most 16 images, got 17", () -> step.run(backend.create(model.input().withFirst(17)), Truth.of(new int[17]), 0.1));
       refused("a window of 9 does not fit", () -> new Model(new Own(8, 9), METHOD, model.input(), CLASSES, backend, 1));
     }
   }

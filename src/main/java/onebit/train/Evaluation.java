@@ -11,7 +11,6 @@ import onebit.models.Model;
 import onebit.ops.Backend;
 import onebit.ops.Inlet;
 import onebit.ops.PixelScale;
-import onebit.recipe.Recipe;
 
 /** Judges a network on a whole data set, each image once, with running statistics. */
 public interface Evaluation {
@@ -44,11 +43,6 @@ public interface Evaluation {
   static Evaluation of(Backend backend, Model model, PixelScale scale, List<String> classes, int batch) {
     model.takePixels(scale);
     return of(backend, model, classes, batch, backend.inlet(model.input().withFirst(batch)));
-  }
-
-  /** The same of a recipe's model, through an inlet that others use too. */
-  static Evaluation of(Backend backend, Model model, Recipe recipe, int batch, Inlet input) {
-    return of(backend, model, InputPipeline.classNames(recipe.data()), batch, input);
   }
 
   /** The same through an inlet that others use too. */

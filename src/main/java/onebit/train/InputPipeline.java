@@ -58,6 +58,9 @@ public final class InputPipeline {
     if (dataset.classes() > data.classes()) {
       throw new IllegalArgumentException("data.classes is " + data.classes() + " and " + dataset.name() + " has " + dataset.classes() + "; say --set data.classes=" + dataset.classes());
     }
+    if (dataset.classes() == 1) {
+      throw new IllegalArgumentException(folder + ": has one class, " + className(dataset.classNames(), 0) + ", so there is nothing to tell apart; if the classes are folders in it, they must lie one folder higher");
+    }
     if (data.name() == DataRecipe.Source.IMAGENET && data.classes() == 1000) requireWhole(dataset, folder, split);
     return dataset;
   }
@@ -110,7 +113,8 @@ public final class InputPipeline {
           + " moves its running statistics towards it just before the evaluation; data.dropLast=true leaves that batch out");
     }
     if (rank == 0 && !dataset.hasBoxes() && dataset.classes() < data.classes()) {
-      watch.notice("data.classes is " + data.classes() + " and " + dataset.name() + " has " + dataset.classes() + " of them: the network's other outputs learn only not to be chosen");
+      watch.notice("data.classes is " + data.classes() + " and " + dataset.name() + " has " + dataset.classes() + " of them: the network's other outputs learn only not to be chosen; say --set data.classes=" + dataset.classes()
+          + " to have none");
     }
     return new Loader(dataset, sampler, steps(data), workers(data), watch);
   }

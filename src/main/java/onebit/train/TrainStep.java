@@ -231,6 +231,9 @@ public final class TrainStep {
   }
 
   private void write(Truth truth, int n, int parts) {
+    if (parts > mostParts) throw new IllegalArgumentException("TrainStep: made for batches of at most " + mostParts * capacity + " images, got " + n);
+    int known = model.detects() ? truth.boxes().length : truth.labels().length;
+    if (known < n) throw new IllegalArgumentException("TrainStep: " + n + " images, and the truth of " + known + " of them");
     for (int i = 0; i < parts; i++) objective.write(i, truth, begin(n, i, parts), begin(n, i + 1, parts));
   }
 

@@ -111,7 +111,7 @@ public final class Trainer {
     optimizer = Optimizers.of(recipe.optimizer(), backend, model.parameters());
     input = backend.inlet(Shape.image(largest, data.height(), data.width(), data.channels()));
     step = TrainStep.of(recipe, backend, model, optimizer, batch);
-    evaluation = Evaluation.of(backend, model, recipe, capacity, input);
+    evaluation = Evaluation.of(backend, model, InputPipeline.classNames(data), capacity, input);
     flips = new FlipMeter(backend, model.binaryLayers());
     snapshot = communicator.rank() == 0 ? new Snapshot(backend, model, optimizer, flips) : null;
     ranks = new RankAgreement(communicator, backend, model, optimizer);

@@ -300,7 +300,7 @@ class CommandLineTest {
         "data.augment={flip: 0.5}", "--set", "data.classes=3", "--set", "data.batch=4", "--set", "data.evalBatch=4", "--data", photos, "--out", out, "--epochs", "1", "--json"};
     Said said = Said.by(train);
     assertEquals(0, said.code(), said.err());
-    assertTrue(said.err().contains("data.classes is 3 and folder has 2 of them"), said.err());
+    assertTrue(said.err().contains("data.classes is 3 and folder has 2 of them: the network's other outputs learn only not to be chosen; say --set data.classes=2 to have none"), said.err());
     Said named = Said.by("predict", "--weights", out, "--json", "--top", "3", photos + "/val/red/0.png");
     assertEquals(0, named.code(), named.err());
     for (String name : List.of("red", "blue", "2")) assertTrue(named.lastLine().contains("\"name\":\"" + name + "\""), named.lastLine());

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -91,6 +92,16 @@ class InputPipelineTest {
       assertTrue(batch.boxes()[0].difficult(0));
     }
     assertEquals(1, told.size());
+  }
+
+  @Test
+  void aFolderOfOneClassIsRefused(@TempDir Path dir) throws IOException {
+    for (String image : List.of("photos/cat/1.png", "photos/dog/1.png", "photos/dog/2.png")) Files.createFile(Files.createDirectories(dir.resolve(image).getParent()).resolve(Path.of(image).getFileName()));
+    DataRecipe data = new Recipes(new RecordBinder(Map.of(Method.class, Methods.byName(), Network.class, Networks.byName())))
+        .load("adabin-resnet18-imagenet", List.of("data.name=folder", "data.classes=2", "data.valShare=0.1")).data();
+    String message = assertThrows(IllegalArgumentException.class, () -> InputPipeline.open(data, dir, Split.TRAIN, 1)).getMessage();
+    assertEquals(dir + ": has one class, photos, so there is nothing to tell apart; if the classes are folders in it, they must lie one folder higher", message);
+    assertEquals(2, InputPipeline.open(data, dir.resolve("photos"), Split.TRAIN, 1).classes());
   }
 
   @Test

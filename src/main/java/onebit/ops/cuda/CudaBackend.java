@@ -283,7 +283,7 @@ public final class CudaBackend implements Backend, DeviceStreams {
 
   private void upload(Tensor to, ElementType type, int count, MemorySegment values) {
     if (to.type() != type) throw new IllegalArgumentException("write: the tensor " + to.shape() + " is " + to.type() + ", the values are " + type);
-    if (count < to.size()) throw new IllegalArgumentException("write: " + count + " values for a tensor " + to.shape() + " of " + to.size());
+    Shapes.requireValues(to, count);
     device.upload(device.memory(to), values.asSlice(0, (long) to.size() * type.bytes()));
   }
 
