@@ -60,9 +60,11 @@ gpu() { # image
 }
 
 sanitize() {
-  local tool
+  local tool which
   for tool in memcheck racecheck initcheck synccheck; do
-    compute-sanitizer --tool "$tool" --error-exitcode 99 "$program" "$image" $([ "$tool" = initcheck ] && echo --no-poison)
+    for which in --without --only; do   # apart: these kernels may not start under a tool, and then end their program
+      compute-sanitizer --tool "$tool" --error-exitcode 99 "$program" "$image" $([ "$tool" = initcheck ] && echo --no-poison) "$which" warpgroups
+    done
   done
 }
 

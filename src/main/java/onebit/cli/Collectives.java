@@ -28,11 +28,16 @@ final class Collectives {
    *
    * @param start is told what this process waits in
    * @throws IOException if the engine is missing or not everybody comes
+   * @throws IllegalArgumentException if srun told Open MPI nothing of the others
    */
   static Communicator open(Launch launch, Backend backend, Map<String, String> environment, Duration limit, Activity start) throws IOException {
     if (launch.kind() == Launch.Kind.ALONE) return new SingleProcess();
     boolean onDevices = backend instanceof DeviceStreams;
     if (!onDevices && launch.size() == 1) return new SingleProcess();
+    if (!onDevices && launch.kind() == Launch.Kind.SLURM && !environment.containsKey("PMIX_RANK") && !environment.containsKey("PMI_RANK")) {
+      throw new IllegalArgumentException("srun started this process as one of " + launch.size() + " without PMIx, by which those of Open MPI find one another; give srun --mpi=pmix"
+          + " (srun --mpi=list says what it has), or start them with mpirun");
+    }
     if (!onDevices || (launch.kind() == Launch.Kind.OPEN_MPI && launch.master().isEmpty())) {
       start.enter("start of Open MPI");
       MpiCommunicator hosts = MpiCommunicator.open(launch, backend);

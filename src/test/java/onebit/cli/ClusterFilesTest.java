@@ -32,7 +32,7 @@ class ClusterFilesTest {
     for (String directive : List.of("--nodes=", "--ntasks-per-node=", "--gpus-per-node=", "--time=", "--signal=USR1@120", "--requeue", "--open-mode=append")) {
       assertTrue(text.contains("#SBATCH " + directive), directive);
     }
-    assertTrue(text.contains("scontrol requeue") && text.contains("-ne 75"), "exit code 75 queues the job again");
+    assertTrue(text.contains("scontrol requeue"), "what has not ended queues the job again");
     String command = text.lines().filter(line -> line.startsWith("srun ")).findFirst().orElseThrow();
     String words = command.substring(command.indexOf("train")).replace("\"$recipe\"", "default").replaceAll("\"\\$(\\w+)\"", "$1");
     assertParses(List.of(words.split(" ")));
@@ -42,13 +42,18 @@ class ClusterFilesTest {
   void theBatchFileRequeuesAfterASignalAndGivesUpAfterFailuresWithoutProgress() throws Exception {
     Path folder = Files.createTempDirectory("sbatch"), bin = Files.createDirectory(folder.resolve("bin"));
     Path calls = folder.resolve("calls");
-    script(bin.resolve("srun"), "exit ${CODE}");
     script(bin.resolve("scontrol"), "echo \"$@\" >>" + calls);
-    assertEquals(0, batch(bin, folder, "75"));
+    script(bin.resolve("srun"), "[ -z \"${STEP:-}\" ] || ln -sfn \"checkpoints/$STEP\" \"" + folder.resolve("run").resolve("last") + "\"; exit ${CODE}");
+    Files.createDirectory(folder.resolve("run"));
+    assertEquals(0, batch(bin, folder, "75", "3"));
     assertEquals("requeue 7", Files.readString(calls).strip());
-    assertEquals(2, batch(bin, folder, "2"));
-    for (int failure = 1; failure <= 3; failure++) assertEquals(failure < 3 ? 0 : 1, batch(bin, folder, "1"), "failure " + failure);
-    assertEquals(3, Files.readAllLines(calls).size());
+    assertEquals(2, batch(bin, folder, "2", "3"));
+    // 75 without a new checkpoint: one task failed at its start, and srun told the code of those that it ended for that
+    List<String> ends = List.of("1", "75", "75", "137", "75");
+    List<String> checkpoints = List.of("3", "3", "9", "9", "9");
+    for (int i = 0; i < ends.size(); i++) assertEquals(0, batch(bin, folder, ends.get(i), checkpoints.get(i)), "end " + i);
+    assertEquals(75, batch(bin, folder, "75", "9"), "the third in a row");
+    assertEquals(6, Files.readAllLines(calls).size());
   }
 
   private static void script(Path file, String body) throws Exception {
@@ -56,9 +61,10 @@ class ClusterFilesTest {
     assertTrue(file.toFile().setExecutable(true));
   }
 
-  private static int batch(Path bin, Path folder, String code) throws Exception {
+  /** The end of a job whose step ends with that code and leaves the checkpoint of that step as its last. */
+  private static int batch(Path bin, Path folder, String code, String step) throws Exception {
     ProcessBuilder builder = new ProcessBuilder("bash", SLURM.toString(), "default", "data", folder.resolve("run").toString());
-    builder.environment().putAll(Map.of("PATH", bin + ":" + System.getenv("PATH"), "CODE", code, "SLURM_JOB_ID", "7"));
+    builder.environment().putAll(Map.of("PATH", bin + ":" + System.getenv("PATH"), "CODE", code, "STEP", step, "SLURM_JOB_ID", "7"));
     return builder.redirectErrorStream(true).redirectOutput(ProcessBuilder.Redirect.DISCARD).start().waitFor();
   }
 
