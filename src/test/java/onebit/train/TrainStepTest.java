@@ -133,9 +133,10 @@ class TrainStepTest {
     }
   }
 
-  /** What a communicator of two ranks says of itself; its means do nothing. */
+  /** What a communicator of two ranks says of itself; its means do nothing, and no rank reports anything. */
   private static Object ofTwo(Class<?> asked) {
     if (asked == Activity.class) return new Activity();
+    if (asked == boolean.class) return false;
     return asked == int.class ? 2 : null;
   }
 
