@@ -54,6 +54,21 @@ class ClusterFilesTest {
     for (int i = 0; i < ends.size(); i++) assertEquals(0, batch(bin, folder, ends.get(i), checkpoints.get(i)), "end " + i);
     assertEquals(75, batch(bin, folder, "75", "9"), "the third in a row");
     assertEquals(6, Files.readAllLines(calls).size());
+    assertEquals(0, batch(bin, folder, "0", "11"), "the end of what was asked");
+    assertEquals(6, Files.readAllLines(calls).size());
+    for (int end = 1; end <= 3; end++) assertEquals(end < 3 ? 0 : 1, batch(bin, folder, "0", ""), "srun tells 0 of a step that could not be started");
+    assertEquals(8, Files.readAllLines(calls).size());
+  }
+
+  /** By these words of its newest checkpoint the batch file knows a run that is complete already. */
+  @Test
+  void theBatchFileEndsWithARunThatIsComplete() throws Exception {
+    Path folder = Files.createTempDirectory("sbatch"), bin = Files.createDirectory(folder.resolve("bin")), run = folder.resolve("run");
+    script(bin.resolve("srun"), "exit 0");
+    script(bin.resolve("scontrol"), "exit 1");
+    Said said = Said.by("train", "default", "--set", "train.epochs=1", "--set", "data.name=generated", "--set", "data.batch=256", "--out", run.toString());
+    assertEquals(0, said.code(), said.err());
+    assertEquals(0, batch(bin, folder, "0", ""));
   }
 
   private static void script(Path file, String body) throws Exception {
