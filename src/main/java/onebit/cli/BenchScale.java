@@ -106,7 +106,7 @@ final class BenchScale implements Callable<Integer> {
   private Integer measureAsRank() throws IOException {
     Recipe recipe = Workplace.RECIPES.load(name, overrides);
     Launch launch = Launch.detect(System.getenv());
-    try (Backend backend = Workplace.open(Collectives.device(device, launch), recipe);
+    try (Backend backend = Workplace.open(Collectives.device(device, launch, System.getenv()), recipe);
         Communicator communicator = Collectives.open(launch, backend, System.getenv(), Duration.ofSeconds(recipe.dist().timeoutSeconds()), new Activity())) {
       ScalingMeasurement m = ScalingMeasurement.of(recipe, backend, communicator, batch, warmup, steps);
       if (communicator.rank() == 0) {

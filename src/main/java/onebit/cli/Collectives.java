@@ -18,9 +18,11 @@ import onebit.ops.DeviceStreams;
 final class Collectives {
   private Collectives() {}
 
-  /** The device of this process: each local one takes the GPU of its number. */
-  static String device(String asked, Launch launch) {
-    return asked.equals("cuda") && launch.kind() != Launch.Kind.ALONE ? "cuda:" + launch.localRank() : asked;
+  /** The device of this process: each local one takes the GPU of its number, or, where srun shows each of them a GPU of its own alone (--gpus-per-task), that. */
+  static String device(String asked, Launch launch, Map<String, String> environment) {
+    if (!asked.equals("cuda") || launch.kind() == Launch.Kind.ALONE) return asked;
+    boolean own = launch.kind() == Launch.Kind.SLURM && environment.getOrDefault("CUDA_VISIBLE_DEVICES", "").matches("[^,]+");
+    return "cuda:" + (own ? 0 : launch.localRank());
   }
 
   /**

@@ -200,7 +200,7 @@ final class TrainCommand implements Callable<Integer> {
     Activity start = new Activity();
     speaks = launch.rank() == 0;
     Runtime.getRuntime().addShutdownHook(hook);
-    try (Backend backend = Workplace.open(Collectives.device(compute.device, launch), recipe);
+    try (Backend backend = Workplace.open(Collectives.device(compute.device, launch, System.getenv()), recipe);
         Watchdog watchdog = new Watchdog(start, launch.rank(), launch.size(), limit, starter, this::halt)) {
       Communicator communicator = Collectives.open(launch, backend, System.getenv(), limit, start);
       watchdog.watch(communicator);

@@ -12,6 +12,18 @@ import onebit.ops.cpu.CpuBackend;
 import org.junit.jupiter.api.Test;
 
 class CollectivesTest {
+  @Test
+  void aTaskTakesTheGpuOfItsNumberOrTheOneThatSrunShowsItAlone() {
+    Map<String, String> task = Map.of("SLURM_PROCID", "5", "SLURM_STEP_NUM_TASKS", "8", "SLURM_LOCALID", "3", "SLURM_STEP_NODELIST", "a");
+    Launch slurm = Launch.detect(task), torchrun = Launch.detect(Map.of("RANK", "5", "WORLD_SIZE", "8", "LOCAL_RANK", "3"));
+    for (String seen : new String[] {"", "0,1,2,3", "GPU-1,GPU-2"}) assertEquals("cuda:3", Collectives.device("cuda", slurm, Map.of("CUDA_VISIBLE_DEVICES", seen)));
+    assertEquals("cuda:3", Collectives.device("cuda", slurm, Map.of()));
+    for (String seen : new String[] {"3", "GPU-8a1"}) assertEquals("cuda:0", Collectives.device("cuda", slurm, Map.of("CUDA_VISIBLE_DEVICES", seen)));
+    assertEquals("cuda:3", Collectives.device("cuda", torchrun, Map.of("CUDA_VISIBLE_DEVICES", "3")), "torchrun shows all what it sees");
+    assertEquals("cuda", Collectives.device("cuda", Launch.detect(Map.of()), Map.of("CUDA_VISIBLE_DEVICES", "3")));
+    assertEquals("cuda:2", Collectives.device("cuda:2", slurm, Map.of("CUDA_VISIBLE_DEVICES", "3")), "as asked");
+  }
+
   /** Open MPI itself would end the process in twenty lines that say how to build it anew. */
   @Test
   void srunWithoutPmixIsRefusedOnTheCpuBeforeOpenMpiStarts() throws Exception {
