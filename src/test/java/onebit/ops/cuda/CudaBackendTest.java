@@ -204,4 +204,13 @@ class CudaBackendTest {
         + "or leave train.gradients at bfloat16", CudaBackend.float8Refusal(80, 89, ElementType.BFLOAT16));
     assertTrue(CudaBackend.float8Refusal(90, 90, ElementType.FLOAT32).contains("give --precision bf16"));
   }
+
+  @Test
+  void aKernelTellsTheCapabilityThatItsCodeIsOf() throws Exception {
+    String refusal = EmulatedDriver.refusal();
+    assumeTrue(refusal == null, refusal);
+    try (CudaDevice device = CudaDevice.emulated()) {
+      assertEquals(80, device.kernel("float8_peak", ElementType.BFLOAT16).capability(), "as the emulated driver tells of all its code");
+    }
+  }
 }
