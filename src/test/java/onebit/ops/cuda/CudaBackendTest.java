@@ -207,8 +207,6 @@ class CudaBackendTest {
 
   @Test
   void aKernelTellsTheCapabilityThatItsCodeIsOf() throws Exception {
-    String refusal = EmulatedDriver.refusal();
-    assumeTrue(refusal == null, refusal);
     try (CudaDevice device = CudaDevice.emulated()) {
       assertEquals(80, device.kernel("float8_peak", ElementType.BFLOAT16).capability(), "as the emulated driver tells of all its code");
     }
