@@ -16,11 +16,12 @@ import java.util.Optional;
  * Where a rank is, in a small mapped file of the run folder that outlives its process: so that whoever is left can name it.
  *
  * <pre>
- * RUN/ranks/rank-N   pid, step, collectives entered: 8 bytes each, big-endian; then the last collective's name, UTF-8, zero-padded to 104
+ * RUN/ranks/rank-N   pid, step, collectives entered: 8 bytes each, big-endian; then, UTF-8, the last collective's name, zero-padded to 64, and the machine's, to 40
  * </pre>
  */
-public record RankStatus(int rank, long pid, long step, long entered, String last) {
-  private static final int BYTES = 128, NAME = 24;
+public record RankStatus(int rank, long pid, long step, long entered, String last, String machine) {
+  private static final int BYTES = 128, NAME = 24, MACHINE = 88;
+  private static final String HERE = here();
 
   static Path file(Path run, int rank) {
     return run.resolve("ranks").resolve("rank-" + rank);
@@ -38,7 +39,8 @@ public record RankStatus(int rank, long pid, long step, long entered, String las
       channel.write(ByteBuffer.allocate(BYTES), 0);
       MappedByteBuffer map = channel.map(FileChannel.MapMode.READ_WRITE, 0, BYTES);
       map.putLong(0, ProcessHandle.current().pid());
-      byte[] name = new byte[BYTES - NAME];
+      map.put(MACHINE, HERE.getBytes(StandardCharsets.UTF_8));
+      byte[] name = new byte[MACHINE - NAME];
       String[] written = {null};
       activity.observe((step, entered, last) -> {
         if (last != written[0]) {
@@ -66,26 +68,43 @@ public record RankStatus(int rank, long pid, long step, long entered, String las
       byte[] bytes = Files.readAllBytes(file(run, rank));
       if (bytes.length < BYTES) return Optional.empty();
       ByteBuffer buffer = ByteBuffer.wrap(bytes);
-      String name = new String(bytes, NAME, BYTES - NAME, StandardCharsets.UTF_8).replace("\0", "");
-      return Optional.of(new RankStatus(rank, buffer.getLong(0), buffer.getLong(8), buffer.getLong(16), name));
+      return Optional.of(new RankStatus(rank, buffer.getLong(0), buffer.getLong(8), buffer.getLong(16), text(bytes, NAME, MACHINE), text(bytes, MACHINE, BYTES)));
     } catch (IOException e) {
       return Optional.empty();
     }
   }
 
-  /** Such as "rank 2 (process 1234) was at step 57, last collective: gradients 3", and whether a signal has stopped its process. */
-  public String describe() {
-    return "rank " + rank + " (process " + pid + ") was at step " + step + ", last collective: " + last + (stopped() ? "; its process is stopped" : "");
+  private static String text(byte[] bytes, int from, int to) {
+    return new String(bytes, from, to - from, StandardCharsets.UTF_8).replace("\0", "");
   }
 
-  /** Whether a process of this machine with that number is stopped by a signal or a debugger. */
+  private static String here() {
+    try {
+      String name = Files.readString(Path.of("/proc/sys/kernel/hostname")).strip();
+      return name.substring(0, Math.min(name.length(), BYTES - MACHINE));
+    } catch (IOException e) {
+      return "";
+    }
+  }
+
+  /** Such as "rank 2 (process 1234 on gpu03) was at step 57, last collective: gradients 3", this machine not named, and whether a signal has stopped its process. */
+  public String describe() {
+    return "rank " + rank + " (process " + pid + (isHere() ? "" : " on " + machine) + ") was at step " + step + ", last collective: " + last + (stopped() ? "; its process is stopped" : "");
+  }
+
+  private boolean isHere() {
+    return machine.equals(HERE);
+  }
+
+  /** Whether its process is on this machine and stopped by a signal or a debugger. */
   boolean stopped() {
+    if (!isHere()) return false;
     try {
       String stat = Files.readString(Path.of("/proc/" + pid + "/stat"));
       int state = stat.lastIndexOf(')') + 2;
       return state < stat.length() && (stat.charAt(state) == 'T' || stat.charAt(state) == 't');
     } catch (IOException e) {
-      return false;   // of another machine, or gone
+      return false;   // gone
     }
   }
 }
