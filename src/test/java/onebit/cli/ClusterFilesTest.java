@@ -10,6 +10,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 import org.snakeyaml.engine.v2.api.Load;
 import org.snakeyaml.engine.v2.api.LoadSettings;
 import picocli.CommandLine;
@@ -18,6 +19,8 @@ import picocli.CommandLine;
 class ClusterFilesTest {
   private static final Path SLURM = Path.of("src/dist/slurm/onebit.sbatch"), KUBERNETES = Path.of("src/dist/kubernetes/mpijob.yaml"),
       PACKAGE = Path.of("src/dist");
+
+  @TempDir private Path folder;
 
   private static void assertParses(List<String> words) {
     new CommandLine(new Main()).parseArgs(words.toArray(String[]::new));
@@ -40,35 +43,35 @@ class ClusterFilesTest {
 
   @Test
   void theBatchFileRequeuesAfterASignalAndGivesUpAfterFailuresWithoutProgress() throws Exception {
-    Path folder = Files.createTempDirectory("sbatch"), bin = Files.createDirectory(folder.resolve("bin"));
+    Path bin = Files.createDirectory(folder.resolve("bin"));
     Path calls = folder.resolve("calls");
     script(bin.resolve("scontrol"), "echo \"$@\" >>" + calls);
     script(bin.resolve("srun"), "[ -z \"${STEP:-}\" ] || ln -sfn \"checkpoints/$STEP\" \"" + folder.resolve("run").resolve("last") + "\"; exit ${CODE}");
     Files.createDirectory(folder.resolve("run"));
-    assertEquals(0, batch(bin, folder, "75", "3"));
+    assertEquals(0, batch(bin, "75", "3"));
     assertEquals("requeue 7", Files.readString(calls).strip());
-    assertEquals(2, batch(bin, folder, "2", "3"));
+    assertEquals(2, batch(bin, "2", "3"));
     // 75 without a new checkpoint: one task failed at its start, and srun told the code of those that it ended for that
     List<String> ends = List.of("1", "75", "75", "137", "75");
     List<String> checkpoints = List.of("3", "3", "9", "9", "9");
-    for (int i = 0; i < ends.size(); i++) assertEquals(0, batch(bin, folder, ends.get(i), checkpoints.get(i)), "end " + i);
-    assertEquals(75, batch(bin, folder, "75", "9"), "the third in a row");
+    for (int i = 0; i < ends.size(); i++) assertEquals(0, batch(bin, ends.get(i), checkpoints.get(i)), "end " + i);
+    assertEquals(75, batch(bin, "75", "9"), "the third in a row");
     assertEquals(6, Files.readAllLines(calls).size());
-    assertEquals(0, batch(bin, folder, "0", "11"), "the end of what was asked");
+    assertEquals(0, batch(bin, "0", "11"), "the end of what was asked");
     assertEquals(6, Files.readAllLines(calls).size());
-    for (int end = 1; end <= 3; end++) assertEquals(end < 3 ? 0 : 1, batch(bin, folder, "0", ""), "srun tells 0 of a step that could not be started");
+    for (int end = 1; end <= 3; end++) assertEquals(end < 3 ? 0 : 1, batch(bin, "0", ""), "srun tells 0 of a step that could not be started");
     assertEquals(8, Files.readAllLines(calls).size());
   }
 
   /** By these words of its newest checkpoint the batch file knows a run that is complete already. */
   @Test
   void theBatchFileEndsWithARunThatIsComplete() throws Exception {
-    Path folder = Files.createTempDirectory("sbatch"), bin = Files.createDirectory(folder.resolve("bin")), run = folder.resolve("run");
+    Path bin = Files.createDirectory(folder.resolve("bin")), run = folder.resolve("run");
     script(bin.resolve("srun"), "exit 0");
     script(bin.resolve("scontrol"), "exit 1");
     Said said = Said.by("train", "default", "--set", "train.epochs=1", "--set", "data.name=generated", "--set", "data.batch=256", "--out", run.toString());
     assertEquals(0, said.code(), said.err());
-    assertEquals(0, batch(bin, folder, "0", ""));
+    assertEquals(0, batch(bin, "0", ""));
   }
 
   private static void script(Path file, String body) throws Exception {
@@ -77,7 +80,7 @@ class ClusterFilesTest {
   }
 
   /** The end of a job whose step ends with that code and leaves the checkpoint of that step as its last. */
-  private static int batch(Path bin, Path folder, String code, String step) throws Exception {
+  private int batch(Path bin, String code, String step) throws Exception {
     ProcessBuilder builder = new ProcessBuilder("bash", SLURM.toString(), "default", "data", folder.resolve("run").toString());
     builder.environment().putAll(Map.of("PATH", bin + ":" + System.getenv("PATH"), "CODE", code, "STEP", step, "SLURM_JOB_ID", "7"));
     return builder.redirectErrorStream(true).redirectOutput(ProcessBuilder.Redirect.DISCARD).start().waitFor();

@@ -30,7 +30,7 @@ class DistributedStepTest {
   void fromASafePointTheGradientsAreThoseOfOneProcess(int ranks, String how) throws Exception {
     Ranks.assumeMpi();
     assumeTrue(Files.exists(RECORDED), "needs the recorded steps of ../shared/golden");
-    assertGood(Ranks.mpirun(ranks, 200, folder, PROBE, "mpi", RECORDED.toAbsolutePath().toString(), "2", "float32", how), ranks);
+    assertGood(Ranks.mpirun(ranks, 200, folder, PROBE, "mpi", RECORDED.toAbsolutePath().toString(), "2", "float32", how, folder.toString()), ranks);
   }
 
   /**
@@ -41,13 +41,13 @@ class DistributedStepTest {
   @CsvSource({"3, synchronised, drawn", "3, fused, drawn", "4, fused, taught", "2, accumulated, taught", "2, synchronised, rbnn", "3, fused, rbnn", "3, fused, biper"})
   void ranksStayEqualBitForBit(int ranks, String how, String what) throws Exception {
     Ranks.assumeMpi();
-    assertGood(Ranks.mpirun(ranks, 200, folder, PROBE, "mpi", what, "20", "float32", how), ranks);
+    assertGood(Ranks.mpirun(ranks, 200, folder, PROBE, "mpi", what, "20", "float32", how, folder.toString()), ranks);
   }
 
   @Test
   void theyDoSoWithGradientsOfSixteenBits() throws Exception {
     Ranks.assumeMpi();
-    assertGood(Ranks.mpirun(2, 200, folder, PROBE, "mpi", "drawn", "20", "bfloat16", "synchronised"), 2);
+    assertGood(Ranks.mpirun(2, 200, folder, PROBE, "mpi", "drawn", "20", "bfloat16", "synchronised", folder.toString()), 2);
   }
 
   @ParameterizedTest
@@ -55,6 +55,6 @@ class DistributedStepTest {
   void ncclOnTheEmulatedDeviceDoesTheSame(int ranks, String how, String what) throws Exception {
     String refusal = EmulatedDriver.refusal();
     assumeTrue(refusal == null, refusal);
-    assertGood(Ranks.torchrun(ranks, 300, folder, PROBE, "nccl", what, what.equals("rbnn") ? "9" : "5", "float32", how), ranks);
+    assertGood(Ranks.torchrun(ranks, 300, folder, PROBE, "nccl", what, what.equals("rbnn") ? "9" : "5", "float32", how, folder.toString()), ranks);
   }
 }

@@ -1,5 +1,6 @@
 package onebit.train;
 
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -46,7 +47,7 @@ import onebit.tensor.Tensor;
  *
  * <pre>
  * arguments   mpi|nccl, a recorded step, "drawn", "rbnn" or "biper" for drawn images and that method, or "taught" for drawn images and a teacher, number of steps,
- *             float32|bfloat16, synchronised|fused|accumulated: fused, in two parts a rank
+ *             float32|bfloat16, synchronised|fused|accumulated: fused, in two parts a rank; a folder for its files
  * Units       errors and tolerances of gradients as the recorded steps have them; with bfloat16 50 times as much, and none for learned
  *             sets: a single number that is a small difference of the ranks' large ones keeps no digit
  * </pre>
@@ -139,7 +140,7 @@ final class StepProbe {
   public static void main(String[] arguments) throws Exception {
     boolean mpi = arguments[0].equals("mpi");
     StepProbe probe = new StepProbe(arguments[1], List.of("dist.syncBatchNorm=" + arguments[4].equals("synchronised"), "dist.bucketMegabytes=0.002", "dist.reduce=" + arguments[3]),
-        java.nio.file.Files.createTempDirectory("probe"));
+        Files.createTempDirectory(Path.of(arguments[5]), "probe"));
     Launch launch = Launch.detect(System.getenv());
     try (Backend backend = mpi ? new CpuBackend() : CudaBackend.emulated(); Communicator all = open(mpi, launch, backend)) {
       probe.run(backend, all, Integer.parseInt(arguments[2]), arguments[3].equals("bfloat16") ? 50 : 1, arguments[4].equals("accumulated") ? 2 : 1);
