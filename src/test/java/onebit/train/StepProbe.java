@@ -26,9 +26,9 @@ import onebit.models.Model;
 import onebit.models.Network;
 import onebit.models.Networks;
 import onebit.ops.Backend;
-import onebit.ops.ConvGeometry;
 import onebit.ops.cpu.CpuBackend;
 import onebit.ops.cuda.CudaBackend;
+import onebit.ops.cuda.EmulatedDevice;
 import onebit.optim.Optimizer;
 import onebit.recipe.Recipe;
 import onebit.recipe.Recipes;
@@ -206,7 +206,7 @@ final class StepProbe {
       if (fused) agreement.shareRunningStatistics();
       agreement.requireEqual(s);
       if (s == 2) {
-        if (all.rank() == 0) moveMemory(backend);
+        if (all.rank() == 0) EmulatedDevice.moveMemory(backend);
         part.step.realign();
       }
       part.run(n);
@@ -217,14 +217,6 @@ final class StepProbe {
     plant(agreement, all, backend, new StateTensor(weights.name(), weights.value(), new int[0]));
     plant(agreement, all, backend, part.optimizer.state().getLast());
     for (StateTensor state : part.model.state()) plant(agreement, all, backend, state);
-  }
-
-  /** A device gives memory up, so that what was recorded holds no longer: the second convolution's bordered images need more room than the first one's. */
-  private static void moveMemory(Backend backend) {
-    for (int images : new int[] {1, 64}) {
-      ConvGeometry g = new ConvGeometry(images, 16, 16, 32, 4, 3, 3, 1, 1, 1, 1);
-      backend.conv().conv2d(backend.create(g.y()), backend.create(g.x()), backend.create(g.filters()), g, -1);
-    }
   }
 
   /** Rotations change before the epochs that the recipe names and before no others. */

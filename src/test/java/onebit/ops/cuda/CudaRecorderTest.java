@@ -113,21 +113,13 @@ class CudaRecorderTest {
     other[0] = false;
     for (int i = 0; i < 3; i++) recorder.run("sum", work);
     assertEquals(List.of(4, 4), List.of(calls[0], asked[0]), "call by call, then captured anew");
-    move();
+    EmulatedDevice.moveMemory(backend);
     for (int i = 0; i < 2; i++) recorder.run("sum", work);
     assertEquals(List.of(6, 4), List.of(calls[0], asked[0]), "call by call, and no question that the others would not ask");
     recorder.realign();
     for (int i = 0; i < 3; i++) recorder.run("sum", work);
     assertEquals(List.of(8, 6), List.of(calls[0], asked[0]));
     assertArrayEquals(new float[] {13}, backend.read(sum));
-  }
-
-  /** The device gives memory up: the second convolution's bordered images need more room than the first one's. */
-  private void move() {
-    for (int images : new int[] {1, 64}) {
-      ConvGeometry g = new ConvGeometry(images, 16, 16, 32, 4, 3, 3, 1, 1, 1, 1);
-      backend.conv().conv2d(backend.create(g.y()), backend.create(g.x()), backend.create(g.filters()), g, -1);
-    }
   }
 
   @Test

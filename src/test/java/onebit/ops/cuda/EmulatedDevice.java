@@ -16,6 +16,8 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.function.ToDoubleFunction;
+import onebit.ops.Backend;
+import onebit.ops.ConvGeometry;
 
 /** The emulated device for tests: built by native-tests/hostcuda/build.sh, loaded once per JVM, its counters by name. */
 public final class EmulatedDevice {
@@ -23,6 +25,14 @@ public final class EmulatedDevice {
   private static Path loaded;
 
   private EmulatedDevice() {}
+
+  /** Makes a device give memory up, so that what was recorded holds no longer: the second convolution's bordered images need more room than the first one's. */
+  public static void moveMemory(Backend backend) {
+    for (int images : new int[] {1, 64}) {
+      ConvGeometry g = new ConvGeometry(images, 16, 16, 32, 4, 3, 3, 1, 1, 1, 1);
+      backend.conv().conv2d(backend.create(g.y()), backend.create(g.x()), backend.create(g.filters()), g, -1);
+    }
+  }
 
   /**
    * Builds what is out of date and returns the folder with libcuda.so.1 and the library stand-ins; with kernels, also lib{module}.so and
