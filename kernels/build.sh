@@ -3,6 +3,7 @@
 #
 #   kernels/build.sh OUT.fatbin [WORK_FOLDER]
 #   kernels/build.sh --ladder OUT.fatbin FILE.cu...      other files the same way, for sm_80 and sm_90a only
+#   kernels/build.sh --present                           prints the architectures of the GPUs that are here; nothing where there is none, or one that it does not know
 #   kernels/build.sh --table README.md                   writes the compiler's registers, shared memory and spills of every kernel for sm_80 and
 #                                                        sm_90a, and the instructions of the bit products, between the marks in README.md
 #
@@ -20,6 +21,16 @@ if [ -n "${ONEBIT_ARCHS:-}" ]; then
 fi
 table=
 case ${1:-} in
+  --present)
+    archs=()
+    for capability in $(timeout 10 nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null | sort -u); do
+      arch=${capability/./}
+      [ "$arch" != 90 ] || arch=90a
+      [[ " ${all[*]} " == *" $arch "* ]] || exit 0
+      archs+=("$arch")
+    done
+    echo "${archs[*]:-}"
+    exit 0 ;;
   --ladder) ladder=("${@:3}") archs=(80 90a); set -- "${2:-}" ;;
   --table) table=${2:?build.sh: name the README to write into}; set -- "$here/../target/kernels/table.fatbin" ;;
 esac

@@ -340,11 +340,9 @@ sanitizer() {
 
 run() { ! wanted "$1" || "${@:2}"; }   # part, function...
 if [ "$layout" = source ] && [ -n "$only" ]; then
-  case ${gpu##*, } in   # code for this GPU alone, as ./onebit has it: that for all takes longer than the rest may
-    7.5 | 8.0 | 8.6 | 8.9) : "${ONEBIT_ARCHS:=$(tr -d . <<<"${gpu##*, }")}" ;;
-    9.0) : "${ONEBIT_ARCHS:=90a}" ;;
-  esac
-  [ -z "${ONEBIT_ARCHS:-}" ] || export ONEBIT_ARCHS
+  # code for the GPUs that are here, as ./onebit has it: that for all takes longer than the rest may
+  [ -n "${ONEBIT_ARCHS:-}" ] || ONEBIT_ARCHS=$("$root/kernels/build.sh" --present)
+  export ONEBIT_ARCHS
   part "build" 300 maven_line mvn -B -Dstyle.color=never -f "$root/pom.xml" -DskipTests package || true
   export ONEBIT_NO_BUILD=1
 fi

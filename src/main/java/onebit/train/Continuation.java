@@ -51,10 +51,8 @@ record Continuation(Path run, RunState state) {
     if (state.step > 0) {
       requireSame(train.name() + " has " + train.size() + " training images", train.size(), state.trainImages);
       requireSame(test.name() + " has " + test.size() + " test images", test.size(), state.testImages);
-      List<String> classes = RunFolder.lines(train.classNames());
-      if (!classesBefore.isEmpty() && !classes.equals(classesBefore)) {
-        throw new IllegalArgumentException("run " + run + " has classes " + classesBefore + " so far, and " + train.name() + " has " + classes + asBefore());
-      }
+      String other = RunFolder.otherClass(classesBefore, RunFolder.lines(train.classNames()), train.name());
+      if (other != null) throw new IllegalArgumentException("run " + run + ": " + other + " so far" + asBefore());
     }
     state.trainImages = train.size();
     state.testImages = test.size();

@@ -197,11 +197,18 @@ public record RunFolder(Path path) {
    */
   public static void requireSameClasses(Path weights, Dataset dataset) throws IOException {
     List<String> before = classesOf(weights), now = lines(dataset.classNames());
-    if (before.isEmpty() || now.isEmpty() || before.equals(now)) return;
+    String other = otherClass(before, now, "these images");
+    if (other != null) {
+      throw new IllegalArgumentException(other + " in the run of the weights; classes are numbered in the order of their names, so give it folders of the same " + before.size() + " names");
+    }
+  }
+
+  /** The first class that is another now, such as "class 3 of folder is dog, and was cat"; null where there is none, or the names of either are not known. */
+  static String otherClass(List<String> before, List<String> now, String of) {
+    if (before.isEmpty() || now.isEmpty() || before.equals(now)) return null;
     int i = 0;
     while (i < Math.min(before.size(), now.size()) && before.get(i).equals(now.get(i))) i++;
-    throw new IllegalArgumentException("class " + i + " of these images is " + (i < now.size() ? now.get(i) : "missing") + ", and that of the run of the weights is "
-        + (i < before.size() ? before.get(i) : "missing") + "; classes are numbered in the order of their names, so give it folders of the same " + before.size() + " names");
+    return "class " + i + " of " + of + " is " + (i < now.size() ? now.get(i) : "missing") + ", and was " + (i < before.size() ? before.get(i) : "missing");
   }
 
   /** The recipe of the run that weights belong to: a run folder, or what lies in one or in its folder of checkpoints; empty if they belong to none. */

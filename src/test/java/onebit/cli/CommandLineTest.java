@@ -315,7 +315,7 @@ class CommandLineTest {
     Files.move(folder.resolve("few/val/blue"), folder.resolve("few/val/violet"));
     Said others = Said.by("eval", "--weights", out, "--data", folder.resolve("few").toString());
     assertEquals(2, others.code(), others.err());
-    assertTrue(others.err().contains("class 0 of these images is red, and that of the run of the weights is blue; classes are numbered in the order of their names, so give it folders of the same 2 names"), others.err());
+    assertTrue(others.err().contains("class 0 of these images is red, and was blue in the run of the weights; classes are numbered in the order of their names, so give it folders of the same 2 names"), others.err());
     Files.move(Path.of(photos), folder.resolve("moved"));
     Said gone = Said.by("eval", "--weights", out);
     assertEquals(2, gone.code(), gone.err());
@@ -326,7 +326,7 @@ class CommandLineTest {
     Files.move(Path.of(photos, "val/blue"), Path.of(photos, "val/violet"));
     Said renamed = Said.by(train);
     assertEquals(2, renamed.code(), renamed.err());
-    assertTrue(renamed.err().contains("run " + out + " has classes [blue, red] so far, and folder has [red, violet]; give it the data it began with, or start anew with another --out"), renamed.err());
+    assertTrue(renamed.err().contains("run " + out + ": class 0 of folder is red, and was blue so far; give it the data it began with, or start anew with another --out"), renamed.err());
     Files.copy(Path.of(photos, "train/red/0.png"), Path.of(photos, "train/red/4.png"));
     Said more = Said.by(train);
     assertEquals(2, more.code(), more.err());

@@ -23,6 +23,8 @@ class LauncherTest {
   @BeforeEach
   void copy() throws IOException {
     Files.copy(Path.of("onebit"), folder.resolve("onebit"));
+    Files.createDirectory(folder.resolve("kernels"));
+    Files.copy(Path.of("kernels/build.sh"), folder.resolve("kernels/build.sh"));
     program("jdk/bin/java", "[ \"$1\" = -version ] && echo 'openjdk version \"25.0.1\"' || echo \"ran $@\"");
     program("tools/mvn", "mkdir -p target && touch target/onebit-1.jar && echo \"NVCC is ${NVCC:-unset}, ONEBIT_ARCHS '${ONEBIT_ARCHS:-}'\" >asked");
   }
