@@ -10,7 +10,7 @@ import onebit.recipe.keys.Range;
  *
  * <pre>
  * Units     mean and std per channel of pixel values in 0..1; evalResize is the shorter side in pixels (0 = no resize), evalCrop the
- *           centre square (0 = the whole image); workers are threads (0 = one per core, at most 32); trainLists and testLists are lists of VOC images,
+ *           centre square (0 = the whole image); workers are threads (0 = one per core of the process, at most 32); trainLists and testLists are lists of VOC images,
  *           FOLDER/NAME (absent = VOC2007/trainval and VOC2012/trainval; VOC2007/test); valShare is the part of the images in DIR/CLASS that are kept to judge by,
  *           chosen by the hash of their names (0 = DIR/train and DIR/val are apart)
  * </pre>

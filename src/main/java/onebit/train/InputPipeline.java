@@ -20,6 +20,7 @@ import onebit.data.Sampler;
 import onebit.data.ShardDataset;
 import onebit.data.Split;
 import onebit.data.VocDataset;
+import onebit.ops.Processors;
 import onebit.recipe.AugmentRecipe;
 import onebit.recipe.DataRecipe;
 import onebit.recipe.Recipe;
@@ -34,9 +35,9 @@ public final class InputPipeline {
 
   private InputPipeline() {}
 
-  /** The number of loader threads: as the recipe says, else one per core up to {@value #MOST_WORKERS}. */
+  /** The number of loader threads: as the recipe says, else one per core of this process up to {@value #MOST_WORKERS}. */
   static int workers(DataRecipe data) {
-    return data.workers() > 0 ? data.workers() : Math.clamp(Runtime.getRuntime().availableProcessors(), 1, MOST_WORKERS);
+    return data.workers() > 0 ? data.workers() : Math.min(Processors.COUNT, MOST_WORKERS);
   }
 
   /**
@@ -175,7 +176,7 @@ public final class InputPipeline {
   /** What makes an epoch's steps wait for that share of its time, in one sentence with what helps; null where it is under a tenth or under {@value #LEAST_WAIT} seconds, or of fewer than {@value #LEAST_STEPS} steps. */
   static String waiting(DataRecipe data, Dataset dataset, double share, double seconds) {
     if (share <= 0.1 || seconds < LEAST_WAIT || dataset.size() < LEAST_STEPS * data.batch()) return null;
-    int threads = workers(data), processors = Runtime.getRuntime().availableProcessors();
+    int threads = workers(data), processors = Processors.COUNT;
     String helps = threads < processors ? "More threads help: --set data.workers=" + processors : "More processors help";
     if (data.name() == DataRecipe.Source.IMAGENET && !dataset.stored().contains("PPM")) {
       helps += ", and images stored smaller or decoded: `onebit data prepare imagenet --short-side 256 --encoding ppm`";

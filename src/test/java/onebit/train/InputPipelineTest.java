@@ -26,6 +26,7 @@ import onebit.data.Split;
 import onebit.data.VocFolder;
 import onebit.models.Network;
 import onebit.models.Networks;
+import onebit.ops.Processors;
 import onebit.recipe.DataRecipe;
 import onebit.recipe.Recipes;
 import onebit.recipe.RecordBinder;
@@ -46,7 +47,7 @@ class InputPipelineTest {
     assertTrue(told.startsWith("Training waited for images 63 % of this epoch (62 s): 3 threads on "), told);
     assertTrue(told.contains(digits.name()) && told.endsWith("`onebit bench feed` measures it. This is said once."), told);
     assertEquals(-1, told.indexOf("--encoding"), told);
-    int processors = Runtime.getRuntime().availableProcessors();
+    int processors = Processors.COUNT;
     assertEquals(processors > 3, told.contains("--set data.workers=" + processors), told);
     assertEquals(processors <= 3, told.contains("More processors help."), told);
   }

@@ -3,15 +3,16 @@ package onebit.ops.cpu;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.locks.LockSupport;
+import onebit.ops.Processors;
 
 /**
  * Runs fixed pieces of work on all cores; what a piece computes never depends on the number of threads, and handing it out makes no object.
  *
- * <p>The number of threads is the processors of the machine, or the system property {@code onebit.threads}. One caller has the threads at
- * a time; work that another caller brings meanwhile, or that a piece brings itself, runs on the thread that brings it.
+ * <p>There are {@link Processors#COUNT} threads. One caller has them at a time; work that another caller brings meanwhile, or that a piece
+ * brings itself, runs on the thread that brings it.
  */
 public final class CpuThreads {
-  private static final int THREADS = count(System.getProperty("onebit.threads"));
+  private static final int THREADS = Processors.COUNT;
   /** Looks at the next job, or for the end of this one, before a thread goes to sleep: some microseconds. */
   private static final int GLANCES = 300;
 
@@ -38,12 +39,6 @@ public final class CpuThreads {
   }
 
   private CpuThreads() {}
-
-  private static int count(String asked) {
-    if (asked == null) return Runtime.getRuntime().availableProcessors();
-    if (!asked.matches("[1-9][0-9]{0,3}")) throw new IllegalArgumentException("-Donebit.threads is '" + asked + "'; it must be a whole number from 1 to 9999");
-    return Integer.parseInt(asked);
-  }
 
   /** Work on the half-open range [from, to) of the operands; a lambda that captures nothing is made once and for all. */
   @FunctionalInterface
