@@ -3,6 +3,7 @@ package onebit.ops;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
+import java.util.List;
 import onebit.tensor.BinarySet;
 import onebit.tensor.BitTensor;
 import onebit.tensor.ElementType;
@@ -12,9 +13,10 @@ import onebit.tensor.Tensor;
 /** Gradients of binary convolutions against loops over every product. */
 class BitGradientsTest {
   /** Channels and filters on both sides of a word and of a block, strides, pads, dilation; few positions and several splits. */
-  private static final ConvGeometry[] CONVOLUTIONS = {new ConvGeometry(2, 5, 6, 1, 3, 3, 3, 1, 1, 1, 1), new ConvGeometry(2, 7, 5, 33, 20, 3, 3, 2, 1, 1, 1),
+  private static final List<ConvGeometry> CONVOLUTIONS = RandomShapes.and(List.of(new ConvGeometry(2, 5, 6, 1, 3, 3, 3, 1, 1, 1, 1), new ConvGeometry(2, 7, 5, 33, 20, 3, 3, 2, 1, 1, 1),
       new ConvGeometry(3, 8, 8, 64, 64, 3, 3, 1, 1, 1, 1), new ConvGeometry(2, 5, 6, 40, 70, 1, 1, 2, 0, 1, 1), new ConvGeometry(1, 9, 9, 32, 130, 3, 3, 1, 2, 2, 1),
-      new ConvGeometry(5, 1, 1, 100, 10, 1, 1, 1, 0, 1, 1), new ConvGeometry(4, 12, 12, 16, 16, 3, 3, 1, 1, 1, 1), new ConvGeometry(0, 4, 4, 8, 8, 3, 3, 1, 1, 1, 1)};
+      new ConvGeometry(5, 1, 1, 100, 10, 1, 1, 1, 0, 1, 1), new ConvGeometry(4, 12, 12, 16, 16, 3, 3, 1, 1, 1, 1), new ConvGeometry(0, 4, 4, 8, 8, 3, 3, 1, 1, 1, 1)),
+      "bit gradients", 1.5e6, 520, 300);
 
   @OnEveryPrecision
   void gradWEqualsTheNaiveLoopsOverTheUnpackedValues(Backend backend) {

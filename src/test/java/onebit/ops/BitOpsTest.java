@@ -72,8 +72,8 @@ class BitOpsTest {
   @MethodSource("backends")
   void xnorGemmEqualsTheNaiveSignProductExactly(Backends.Named<BitOps> backend) {
     Random random = new Random(3);
-    int[][] sizes = {{1, 1, 1}, {1, 8, 64}, {3, 5, 63}, {5, 7, 64}, {2, 9, 65}, {66, 33, 100}, {4, 24, 128}, {70, 40, 300}, {9, 300, 577}, {130, 64, 1000}, {1, 10, 8192}};
-    for (int[] size : sizes) {
+    int[][] named = {{1, 1, 1}, {1, 8, 64}, {3, 5, 63}, {5, 7, 64}, {2, 9, 65}, {66, 33, 100}, {4, 24, 128}, {70, 40, 300}, {9, 300, 577}, {130, 64, 1000}, {1, 10, 8192}};
+    for (int[] size : RandomShapes.and(named, "xnorGemm")) {
       int m = size[0], n = size[1], k = size[2];
       BitTensor a = random(random, m, k), b = random(random, n, k);
       Tensor y = Tensor.of(Shape.matrix(m, n), new float[m * n]);
@@ -136,7 +136,8 @@ class BitOpsTest {
       list.add(new ConvGeometry(3, 1, 1, c, 8, 3, 3, 1, 1, 1, 1));
       list.add(new ConvGeometry(1, 3, 140, c, 9, 3, 3, 1, 1, 1, 1));
     }
-    return Backends.bitOps().flatMap(backend -> list.stream().filter(g -> !backend.rounds() || g.hashCode() % 3 == 0).map(g -> Arguments.of(backend, g)));
+    List<ConvGeometry> all = RandomShapes.and(list, "xnorConv2d", 1.5e6, 520, 200);
+    return Backends.bitOps().flatMap(backend -> all.stream().filter(g -> !backend.rounds() || g.hashCode() % 3 == 0).map(g -> Arguments.of(backend, g)));
   }
 
   @ParameterizedTest(name = "{0} {1}")

@@ -16,9 +16,10 @@ import onebit.tensor.Tensor;
 /** Gradients of binary convolutions from float8 against loops over every product of what float8 holds, whose rounding Float8Test proves. */
 class Float8GradientsTest {
   /** Channels and filters on both sides of a word, of 16 bytes and of a block; one pixel; strides, pads, dilation; few positions and several splits; no image. */
-  private static final ConvGeometry[] CONVOLUTIONS = {new ConvGeometry(2, 5, 6, 1, 3, 3, 3, 1, 1, 1, 1), new ConvGeometry(2, 7, 5, 33, 20, 3, 3, 2, 1, 1, 1),
+  private static final List<ConvGeometry> CONVOLUTIONS = RandomShapes.and(List.of(new ConvGeometry(2, 5, 6, 1, 3, 3, 3, 1, 1, 1, 1), new ConvGeometry(2, 7, 5, 33, 20, 3, 3, 2, 1, 1, 1),
       new ConvGeometry(3, 8, 8, 64, 64, 3, 3, 1, 1, 1, 1), new ConvGeometry(2, 5, 6, 40, 70, 1, 1, 2, 0, 1, 1), new ConvGeometry(1, 9, 9, 32, 130, 3, 3, 1, 2, 2, 1),
-      new ConvGeometry(5, 1, 1, 100, 17, 1, 1, 1, 0, 1, 1), new ConvGeometry(4, 12, 12, 31, 16, 3, 3, 1, 1, 1, 1), new ConvGeometry(0, 4, 4, 8, 8, 3, 3, 1, 1, 1, 1)};
+      new ConvGeometry(5, 1, 1, 100, 17, 1, 1, 1, 0, 1, 1), new ConvGeometry(4, 12, 12, 31, 16, 3, 3, 1, 1, 1, 1), new ConvGeometry(0, 4, 4, 8, 8, 3, 3, 1, 1, 1, 1)),
+      "float8 gradients", 1e6, 300, 200);
 
   /** Both gradients of one convolution with bits of its own. */
   private static final class Run {
@@ -125,7 +126,7 @@ class Float8GradientsTest {
   void noGradientGivesNoneAndWhatIsNotFiniteIsFound(Backend backend) {
     if (backend.float8Refusal() != null) return;
     Fresh fresh = new Fresh(backend, 33);
-    ConvGeometry g = CONVOLUTIONS[1];
+    ConvGeometry g = CONVOLUTIONS.get(1);
     Run run = new Run(backend, fresh, g, false, g.o());
     Tensor gradX = fresh.garbage(g.x()), gradW = backend.create(g.filters());
     run.into(gradX, gradW, new float[g.y().size()], 0);
@@ -148,7 +149,7 @@ class Float8GradientsTest {
   void theScaleIsThatOfTheCallAlone(Backend backend) {
     if (backend.float8Refusal() != null) return;
     Fresh fresh = new Fresh(backend, 34);
-    ConvGeometry g = CONVOLUTIONS[3];
+    ConvGeometry g = CONVOLUTIONS.get(3);
     Run run = new Run(backend, fresh, g, false, 1);
     float[] gradY = fresh.normal(g.y().size()), large = gradY.clone();
     for (int i = 0; i < large.length; i++) large[i] *= 0x1p40f;

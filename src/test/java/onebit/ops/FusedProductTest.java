@@ -37,7 +37,7 @@ class FusedProductTest {
   /** Geometry and what of the unit is there: filters on both sides of a word, borders, strides, dilation, images of one pixel, several tiles of rows. */
   private record Case(ConvGeometry g, Padding padding, boolean maxout, boolean learned, boolean shortcut) {}
 
-  private static final List<Case> CASES = List.of(
+  private static final List<Case> NAMED = List.of(
       new Case(new ConvGeometry(2, 5, 4, 33, 33, 3, 3, 1, 1, 1, 1), Padding.ZERO, true, true, true),
       new Case(new ConvGeometry(3, 1, 1, 20, 8, 3, 3, 1, 1, 1, 1), Padding.ZERO, false, false, true),
       new Case(new ConvGeometry(1, 1, 1, 1, 1, 1, 1, 1, 0, 1, 1), Padding.ZERO, true, false, false),
@@ -49,6 +49,12 @@ class FusedProductTest {
       new Case(new ConvGeometry(1, 19, 19, 64, 40, 3, 3, 1, 6, 6, 1), Padding.ZERO, true, true, true),
       new Case(new ConvGeometry(1, 19, 19, 160, 24, 3, 3, 1, 6, 6, 1), Padding.MINUS_ONE, false, true, false),
       new Case(new ConvGeometry(5, 3, 3, 96, 40, 3, 3, 1, 0, 1, 1), Padding.ZERO, true, false, true));
+  private static final List<Case> CASES = Stream.concat(NAMED.stream(), RandomShapes.and(List.of(), "fused product", 1.5e6, 520, 200).stream().map(FusedProductTest::drawn)).toList();
+
+  private static Case drawn(ConvGeometry g) {
+    int kind = Math.floorMod(g.hashCode(), 16);
+    return new Case(g, kind < 8 ? Padding.ZERO : Padding.MINUS_ONE, kind % 2 == 0, kind / 2 % 2 == 0, kind / 4 % 2 == 0);
+  }
 
   /** All tensors of a case, from one seed. */
   private static final class Bench {
