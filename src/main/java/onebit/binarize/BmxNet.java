@@ -12,6 +12,7 @@ import onebit.recipe.keys.Range;
  * Set      {-1, +1} for both; a product over n taps is returned as (dot + n) / 2 unless a scale is used
  * Padding  -1
  * Source   Bethge et al. 2019 (arXiv 1906.08637); code BMXNet-v2 python/mxnet/gluon/nn/binary_layers.py, gradient_cancel-inl.h
+ * Differs  xnor has not the map of mean |x| over the taps, without gradient, that also multiplies BMXNet's product
  * Twin     kernels/sign.cu
  * </pre>
  *

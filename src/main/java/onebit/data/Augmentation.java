@@ -134,6 +134,8 @@ public sealed interface Augmentation permits Augmentation.Flip, Augmentation.Pad
    * <pre>
    * Units   areas in parts of the image's; aspect is width / height, drawn uniform in its logarithm
    * Source  torchvision.transforms.RandomResizedCrop
+   * Differs MXNet's loader, of BMXNet's runs of 2020, draws the aspect itself uniformly, swaps every other box's sides, takes the middle
+   *         side x side pixels where none fits, and resizes without antialiasing, in evaluation too
    * </pre>
    */
   record RandomResizedCrop(int side, double minArea, double maxArea, double minAspect, double maxAspect) implements Augmentation {

@@ -28,10 +28,12 @@ public final class BatchNorm implements Layer {
     public static final Rule TORCH = new Rule(1e-5f, true, 1, false);
     /** PyTorch with gamma starting at 1e-8 (RBNN, BiPer on ImageNet). */
     public static final Rule TORCH_TINY_GAMMA = new Rule(1e-5f, true, 1e-8f, false);
-    /** MXNet: epsilon 1e-5, running variance biased. */
-    public static final Rule MXNET = new Rule(1e-5f, false, 1, false);
-    /** MXNet at the input of ResNetE: epsilon 2e-5, gamma fixed to 1. */
-    public static final Rule MXNET_INPUT = new Rule(2e-5f, false, 1, true);
+    /** MXNet on a GPU: epsilon 1e-5, running variance unbiased, as cuDNN makes it. */
+    public static final Rule MXNET = new Rule(1e-5f, true, 1, false);
+    /** MXNet on a CPU: running variance biased. */
+    public static final Rule MXNET_CPU = new Rule(1e-5f, false, 1, false);
+    /** MXNet on a GPU at the input of ResNetE: epsilon 2e-5, gamma fixed to 1. */
+    public static final Rule MXNET_INPUT = new Rule(2e-5f, true, 1, true);
   }
 
   private static final float MOMENTUM = 0.1f;

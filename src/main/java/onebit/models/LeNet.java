@@ -28,7 +28,8 @@ public record LeNet() implements Network {
 
   @Override
   public Sequential layers(Method method, Shape input, int classes) {
-    BatchNorm.Rule norm = Variant.of(method, Variant.Family.OTHER).norm();
+    BatchNorm.Rule any = Variant.of(method, Variant.Family.OTHER).norm();
+    BatchNorm.Rule norm = any == BatchNorm.Rule.MXNET ? BatchNorm.Rule.MXNET_CPU : any;   // the script takes a GPU only if told --cuda
     return new Sequential(List.of(
         new Conv2d("conv1", 64, 5, 1, 0, 1, true, INIT).asFirst(),
         new Activate(Activation.TANH),

@@ -26,7 +26,8 @@ import onebit.tensor.Shape;
  *
  * <pre>
  * Source   Bethge et al. 2019 (arXiv 1906.08637); code BMXNet-v2-examples binary_models/resnet_e.py with both downsampling flags
- * Differs  e1 has no batch norm between the thumbnail stem and the stages, as in 2018, when the runs on CIFAR-10 were made; later code has one
+ * Differs  e1 has no batch norm between the thumbnail stem and the stages, as in 2018, when the runs on CIFAR-10 were made; later code has one. The code's
+ *          thumbnail stem of e2 has a bias too, which every batch norm behind it takes out
  * Shapes   sides that stay even until the last stage: the code's AvgPool2D of 2x2 has no ceil_mode and drops an odd last row, which the 3x3
  *          convolution of stride 2 keeps, and MXNet refuses to add the two
  * </pre>

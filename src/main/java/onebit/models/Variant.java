@@ -88,7 +88,7 @@ record Variant(Shortcut shortcut, boolean doubled, Nonlinearity nonlinearity, bo
     return norm == Rule.TORCH_TINY_GAMMA ? Rule.TORCH : norm;
   }
 
-  /** Whether biases start at 0. */
+  /** Whether biases start at 0, as MXNet's do; the rule's numbers are PyTorch's, so the rule itself is asked for. */
   boolean zeroBias() {
     return norm == Rule.MXNET;
   }

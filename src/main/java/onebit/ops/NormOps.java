@@ -17,7 +17,7 @@ public interface NormOps {
    * <pre>
    * Keeps   mean and inverse deviation of the batch, for backward
    * Units   momentum: weight of the batch in the running statistics (torch's convention; MXNet's 0.9 is 0.1 here)
-   * Differs the running variance is unbiased in PyTorch, biased in MXNet: unbiased tells which
+   * Differs the running variance is unbiased in PyTorch and cuDNN, biased where MXNet runs on a CPU: unbiased tells which
    * </pre>
    */
   void batchNorm(Tensor y, Tensor x, Tensor gamma, Tensor beta, Tensor runningMean, Tensor runningVar, Tensor mean, Tensor inverse,

@@ -27,7 +27,8 @@ import java.util.Locale;
  *           (the scheduler is made at last_epoch 0 and the recursion of torch 1.11 keeps the rate that warm-up set), -4 for RBNN (made at
  *           last_epoch -5; torch 1.1 has the closed form, so the cosine ends five steps early, at (5 pi / 2N)^2 instead of 0).
  *           BMXNet's imperative script of 2018 let the rate fall one epoch after each of its --lr-steps, so its recipes name the epochs after;
- *           ReActNet steps before its first epoch: rate (1 - (e + 1) / N), so that its last epoch changes nothing but statistics
+ *           ReActNet steps before its first epoch: rate (1 - (e + 1) / N), so that its last epoch changes nothing but statistics.
+ *           gluoncv counts the update under way, so its T is one more, and ends a curve one iteration early: its last two updates change nothing
  * </pre>
  */
 public record Schedule(Shape shape, Per per, double rate, int epochs, int warmupEpochs, List<Integer> milestones, double factor, int cosineStart) {

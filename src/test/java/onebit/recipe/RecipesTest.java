@@ -108,6 +108,16 @@ class RecipesTest {
     }
   }
 
+  /** larq_zoo, training/data.py and training/basic_experiments.py: means of ImageNet, rates that fall with the epoch of their step, counted from 0. */
+  @ParameterizedTest
+  @CsvSource({"bmxnet-binarydensenet37dilated-imagenet, 4e-3, 60, 70", "bmxnet-binarydensenet45-imagenet, 8e-3, 80, 100"})
+  void runsOfLarqAreNormalisedAndSlowedDownAsThere(String name, double rate, int first, int second) {
+    Recipe recipe = load(name);
+    assertEquals(List.of(List.of(0.485, 0.456, 0.406), List.of(0.229, 0.224, 0.225)), List.of(recipe.data().mean(), recipe.data().std()));
+    assertEquals(List.of(rate, 1e-8), List.of(recipe.optimizer().learningRate(), recipe.optimizer().epsilon()));
+    assertEquals(List.of(first, second), recipe.schedule().milestones());
+  }
+
   @ParameterizedTest
   @CsvSource({
       "adabin-resnet20-cifar10, 88.1, , 400, 128, README", "adabin-resnet18-cifar10, 93.1, , 400, 128, THIRD_PARTY",
@@ -200,7 +210,8 @@ class RecipesTest {
   /**
    * BMXNet-v2-examples in 2018, image_classification.py and datasets/data.py: CIFAR-10 gets the augmentation level (3 by default), ImageNet the default 1;
    * iterators get the batch of all devices from --batch-size; the rate falls where a step is below the epoch, which counts from 0. The wiki's
-   * post_process.csv show the jumps: training accuracy 95.6 and 97.0 in CIFAR's epochs 76 and 77, 59.6 and 63.1 in ImageNet's 35 and 36.
+   * post_process.csv show the jumps: training accuracy 95.6 and 97.0 in CIFAR's epochs 76 and 77, 59.6 and 63.1 in ImageNet's 35 and 36. And the batch:
+   * ImageNet's first 0.229999 are 11,511 of 50,048 images, 391 batches of 128, and of no number of whole batches of 256.
    */
   @Test
   void experimentsOf2018AreThoseOfTheirScript() {
