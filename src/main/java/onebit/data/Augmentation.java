@@ -296,7 +296,7 @@ public sealed interface Augmentation permits Augmentation.Flip, Augmentation.Pad
    * rgb += sum over i of vector_i * value_i * a_i, with a_i normal of the given deviation: the principal colours of ImageNet.
    *
    * <pre>
-   * Source   Krizhevsky et al. 2012 (AlexNet), section 4.1; constants of the torch loaders of AdaBin and BiPer
+   * Source   Krizhevsky et al. 2012 (AlexNet), section 4.1; constants of BiPer's torch loader, for which its published commands take DALI's
    * Differs  rounded to a level and clamped to 0..255, where torch adds it to floats
    * </pre>
    */
