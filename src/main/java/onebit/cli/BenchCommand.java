@@ -10,7 +10,7 @@ import picocli.CommandLine.Spec;
     name = "bench",
     mixinStandardHelpOptions = true,
     synopsisSubcommandLabel = "COMMAND",
-    description = "Measures, with a peer in the same run where there is one.",
+    description = "Measures speed and memory, beside a peer in the same run where there is one.",
     subcommands = {BenchGemm.class, BenchConv.class, BenchStep.class, BenchFeed.class, BenchLoader.class, BenchScale.class})
 final class BenchCommand implements Runnable {
   @Spec private CommandSpec spec;

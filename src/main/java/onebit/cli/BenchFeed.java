@@ -23,8 +23,8 @@ import picocli.CommandLine.Parameters;
     mixinStandardHelpOptions = true,
     sortOptions = false,
     description = {"Does the loader keep up with the step?",
-        "Times training steps of a recipe in turn on images that lie on the device, on images copied there before each step, and on those of the real loader, and the loader",
-        "alone. The data set is read again and again; a few hundred photos do."})
+        "Times training steps of a recipe, in turn, on images that lie on the device, on images copied there before each step, and on images from the real loader; and the loader",
+        "alone. The data set is read again and again; a few hundred photos are enough."})
 final class BenchFeed implements Callable<Integer> {
   /** Speed on real data over that on images that lie on the device. */
   private static final double BAR = 0.9;
@@ -32,19 +32,19 @@ final class BenchFeed implements Callable<Integer> {
   @Parameters(index = "0", arity = "0..1", defaultValue = "adabin-resnet18-imagenet", paramLabel = "RECIPE", description = "Recipe (default: ${DEFAULT-VALUE}).")
   private String name;
 
-  @Option(names = "--data", paramLabel = "DIR", description = "Folder of the data set (default: data/NAME).")
+  @Option(names = "--data", paramLabel = "DIR", description = "Folder of the data set (default: data/NAME, where NAME is the recipe's data.name).")
   private Path data;
 
-  @Option(names = "--rounds", paramLabel = "N", defaultValue = "3", description = "Rounds of all four (default: ${DEFAULT-VALUE}).")
+  @Option(names = "--rounds", paramLabel = "N", defaultValue = "3", description = "Rounds of all four measurements (default: ${DEFAULT-VALUE}).")
   private int rounds;
 
-  @Option(names = "--steps", paramLabel = "N", defaultValue = "30", description = "Timed steps of a round (default: ${DEFAULT-VALUE}).")
+  @Option(names = "--steps", paramLabel = "N", defaultValue = "30", description = "Timed steps per round (default: ${DEFAULT-VALUE}).")
   private int steps;
 
-  @Option(names = "--warmup", paramLabel = "N", defaultValue = "10", description = "Steps before them (default: ${DEFAULT-VALUE}).")
+  @Option(names = "--warmup", paramLabel = "N", defaultValue = "10", description = "Warm-up steps before them (default: ${DEFAULT-VALUE}).")
   private int warmup;
 
-  @Option(names = "--loader-warmup", paramLabel = "SECONDS", defaultValue = "60", description = "The loader runs alone before all until it gets no faster, at most so long (default: ${DEFAULT-VALUE}).")
+  @Option(names = "--loader-warmup", paramLabel = "SECONDS", defaultValue = "60", description = "At first the loader runs alone until it gets no faster, for at most this long (default: ${DEFAULT-VALUE}).")
   private double loaderSeconds;
 
   @Mixin private ComputeOptions compute;

@@ -34,7 +34,7 @@ public final class BenchGemm implements Callable<Integer> {
   @Option(names = "--warm", paramLabel = "SECONDS", defaultValue = "1.5", description = "Seconds of warm-up of each product (default: ${DEFAULT-VALUE}).")
   private double warmSeconds = 1.5;
 
-  @Option(names = "--size", split = ",", paramLabel = "M,N,K", description = "Sizes (default: 1024,1024,4096; on a GPU 4096 and 8192 of each).")
+  @Option(names = "--size", split = ",", paramLabel = "M,N,K", description = "Sizes of the product (default: 1024,1024,4096; on a GPU 4096 and 8192 for all three).")
   private int[] size;
 
   @Option(names = "--device", paramLabel = "NAME", defaultValue = "cpu", description = "Where to compute: " + Workplace.DEVICES + " (default: ${DEFAULT-VALUE}).")

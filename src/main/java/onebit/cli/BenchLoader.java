@@ -52,13 +52,13 @@ final class BenchLoader implements Callable<Integer> {
   @Parameters(index = "0", arity = "0..1", defaultValue = "default", paramLabel = "RECIPE", description = "Recipe (default: ${DEFAULT-VALUE}).")
   private String name;
 
-  @Option(names = "--data", paramLabel = "DIR", description = "Folder of the data set (default: data/NAME).")
+  @Option(names = "--data", paramLabel = "DIR", description = "Folder of the data set (default: data/NAME, where NAME is the recipe's data.name).")
   private Path data;
 
   @Option(names = "--jpegs", paramLabel = "DIR", description = "Measure decoding and resizing of the files in this folder, per core, against the JDK.")
   private Path jpegs;
 
-  @Option(names = "--shards", paramLabel = "DIR", description = "The same of the training images in the shards of this folder.")
+  @Option(names = "--shards", paramLabel = "DIR", description = "The same for the training images in the shards of this folder.")
   private Path shards;
 
   @Option(names = "--index", paramLabel = "N", description = "Measure opening an index of N images; ImageNet has 1281167.")

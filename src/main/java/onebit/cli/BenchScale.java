@@ -29,8 +29,8 @@ import picocli.CommandLine.Parameters;
     mixinStandardHelpOptions = true,
     sortOptions = false,
     description = {"Weak scaling: measures steps on 1 and more processes at a fixed batch per process, and fits a model of the step time.",
-        "What it prints of more GPUs is that model's word, not a measurement. With --device cuda the processes are GPUs.",
-        "On the CPU gradients leave in up to " + BenchScale.BUCKETS + " buckets unless --set dist.bucketMegabytes says otherwise."})
+        "What it prints for more GPUs comes from that model and is not a measurement. With --device cuda each process has a GPU.",
+        "On the CPU gradients are sent in up to " + BenchScale.BUCKETS + " buckets unless --set dist.bucketMegabytes says otherwise."})
 final class BenchScale implements Callable<Integer> {
   private static final String MARK = "SCALE ";
   /** As many as layers allow: of one bucket nothing could hide behind backward. */
@@ -43,7 +43,7 @@ final class BenchScale implements Callable<Integer> {
   @Option(names = "--procs", split = ",", paramLabel = "N", defaultValue = "1,2,4", description = "Numbers of processes to measure (default: ${DEFAULT-VALUE}).")
   private List<Integer> procs;
 
-  @Option(names = "--gpus", split = ",", paramLabel = "N", defaultValue = "8,16,64", description = "Numbers of GPUs to ask the model about (default: ${DEFAULT-VALUE}).")
+  @Option(names = "--gpus", split = ",", paramLabel = "N", defaultValue = "8,16,64", description = "Numbers of GPUs for which the model predicts the step (default: ${DEFAULT-VALUE}).")
   private List<Integer> gpus;
 
   @Option(names = "--gpu-recipe", paramLabel = "RECIPE", defaultValue = "adabin-resnet18-imagenet", description = "The recipe whose gradients the GPUs exchange (default: ${DEFAULT-VALUE}).")
@@ -66,7 +66,7 @@ final class BenchScale implements Callable<Integer> {
   @Option(names = "--steps", paramLabel = "N", defaultValue = "10", description = "Timed steps after the warm-up (default: ${DEFAULT-VALUE}).")
   private int steps;
 
-  @Option(names = "--warmup", paramLabel = "N", defaultValue = "5", description = "Steps before (default: ${DEFAULT-VALUE}).")
+  @Option(names = "--warmup", paramLabel = "N", defaultValue = "5", description = "Warm-up steps (default: ${DEFAULT-VALUE}).")
   private int warmup;
 
   @Option(names = "--set", paramLabel = "KEY=VALUE", description = "Overrides a recipe key by its dotted name; repeatable.")

@@ -37,14 +37,14 @@ final class BenchStep implements Callable<Integer> {
   @Option(names = "--steps", paramLabel = "N", defaultValue = "10", description = "Timed steps after the warm-up (default: ${DEFAULT-VALUE}).")
   private int steps;
 
-  @Option(names = "--warmup", paramLabel = "N", defaultValue = "5", description = "Steps before (default: ${DEFAULT-VALUE}).")
+  @Option(names = "--warmup", paramLabel = "N", defaultValue = "5", description = "Warm-up steps (default: ${DEFAULT-VALUE}).")
   private int warmup;
 
   @Mixin private ComputeOptions compute;
 
   @Mixin private ReplayOptions replay;
 
-  @Option(names = "--profile", description = "On a GPU: also steps in a row, the host's share, memory, the device's ceilings and the time of every kernel.")
+  @Option(names = "--profile", description = "On a GPU: also consecutive steps, the host's share, memory, the device's ceilings and the time of every kernel.")
   private boolean profile;
 
   @Option(names = "--json", description = "Print the result as one JSON object on the last line.")

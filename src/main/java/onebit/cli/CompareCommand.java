@@ -28,8 +28,8 @@ import picocli.CommandLine.Parameters;
 @Command(
     name = "compare",
     mixinStandardHelpOptions = true,
-    description = {"Shows runs beside each other and beside what was published: the keys in which they differ, epochs done and of the schedule, best and last score on the test set.",
-        "Whole runs that differ in nothing but train.seed are summed up by mean and standard deviation (of a sample)."},
+    description = {"Shows runs side by side, beside the published accuracy: the keys in which they differ, epochs done and scheduled, best and last score on the test set.",
+        "Complete runs that differ only in train.seed are summarised by mean and standard deviation (of a sample)."},
     footer = {"", "Example: onebit compare runs/seed0 runs/seed1 runs/seed2"})
 final class CompareCommand implements Callable<Integer> {
   /** More differing keys than these get a table of their own, a row each. */

@@ -27,7 +27,7 @@ import picocli.CommandLine.Spec;
     name = "data",
     mixinStandardHelpOptions = true,
     synopsisSubcommandLabel = "COMMAND",
-    description = "Lists data sets, fetches those that can be fetched, and prepares ImageNet.",
+    description = "Lists data sets, downloads those that are free to download, and prepares ImageNet.",
     subcommands = {DataCommand.Listing.class, DataCommand.Prepare.class})
 final class DataCommand implements Runnable {
   @Spec private CommandSpec spec;
@@ -61,8 +61,8 @@ final class DataCommand implements Runnable {
   /** {@code onebit data prepare}. */
   @Command(name = "prepare", mixinStandardHelpOptions = true, sortOptions = false,
       description = {"Makes a data set ready for training.",
-          "mnist, fashion-mnist, cifar10: fetched from their official addresses; a cut download goes on, a file with a wrong checksum is refused.",
-          "imagenet: the two official archives, which are yours to get, become tar shards with an index; a killed run goes on."},
+          "mnist, fashion-mnist, cifar10: downloads from the official addresses; continues a download that was cut, refuses a file with a wrong checksum.",
+          "imagenet: turns the two official archives, which you download yourself, into tar shards with an index; goes on after a kill."},
       footer = {"", "Example: onebit data prepare imagenet --train ILSVRC2012_img_train.tar --val ILSVRC2012_img_val.tar --short-side 384"})
   static final class Prepare implements Callable<Integer> {
     private static final String DEVKIT = "ILSVRC2012_devkit_t12.tar.gz", ORIGINAL = "original", JPEG = "jpeg", PPM = "ppm";
@@ -80,7 +80,7 @@ final class DataCommand implements Runnable {
     private Path validation;
 
     @Option(names = "--labels", paramLabel = "FILE", description = "imagenet: classes of the validation images: " + DEVKIT
-        + ", or a text of one WNID a line, or of image and class (default: " + DEVKIT + " beside --val).")
+        + ", or a text file with one WNID per line, or with image and class (default: " + DEVKIT + " beside --val).")
     private Path labels;
 
     @Option(names = "--short-side", paramLabel = "256|384|original", defaultValue = ORIGINAL,
@@ -89,7 +89,7 @@ final class DataCommand implements Runnable {
 
     @Option(names = "--encoding", paramLabel = "jpeg|ppm", defaultValue = JPEG, description = {
         "imagenet: how images of --short-side are stored (default: ${DEFAULT-VALUE}). jpeg: quality 90; small, and decoded each time it is read.",
-        "ppm: the pixels themselves, read several times faster: for training that waits for the processor and has a fast disk or much memory. With --short-side 256 an "
+        "ppm: the pixels themselves, read several times faster: for training that waits for the CPU and has a fast disk or much memory. With --short-side 256 an "
             + "image takes about 263 KB, the whole set about 350 GB; as jpeg it takes about 31 KB and 41 GB."})
     private String encoding;
 
@@ -99,7 +99,7 @@ final class DataCommand implements Runnable {
     @Option(names = "--expect-val", paramLabel = "N", description = "imagenet, for rehearsals: how many validation images there are (default: 50000).")
     private Integer expectValidation;
 
-    @Option(names = "--no-room-check", description = "imagenet: begin even where the disk has less room than the shards are expected to take.")
+    @Option(names = "--no-room-check", description = "imagenet: start even if the disk has less room than the shards are expected to take.")
     private boolean noRoomCheck;
 
     @Option(names = "--threads", paramLabel = "N", description = "imagenet: shards made at once (default: one per core).")

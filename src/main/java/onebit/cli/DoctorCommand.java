@@ -20,7 +20,7 @@ import picocli.CommandLine.Option;
 @Command(
     name = "doctor",
     mixinStandardHelpOptions = true,
-    description = "Says what this machine offers, what Onebit uses of it, and how to mend what is missing.")
+    description = "Says what this machine offers, what Onebit uses of it, and how to fix what is missing.")
 final class DoctorCommand implements Callable<Integer> {
   @Option(names = "--json", description = "Print the findings as one JSON object on the last line.")
   private boolean json;

@@ -28,12 +28,12 @@ import picocli.CommandLine.Option;
     name = "eval",
     mixinStandardHelpOptions = true,
     sortOptions = false,
-    description = "Judges trained weights on the whole test set, each image once: right answers, or the mean average precision of boxes. Binary layers run on packed bits.",
+    description = "Evaluates trained weights on the whole test set, each image once: accuracy, or the mean average precision of boxes. Binary layers run on packed bits.",
     footer = {"", "Example: onebit eval --weights runs/adabin-resnet20-cifar10/best"})
 final class EvalCommand implements Callable<Integer> {
   @Mixin private TrainedOptions trained;
 
-  @Option(names = "--data", paramLabel = "DIR", description = "Folder of the data set (default: that of the run that the weights belong to, else data/NAME).")
+  @Option(names = "--data", paramLabel = "DIR", description = "Folder of the data set (default: that of the run that the weights belong to, else data/NAME, where NAME is the recipe's data.name).")
   private Path data;
 
   @Mixin private ComputeOptions compute;

@@ -29,7 +29,7 @@ import picocli.CommandLine.Parameters;
     name = "export",
     mixinStandardHelpOptions = true,
     sortOptions = false,
-    description = "Writes trained weights as an ONNX file that other runtimes run: images of any number go in as 0 to 1, logits come out, or boxes and scores. Filters of one bit take one bit.",
+    description = "Writes trained weights as an ONNX file for other runtimes. In: any number of images, values 0 to 1. Out: logits, or boxes and scores. Binary filters take one bit per weight.",
     footer = {"", "Example: onebit export --weights runs/adabin-resnet20-cifar10/best resnet20.onnx"})
 final class ExportCommand implements Callable<Integer> {
   @Mixin private TrainedOptions trained;
@@ -38,7 +38,7 @@ final class ExportCommand implements Callable<Integer> {
   private Path to;
 
   @Option(names = "--filters", paramLabel = "FORM", defaultValue = "bits",
-      description = "Filters of one bit as bits, or as float32 values for runtimes that lack BitShift or BitwiseAnd of operator set 18: ${COMPLETION-CANDIDATES} (default: ${DEFAULT-VALUE}).")
+      description = "Store binary filters as bits, or as float32 values for runtimes that lack BitShift or BitwiseAnd of operator set 18: ${COMPLETION-CANDIDATES} (default: ${DEFAULT-VALUE}).")
   private FilterForm form;
 
   @Option(names = "--set", paramLabel = "KEY=VALUE", description = "Overrides a recipe key by its dotted name; repeatable ('onebit recipes --keys').")

@@ -36,7 +36,7 @@ import picocli.CommandLine.Parameters;
     name = "predict",
     mixinStandardHelpOptions = true,
     sortOptions = false,
-    description = "Says what trained weights take images for, or what they find where: your own JPEG and PNG files, seen as the recipe's test images are.",
+    description = "Classifies your own JPEG and PNG files with trained weights, or finds objects in them. Images are prepared like the recipe's test images.",
     footer = {"", "Example: onebit predict --weights runs/adabin-resnet20-cifar10/best photo.jpg holiday/"})
 final class PredictCommand implements Callable<Integer> {
   /** COCO's detectors are judged by so many boxes of an image, too. */
@@ -47,13 +47,13 @@ final class PredictCommand implements Callable<Integer> {
   @Parameters(arity = "1..*", paramLabel = "IMAGE", description = "Image files, or folders of them.")
   private List<Path> images;
 
-  @Option(names = "--data", paramLabel = "DIR", description = "Folder of the data set, for the names of classes that neither the run nor the data set's name says.")
+  @Option(names = "--data", paramLabel = "DIR", description = "Folder of the data set: gives names to the classes where neither the run nor the data set's name does.")
   private Path data;
 
-  @Option(names = "--top", paramLabel = "N", description = "Likeliest classes to show of each image (default: " + TOP_CLASSES + "), or of networks that detect likeliest boxes (default: " + TOP_BOXES + ").")
+  @Option(names = "--top", paramLabel = "N", description = "Likeliest classes to show for each image (default: " + TOP_CLASSES + "); for a detector, likeliest boxes (default: " + TOP_BOXES + ").")
   private Integer top;
 
-  @Option(names = "--least-score", paramLabel = "P", defaultValue = "0.5", description = "Of networks that detect: show boxes of at least this probability, which is above 0.01 in any case (default: ${DEFAULT-VALUE}).")
+  @Option(names = "--least-score", paramLabel = "P", defaultValue = "0.5", description = "For a detector: show boxes of at least this probability; those of 0.01 or less are never shown (default: ${DEFAULT-VALUE}).")
   private double leastScore;
 
   @Mixin private ComputeOptions compute;

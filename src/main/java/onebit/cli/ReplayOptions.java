@@ -10,11 +10,11 @@ import picocli.CommandLine.Option;
 
 /** Options of commands that train on a device: whether a step is replayed, and where its fastest ways are remembered. */
 final class ReplayOptions {
-  @Option(names = "--no-graph", description = "Ask a device for every step call by call, instead of replaying a CUDA graph of the whole step.")
+  @Option(names = "--no-graph", description = "On a GPU: issue every step call by call, instead of replaying the whole step as a CUDA graph.")
   private boolean noGraph;
 
   @Option(names = "--tuning", paramLabel = "FILE|off", defaultValue = "off",
-      description = "With train.deterministic=false on a GPU: times the ways to do each convolution once and remembers the fastest in FILE (default: ${DEFAULT-VALUE}).")
+      description = "With train.deterministic=false on a GPU: times the algorithms for each convolution once and remembers the fastest in FILE (default: ${DEFAULT-VALUE}).")
   private String tuning;
 
   /** @throws IllegalArgumentException where a tuning file is named for the CPU; known before anything is opened */

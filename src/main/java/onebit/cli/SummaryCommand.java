@@ -25,7 +25,7 @@ import picocli.CommandLine.Parameters;
     name = "summary",
     mixinStandardHelpOptions = true,
     description = "Shows a recipe's network: parameters and multiply-accumulates, real and binary, per layer and in all.",
-    footer = {"", "OPs = real MACs + binary MACs / 64. Memory = 4 bytes a real parameter, 1 bit a binary one, in MiB."})
+    footer = {"", "OPs = real MACs + binary MACs / 64. Memory = 4 bytes per real parameter, 1 bit per binary one, in MiB."})
 final class SummaryCommand implements Callable<Integer> {
   @Parameters(index = "0", paramLabel = "RECIPE", description = "A name from 'onebit recipes', or a YAML file.")
   private String name;

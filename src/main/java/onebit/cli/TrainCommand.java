@@ -63,7 +63,7 @@ import picocli.CommandLine.Spec;
     sortOptions = false,
     description = "Trains a recipe and writes a run folder. Without a recipe: a small AdaBin network on digits the program draws itself.",
     footer = {
-      "", "A stopped run goes on with the same command. Ctrl-C or SIGTERM writes a checkpoint and exits with code 75.",
+      "", "The same command resumes a stopped run. Ctrl-C or SIGTERM writes a checkpoint and exits with code 75.",
       "Example: onebit train adabin-resnet20-cifar10 --data data/cifar10 --epochs 3 --set train.seed=2"
     })
 final class TrainCommand implements Callable<Integer> {
@@ -74,7 +74,7 @@ final class TrainCommand implements Callable<Integer> {
       description = "A name from 'onebit recipes', or a YAML file (default: " + Recipes.DEFAULT + ", or with --resume DIR that run's).")
   private String name;
 
-  @Option(names = "--data", paramLabel = "DIR", description = "Folder of the data set (default: data/NAME).")
+  @Option(names = "--data", paramLabel = "DIR", description = "Folder of the data set (default: data/NAME, where NAME is the recipe's data.name).")
   private Path data;
 
   @Option(names = "--out", paramLabel = "DIR", description = "Run folder (default: runs/RECIPE, or runs/RECIPE-2, ... if that run is complete).")
@@ -86,10 +86,10 @@ final class TrainCommand implements Callable<Integer> {
   private Integer epochs;
 
   @Option(names = "--resume", paramLabel = "auto|never|DIR", defaultValue = "auto",
-      description = "auto: go on where the run folder has a checkpoint; never: start anew; DIR: go on with that run, its recipe and its data (default: ${DEFAULT-VALUE}).")
+      description = "auto: resume where the run folder has a checkpoint; never: start a new run; DIR: resume that run, with its recipe and its data (default: ${DEFAULT-VALUE}).")
   private String resume;
 
-  @Option(names = "--dev-run", description = "A few steps of one epoch on small batches, on generated images if there is no data: does everything work?")
+  @Option(names = "--dev-run", description = "Try whether everything works: a few steps of one epoch on small batches, on generated images if there is no data.")
   private boolean devRun;
 
   @Option(names = "--procs", paramLabel = "N", description = "Train with N processes on this computer's CPU (Open MPI).")
@@ -99,11 +99,11 @@ final class TrainCommand implements Callable<Integer> {
   private Integer gpus;
 
   @Option(names = "--restarts", paramLabel = "N", defaultValue = "0",
-      description = "With --procs or --gpus: start again so often from the last good checkpoint when a process fails (default: ${DEFAULT-VALUE}).")
+      description = "With --procs or --gpus: when a process fails, start again from the last good checkpoint, up to N times (default: ${DEFAULT-VALUE}).")
   private int restarts;
 
   @Option(names = "--memory-limit", paramLabel = "SIZE",
-      description = "Device memory of a training step, such as 8GB: takes the fastest train.memory that fits with all images at once, else with 2, 4, 8 and so on parts, and says which.")
+      description = "Most device memory for a training step, such as 8GB: takes the fastest train.memory that fits with all images at once, else with 2, 4, 8 and so on parts, and says which.")
   private String memoryLimit;
 
   @Mixin private ReplayOptions replay;

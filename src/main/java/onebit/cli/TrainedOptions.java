@@ -22,7 +22,7 @@ final class TrainedOptions {
   @Option(names = "--recipe", paramLabel = "RECIPE", description = "A name from 'onebit recipes', or a YAML file (default: the recipe of the run that the weights belong to).")
   private String name;
 
-  @Option(names = "--weights", required = true, paramLabel = "FILE", description = "A safetensors file, a checkpoint folder, or a run folder (its best).")
+  @Option(names = "--weights", required = true, paramLabel = "FILE", description = "A safetensors file, a checkpoint folder, or a run folder (its best checkpoint).")
   private Path weights;
 
   /**
