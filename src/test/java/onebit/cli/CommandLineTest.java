@@ -106,7 +106,7 @@ class CommandLineTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"train", "eval", "predict", "summary", "recipes", "import", "export", "check-step", "bench", "doctor", "data", "generate-completion"})
+  @CsvSource({"train", "eval", "predict", "compare", "summary", "recipes", "import", "export", "check-step", "bench", "doctor", "data", "generate-completion"})
   void everyCommandHasHelp(String command) {
     Said said = Said.by(command, "--help");
     assertEquals(0, said.code());
