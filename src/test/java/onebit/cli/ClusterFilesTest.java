@@ -32,7 +32,7 @@ class ClusterFilesTest {
     String output = new String(check.getInputStream().readAllBytes());
     assertEquals(0, check.waitFor(), output);
     String text = Files.readString(SLURM);
-    for (String directive : List.of("--nodes=", "--ntasks-per-node=", "--gpus-per-node=", "--time=", "--signal=USR1@120", "--requeue", "--open-mode=append")) {
+    for (String directive : List.of("--nodes=", "--ntasks-per-node=", "--gpus-per-node=", "--cpus-per-task=", "--time=", "--signal=USR1@120", "--requeue", "--open-mode=append")) {
       assertTrue(text.contains("#SBATCH " + directive), directive);
     }
     assertTrue(text.contains("scontrol requeue"), "what has not ended queues the job again");
@@ -63,6 +63,17 @@ class ClusterFilesTest {
     assertEquals(8, Files.readAllLines(calls).size());
   }
 
+  @Test
+  void tasksGetTheProcessorsThatTheBatchFileAskedFor() throws Exception {
+    Path bin = Files.createDirectory(folder.resolve("bin")), words = folder.resolve("words");
+    script(bin.resolve("scontrol"), "exit 0");
+    script(bin.resolve("srun"), "echo \"$@\" >>" + words + "; exit 2");
+    assertEquals(2, batch(bin, "2", "", "SLURM_CPUS_PER_TASK", "12"));
+    assertEquals(2, batch(bin, "2", ""));
+    String plain = " onebit train default --data data --out " + folder.resolve("run") + " --device cuda";
+    assertEquals(List.of("--kill-on-bad-exit=1 --cpus-per-task=12" + plain, "--kill-on-bad-exit=1" + plain), Files.readAllLines(words));
+  }
+
   /** By these words of its newest checkpoint the batch file knows a run that is complete already. */
   @Test
   void theBatchFileEndsWithARunThatIsComplete() throws Exception {
@@ -80,9 +91,11 @@ class ClusterFilesTest {
   }
 
   /** The end of a job whose step ends with that code and leaves the checkpoint of that step as its last. */
-  private int batch(Path bin, String code, String step) throws Exception {
+  private int batch(Path bin, String code, String step, String... more) throws Exception {
     ProcessBuilder builder = new ProcessBuilder("bash", SLURM.toString(), "default", "data", folder.resolve("run").toString());
     builder.environment().putAll(Map.of("PATH", bin + ":" + System.getenv("PATH"), "CODE", code, "STEP", step, "SLURM_JOB_ID", "7"));
+    builder.environment().remove("SLURM_CPUS_PER_TASK");
+    for (int i = 0; i < more.length; i += 2) builder.environment().put(more[i], more[i + 1]);
     return builder.redirectErrorStream(true).redirectOutput(ProcessBuilder.Redirect.DISCARD).start().waitFor();
   }
 
