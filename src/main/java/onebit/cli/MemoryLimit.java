@@ -71,7 +71,7 @@ record MemoryLimit(String text, long bytes) {
 
   private String words(Recipe recipe, MemoryPlan plan, int images) {
     int parts = recipe.train().gradientAccumulation();
-    return String.format(Locale.ROOT, "Memory: train.memory=%s, train.gradientAccumulation=%d, %s of the %s allowed for a step of %d images%s; cuDNN's workspaces come on top.",
+    return String.format(Locale.ROOT, "Memory: train.memory=%s, train.gradientAccumulation=%d, %s of the %s allowed for a step of %d images%s; libraries' workspaces and partial sums of a launch come on top.",
         Recipes.word(recipe.train().memory()), parts, size(plan.bytes()), text, images,
         parts == 1 ? "" : " in parts of up to " + recipe.train().part(images) + ", over each of which batch norm takes its statistics");
   }

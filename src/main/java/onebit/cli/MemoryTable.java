@@ -18,7 +18,7 @@ final class MemoryTable {
     long apart = plan.parts().stream().mapToLong(MemoryPlan.Part::bytes).sum();
     table.rule().row("all", "", megabytes(apart), megabytes(plan.liveBytes()));
     return table + String.format(Locale.ROOT, "Batch %d, activations %s, memory %s: %s MB = %s MB in one arena by lifetime + %s MB that stays (parameters, gradients,"
-        + " optimizer, batch, scratch%s); cuDNN's workspaces come on top. A step moves %.2f GB and multiplies"
+        + " optimizer, batch, scratch%s); libraries' workspaces and partial sums of a launch come on top. A step moves %.2f GB and multiplies"
         + " %.3f TFLOP of values.%n", plan.batch(), Recipes.word(activations),
         Recipes.word(recipe.train().memory()), megabytes(plan.bytes()), megabytes(plan.arenaBytes()), megabytes(plan.residentBytes()),
         plan.teacherBytes() == 0 ? "" : ", and " + megabytes(plan.teacherBytes()) + " MB of the teacher", plan.trafficBytes() / 1e9, plan.operations() / 1e12);

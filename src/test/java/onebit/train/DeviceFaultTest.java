@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -136,5 +137,30 @@ class DeviceFaultTest {
     assertTrue(System.nanoTime() - begin < 30e9, "more than 30 s");
     assertTrue(end(start(run, PATIENT), run, 0).contains("Going on from the checkpoint"));
     assertEquals(wanted(), ChildRun.weightsDigest(run));
+  }
+
+  @Test
+  void aFullDeviceIsSaidInOneSentenceAndALimitThatFitsTrains() throws Exception {
+    Path run = folder.resolve("run");
+    String[] whole = {"train", ChildRun.smallRecipe(folder).toString(), "--out", run.toString(), "--device", "cuda-emulated", "--epochs", "1", "--set", "data.batch=512", "--set",
+        "network.width=64", "--set", "train.epochs=1"};
+    Process full = onSmallDevice(whole);
+    String said = new String(full.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+    assertEquals(1, full.waitFor(), said);
+    String last = said.lines().reduce((a, b) -> b).orElse("");
+    assertTrue(last.matches("onebit: cuMemAlloc: CUDA_ERROR_OUT_OF_MEMORY \\(code 2\\), \\d+ bytes asked, \\d+ of 50331648 free.*; the device's memory is full: `train --memory-limit SIZE` takes what fits.*"), said);
+    assertEquals(-1, said.indexOf("\tat "), said);
+    List<String> limited = new ArrayList<>(List.of(whole));
+    limited.addAll(List.of("--memory-limit", "8MB"));
+    Process fits = onSmallDevice(limited.toArray(String[]::new));
+    said = new String(fits.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+    assertEquals(0, fits.waitFor(), said);
+  }
+
+  /** On an emulated device of 48 MiB, of which cuBLAS takes 32 and partial sums 5. */
+  private static Process onSmallDevice(String... arguments) throws Exception {
+    ProcessBuilder builder = new ProcessBuilder(Ranks.java("onebit.cli.Main", arguments)).redirectErrorStream(true);
+    builder.environment().put("HOSTCUDA_MEBIBYTES", "48");
+    return builder.start();
   }
 }

@@ -29,7 +29,7 @@ public final class CudaException extends UncheckedIOException {
 
   private static String hint(int code) {
     return switch (code) {
-      case 2 -> "; the device's memory is full: use a smaller batch, or a device with more";
+      case 2 -> "; the device's memory is full: `train --memory-limit SIZE` takes what fits, as does a smaller data.batch; nvidia-smi shows what other programs hold";
       case 100, 101 -> "; no such device: `nvidia-smi -L` lists what the driver sees, and CUDA_VISIBLE_DEVICES may hide some";
       case 200, 209, 218 -> "; the kernels in this build are not for this device: build with nvcc on a machine that has it (mvn package)";
       case 500 -> "; the kernel image is older than the program: run mvn package again";
