@@ -24,7 +24,8 @@ import onebit.tensor.Tensor;
  * Units    rotationUpdate in epochs: three rotation rounds run before the first batch of every so many epochs
  * Source   Lin et al. 2020 (RBNN, NeurIPS, arXiv 2009.13055); code cifar/modules/binarized_modules.py
  * Differs  the paper rotates a layer as one vector and keeps the gradient through the rotation; the code, followed here, rotates each
- *          filter with R1, R2 shared by the layer and detaches the rotation
+ *          filter with R1, R2 shared by the layer and detaches the rotation. On several GPUs the code loses what a rotation found after the first
+ *          batch of the epoch, since replicas assign R1 and R2 and are thrown away; here all ranks keep it, as the code does on one GPU
  * Twin     kernels/rotation.cu, kernels/sample_standard.cu
  * </pre>
  *
