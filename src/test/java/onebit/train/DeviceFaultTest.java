@@ -9,8 +9,11 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.TimeUnit;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import onebit.dist.RankStatus;
 import onebit.dist.Ranks;
 import onebit.ops.cuda.EmulatedDriver;
@@ -48,8 +51,13 @@ class DeviceFaultTest {
     for (String set : List.of("dist.timeoutSeconds=" + timeout, "train.epochs=1", "data.batch=8", "data.height=8", "data.width=8")) arguments.addAll(List.of("--set", set));
     arguments.addAll(List.of(more));
     ProcessBuilder builder = new ProcessBuilder(Ranks.java("onebit.cli.Main", arguments.toArray(String[]::new))).redirectErrorStream(true);
-    builder.environment().put("HOSTCUDA_THREADS", "1");
+    builder.environment().putAll(Map.of("HOSTCUDA_THREADS", "1", "HOSTCUDA_DAMAGED", damaged(run, "").toString()));
     return builder.redirectOutput(output(run).toFile()).start();
+  }
+
+  /** Once this file is there, the first process that asks something of its device of that number finds its memory damaged. */
+  private static Path damaged(Path run, String device) {
+    return run.resolveSibling(run.getFileName() + ".damaged" + device);
   }
 
   private static Path output(Path run) {
@@ -122,6 +130,23 @@ class DeviceFaultTest {
         + "\\) was at step \\d+, last collective: " + LAST + "; its process is stopped";
     assertTrue(text.lines().anyMatch(line -> line.matches(".*" + named)), text);
     assertTrue(seconds < TIMEOUT + BUSY, "a rank that hangs was noticed after " + seconds + " s");
+    assertWentOn(text, run);
+  }
+
+  @Test
+  void aDeviceWhoseMemoryIsDamagedIsNamedAndTheRunGoesOnToTheSameWeights() throws Exception {
+    Path run = folder.resolve("damaged");
+    Process process = start(run, PATIENT, "--restarts", "1");
+    replaying(run, process);
+    Files.createFile(damaged(run, "0"));
+    double seconds = secondsUntil("The run failed", run, process);
+    String text = end(process, run, 0);
+    Matcher failed = Pattern.compile("The run failed: rank (\\d) \\(process \\d+\\) was at step \\d+, last collective: " + LAST + "; it ended with code 1;").matcher(text);
+    assertTrue(failed.find(), text);
+    String named = "\\[" + failed.group(1) + "\\] onebit: cu\\w+.*: CUDA_ERROR_ECC_UNCORRECTABLE \\(code 214\\).*; the device's memory is damaged.*";
+    assertTrue(text.lines().anyMatch(line -> line.matches(named)), text);
+    assertEquals(-1, text.indexOf("\tat "), text);
+    assertTrue(seconds < BUSY, "a damaged device was noticed after " + seconds + " s");
     assertWentOn(text, run);
   }
 
