@@ -114,7 +114,7 @@ class CudaBackendTest {
     try (CudaBackend backend = CudaBackend.emulated()) {
       var e = assertThrows(CudaException.class, () -> backend.create(Shape.vector(2_000_000_000)));
       assertEquals(2, e.code());
-      assertTrue(e.getMessage().contains("8000000000 bytes asked") && e.getMessage().contains("smaller batch"), e.getMessage());
+      assertTrue(e.getMessage().contains("8000000000 bytes asked") && e.getMessage().contains("--memory-limit SIZE"), e.getMessage());
     }
   }
 
