@@ -214,7 +214,7 @@ final class Supervisor {
     for (int rank = 0; rank < workers; rank++) {
       ProcessBuilder builder = new ProcessBuilder(java()).redirectErrorStream(true).redirectInput(Path.of("/dev/null").toFile());
       builder.environment().putAll(Map.of(STARTER, Long.toString(ProcessHandle.current().pid()), "RANK", Integer.toString(rank), "LOCAL_RANK",
-          Integer.toString(rank), "WORLD_SIZE", Integer.toString(workers), "MASTER_ADDR", "127.0.0.1", "MASTER_PORT", port));
+          Integer.toString(rank), "WORLD_SIZE", Integer.toString(workers), "LOCAL_WORLD_SIZE", Integer.toString(workers), "MASTER_ADDR", "127.0.0.1", "MASTER_PORT", port));
       processes.add(start(builder));
     }
   }
@@ -227,13 +227,11 @@ final class Supervisor {
     }
   }
 
-  /** This JVM's own options, its share of the cores and of the memory, and the worker's command line. */
+  /** This JVM's own options, its share of the memory, and the worker's command line; its share of the cores it knows from how many there are ({@link onebit.ops.Processors}). */
   private List<String> java() {
-    int threads = Math.max(1, Runtime.getRuntime().availableProcessors() / workers);
     List<String> command = new ArrayList<>(List.of(ProcessHandle.current().info().command().orElse("java")));
     List<String> options = ManagementFactory.getRuntimeMXBean().getInputArguments();
     command.addAll(options);
-    if (options.stream().noneMatch(o -> o.startsWith("-Donebit.threads="))) command.add("-Donebit.threads=" + threads);
     if (options.stream().noneMatch(o -> o.startsWith("-Xmx"))) {
       command.add("-XX:MaxRAMPercentage=" + Math.max(1, 70 / workers));
       // of the launcher's options the last holds: short-lived objects leave room for the others in a small share, too

@@ -66,7 +66,6 @@ class ClusterFilesTest {
   @Test
   void tasksGetTheProcessorsThatTheBatchFileAskedFor() throws Exception {
     Path bin = Files.createDirectory(folder.resolve("bin")), words = folder.resolve("words");
-    script(bin.resolve("scontrol"), "exit 0");
     script(bin.resolve("srun"), "echo \"$@\" >>" + words + "; exit 2");
     assertEquals(2, batch(bin, "2", "", "SLURM_CPUS_PER_TASK", "12"));
     assertEquals(2, batch(bin, "2", ""));

@@ -169,23 +169,22 @@ class DeviceFaultTest {
     Path run = folder.resolve("run");
     String[] whole = {"train", ChildRun.smallRecipe(folder).toString(), "--out", run.toString(), "--device", "cuda-emulated", "--epochs", "1", "--set", "data.batch=512", "--set",
         "network.width=64", "--set", "train.epochs=1"};
-    Process full = onSmallDevice(whole);
-    String said = new String(full.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
-    assertEquals(1, full.waitFor(), said);
+    String said = onSmallDevice(1, whole);
     String last = said.lines().reduce((a, b) -> b).orElse("");
     assertTrue(last.matches("onebit: cuMemAlloc: CUDA_ERROR_OUT_OF_MEMORY \\(code 2\\), \\d+ bytes asked, \\d+ of 50331648 free.*; the device's memory is full: `train --memory-limit SIZE` takes what fits.*"), said);
     assertEquals(-1, said.indexOf("\tat "), said);
     List<String> limited = new ArrayList<>(List.of(whole));
     limited.addAll(List.of("--memory-limit", "8MB"));
-    Process fits = onSmallDevice(limited.toArray(String[]::new));
-    said = new String(fits.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
-    assertEquals(0, fits.waitFor(), said);
+    onSmallDevice(0, limited.toArray(String[]::new));
   }
 
-  /** On an emulated device of 48 MiB, of which cuBLAS takes 32 and partial sums 5. */
-  private static Process onSmallDevice(String... arguments) throws Exception {
+  /** What is said on an emulated device of 48 MiB, of which cuBLAS takes 32 and partial sums 5; the exit code is as expected. */
+  private static String onSmallDevice(int expected, String... arguments) throws Exception {
     ProcessBuilder builder = new ProcessBuilder(Ranks.java("onebit.cli.Main", arguments)).redirectErrorStream(true);
     builder.environment().put("HOSTCUDA_MEBIBYTES", "48");
-    return builder.start();
+    Process process = builder.start();
+    String said = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+    assertEquals(expected, process.waitFor(), said);
+    return said;
   }
 }
