@@ -15,12 +15,12 @@ import onebit.ops.cpu.CpuThreads;
 import onebit.ops.cpu.OpenBlas;
 import onebit.ops.cuda.CudaBackend;
 import onebit.recipe.TrainRecipe.Precision;
-import onebit.report.Json;
 import onebit.tensor.BinarySet;
 import onebit.tensor.BitTensor;
 import onebit.tensor.Shape;
 import onebit.tensor.Tensor;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** Binary 3x3 convolution beside the same one through im2col + sgemm, and the real-valued gradients of ResNet-20; on a GPU beside cuDNN in bfloat16. */
@@ -44,8 +44,7 @@ public final class BenchConv implements Callable<Integer> {
   @Option(names = "--device", paramLabel = "NAME", defaultValue = "cpu", description = "Where to compute: " + Workplace.DEVICES + " (default: ${DEFAULT-VALUE}).")
   private String device = "cpu";
 
-  @Option(names = "--json", description = "Print one JSON object as the last line.")
-  private boolean json;
+  @Mixin private JsonOption json;
 
   private final Random random = new Random(2);
 
@@ -58,7 +57,7 @@ public final class BenchConv implements Callable<Integer> {
         DeviceBench bench = new DeviceBench(backend, rounds);
         Map<String, Object> line = bench.conv(batch);
         line.putAll(bench.gradients(batch));
-        if (json) System.out.println(Json.object(line));
+        json.print(line);
       }
       return 0;
     }
@@ -70,7 +69,7 @@ public final class BenchConv implements Callable<Integer> {
     line.put("resnet20GradientMillis", gradients(CpuThreads.count()));
     line.put("sgemmCore", OpenBlas.core());
     line.put("threads", CpuThreads.count());
-    if (json) System.out.println(Json.object(line));
+    json.print(line);
     return 0;
   }
 

@@ -10,7 +10,6 @@ import java.util.concurrent.Callable;
 import onebit.data.Datasets;
 import onebit.ops.Backend;
 import onebit.recipe.Recipe;
-import onebit.report.Json;
 import onebit.train.FeedMeasurement;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -51,8 +50,7 @@ final class BenchFeed implements Callable<Integer> {
 
   @Mixin private ReplayOptions replay;
 
-  @Option(names = "--json", description = "Print the result as one JSON object on the last line.")
-  private boolean json;
+  @Mixin private JsonOption json;
 
   @Override
   public Integer call() throws IOException {
@@ -83,10 +81,7 @@ final class BenchFeed implements Callable<Integer> {
     members.put("loaderWarmupSeconds", m.rise().seconds());
     members.put("loaderFirstImagesPerSecond", m.rise().first());
     members.put("loaderSteady", m.rise().steady());
-    if (json) {
-      System.out.println(Json.object(members));
-      return 0;
-    }
+    if (json.print(members)) return 0;
     System.out.printf(Locale.ROOT, "%s, batch %d, %,d images%s read again and again by %d threads, %d rounds of %d steps, medians, images/s%n", name, batch, m.images(),
         m.stored().isEmpty() ? "" : " (" + m.stored() + ")", m.workers(), rounds, steps);
     System.out.printf(Locale.ROOT, "  on the device %,.0f; copied there each step %,.0f (%.3f); from the loader %,.0f (%.3f); the loader alone %,.0f%n", m.resident(), m.copied(),

@@ -9,11 +9,11 @@ import onebit.ops.cpu.CpuBitOps;
 import onebit.ops.cpu.CpuThreads;
 import onebit.ops.cpu.OpenBlas;
 import onebit.ops.cuda.CudaBackend;
-import onebit.report.Json;
 import onebit.tensor.BitTensor;
 import onebit.tensor.Shape;
 import onebit.tensor.Tensor;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /**
@@ -40,8 +40,7 @@ public final class BenchGemm implements Callable<Integer> {
   @Option(names = "--device", paramLabel = "NAME", defaultValue = "cpu", description = "Where to compute: " + Workplace.DEVICES + " (default: ${DEFAULT-VALUE}).")
   private String device = "cpu";
 
-  @Option(names = "--json", description = "Print one JSON object as the last line.")
-  private boolean json;
+  @Mixin private JsonOption json;
 
   @Override
   public Integer call() {
@@ -53,7 +52,7 @@ public final class BenchGemm implements Callable<Integer> {
     if (!device.equals("cpu")) {
       try (CudaBackend backend = (CudaBackend) Workplace.open(device)) {
         Map<String, Object> line = new DeviceBench(backend, rounds).gemm(size);
-        if (json) System.out.println(Json.object(line));
+        json.print(line);
       }
       return 0;
     }
@@ -80,7 +79,7 @@ public final class BenchGemm implements Callable<Integer> {
       System.out.printf(Locale.ROOT, "%-22s %10.0f %10.0f %7.1f%% %10.2f %12.2f%n", names[i], gigaOperations / times[i].median(), gigaOperations / times[i].best(),
           100 * times[i].spread(), sgemm / times[i].median(), sgemmCpu / times[i].cpuMedian());
     }
-    if (!json) return;
+    if (!json.on()) return;
     Map<String, Object> line = new LinkedHashMap<>();
     line.put("binaryGops", gigaOperations / times[0].median());
     line.put("sgemmGflops", gigaOperations / sgemm);
@@ -88,7 +87,7 @@ public final class BenchGemm implements Callable<Integer> {
     line.put("ratioPlainJavaToSgemm", sgemm / times[1].median());
     line.put("sgemmCore", OpenBlas.core());
     line.put("threads", 1);
-    System.out.println(Json.object(line));
+    json.print(line);
   }
 
   static BitTensor bits(Random random, int rows, int bits) {

@@ -32,9 +32,9 @@ import onebit.data.Picture;
 import onebit.data.ShardDataset;
 import onebit.data.Split;
 import onebit.recipe.Recipe;
-import onebit.report.Json;
 import onebit.train.InputPipeline;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
@@ -70,8 +70,7 @@ final class BenchLoader implements Callable<Integer> {
   @Option(names = "--set", paramLabel = "KEY=VALUE", description = "Overrides a recipe key by its dotted name; repeatable.")
   private List<String> overrides = new ArrayList<>();
 
-  @Option(names = "--json", description = "Print the result as one JSON object on the last line.")
-  private boolean json;
+  @Mixin private JsonOption json;
 
   @Override
   public Integer call() throws IOException {
@@ -96,8 +95,7 @@ final class BenchLoader implements Callable<Integer> {
     }
     if (index != null) sentences.add(scan(members));
     if (sentences.isEmpty()) sentences.add(pipeline(members));
-    if (json) System.out.println(Json.object(members));
-    else sentences.forEach(System.out::println);
+    if (!json.print(members)) sentences.forEach(System.out::println);
     return 0;
   }
 

@@ -17,9 +17,9 @@ import onebit.dist.ScalingModel;
 import onebit.ops.Backend;
 import onebit.ops.cpu.CpuBackend;
 import onebit.recipe.Recipe;
-import onebit.report.Json;
 import onebit.train.ScalingMeasurement;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
@@ -75,8 +75,7 @@ final class BenchScale implements Callable<Integer> {
   @Option(names = "--device", paramLabel = "NAME", defaultValue = "cpu", description = "Where to measure: " + Workplace.DEVICES + " (default: ${DEFAULT-VALUE}).")
   private String device;
 
-  @Option(names = "--json", description = "Print the result as one JSON object on the last line.")
-  private boolean json;
+  @Mixin private JsonOption json;
 
   @Option(names = "--as-rank", hidden = true)
   private boolean asRank;
@@ -92,14 +91,14 @@ final class BenchScale implements Callable<Integer> {
     for (int n : procs) points.add(measure(n, settings));
     Map<String, Object> members = new LinkedHashMap<>();
     members.put("measured", points.stream().map(BenchScale::members).toList());
-    if (!json) printMeasured(points);
+    if (!json.on()) printMeasured(points);
     if (points.stream().anyMatch(p -> p.ranks() > 1)) {
       ScalingModel model = ScalingModel.fit(points);
       members.put("fit", fit(model, points));
       members.put("modelled", predict(model, points));
-      if (!json) printFit(model, points);
+      if (!json.on()) printFit(model, points);
     }
-    if (json) System.out.println(Json.object(members));
+    json.print(members);
     return 0;
   }
 

@@ -12,7 +12,6 @@ import java.util.concurrent.Callable;
 import onebit.ops.Backend;
 import onebit.ops.cuda.CudaBackend;
 import onebit.recipe.Recipe;
-import onebit.report.Json;
 import onebit.tensor.ElementType;
 import onebit.tensor.Shape;
 import onebit.tensor.Tensor;
@@ -47,8 +46,7 @@ final class BenchStep implements Callable<Integer> {
   @Option(names = "--profile", description = "On a GPU: also consecutive steps, the host's share, memory, the device's ceilings and the time of every kernel.")
   private boolean profile;
 
-  @Option(names = "--json", description = "Print the result as one JSON object on the last line.")
-  private boolean json;
+  @Mixin private JsonOption json;
 
   @Override
   public Integer call() throws IOException {
@@ -90,9 +88,7 @@ final class BenchStep implements Callable<Integer> {
     members.put("minSeconds", seconds[0]);
     members.put("maxSeconds", seconds[steps - 1]);
     members.put("imagesPerSecond", batch / median);
-    if (json) {
-      System.out.println(Json.object(members));
-    } else {
+    if (!json.print(members)) {
       System.out.printf(Locale.ROOT, "%s, batch %d, %d steps: median %.3f s (%.3f to %.3f), %.0f images/s%n%s%n", name, batch, steps, median, seconds[0],
           seconds[steps - 1], batch / median, String.join("; ", facts));
     }

@@ -11,7 +11,6 @@ import java.util.concurrent.Callable;
 import onebit.checkpoint.Safetensors;
 import onebit.ops.Backend;
 import onebit.recipe.Recipe;
-import onebit.report.Json;
 import onebit.report.SummaryTable;
 import onebit.train.CheckStep;
 import picocli.CommandLine.Command;
@@ -38,8 +37,7 @@ final class CheckStepCommand implements Callable<Integer> {
   @Option(names = "--tolerance-scale", paramLabel = "X", defaultValue = "1", description = "Widens every tolerance by this factor (default: ${DEFAULT-VALUE}).")
   private double toleranceScale;
 
-  @Option(names = "--json", description = "Print the result as one JSON object on the last line.")
-  private boolean json;
+  @Mixin private JsonOption json;
 
   @Override
   public Integer call() throws IOException {
@@ -53,14 +51,14 @@ final class CheckStepCommand implements Callable<Integer> {
     try (Backend backend = compute.open(recipe)) {
       report = CheckStep.run(recording, recipe, backend, toleranceScale);
     }
-    if (json) {
+    if (json.on()) {
       Map<String, Object> errors = new LinkedHashMap<>();
       report.comparisons().forEach(c -> errors.put(c.name(), c.error()));
       Map<String, Object> members = new LinkedHashMap<>();
       members.put("pass", report.passes());
       members.put("worst", Map.of("name", report.worst().name(), "error", report.worst().error()));
       members.put("errors", errors);
-      System.out.println(Json.object(members));
+      json.print(members);
     } else {
       SummaryTable table = new SummaryTable("tensor", ">error", ">tolerance", "");
       for (CheckStep.Comparison c : report.comparisons()) {

@@ -15,13 +15,12 @@ import java.util.concurrent.Callable;
 import java.util.function.ToDoubleFunction;
 import java.util.stream.Stream;
 import onebit.recipe.Recipe;
-import onebit.report.Json;
 import onebit.report.MetricsLog;
 import onebit.report.SummaryTable;
 import onebit.train.RunFolder;
 import onebit.train.Score;
 import picocli.CommandLine.Command;
-import picocli.CommandLine.Option;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Parameters;
 
 /** {@code onebit compare}. */
@@ -38,8 +37,7 @@ final class CompareCommand implements Callable<Integer> {
   @Parameters(arity = "0..*", paramLabel = "RUN", description = "Run folders (default: all in runs/).")
   private List<Path> folders = new ArrayList<>();
 
-  @Option(names = "--json", description = "Print the result as one JSON object on the last line.")
-  private boolean json;
+  @Mixin private JsonOption json;
 
   /** A run with its recipe's keys that matter and what its epochs scored. */
   private record Run(Path folder, Map<String, String> settings, Recipe recipe, List<Map<String, Object>> epochs, String metric) {
@@ -73,11 +71,11 @@ final class CompareCommand implements Callable<Integer> {
       if (run.done() >= run.recipe.train().epochs()) alike.computeIfAbsent(others, s -> new ArrayList<>()).add(run);
     }
     alike.values().removeIf(group -> group.size() < 2);
-    if (json) {
+    if (json.on()) {
       Map<String, Object> members = new LinkedHashMap<>();
       members.put("runs", runs.stream().map(r -> members(r, differing)).toList());
       members.put("seeds", alike.values().stream().map(CompareCommand::members).toList());
-      System.out.println(Json.object(members));
+      json.print(members);
     } else {
       if (differing.size() > MOST_COLUMNS) System.out.println(settings(runs, differing));
       System.out.print(table(runs, differing.size() > MOST_COLUMNS ? Set.of() : differing));

@@ -11,12 +11,12 @@ import java.util.concurrent.Callable;
 import onebit.data.Datasets;
 import onebit.data.Fetch;
 import onebit.data.ImageNetArchives;
-import onebit.report.Json;
 import onebit.report.ProgressLine;
 import onebit.report.Screen;
 import onebit.report.SummaryTable;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
@@ -40,8 +40,7 @@ final class DataCommand implements Runnable {
   /** {@code onebit data list}. */
   @Command(name = "list", mixinStandardHelpOptions = true, description = "Lists the data sets a recipe may name.")
   static final class Listing implements Callable<Integer> {
-    @Option(names = "--json", description = "Print the list as one JSON object on the last line.")
-    private boolean json;
+    @Mixin private JsonOption json;
 
     @Override
     public Integer call() {
@@ -52,8 +51,7 @@ final class DataCommand implements Runnable {
             !entry.needsDirectory() ? "none: drawn by the program" : entry.fetched() || entry.name().equals(Datasets.IMAGENET) ? "onebit data prepare " + entry.name() : "bring your own, see " + Datasets.page(entry.name()));
         all.put(entry.name(), entry.description());
       }
-      if (json) System.out.println(Json.object(all));
-      else System.out.print(table);
+      if (!json.print(all)) System.out.print(table);
       return 0;
     }
   }
@@ -105,20 +103,18 @@ final class DataCommand implements Runnable {
     @Option(names = "--threads", paramLabel = "N", description = "imagenet: shards made at once (default: one per core).")
     private Integer threads;
 
-    @Option(names = "--json", description = "Print the result as one JSON object on the last line.")
-    private boolean json;
+    @Mixin private JsonOption json;
 
     @Override
     public Integer call() throws IOException {
       Path folder = out == null ? Path.of("data", name) : out;
-      Screen screen = json ? Screen.of(System.err, false) : Screen.standard(System.out);
+      Screen screen = json.screen();
       Map<String, Object> members = new LinkedHashMap<>();
       members.put("name", name);
       members.put("folder", folder.toString());
       String what = name.equals(Datasets.IMAGENET) ? imagenet(folder, screen, members) : fetched(folder, screen);
       screen.clearStatus();
-      if (json) System.out.println(Json.object(members));
-      else System.out.println(name + " is ready in " + folder + what);
+      if (!json.print(members)) System.out.println(name + " is ready in " + folder + what);
       return 0;
     }
 

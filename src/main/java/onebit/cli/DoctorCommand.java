@@ -12,9 +12,8 @@ import onebit.ops.Backend;
 import onebit.ops.cuda.CudaDoctor;
 import onebit.ops.cuda.CudaLibraries;
 import onebit.report.Environment;
-import onebit.report.Json;
 import picocli.CommandLine.Command;
-import picocli.CommandLine.Option;
+import picocli.CommandLine.Mixin;
 
 /** {@code onebit doctor}. */
 @Command(
@@ -22,8 +21,7 @@ import picocli.CommandLine.Option;
     mixinStandardHelpOptions = true,
     description = "Says what this machine offers, what Onebit uses of it, and how to fix what is missing.")
 final class DoctorCommand implements Callable<Integer> {
-  @Option(names = "--json", description = "Print the findings as one JSON object on the last line.")
-  private boolean json;
+  @Mixin private JsonOption json;
 
   @Override
   public Integer call() {
@@ -37,9 +35,7 @@ final class DoctorCommand implements Callable<Integer> {
     findings.put("CUDA", CudaDoctor.findings());
     findings.put("many GPUs", NcclCommunicator.finding(CudaLibraries.find().searched()));
     findings.put("many processes", MpiCommunicator.finding());
-    if (json) {
-      System.out.println(Json.object(findings));
-    } else {
+    if (!json.print(findings)) {
       findings.forEach((name, value) -> {
         if (value instanceof List<?> lines) lines.forEach(line -> System.out.printf(Locale.ROOT, "%-14s %s%n", name, line));
         else System.out.printf(Locale.ROOT, "%-14s %s%n", name, value);

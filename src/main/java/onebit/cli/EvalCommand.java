@@ -13,7 +13,6 @@ import onebit.ops.Backend;
 import onebit.ops.PixelScale;
 import onebit.recipe.DataRecipe;
 import onebit.recipe.Recipe;
-import onebit.report.Json;
 import onebit.report.Screen;
 import onebit.report.SummaryTable;
 import onebit.train.Evaluation;
@@ -38,27 +37,24 @@ final class EvalCommand implements Callable<Integer> {
 
   @Mixin private ComputeOptions compute;
 
-  @Option(names = "--json", description = "Print the result as one JSON object on the last line.")
-  private boolean json;
+  @Mixin private JsonOption json;
 
   @Override
   public Integer call() throws IOException {
     Recipe recipe = compute.recipe(trained.recipe());
     DataRecipe described = recipe.data();
-    Path folder = trained.data(recipe, data, (json ? System.err : System.out)::println);
+    Path folder = trained.data(recipe, data, (json.on() ? System.err : System.out)::println);
     var tensors = trained.tensors();
     Dataset dataset = InputPipeline.open(described, folder, Split.TEST, recipe.train().seed());
     trained.requireSameClasses(dataset);
-    Screen screen = json ? Screen.of(System.err, false) : Screen.standard(System.out);
+    Screen screen = json.screen();
     int batch = described.evalBatch();
     try (Backend backend = compute.open(recipe); Loader loader = InputPipeline.evaluation(described, dataset, batch, LoaderWatch.strict(System.err::println))) {
       Model model = trained.model(recipe, batch, backend, tensors);
       Score score = Evaluation.of(backend, model, new PixelScale(described.mean(), described.std()), InputPipeline.classNames(described), batch).run(loader, Integer.MAX_VALUE,
           images -> screen.status(String.format(Locale.ROOT, "evaluating  %,d/%,d", images, dataset.size())));
       screen.clearStatus();
-      if (json) {
-        System.out.println(Json.object(score.members()));
-      } else {
+      if (!json.print(score.members())) {
         if (score instanceof Score.Precision boxes) System.out.print(classes(boxes));
         System.out.printf(Locale.ROOT, "%s (%.1f s on %s)%n", score.words(), score.seconds(), backend.name());
       }

@@ -18,7 +18,6 @@ import onebit.ops.cpu.CpuBackend;
 import onebit.recipe.DataRecipe;
 import onebit.recipe.Recipe;
 import onebit.report.Environment;
-import onebit.report.Json;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -44,8 +43,7 @@ final class ExportCommand implements Callable<Integer> {
   @Option(names = "--set", paramLabel = "KEY=VALUE", description = "Overrides a recipe key by its dotted name; repeatable ('onebit recipes --keys').")
   private List<String> overrides = new ArrayList<>();
 
-  @Option(names = "--json", description = "Print what was written as one JSON object on the last line.")
-  private boolean json;
+  @Mixin private JsonOption json;
 
   @Override
   public Integer call() throws IOException {
@@ -72,7 +70,7 @@ final class ExportCommand implements Callable<Integer> {
   }
 
   private void report(int bytes, OnnxExport export, String in, String out) {
-    if (!json) {
+    if (!json.on()) {
       System.out.printf(Locale.ROOT, "%s: %,d bytes, %d nodes of ONNX operator set %d; in: %s; out: %s%n", to, bytes, export.nodes(), export.operatorSet(), in, out);
       return;
     }
@@ -83,6 +81,6 @@ final class ExportCommand implements Callable<Integer> {
     members.put("operatorSet", export.operatorSet());
     members.put("in", in);
     members.put("out", out);
-    System.out.println(Json.object(members));
+    json.print(members);
   }
 }

@@ -8,9 +8,8 @@ import java.util.Map;
 import java.util.concurrent.Callable;
 import onebit.checkpoint.Safetensors;
 import onebit.checkpoint.TorchCheckpoint;
-import onebit.report.Json;
 import picocli.CommandLine.Command;
-import picocli.CommandLine.Option;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Parameters;
 
 /** {@code onebit import}. */
@@ -25,8 +24,7 @@ final class ImportCommand implements Callable<Integer> {
   @Parameters(index = "1", paramLabel = "OUT.safetensors", description = "The file to write; an existing one is replaced in one step.")
   private Path to;
 
-  @Option(names = "--json", description = "Print what was written as one JSON object on the last line.")
-  private boolean json;
+  @Mixin private JsonOption json;
 
   @Override
   public Integer call() throws IOException {
@@ -36,12 +34,12 @@ final class ImportCommand implements Callable<Integer> {
     Safetensors.write(to, checkpoint.metadata(), checkpoint.tensors());
     long values = checkpoint.tensors().stream().mapToLong(t -> t.elements()).sum();
     checkpoint.skipped().forEach(s -> System.err.println("left out: " + s));
-    if (json) {
+    if (json.on()) {
       Map<String, Object> members = new LinkedHashMap<>();
       members.put("tensors", checkpoint.tensors().size());
       members.put("values", values);
       members.put("file", to.toString());
-      System.out.println(Json.object(members));
+      json.print(members);
     } else {
       System.out.printf(java.util.Locale.ROOT, "%d tensors, %,d values -> %s%n", checkpoint.tensors().size(), values, to);
     }

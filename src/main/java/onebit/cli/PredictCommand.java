@@ -21,7 +21,6 @@ import onebit.ops.Backend;
 import onebit.ops.PixelScale;
 import onebit.recipe.DataRecipe;
 import onebit.recipe.Recipe;
-import onebit.report.Json;
 import onebit.report.SummaryTable;
 import onebit.train.InputPipeline;
 import onebit.train.Prediction;
@@ -58,8 +57,7 @@ final class PredictCommand implements Callable<Integer> {
 
   @Mixin private ComputeOptions compute;
 
-  @Option(names = "--json", description = "Print the result as one JSON object on the last line.")
-  private boolean json;
+  @Mixin private JsonOption json;
 
   @Override
   public Integer call() throws IOException {
@@ -148,7 +146,7 @@ final class PredictCommand implements Callable<Integer> {
       all.add(image);
     }
     show("detections", all, table, bad);
-    if (leftOut > 0 && !json) {
+    if (leftOut > 0 && !json.on()) {
       System.out.printf(Locale.ROOT, "Left out: %,d less probable boxes of %,d image%s; --top N shows so many of each image, --least-score P fewer and surer ones.%n", leftOut, crowded, crowded == 1 ? "" : "s");
     }
   }
@@ -183,7 +181,6 @@ final class PredictCommand implements Callable<Integer> {
 
   /** The result; no table where no image could be looked at. */
   private void show(String name, List<Map<String, Object>> all, SummaryTable table, Map<Integer, String> bad) {
-    if (json) System.out.println(Json.object(Map.of(name, all)));
-    else if (bad.size() < all.size()) System.out.print(table);
+    if (!json.print(Map.of(name, all)) && bad.size() < all.size()) System.out.print(table);
   }
 }

@@ -12,9 +12,9 @@ import onebit.recipe.Published;
 import onebit.recipe.Recipe;
 import onebit.recipe.Recipes;
 import onebit.recipe.RecordKey;
-import onebit.report.Json;
 import onebit.report.SummaryTable;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
@@ -30,8 +30,7 @@ final class RecipesCommand implements Callable<Integer> {
   @Option(names = "--keys", description = "List every key of a recipe with its type, rule, default and meaning.")
   private boolean keys;
 
-  @Option(names = "--json", description = "Print the list, the recipe or the keys as one JSON object on the last line.")
-  private boolean json;
+  @Mixin private JsonOption json;
 
   @Override
   public Integer call() throws IOException {
@@ -43,8 +42,7 @@ final class RecipesCommand implements Callable<Integer> {
   }
 
   private void show(Recipe recipe) {
-    if (json) System.out.println(Json.object(Workplace.RECIPES.tree(recipe)));
-    else System.out.print(Workplace.RECIPES.write(recipe));
+    if (!json.print(Workplace.RECIPES.tree(recipe))) System.out.print(Workplace.RECIPES.write(recipe));
   }
 
   private void listKeys() throws IOException {
@@ -57,11 +55,11 @@ final class RecipesCommand implements Callable<Integer> {
       boolean defaulted = key.presence() == RecordKey.Presence.DEFAULTED;
       String otherwise = defaulted ? key.otherwise() : Recipes.word(key.presence()), meaning = meanings.getProperty(key.key(), "");
       all.put(key.key(), Map.of("type", key.type(), "rule", key.allowed(), "default", otherwise, "meaning", meaning));
-      if (json) continue;
+      if (json.on()) continue;
       System.out.println(key.key() + "  (" + key.type() + (key.allowed().isEmpty() ? "" : ": " + key.allowed()) + "; " + (defaulted ? "default " : "") + otherwise + ")");
       System.out.println("    " + meaning);
     }
-    if (json) System.out.println(Json.object(all));
+    json.print(all);
   }
 
   private static String status(Published published) {
@@ -88,7 +86,6 @@ final class RecipesCommand implements Callable<Integer> {
       members.put("status", status);
       all.put(recipeName, members);
     }
-    if (json) System.out.println(Json.object(all));
-    else System.out.print(table);
+    if (!json.print(all)) System.out.print(table);
   }
 }

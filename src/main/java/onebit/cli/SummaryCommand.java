@@ -11,12 +11,12 @@ import onebit.models.ModelSummary;
 import onebit.ops.Backend;
 import onebit.recipe.Recipe;
 import onebit.recipe.Recipes;
-import onebit.report.Json;
 import onebit.report.SummaryTable;
 import onebit.tensor.ElementType;
 import onebit.tensor.Shape;
 import onebit.train.MemoryPlan;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
@@ -33,8 +33,7 @@ final class SummaryCommand implements Callable<Integer> {
   @Option(names = "--set", paramLabel = "KEY=VALUE", description = "Overrides a recipe key by its dotted name; repeatable.")
   private List<String> overrides = new ArrayList<>();
 
-  @Option(names = "--json", description = "Print the totals as one JSON object on the last line.")
-  private boolean json;
+  @Mixin private JsonOption json;
 
   @Option(names = "--memory", description = "Show the device memory of a training step instead, part by part; needs no GPU.")
   private boolean memory;
@@ -56,7 +55,7 @@ final class SummaryCommand implements Callable<Integer> {
       Model model = new Model(recipe.network(), recipe.method(), Shape.image(1, data.height(), data.width(), data.channels()), data.classes(), backend,
           recipe.train().seed());
       ModelSummary all = model.summary();
-      if (json) {
+      if (json.on()) {
         Map<String, Object> members = new LinkedHashMap<>();
         members.put("parameters", all.parameters());
         members.put("binaryParameters", all.binaryParameters());
@@ -64,7 +63,7 @@ final class SummaryCommand implements Callable<Integer> {
         members.put("binaryMacs", all.binaryMacs());
         members.put("ops", all.ops());
         members.put("mebibytes", all.mebibytes());
-        System.out.println(Json.object(members));
+        json.print(members);
         return 0;
       }
       SummaryTable table = new SummaryTable("layer", "kind", "output", ">parameters", ">binary", ">real MACs", ">binary MACs");
@@ -86,7 +85,7 @@ final class SummaryCommand implements Callable<Integer> {
       default -> throw new IllegalArgumentException("--activations must be bfloat16 or float32, got " + activations);
     };
     MemoryPlan plan = MemoryPlan.of(recipe, batch == null ? recipe.data().batch() : batch, type);
-    if (json) {
+    if (json.on()) {
       Map<String, Object> members = new LinkedHashMap<>();
       members.put("batch", plan.batch());
       members.put("bytes", plan.bytes());
@@ -96,7 +95,7 @@ final class SummaryCommand implements Callable<Integer> {
       members.put("liveBytes", plan.liveBytes());
       members.put("trafficBytes", plan.trafficBytes());
       members.put("operations", plan.operations());
-      System.out.println(Json.object(members));
+      json.print(members);
       return 0;
     }
     System.out.print(MemoryTable.of(plan, type, recipe));

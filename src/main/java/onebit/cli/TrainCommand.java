@@ -35,7 +35,6 @@ import onebit.recipe.TeacherRecipe;
 import onebit.recipe.TrainRecipe.Precision;
 import onebit.report.Environment;
 import onebit.report.HtmlReport;
-import onebit.report.Json;
 import onebit.report.MetricsLog;
 import onebit.report.ProgressLine;
 import onebit.report.RunLog;
@@ -111,8 +110,7 @@ final class TrainCommand implements Callable<Integer> {
   @Option(names = "--steps", paramLabel = "N", description = "Steps of a --dev-run (default: " + DRY_STEPS + ").")
   private Integer steps;
 
-  @Option(names = "--json", description = "Print the result as one JSON object on the last line.")
-  private boolean json;
+  @Mixin private JsonOption json;
 
   @Spec private CommandSpec spec;
 
@@ -161,7 +159,7 @@ final class TrainCommand implements Callable<Integer> {
 
   /** With --json only rank 0's result goes to the standard output, without its rank before it. */
   private void show(String line) {
-    if (!json) System.out.println(line);
+    if (!json.on()) System.out.println(line);
     else if (line.startsWith("[0] {")) System.out.println(line.substring(4));
     else System.err.println(line);
   }
@@ -171,7 +169,7 @@ final class TrainCommand implements Callable<Integer> {
     Optional<String> before = run.precision();
     // a run goes on in its own precision unless told otherwise
     if (recipe.train().precision() == Precision.AUTO && before.isPresent()) recipe = computing(before.get());
-    Screen screen = json ? Screen.of(System.err, false) : Screen.standard(System.out);
+    Screen screen = json.screen();
     Thread hook = new Thread(this::onSignal, "onebit-signal");
     Runtime.getRuntime().addShutdownHook(hook);
     try (Backend backend = compute.open(recipe); Communicator communicator = new SingleProcess()) {
@@ -227,7 +225,7 @@ final class TrainCommand implements Callable<Integer> {
   private int inRun(RunFolder run, Backend backend, Communicator communicator, Recipe recipe, Path folder, Watchdog watchdog) throws IOException {
     requireInputs(recipe, folder, run);
     boolean leads = communicator.rank() == 0;
-    Screen screen = !leads ? Screen.none() : json ? Screen.of(System.err, false) : Screen.of(System.out, false);
+    Screen screen = !leads ? Screen.none() : json.on() ? Screen.of(System.err, false) : Screen.of(System.out, false);
     try (RunLog log = RunLog.open(run.path().resolve(leads ? "log.txt" : "log-rank" + communicator.rank() + ".txt"), screen)) {
       rankLog = log;
       try {
@@ -453,7 +451,7 @@ final class TrainCommand implements Callable<Integer> {
   }
 
   private int printResult(RunFolder run, Trainer trainer, double seconds, String end) {
-    if (json) {
+    if (json.on()) {
       Map<String, Object> members = new LinkedHashMap<>();
       members.put("run", run.path().toString());
       members.put("end", end);
@@ -461,7 +459,7 @@ final class TrainCommand implements Callable<Integer> {
       members.put(trainer.model().detects() ? "bestMap" : "bestTop1", any ? trainer.bestScore() : null);
       members.put("bestEpoch", any ? trainer.bestEpoch() : null);
       members.put("seconds", seconds);
-      System.out.println(Json.object(members));
+      json.print(members);
     }
     return 0;
   }

@@ -90,6 +90,15 @@ public final class Shapes {
     requirePerChannel(op, "scale", scale, x);
   }
 
+  public static void requireMaxoutBackward(Tensor gradX, Tensor gradPositive, Tensor gradNegative, Tensor gradY, Tensor x, Tensor positive, Tensor negative) {
+    requireEqual("maxoutBackward", "gradX", gradX, "x", x);
+    requireEqual("maxoutBackward", "gradY", gradY, "x", x);
+    requirePerChannel("maxoutBackward", "positive", positive, x);
+    requirePerChannel("maxoutBackward", "negative", negative, x);
+    requirePerChannel("maxoutBackward", "gradPositive", gradPositive, x);
+    requirePerChannel("maxoutBackward", "gradNegative", gradNegative, x);
+  }
+
   /** x and y of a window op: equal images and channels, and every window of y meets the image. */
   public static void requirePool(String op, Shape x, Shape y, int window, int stride, int pad) {
     requireWindows(op, x, y, window, stride, pad);
@@ -195,6 +204,21 @@ public final class Shapes {
     }
   }
 
+  public static void requireSgd(List<Tensor> values, List<Tensor> gradients, List<Tensor> velocities, float[] decay, OptimOps.Pace pace) {
+    requireUpdate("sgd", values, "gradients", gradients);
+    requireUpdate("sgd", values, "velocities", velocities);
+    requireDecay("sgd", values, decay);
+    requirePace("sgd", pace);
+  }
+
+  public static void requireAdam(List<Tensor> values, List<Tensor> gradients, List<Tensor> first, List<Tensor> second, float[] decay, OptimOps.Pace pace) {
+    requireUpdate("adam", values, "gradients", gradients);
+    requireUpdate("adam", values, "first", first);
+    requireUpdate("adam", values, "second", second);
+    requireDecay("adam", values, decay);
+    requirePace("adam", pace);
+  }
+
   public static void requireDecay(String op, List<Tensor> values, float[] decay) {
     if (values.size() != decay.length) {
       throw new IllegalArgumentException(op + ": " + values.size() + " values, " + decay.length + " decays; they must be equal");
@@ -245,6 +269,23 @@ public final class Shapes {
       throw new IllegalArgumentException(op + ": R1 " + r1.shape() + " and R2 " + r2.shape() + " must be square and " + a + " x " + b
           + " the size of a filter, " + k);
     }
+  }
+
+  public static void requireRotateMix(Tensor mixed, Tensor rotated, Tensor u, Tensor r1, Tensor r2, Tensor angle) {
+    requireEqual("rotateMix", "mixed", mixed, "u", u);
+    requireEqual("rotateMix", "rotated", rotated, "u", u);
+    requireRotation("rotateMix", r1, r2, u);
+    requirePerFilter("rotateMix", "angle", angle, u);
+  }
+
+  public static void requireRotateMixBackward(Tensor q, Tensor gradAngle, Tensor gradE, Tensor mixed, Tensor rotated, Tensor u, Tensor angle, Tensor scale) {
+    requireEqual("rotateMixBackward", "q", q, "u", u);
+    requireEqual("rotateMixBackward", "gradE", gradE, "u", u);
+    requireEqual("rotateMixBackward", "mixed", mixed, "u", u);
+    requireEqual("rotateMixBackward", "rotated", rotated, "u", u);
+    requirePerFilter("rotateMixBackward", "gradAngle", gradAngle, u);
+    requirePerFilter("rotateMixBackward", "angle", angle, u);
+    requirePerFilter("rotateMixBackward", "scale", scale, u);
   }
 
   /** The number of ranks whose moments a tensor [ranks][2 C + 1] holds, C being the size of perChannel. */

@@ -411,10 +411,7 @@ final class CpuBinarizeOps implements BinarizeOps {
 
   @Override
   public void rotateMix(Tensor mixed, Tensor rotated, Tensor u, Tensor r1, Tensor r2, Tensor angle) {
-    Shapes.requireEqual("rotateMix", "mixed", mixed, "u", u);
-    Shapes.requireEqual("rotateMix", "rotated", rotated, "u", u);
-    Shapes.requireRotation("rotateMix", r1, r2, u);
-    Shapes.requirePerFilter("rotateMix", "angle", angle, u);
+    Shapes.requireRotateMix(mixed, rotated, u, r1, r2, angle);
     shape = u.shape();
     xs = u.floats();
     ys = rotated.floats();
@@ -435,13 +432,7 @@ final class CpuBinarizeOps implements BinarizeOps {
   @Override
   public void rotateMixBackward(Tensor q, Tensor gradAngle, Tensor gradE, Tensor mixed, Tensor rotated, Tensor u, Tensor angle, Tensor scale,
       Binarizer f) {
-    Shapes.requireEqual("rotateMixBackward", "q", q, "u", u);
-    Shapes.requireEqual("rotateMixBackward", "gradE", gradE, "u", u);
-    Shapes.requireEqual("rotateMixBackward", "mixed", mixed, "u", u);
-    Shapes.requireEqual("rotateMixBackward", "rotated", rotated, "u", u);
-    Shapes.requirePerFilter("rotateMixBackward", "gradAngle", gradAngle, u);
-    Shapes.requirePerFilter("rotateMixBackward", "angle", angle, u);
-    Shapes.requirePerFilter("rotateMixBackward", "scale", scale, u);
+    Shapes.requireRotateMixBackward(q, gradAngle, gradE, mixed, rotated, u, angle, scale);
     xs = u.floats();
     ys = rotated.floats();
     third = mixed.floats();

@@ -15,10 +15,7 @@ final class CpuOptimOps implements OptimOps {
 
   @Override
   public void sgd(List<Tensor> values, List<Tensor> gradients, List<Tensor> velocities, float[] decay, float momentum, Pace pace) {
-    Shapes.requireUpdate("sgd", values, "gradients", gradients);
-    Shapes.requireUpdate("sgd", values, "velocities", velocities);
-    Shapes.requireDecay("sgd", values, decay);
-    Shapes.requirePace("sgd", pace);
+    Shapes.requireSgd(values, gradients, velocities, decay, pace);
     if (pace.skip().floats()[0] != 0) return;
     pace.steps().floats()[0]++;
     rate = pace.rate().floats()[0];
@@ -42,11 +39,7 @@ final class CpuOptimOps implements OptimOps {
   @Override
   public void adam(List<Tensor> values, List<Tensor> gradients, List<Tensor> first, List<Tensor> second, float[] decay, float beta1, float beta2,
       float epsilon, boolean rectified, Pace pace) {
-    Shapes.requireUpdate("adam", values, "gradients", gradients);
-    Shapes.requireUpdate("adam", values, "first", first);
-    Shapes.requireUpdate("adam", values, "second", second);
-    Shapes.requireDecay("adam", values, decay);
-    Shapes.requirePace("adam", pace);
+    Shapes.requireAdam(values, gradients, first, second, decay, pace);
     if (pace.skip().floats()[0] != 0) return;
     double steps = ++pace.steps().floats()[0], kept1 = Math.pow(beta1, steps), kept2 = Math.pow(beta2, steps);
     double corrected = pace.rate().floats()[0] / (1 - kept1), longest = 2 / (1 - (double) beta2) - 1, length = longest - 2 * steps * kept2 / (1 - kept2);

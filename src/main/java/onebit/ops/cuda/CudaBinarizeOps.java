@@ -181,10 +181,7 @@ final class CudaBinarizeOps implements BinarizeOps {
 
   @Override
   public void rotateMix(Tensor mixed, Tensor rotated, Tensor u, Tensor r1, Tensor r2, Tensor angle) {
-    Shapes.requireEqual("rotateMix", "mixed", mixed, "u", u);
-    Shapes.requireEqual("rotateMix", "rotated", rotated, "u", u);
-    Shapes.requireRotation("rotateMix", r1, r2, u);
-    Shapes.requirePerFilter("rotateMix", "angle", angle, u);
+    Shapes.requireRotateMix(mixed, rotated, u, r1, r2, angle);
     int a = r1.shape().d0(), b = r2.shape().d0(), size = u.shape().rowSize();
     device.kernel("rotate_mix").tensor(mixed).tensor(rotated).tensor(u).tensor(r1).tensor(r2).tensor(angle).integer(a).integer(b)
         .integer(u.shape().d1() * u.shape().d2()).integer(u.shape().d3()).launch(u.shape().d0(), 1, FILTER, 1, 8 * size);
@@ -193,13 +190,7 @@ final class CudaBinarizeOps implements BinarizeOps {
   @Override
   public void rotateMixBackward(Tensor q, Tensor gradAngle, Tensor gradE, Tensor mixed, Tensor rotated, Tensor u, Tensor angle, Tensor scale,
       Binarizer f) {
-    Shapes.requireEqual("rotateMixBackward", "q", q, "u", u);
-    Shapes.requireEqual("rotateMixBackward", "gradE", gradE, "u", u);
-    Shapes.requireEqual("rotateMixBackward", "mixed", mixed, "u", u);
-    Shapes.requireEqual("rotateMixBackward", "rotated", rotated, "u", u);
-    Shapes.requirePerFilter("rotateMixBackward", "gradAngle", gradAngle, u);
-    Shapes.requirePerFilter("rotateMixBackward", "angle", angle, u);
-    Shapes.requirePerFilter("rotateMixBackward", "scale", scale, u);
+    Shapes.requireRotateMixBackward(q, gradAngle, gradE, mixed, rotated, u, angle, scale);
     SlopeCode slope = SlopeCode.of(f);
     device.kernel("rotate_mix_backward").tensor(q).tensor(gradAngle).tensor(gradE).tensor(mixed).tensor(rotated).tensor(u).tensor(angle)
         .tensor(scale).slope(slope).integer(u.shape().rowSize()).blocks(u.shape().d0(), FILTER);

@@ -32,10 +32,7 @@ final class CudaOptimOps implements OptimOps {
 
   @Override
   public void sgd(List<Tensor> values, List<Tensor> gradients, List<Tensor> velocities, float[] decay, float momentum, Pace pace) {
-    Shapes.requireUpdate("sgd", values, "gradients", gradients);
-    Shapes.requireUpdate("sgd", values, "velocities", velocities);
-    Shapes.requireDecay("sgd", values, decay);
-    Shapes.requirePace("sgd", pace);
+    Shapes.requireSgd(values, gradients, velocities, decay, pace);
     updated.show(values, gradients, velocities, null, decay);
     updated.launch(updated.arguments(device.kernel("sgd")).real(momentum).tensor(pace.rate()).tensor(pace.steps()).tensor(pace.skip()));
   }
@@ -43,11 +40,7 @@ final class CudaOptimOps implements OptimOps {
   @Override
   public void adam(List<Tensor> values, List<Tensor> gradients, List<Tensor> first, List<Tensor> second, float[] decay, float beta1, float beta2,
       float epsilon, boolean rectified, Pace pace) {
-    Shapes.requireUpdate("adam", values, "gradients", gradients);
-    Shapes.requireUpdate("adam", values, "first", first);
-    Shapes.requireUpdate("adam", values, "second", second);
-    Shapes.requireDecay("adam", values, decay);
-    Shapes.requirePace("adam", pace);
+    Shapes.requireAdam(values, gradients, first, second, decay, pace);
     updated.show(values, gradients, first, second, decay);
     DeviceMemory used = device.scratch(CudaDevice.Scratch.SUMS, 8);
     device.kernel("adam_rate").memory(used).tensor(pace.steps()).tensor(pace.rate()).tensor(pace.skip()).real(beta1).real(beta2).integer(rectified ? 1 : 0)

@@ -92,12 +92,7 @@ final class CudaPointOps implements PointOps {
 
   @Override
   public void maxoutBackward(Tensor gradX, Tensor gradPositive, Tensor gradNegative, Tensor gradY, Tensor x, Tensor positive, Tensor negative) {
-    Shapes.requireEqual("maxoutBackward", "gradX", gradX, "x", x);
-    Shapes.requireEqual("maxoutBackward", "gradY", gradY, "x", x);
-    Shapes.requirePerChannel("maxoutBackward", "positive", positive, x);
-    Shapes.requirePerChannel("maxoutBackward", "negative", negative, x);
-    Shapes.requirePerChannel("maxoutBackward", "gradPositive", gradPositive, x);
-    Shapes.requirePerChannel("maxoutBackward", "gradNegative", gradNegative, x);
+    Shapes.requireMaxoutBackward(gradX, gradPositive, gradNegative, gradY, x, positive, negative);
     int channels = x.shape().channels(), rows = x.size() / channels;
     DeviceMemory partial = sums.plan(rows, channels, 2);
     sums.launch(device.kernel("maxout_backward", x).element(gradX).memory(partial).element(gradY).element(x).tensor(positive).tensor(negative).integer(rows)
