@@ -139,7 +139,7 @@ template <unsigned TILES> __device__ __forceinline__ void wgmma_take(uint32_t (&
   for (unsigned i = 0; i < TILES * 4; i++) asm volatile("mov.b32 %0, %1;" : "=r"(a[i / 4][i % 4]) : "r"(from[i / 4][i % 4]));
 }
 template <int PENDING> __device__ __forceinline__ void wgmma_wait() { asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(PENDING) : "memory"); }
-__device__ __forceinline__ void fence_proxy_async() { asm volatile("fence.proxy.async;" ::: "memory"); }
+__device__ __forceinline__ void fence_proxy_async() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
 
 #else
 
