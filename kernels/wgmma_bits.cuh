@@ -24,7 +24,7 @@ struct WgmmaOperand {
   unsigned byte;
 };
 inline WgmmaOperand wgmma_operand(const void* tile, unsigned byte, HOSTCUDA_SITE) {
-  if (reinterpret_cast<uintptr_t>(tile) % 1024) hostcuda_fail(716, "wgmma_operand: a tile is at no multiple of 1024", file, line);
+  if (reinterpret_cast<uintptr_t>(tile) % 1024 || byte % 32 || byte > 96) hostcuda_fail(716, "wgmma_operand: a tile is at no multiple of 1024, or a byte none of 32 of its rows of 128", file, line);
   return {static_cast<const unsigned char*>(tile), byte};
 }
 template <int REGISTERS> inline void wgmma_and_popc(int32_t (&d)[REGISTERS], WgmmaOperand a, WgmmaOperand b, bool accumulate = true, HOSTCUDA_SITE) {

@@ -123,6 +123,22 @@ CUresult synchronise(const char* call, std::atomic<int64_t>& counter) {
   return stuck();
 }
 
+int capability() {
+  const char* named = getenv("HOSTCUDA_CAPABILITY");   // as "80"
+  return named ? atoi(named) : 80;
+}
+
+size_t sharedOptInBytes() {
+  if (!getenv("HOSTCUDA_CAPABILITY")) return 227 << 10;
+  switch (capability()) {
+    case 75: return 64 << 10;
+    case 80: case 87: return 163 << 10;
+    case 90: case 100: case 103: case 110: return 227 << 10;
+    default: return 99 << 10;
+  }
+}
+size_t sharedReservedBytes() { return capability() < 80 ? 0 : 1024; }
+
 }  // namespace hostcuda
 
 using namespace hostcuda;
@@ -184,17 +200,18 @@ CUresult cuDeviceComputeCapability(int* major, int* minor, CUdevice d) {
 }
 CUresult cuDeviceGetAttribute(int* value, CUdevice_attribute attribute, CUdevice d) {
   REQUIRE_DEVICE(d);
-  const char* capability = getenv("HOSTCUDA_CAPABILITY");   // as "80"
-  int cc = capability ? atoi(capability) : 80;
+  const int cc = capability();
   static const std::map<int, int> fixed = {
       {1, 1024}, {2, 1024}, {3, 1024}, {4, 64}, {5, 2147483647}, {6, 65535}, {7, 65535}, {8, int(kSharedBytes)}, {9, 65536}, {10, 32},
       {11, 2147483647}, {12, 65536}, {13, 1000000}, {14, 512}, {15, 1}, {16, 16}, {17, 0}, {18, 0}, {19, 1}, {20, 0}, {31, 1}, {32, 0},
       {34, 0}, {35, 0}, {36, 1000000}, {37, 64}, {38, 1 << 20}, {39, 2048}, {40, 1}, {41, 1}, {50, 0}, {78, 1}, {79, 1}, {80, 1},
-      {81, int(kSharedOptInBytes) + 1024}, {82, 65536}, {83, 0}, {84, 0}, {85, 0}, {86, 0}, {88, 0}, {89, 0}, {90, 1}, {95, 0}, {97, int(kSharedOptInBytes)},
-      {106, 32}, {111, 1024}};
+      {82, 65536}, {83, 0}, {84, 0}, {85, 0}, {86, 0}, {88, 0}, {89, 0}, {90, 1}, {95, 0}, {106, 32}};
   if (attribute == CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR) { *value = cc / 10; return CUDA_SUCCESS; }
   if (attribute == CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR) { *value = cc % 10; return CUDA_SUCCESS; }
   if (int(attribute) == 33) { *value = d; return CUDA_SUCCESS; }   // PCI bus id
+  if (int(attribute) == 81) { *value = int(sharedOptInBytes() + sharedReservedBytes()); return CUDA_SUCCESS; }   // shared memory of a multiprocessor, of a block
+  if (int(attribute) == 97) { *value = int(sharedOptInBytes()); return CUDA_SUCCESS; }
+  if (int(attribute) == 111) { *value = int(sharedReservedBytes()); return CUDA_SUCCESS; }
   auto f = fixed.find(attribute);
   *value = f == fixed.end() ? 0 : f->second;
   return CUDA_SUCCESS;

@@ -65,7 +65,13 @@ struct CUevent_st {
 
 namespace hostcuda {
 
-constexpr size_t kSharedBytes = 48 << 10, kSharedOptInBytes = 227 << 10;
+constexpr size_t kSharedBytes = 48 << 10;
+
+/** The compute capability (times ten) that HOSTCUDA_CAPABILITY names, or 80. */
+int capability();
+/** The most shared memory of a block, and what a multiprocessor keeps of its own for each: of the capability that HOSTCUDA_CAPABILITY names, else the most of any. */
+size_t sharedOptInBytes();
+size_t sharedReservedBytes();
 
 /** Remembers text for hostcuda_last_error, prints it, returns code. */
 CUresult complain(CUresult code, const std::string& text);

@@ -275,9 +275,9 @@ CUresult cuFuncSetAttribute(CUfunction f, CUfunction_attribute attribute, int va
   REQUIRE_LIVE();
   if (attribute == CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT) return CUDA_SUCCESS;
   if (attribute != CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES || value < 0) return CUDA_ERROR_INVALID_VALUE;
-  if (size_t(value) + f->staticBytes > kSharedOptInBytes)
+  if (size_t(value) + f->staticBytes > sharedOptInBytes())
     return complain(CUDA_ERROR_INVALID_VALUE, std::string("cuFuncSetAttribute: ") + f->entry->name + ": " + std::to_string(value) + " dynamic and " +
-                    std::to_string(f->staticBytes) + " static bytes pass the " + std::to_string(kSharedOptInBytes) + " bytes of shared memory");
+                    std::to_string(f->staticBytes) + " static bytes pass the " + std::to_string(sharedOptInBytes()) + " bytes of shared memory");
   f->maxDynamicBytes = value;
   return CUDA_SUCCESS;
 }
@@ -288,8 +288,8 @@ CUresult cuFuncGetModule(CUmodule* module, CUfunction f) { *module = f->module; 
 CUresult cuOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks, CUfunction f, int blockSize, size_t dynamicBytes) {
   REQUIRE_LIVE();
   if (blockSize < 1 || unsigned(blockSize) > f->entry->maxThreads) { *blocks = 0; return CUDA_SUCCESS; }
-  size_t shared = f->staticBytes + dynamicBytes + 1024;
-  *blocks = int(std::min<size_t>({32, 2048 / size_t((blockSize + 31) / 32 * 32), (kSharedOptInBytes + 1024) / shared}));
+  size_t shared = std::max<size_t>(1, f->staticBytes + dynamicBytes + sharedReservedBytes());
+  *blocks = int(std::min<size_t>({32, 2048 / size_t((blockSize + 31) / 32 * 32), (sharedOptInBytes() + sharedReservedBytes()) / shared}));
   return CUDA_SUCCESS;
 }
 CUresult cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(int* blocks, CUfunction f, int blockSize, size_t dynamicBytes, unsigned) {

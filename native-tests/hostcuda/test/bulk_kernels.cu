@@ -4,7 +4,7 @@
 
 enum Mistake {
   kNone, kReaderParity, kNoWait, kNoRelease, kEarlyRelease, kWriterParity, kNoWriterWait, kMoreBytes, kFewerBytes, kOddBytes, kNotMet, kNoFence, kNobodyWaits, kOneArrivalMore,
-  kWrittenOver, kPastTheEnd
+  kWrittenOver, kPastTheEnd, kOddOperand
 };
 
 constexpr unsigned kRowsA = 64, kRowsB = 8, kBytes = (kRowsA + kRowsB) * 128;
@@ -40,7 +40,7 @@ extern "C" __global__ void bulk_ring(int* y, const unsigned* x, unsigned steps, 
     const unsigned char* own = bulk_room + slot * kBytes;
     if (mistake != kNoWait) mbarrier_wait(&full[slot], turn ^ (mistake == kReaderParity));
     wgmma_fence();
-    for (unsigned k = 0; k < 4; k++) wgmma_and_popc(counts, wgmma_operand(own, k * 32), wgmma_operand(own + kRowsA * 128, k * 32));
+    for (unsigned k = 0; k < 4; k++) wgmma_and_popc(counts, wgmma_operand(own, k * 32 + (mistake == kOddOperand ? 8 : 0)), wgmma_operand(own + kRowsA * 128, k * 32));
     wgmma_commit();
     if (mistake == kEarlyRelease && threadIdx.x % 32 == 0) mbarrier_arrive(&empty[slot]);
     wgmma_wait<0>();

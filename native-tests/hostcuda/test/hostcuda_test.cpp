@@ -370,7 +370,7 @@ static void bulkCopies() {
       for (unsigned k = 0; k < 32; k++) wanted[i] += __builtin_popcount(word(step, i / 8, k) & word(step, 64 + i % 8, k));
   Buffer in(x), out(wanted.size() * 4);
   enum { NONE, READER_PARITY, NO_WAIT, NO_RELEASE, EARLY_RELEASE, WRITER_PARITY, NO_WRITER_WAIT, MORE_BYTES, FEWER_BYTES, ODD_BYTES, NOT_MET, NO_FENCE, NOBODY_WAITS,
-         ONE_ARRIVAL_MORE, WRITTEN_OVER, PAST_THE_END };
+         ONE_ARRIVAL_MORE, WRITTEN_OVER, PAST_THE_END, ODD_OPERAND };
   auto ring = [&](int mistake) { return launch("bulk_ring", 1, 160, room, nullptr, out.p, in.p, steps, mistake); };
   EXPECT(!ring(NONE) && !cuCtxSynchronize());
   EXPECT(out.read<int>(wanted.size()) == wanted);
@@ -392,6 +392,7 @@ static void bulkCopies() {
   wrong(WRITTEN_OVER, {"was written over"});
   wrong(NOT_MET, {"kernel bulk_ring, block (0,0,0)", "barrier"});
   planted(CUDA_ERROR_MISALIGNED_ADDRESS, {"bulk_copy of 9208 bytes: bytes and both addresses must be multiples of 16 at bulk_kernels.cu:"}, [&] { return ring(ODD_BYTES); });
+  planted(CUDA_ERROR_MISALIGNED_ADDRESS, {"wgmma_operand: ", "a byte none of 32 of its rows of 128 at bulk_kernels.cu:"}, [&] { return ring(ODD_OPERAND); });
   planted(CUDA_ERROR_ILLEGAL_ADDRESS, {"bulk_copy of 9216 bytes to shared byte 18432 of 18464"}, [&] { return ring(PAST_THE_END); });
   planted(CUDA_ERROR_ILLEGAL_ADDRESS, {"bulk_copy reads 9216 bytes: ", "0 bytes past the end of a 64512-byte allocation"}, [&] { return launch("bulk_ring", 1, 160, room, nullptr, out.p, in.p, steps + 1, 0); });
   const unsigned one = 1;
@@ -399,6 +400,25 @@ static void bulkCopies() {
           [&] { return launch("bulk_ring", 1, 160, room, nullptr, out.p, in.p, one, int(NOBODY_WAITS)); });
   EXPECT(!ring(NONE) && !cuCtxSynchronize());
   EXPECT(out.read<int>(wanted.size()) == wanted);
+}
+
+/** Shared memory of a block is that of the capability which is asked for. */
+static void sharedMemoryOfCapabilities() {
+  CUfunction f;
+  CUdevice device;
+  EXPECT(!cuModuleGetFunction(&f, module, "bulk_ring") && !cuCtxGetDevice(&device));
+  auto allowed = [&](int bytes) { return !cuFuncSetAttribute(f, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, bytes); };
+  EXPECT(allowed(227 << 10));
+  const int cases[][4] = {{75, 64, 64, 0}, {80, 163, 164, 1}, {86, 99, 100, 1}, {89, 99, 100, 1}, {90, 227, 228, 1}, {120, 99, 100, 1}};   // KB of a block, of a multiprocessor, reserved
+  for (auto& c : cases) {
+    setenv("HOSTCUDA_CAPABILITY", std::to_string(c[0]).c_str(), 1);
+    int block = 0, all = 0, reserved = 0;
+    EXPECT(!cuDeviceGetAttribute(&block, CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN, device) && block == c[1] << 10);
+    EXPECT(!cuDeviceGetAttribute(&all, CUdevice_attribute(81), device) && all == c[2] << 10);
+    EXPECT(!cuDeviceGetAttribute(&reserved, CUdevice_attribute(111), device) && reserved == c[3] << 10);
+    EXPECT(allowed(c[1] << 10) && !allowed((c[1] << 10) + 16) && said({"cuFuncSetAttribute: bulk_ring: ", "dynamic", " pass the "}));
+  }
+  unsetenv("HOSTCUDA_CAPABILITY");
 }
 
 int main(int argc, char** argv) {
@@ -416,6 +436,7 @@ int main(int argc, char** argv) {
   countersCount();
   plantedBugs();
   bulkCopies();
+  sharedMemoryOfCapabilities();
   rightKernels();   // the device works on after every bug
   printf("hostcuda_test (%s): %d checks, %d failed\n", argv[2], checks, failures);
   return failures != 0;
