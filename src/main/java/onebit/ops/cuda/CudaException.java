@@ -31,7 +31,8 @@ public final class CudaException extends UncheckedIOException {
     return switch (code) {
       case 2 -> "; the device's memory is full: `train --memory-limit SIZE` takes what fits, as does a smaller data.batch; nvidia-smi shows what other programs hold";
       case 100, 101 -> "; no such device: `nvidia-smi -L` lists what the driver sees, and CUDA_VISIBLE_DEVICES may hide some";
-      case 200, 209, 218 -> "; the kernels in this build are not for this device: build with nvcc on a machine that has it (mvn package)";
+      case 200, 209, 218, 222 -> "; the kernels in this build are not for this device, or its driver is older than the CUDA that compiled them (nvidia-smi shows the driver's): "
+          + "build with nvcc on a machine that has it (mvn package), or update the driver";
       case 214 -> "; the device's memory is damaged, what was computed since the last checkpoint is lost: start the run again, on another device where it happens again (nvidia-smi -q -d ECC)";
       case 500 -> "; the kernel image is older than the program: run mvn package again";
       case 700, 716, 719 -> "; a kernel read or wrote outside its tensors: --device cuda-emulated names kernel, block and thread";

@@ -119,6 +119,14 @@ class CudaBackendTest {
   }
 
   @Test
+  void kernelsThatADriverCannotLoadAreSaidToBeOfAnotherDeviceOrANewerCuda() {
+    for (int code : new int[] {200, 209, 218, 222}) {
+      String message = CudaException.driver("cuModuleLoadData", code, "").getMessage();
+      assertTrue(message.contains("not for this device, or its driver is older than the CUDA that compiled them") && message.contains("update the driver"), message);
+    }
+  }
+
+  @Test
   void wrongTypesAndShortValuesAreRefused() throws Exception {
     try (CudaBackend backend = CudaBackend.emulated()) {
       Tensor labels = backend.create(Shape.vector(2), ElementType.INT32);
