@@ -164,6 +164,28 @@ class OwnNetworkTest {
     }
   }
 
+  /** A layer whose writer forgot its gradient. */
+  private static final class Forgetful implements Layer {
+    @Override public Shape build(BuildContext context, Shape input) {
+      return input;
+    }
+
+    @Override public Tensor forward(Tensor input, boolean training) {
+      return input;
+    }
+
+    @Override public Tensor backward(Tensor gradY) {
+      return null;
+    }
+  }
+
+  /** A real stem, that layer, a real classifier. */
+  private record WithForgetful() implements Network {
+    @Override public Layer layers(Method method, Shape input, int classes) {
+      return Sequential.of(new Conv2d("stem", 4, 3, 2, 1, Init.KAIMING).asFirst(), new Forgetful(), Pool.average(8, 8), new Flatten(), new Linear("classes", classes, Init.KAIMING, true));
+    }
+  }
+
   private static void refused(String words, org.junit.jupiter.api.function.Executable what) {
     String said = assertThrows(IllegalArgumentException.class, what).getMessage();
     assertTrue(said.contains(words), said);
@@ -177,6 +199,9 @@ class OwnNetworkTest {
       refused("write: 767 values for a tensor [1, 16, 16, 3] of 768", () -> backend.inlet(model.input()).next(new byte[767], 1));
       refused("2 images, and the truth of 1 of them", () -> step.run(backend.create(model.input().withFirst(2)), Truth.of(0), 0.1));
       refused("made for batches of at most 16 images, got 17", () -> step.run(backend.create(model.input().withFirst(17)), Truth.of(new int[17]), 0.1));
+      Model forgetful = new Model(new WithForgetful(), METHOD, model.input(), CLASSES, backend, 1);
+      TrainStep first = new TrainStep(backend, forgetful, new Sgd(backend, forgetful.parameters(), 0.9, parameter -> 0), BATCH, CLASSES, 0);
+      refused("backward of layer 1, Forgetful, gave null; it must give the gradient at its input", () -> first.run(backend.create(model.input()), Truth.of(new int[BATCH]), 0.1));
       refused("a window of 9 does not fit", () -> new Model(new Own(8, 9), METHOD, model.input(), CLASSES, backend, 1));
     }
   }

@@ -28,7 +28,7 @@ import picocli.CommandLine.Parameters;
     name = "compare",
     mixinStandardHelpOptions = true,
     description = {"Shows runs side by side, beside the published accuracy: the keys in which they differ, epochs done and scheduled, best and last score on the test set.",
-        "Complete runs that differ only in train.seed are summarised by mean and standard deviation (of a sample)."},
+        "Complete runs that differ only in train.seed, the first of each seed, are summarised by mean and standard deviation (of a sample)."},
     footer = {"", "Example: onebit compare runs/seed0 runs/seed1 runs/seed2"})
 final class CompareCommand implements Callable<Integer> {
   /** More differing keys than these get a table of their own, a row each. */
@@ -68,7 +68,9 @@ final class CompareCommand implements Callable<Integer> {
     for (Run run : runs) {
       Map<String, String> others = new LinkedHashMap<>(run.settings);
       others.remove("train.seed");
-      if (run.done() >= run.recipe.train().epochs()) alike.computeIfAbsent(others, s -> new ArrayList<>()).add(run);
+      if (run.done() < run.recipe.train().epochs()) continue;
+      List<Run> group = alike.computeIfAbsent(others, s -> new ArrayList<>());
+      if (group.stream().noneMatch(r -> r.settings.equals(run.settings))) group.add(run);
     }
     alike.values().removeIf(group -> group.size() < 2);
     if (json.on()) {

@@ -374,7 +374,7 @@ final class TrainCommand implements Callable<Integer> {
     }
     if (trainer.isComplete()) {
       log.line(finished(run, trainer, options) + " It took " + ProgressLine.duration(seconds) + ".");
-      if (stop < all && !devRun) log.line("That was epoch " + stop + " of the schedule's " + all + ", as --epochs or train.stopAfter asked; with more of them or without the same command goes on.");
+      if (stop < all && !devRun) log.line("That was epoch " + stop + " of the schedule's " + all + ", as --epochs or train.stopAfter asked; with more of them, or without, the same command goes on.");
       nextSteps(run, trainer, log);
     }
     return printResult(run, trainer, seconds, "complete");

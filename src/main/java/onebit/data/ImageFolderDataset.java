@@ -202,8 +202,9 @@ public final class ImageFolderDataset extends SquareDataset {
       List<String> names = new ArrayList<>();
       List<Path> inside = new ArrayList<>();
       String place = root.relativize(folder) + "/";
+      boolean folders = (int) Files.getAttribute(folder, "unix:nlink") != 2;   // 2: none lies in it, and no name has to be looked up
       for (String name : sorted(folder)) {
-        if (isImage(name)) {
+        if (isImage(name) && !(folders && Files.isDirectory(folder.resolve(name)))) {
           images++;
           if (share == 0 || isWanted(place + name)) names.add(name);
         } else if (Files.isDirectory(folder.resolve(name))) {

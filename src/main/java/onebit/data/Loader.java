@@ -2,6 +2,8 @@ package onebit.data;
 
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.nio.file.AccessDeniedException;
+import java.nio.file.NoSuchFileException;
 import java.util.List;
 
 /**
@@ -323,7 +325,11 @@ public final class Loader implements AutoCloseable {
 
   private String named(int index, int batchEpoch, Throwable e) {
     String what = dataset.describe(index);
-    String why = e.getMessage() == null ? e.toString() : e.getMessage();
+    String why = switch (e) {
+      case NoSuchFileException gone -> gone.getFile() + " does not exist";
+      case AccessDeniedException denied -> denied.getFile() + " may not be read by this user";
+      default -> e.getMessage() == null ? e.toString() : e.getMessage();
+    };
     String sample = " (sample " + index + " of epoch " + batchEpoch + ")";
     return why.endsWith(sample) ? why : (why.contains(what) ? why : what + ": " + why) + sample;
   }

@@ -50,8 +50,14 @@ public final class Sequential implements Layer {
   @Override
   public Tensor backward(Tensor gradY) {
     Tensor grad = gradY;
-    for (int i = layers.size() - 1; i >= 0; i--) grad = layers.get(i).backward(grad);
+    for (int i = layers.size() - 1; i >= 0; i--) grad = given(i, layers.get(i).backward(grad));
     return grad;
+  }
+
+  /** What a layer's backward gave; only the first layer of a network may give none. */
+  private Tensor given(int layer, Tensor grad) {
+    if (grad != null || layer == 0) return grad;
+    throw new IllegalArgumentException("backward of layer " + layer + ", " + layers.get(layer).getClass().getSimpleName() + ", gave null; it must give the gradient at its input");
   }
 
   @Override
@@ -60,7 +66,7 @@ public final class Sequential implements Layer {
     int end = gradientGroups().size();
     for (int i = layers.size() - 1; i >= 0; i--) {
       int first = end -= layers.get(i).gradientGroups().size();
-      grad = layers.get(i).backward(grad, group -> left.accept(first + group));
+      grad = given(i, layers.get(i).backward(grad, group -> left.accept(first + group)));
     }
     return grad;
   }

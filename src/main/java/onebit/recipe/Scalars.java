@@ -8,7 +8,7 @@ import java.util.regex.Pattern;
 /** Single values: what a scalar means as a Java type, and the names of enum constants. */
 final class Scalars {
   private static final Pattern INTEGER = Pattern.compile("-?(0|[1-9][0-9]{0,18})");
-  private static final Pattern REAL = Pattern.compile("-?[0-9]{1,40}(\\.[0-9]{0,40})?([eE][-+]?[0-9]{1,4})?");
+  private static final Pattern REAL = Pattern.compile("-?([0-9]{1,40}(\\.[0-9]{0,40})?|\\.[0-9]{1,40})([eE][-+]?[0-9]{1,4})?");
 
   private Scalars() {}
 

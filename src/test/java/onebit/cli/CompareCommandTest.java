@@ -45,6 +45,14 @@ class CompareCommandTest {
   }
 
   @Test
+  void aSeedThatRanTwiceCountsOnce() throws IOException {
+    String a = run("a", List.of("train.epochs=1", "train.seed=1"), 50), again = run("again", List.of("train.epochs=1", "train.seed=1"), 50), b = run("b", List.of("train.epochs=1", "train.seed=2"), 60);
+    assertFalse(compare(a, again).out().contains("seeds"), compare(a, again).out());
+    Said said = compare(a, again, b);
+    assertTrue(said.out().contains(a + ", " + b + ": 2 seeds, test accuracy best 55.00 +- 7.07 %"), said.out());
+  }
+
+  @Test
   void aRunOfOtherSettingsOrNotYetDoneIsShownAndNotSummedUp() throws IOException {
     Said said = compare(run("a", List.of("train.epochs=2", "train.seed=1"), 50, 61), run("b", List.of("train.epochs=2", "train.seed=2"), 40),
         run("c", List.of("train.epochs=2", "train.seed=3", "optimizer.learningRate=0.05"), 40, 65), run("d", List.of("train.epochs=2")));

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.FileTime;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.util.HashMap;
 import java.util.Map;
@@ -83,6 +84,33 @@ class LauncherTest {
     builder.environment().put("PATH", folder.resolve("tools") + ":/usr/bin:/bin");
     int code = builder.start().waitFor();
     return new Said(code, Files.readString(out), Files.readString(err));
+  }
+
+  /** Maven's writing into the jar that is there would take the classes away from a run under way. */
+  @Test
+  void aBuildLeavesTheFileAloneThatARunHasOpen() throws Exception {
+    program("tools/mvn", "echo new >target/onebit-1.jar");
+    Path jar = Files.createDirectories(folder.resolve("target")).resolve("onebit-1.jar"), open = folder.resolve("open");
+    Files.writeString(jar, "old");
+    Files.createLink(open, jar);
+    Files.setLastModifiedTime(jar, FileTime.fromMillis(0));
+    Files.createDirectories(folder.resolve("src/main"));
+    Files.createFile(folder.resolve("pom.xml"));
+    Said said = start(Map.of("JAVA_HOME", folder.resolve("jdk").toString()));
+    assertEquals(0, said.code(), said.err());
+    assertEquals("new\n", Files.readString(jar));
+    assertEquals("old", Files.readString(open));
+  }
+
+  @Test
+  void aJavaThatDoesNotStartIsNamed() throws Exception {
+    Files.createFile(Files.createDirectories(folder.resolve("target")).resolve("onebit-1.jar"));
+    program("jdk/bin/java", "echo '#' && echo '# There is insufficient memory.' && exit 1");
+    Path script = folder.resolve("onebit");   // without the usual places, where this machine has its JDK 25
+    Files.writeString(script, Files.readString(script).replace("/usr/lib/jvm/* /usr/java/* /opt/java/* /opt/*jdk*", "").replace("command -v java", "false"));
+    Said said = start(Map.of("JAVA_HOME", folder.resolve("jdk").toString()));
+    assertEquals(1, said.code(), said.out());
+    assertTrue(said.err().contains("set JAVA_HOME to it (" + folder.resolve("jdk/bin/java") + " does not start: # There is insufficient memory.)"), said.err());
   }
 
   @Test

@@ -156,6 +156,16 @@ class ImageFolderDatasetTest {
     assertTrue(refused(dir).contains("leads back to"), refused(dir));
   }
 
+  @Test void aFolderNamedLikeAnImageIsReadLikeOtherFolders(@TempDir Path dir) throws IOException {
+    for (String file : List.of("z.png", "album.jpg/1.png", "none.png/deep.jpeg/2.png")) png(dir.resolve("train/a").resolve(file), 8, 8, BufferedImage.TYPE_3BYTE_BGR);
+    png(dir.resolve("train/b/1.png"), 8, 8, BufferedImage.TYPE_3BYTE_BGR);
+    Files.createSymbolicLink(dir.resolve("train/b/linked.png"), dir.resolve("train/b/1.png"));
+    Files.createDirectories(dir.resolve("train/a/empty.jpg"));
+    ImageFolderDataset train = ImageFolderDataset.open(dir, Split.TRAIN, 8);
+    assertEquals(List.of("a/z.png", "a/album.jpg/1.png", "a/none.png/deep.jpeg/2.png", "b/1.png", "b/linked.png"),
+        IntStream.range(0, train.size()).mapToObj(i -> dir.resolve("train").relativize(train.file(i)).toString()).toList());
+  }
+
   @Test void aNameThatIsNoTextIsRefused(@TempDir Path dir) throws IOException, InterruptedException {
     Path folder = Files.createDirectories(dir.resolve("train/a"));
     assertEquals(0, new ProcessBuilder("bash", "-c", "touch \"$1\"/$'caf\\xe9.png'", "-", folder.toString()).start().waitFor());

@@ -8,16 +8,21 @@ import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.awt.image.BufferedImage;
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
 import java.util.concurrent.atomic.AtomicInteger;
+import javax.imageio.ImageIO;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
 
 @Timeout(value = 60, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
 class LoaderTest {
@@ -319,6 +324,20 @@ class LoaderTest {
       loader.start(0, 0);
       UncheckedIOException e = assertThrows(UncheckedIOException.class, loader::next);
       assertTrue(e.getMessage().contains("input/output error"), e.getMessage());
+    }
+  }
+
+  @Test void aFileThatWentAwayIsSaidToBeGone(@TempDir Path dir) throws IOException {
+    for (String name : List.of("a/0.png", "b/1.png")) {
+      Files.createDirectories(dir.resolve(name).getParent());
+      ImageIO.write(new BufferedImage(8, 8, BufferedImage.TYPE_INT_RGB), "png", dir.resolve(name).toFile());
+    }
+    Dataset images = ImageFolderDataset.list("folder", dir, 8);
+    Files.delete(dir.resolve("b/1.png"));
+    try (Loader loader = new Loader(images, Sampler.evaluation(2, 2), List.of(), 1)) {
+      loader.start(0, 0);
+      UncheckedIOException e = assertThrows(UncheckedIOException.class, loader::next);
+      assertEquals(dir.resolve("b/1.png") + " does not exist (sample 1 of epoch 0)", e.getMessage());
     }
   }
 

@@ -197,6 +197,8 @@ class RecordBinderTest {
     assertTrue(refused("epochs: 0\nrate: 0.1\n").contains("epochs is 0"));
     assertTrue(refused(GOOD + "inner: {sizes: [1, 10]}\n").contains("inner.sizes[1] is 10; it must be a list, each element a whole number (32 bits) >= 0 and <= 9"));
     assertEquals(1.0, bind("epochs: 1\nrate: 1\n").rate());
+    assertEquals(0.05, bind("epochs: 1\nrate: .5e-1\n").rate(), "as YAML has it");
+    assertTrue(refused("epochs: 1\nrate: .\n").contains("rate is "));
   }
 
   @Test
