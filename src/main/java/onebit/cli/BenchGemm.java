@@ -9,6 +9,7 @@ import onebit.ops.cpu.CpuBitOps;
 import onebit.ops.cpu.CpuThreads;
 import onebit.ops.cpu.OpenBlas;
 import onebit.ops.cuda.CudaBackend;
+import onebit.recipe.TrainRecipe.Precision;
 import onebit.tensor.BitTensor;
 import onebit.tensor.Shape;
 import onebit.tensor.Tensor;
@@ -50,7 +51,7 @@ public final class BenchGemm implements Callable<Integer> {
       throw new IllegalArgumentException("bench gemm: --size " + size[0] + "," + size[1] + "," + size[2] + " makes a matrix of more than " + MOST_VALUES + " values");
     }
     if (!device.equals("cpu")) {
-      try (CudaBackend backend = (CudaBackend) Workplace.open(device)) {
+      try (CudaBackend backend = (CudaBackend) Workplace.open(device, Precision.AUTO, false)) {
         Map<String, Object> line = new DeviceBench(backend, rounds).gemm(size);
         json.print(line);
       }

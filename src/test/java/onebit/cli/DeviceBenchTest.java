@@ -8,12 +8,17 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 import java.io.ByteArrayOutputStream;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
 import java.util.concurrent.Callable;
 import onebit.ops.cuda.CudaBackend;
 import onebit.ops.cuda.EmulatedDevice;
 import onebit.ops.cuda.EmulatedDriver;
 import onebit.recipe.TrainRecipe.Precision;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 import picocli.CommandLine;
 
 /** The bit products of a device beside its libraries: on the emulated device every shape runs and nothing is timed. */
@@ -51,6 +56,22 @@ class DeviceBenchTest {
       assertEquals(7, text.lines().filter(line -> line.startsWith(name) && line.endsWith("never timed")).count(), text);
     }
     assertFalse(text.contains(" ms"), text);
+  }
+
+  /** The emulated device in a GPU's place, in a process of its own: its driver on the loader's path, its module where the code for GPUs would be. */
+  @Test
+  void aGpuMultipliesBitsByEveryWay(@TempDir Path classes) throws Exception {
+    Path device = EmulatedDevice.build("normal", "onebit_kernels_host", List.of());
+    Files.copy(device.resolve("onebit_kernels_host.module"), Files.createDirectories(classes.resolve("onebit")).resolve("kernels.fatbin"));
+    ProcessBuilder builder = new ProcessBuilder(Path.of(System.getProperty("java.home"), "bin/java").toString(), "--add-modules", "jdk.incubator.vector", "--enable-native-access=ALL-UNNAMED",
+        "-cp", classes + ":" + System.getProperty("java.class.path"), Main.class.getName(), "bench", "gemm", "--device", "cuda", "--rounds", "1", "--size", "64,64,256").redirectErrorStream(true);
+    builder.environment().putAll(Map.of("LD_LIBRARY_PATH", device.toString(), "ONEBIT_CUDA_LIBS", device.toString(), "HOSTCUDA_CAPABILITY", "90"));
+    Process process = builder.start();
+    String said = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+    assertEquals(0, process.waitFor(), said);
+    for (String name : List.of("64 x 64 x 256 ", "  by and with 64 columns a block: the usual way", "64 x 64 x 256, popcount ", "64 x 64 x 256, warpgroups, ")) {
+      assertTrue(said.lines().anyMatch(line -> line.startsWith(name)), name + said);
+    }
   }
 
   /** By a clock for which the algorithm that cuDNN names second is the faster one: forward it names 1 first, of gradients 0. */
