@@ -104,7 +104,7 @@ table() {
 }
 report() {
   [ -n "$out" ] || return 0
-  table >"$out" && return 0
+  table >"$out.part" && mv "$out.part" "$out" && return 0   # whole at every moment
   echo "gpu-check.sh: $out cannot be written" >&2
   out= failed=1
 }
@@ -115,7 +115,12 @@ keep() { # title, file: adds it to that
   echo "gpu-check.sh: $whole cannot be written" >&2
   whole= failed=1
 }
-[ -z "$out" ] || { mkdir -p "$(dirname "$out")"; rm -f "$whole"; }
+now=${out:+${out%.md}.running.log}   # the log of the part that runs, until it has ended: there also where this script is ended by force
+if [ -n "$out" ]; then
+  mkdir -p "$(dirname "$out")"
+  rm -f "$whole"
+  { : >"$now"; } 2>/dev/null && rm "$now" || now=
+fi
 found='^=+ (Invalid|Program hit|Error:|Warning:|Uninitialized|Barrier error|Misaligned)'   # how compute-sanitizer begins to tell something
 row() { # what, result, seconds, status; the report has it at once, whoever ends this script later
   rows+=("| $1 | ${2//|/\/} | $3 | $4 |")
@@ -128,6 +133,7 @@ stopped() { # a signal from outside: ends what runs, and says what is known
   row "gpu-check.sh itself" "stopped from outside after $SECONDS s" - FAIL
   echo
   table
+  [ -z "$whole" ] || rm -f "$now"
   exit 1
 }
 trap stopped TERM INT HUP
@@ -145,10 +151,11 @@ part() { # name, seconds, summary of a log, command...: runs it within its time 
     return 1
   fi
   [ "$limit" -le "$left" ] || limit=$left
-  timeout -k 10 "$limit" "$@" >"$log" 2>&1 </dev/null &
-  child=$! running="$name:$log"
+  timeout -k 10 "$limit" "$@" >"${now:-$log}" 2>&1 </dev/null &
+  child=$! running="$name:${now:-$log}"
   wait "$child" || code=$?
   child= running=
+  [ -z "$now" ] || mv "$now" "$log"
   keep "$name: $*" "$log"
   local result; result=$($summary "$log" | tail -n 1 | tr -d '\r' | cut -c1-300)
   if [ "$code" = 0 ]; then status=pass; row "$name" "$result" "$((SECONDS - begin)) s" "$status"; return 0; fi
@@ -178,13 +185,6 @@ feed_line() { grep -E 'on the device .* from the loader' "$1" | sed 's/^ */image
 scale_line() { grep -E '^ *[0-9]+ .*%$' "$1" | awk '{ print "a step alone " $2 " s, with NCCL " $3 " s, its calls alone " $4 " s" }' | grep . || last_line "$1"; }
 step_line() { # of a profile, what its steps in a row came to
   grep '^step in sum: ' "$1" | sed 's/^step in sum: //' | grep . || grep -E 'images/s' "$1" || last_line "$1"
-}
-
-declare -A help=()
-has_option() { # command..., option
-  local words="${*:1:$#-1}"
-  [ -n "${help[$words]:-}" ] || help[$words]=$("$onebit" "${@:1:$#-1}" --help 2>/dev/null)
-  [[ ${help[$words]} == *"${*: -1}"* ]]
 }
 
 doctor() { part "doctor" 60 device_line "$onebit" doctor; }
@@ -235,13 +235,12 @@ rungs() {
 }
 
 golden() {
-  local precision=() file recipe
+  local file recipe
   if [ -z "$golden" ]; then left_out "recorded steps" "no --golden DIR given"; return; fi
-  ! has_option check-step --precision || precision=(--precision fp32)
   for file in "$golden"/*.safetensors; do
     [ -e "$file" ] || { row "recorded steps" "no .safetensors in $golden" 0 FAIL; failed=1; break; }
     recipe=$(basename "$file" .safetensors)
-    part "recorded step $recipe" 90 last_line env -C "$tree" "$onebit" check-step "$file" --recipe "$recipe" --device "$device" "${precision[@]}"
+    part "recorded step $recipe" 90 last_line env -C "$tree" "$onebit" check-step "$file" --recipe "$recipe" --device "$device" --precision fp32
     [ -z "$emulated" ] || break
   done
 }
@@ -251,8 +250,7 @@ conv_line() { step_line "$1"; }
 bench() { # name, seconds, arguments...
   local name=$1 limit=$2
   shift 2
-  if has_option "$1" "$2" --device; then part "$name" "$limit" "$2_line" env -C "$tree" "$onebit" "$@" --device "$device"
-  else left_out "$name" "onebit $1 $2 does not know --device"; fi
+  part "$name" "$limit" "$2_line" env -C "$tree" "$onebit" "$@" --device "$device"
 }
 squeezed() { local words; read -ra words <<<"$1"; echo "${words[*]}"; }   # one blank between words, none around them
 profile() { # kernels or -, name, seconds, arguments...: a step with --profile, one row of what its steps in a row came to, and where asked for, one for its plan and each kernel that takes a fiftieth or more
@@ -281,17 +279,21 @@ products() {
   bench "bench gemm 4096 and 8192" 90 bench gemm
   pairs "bench gemm 4096 and 8192" gemm
 }
+cifar() {
+  profile - "step ResNet-20 CIFAR, batch 128" 90 adabin-resnet20-cifar10 --steps 20
+  profile - "step ResNet-18 CIFAR, batch 128" 90 adabin-resnet18-cifar10 --steps 20
+}
 others() { # steps that no goal is judged by
   if [[ ${gpu##*, } =~ ^(8\.9|9\.[0-9]|[1-9][0-9]+\.[0-9])$ ]]; then profile - "step $of, float8 gradients" 120 "${resnet[@]}" --set train.gradients=float8
   else left_out "step $of, float8 gradients" "float8 needs compute capability 8.9, this GPU has ${gpu##*, }"; fi
-  profile - "step ResNet-20 CIFAR, batch 128" 90 adabin-resnet20-cifar10 --steps 20
-  profile - "step ResNet-18 CIFAR, batch 128" 90 adabin-resnet18-cifar10 --steps 20
   profile kernels "step SSD300, batch 32" 90 adabin-ssd300-voc --steps 10
 }
 system() { # what is no kernel: loader and NCCL
-  if [[ $(timeout 60 "$onebit" doctor 2>/dev/null) == *"NCCL: missing"* ]]; then left_out "NCCL with one rank" "libnccl.so.2 was not found"
-  else bench "NCCL with one rank, ResNet-20, batch 128" 60 bench scale adabin-resnet20-cifar10 --procs 1 --batch 128 --steps 10; fi
+  local said; said=$(log_of doctor)
   [ -z "$photos" ] || bench "loader and step, ResNet-18 224, batch 256" 150 bench feed adabin-resnet18-imagenet --data "$photos" --steps 20
+  [ -e "$said" ] || [ $((end - SECONDS)) -lt 5 ] || timeout 60 "$onebit" doctor >"$said" 2>/dev/null
+  if grep -q "NCCL: missing" "$said" 2>/dev/null; then left_out "NCCL with one rank" "libnccl.so.2 was not found"
+  else bench "NCCL with one rank, ResNet-20, batch 128" 60 bench scale adabin-resnet20-cifar10 --procs 1 --batch 128 --steps 10; fi
 }
 small_benches() { # what every check runs
   if [ -n "$emulated" ]; then
@@ -306,13 +308,18 @@ small_benches() { # what every check runs
   fi
 }
 
-peers() {
-  local torch= peer arguments limit what result
-  ! command -v "$python" >/dev/null || ! timeout 120 "$python" -c 'import torch' 2>/dev/null || torch=yes
-  for peer in step conv gemm; do
-    if [ -z "$torch" ]; then left_out "peers/$peer.py" "$python has no PyTorch"; continue; fi
-    arguments=() limit=240
+find_torch() { timeout 120 "$python" -c 'import torch' >/dev/null 2>&1; }
+torch= finding=
+peers() { # name...
+  local peer arguments limit what result
+  if [ -z "$torch" ]; then
+    if [ -n "$finding" ]; then wait "$finding"; else find_torch; fi && torch=yes || torch=no
+  fi
+  for peer in "$@"; do
+    if [ "$torch" = no ]; then left_out "peers/$peer.py" "$python has no PyTorch"; continue; fi
+    arguments=() limit=90
     [ -z "$emulated" ] || arguments=(--device cpu --quick)
+    if [ "$peer" = step ]; then limit=270; fi
     if [ "$peer" = step ] && [ -n "$mode" ]; then arguments+=(--compile-mode "$mode") limit=1200; fi
     part "peers/$peer.py" "$limit" last_line "$python" "$here/peers/$peer.py" "${arguments[@]}"
     while IFS=$'\t' read -r _ what result; do row "$what" "$result" - "$status"; done < <(grep -P '^ROW\t' "$(log_of "peers/$peer.py")" 2>/dev/null)
@@ -321,20 +328,21 @@ peers() {
 
 sanitizer() {
   build_tests
-  local tool what extra limit
+  local tool what
   tool=$(command -v compute-sanitizer || ls /usr/local/cuda/bin/compute-sanitizer /opt/nvidia/compute-sanitizer/compute-sanitizer 2>/dev/null | head -n 1)
   if [ -n "$emulated" ]; then left_out "compute-sanitizer" "it needs a GPU; native-tests/run.sh checked and asan look for the same here"
   elif [ -z "$tool" ]; then left_out "compute-sanitizer" "not installed"
   elif [ ! -x "$program" ]; then left_out "compute-sanitizer" "there is no program of the C++ tests"
   else
-    for what in memcheck initcheck synccheck racecheck; do   # the slowest last
-      extra=() limit=90
-      [ "$what" != racecheck ] || limit=300
-      [ "$what" != initcheck ] || extra=(--no-poison)
-      part "$what of the C++ tests" "$limit" sanitizer_line "$tool" --tool "$what" --error-exitcode 99 "${kernels[@]}" "${extra[@]}" --without warpgroups
-      # apart: their kernels take nearly all registers of a multiprocessor, and the tools' instructions take some more
-      part "$what of products on warpgroups" 60 sanitizer_line "$tool" --tool "$what" --error-exitcode 99 "${kernels[@]}" "${extra[@]}" --only warpgroups
-    done
+    sanitize() { # tool's tool, tests..., seconds
+      local extra=()
+      [ "$1" != initcheck ] || extra=(--no-poison)
+      part "$1 of $2" "$3" sanitizer_line "$tool" --tool "$1" --error-exitcode 99 "${kernels[@]}" "${extra[@]}" "${@:4}"
+    }
+    # products on warpgroups apart: their kernels take nearly all registers of a multiprocessor, and the tools' instructions take some more
+    for what in memcheck initcheck synccheck; do sanitize "$what" "the C++ tests" 90 --without warpgroups; done
+    for what in memcheck initcheck synccheck racecheck; do sanitize "$what" "products on warpgroups" 60 --only warpgroups; done
+    sanitize racecheck "the C++ tests" 300 --without warpgroups   # the slowest last
   fi
 }
 
@@ -346,26 +354,29 @@ if [ "$layout" = source ] && [ -n "$only" ]; then
   part "build" 300 maven_line mvn -B -Dstyle.color=never -f "$root/pom.xml" -DskipTests package || true
   export ONEBIT_NO_BUILD=1
 fi
+if [ -n "$perf" ] && wanted peers; then find_torch & finding=$!; fi   # meanwhile, for a first import takes long
 run doctor doctor
 if [ -n "$perf" ] && [ -z "$emulated" ]; then   # in the order of what the goals are judged by, for time may end
   run kernels kernels
+  run bench products
+  run peers peers gemm conv
   run bench tuned
   run bench profile kernels "step $of, defaults" 120 "${resnet[@]}"
-  run bench products
   run bench profile - "step $of, compact" 120 "${resnet[@]}" --set train.memory=compact
-  run peers peers
+  run peers peers step
+  run bench system
+  run bench cifar
   run golden golden
   run contracts contracts
   run bench others
   run kernels rungs
-  run bench system
 else
   run contracts contracts
   run kernels kernels
   run kernels rungs
   run golden golden
   run bench small_benches
-  [ -z "$perf" ] || run peers peers
+  [ -z "$perf" ] || run peers peers step conv gemm
 fi
 run sanitizer sanitizer   # last, because it is the slowest and tells the least that is new once the rest passes
 
