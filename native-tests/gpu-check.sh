@@ -220,7 +220,9 @@ kernels() {
   build_tests
   if [ ! -x "$program" ] && [ "$layout" = package ]; then left_out "C++ tests of the kernels" "this package was made without g++"; return; fi
   [ -x "$program" ] || { left_out "C++ tests of the kernels" "they were not built"; return; }
-  part "C++ tests of the kernels" 60 last_line "${kernels[@]}" --without warpgroups
+  local limit=60
+  [ -z "$emulated" ] || limit=240
+  part "C++ tests of the kernels" "$limit" last_line "${kernels[@]}" --without warpgroups
   part "C++ tests of products on warpgroups" 60 last_line "${kernels[@]}" --only warpgroups   # apart: one that waits for ever takes no other with it
 }
 
