@@ -87,7 +87,7 @@ final class Supervisor {
     try {
       return attempts();
     } finally {
-      TrainCommand.removeHook(hook);
+      StopSignal.remove(hook);
     }
   }
 

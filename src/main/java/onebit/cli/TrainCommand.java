@@ -5,17 +5,11 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
-import java.util.ArrayList;
 import java.util.EnumSet;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
-import java.util.Map;
 import java.util.Optional;
-import java.util.OptionalDouble;
 import java.util.concurrent.Callable;
-import java.util.concurrent.CountDownLatch;
-import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
 import onebit.checkpoint.RunLock;
 import onebit.data.Datasets;
@@ -34,8 +28,6 @@ import onebit.recipe.Recipes;
 import onebit.recipe.TeacherRecipe;
 import onebit.recipe.TrainRecipe.Precision;
 import onebit.report.Environment;
-import onebit.report.HtmlReport;
-import onebit.report.MetricsLog;
 import onebit.report.ProgressLine;
 import onebit.report.RunLog;
 import onebit.report.Screen;
@@ -44,10 +36,8 @@ import onebit.train.InputPipeline;
 import onebit.train.MemoryPlan;
 import onebit.train.RunFolder;
 import onebit.train.TeacherWeights;
-import onebit.train.Score;
 import onebit.train.TrainOptions;
 import onebit.train.Trainer;
-import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Mixin;
@@ -67,7 +57,6 @@ import picocli.CommandLine.Spec;
     })
 final class TrainCommand implements Callable<Integer> {
   private static final int DRY_STEPS = 3, DRY_BATCH = 4;
-  private static final long HALT_SECONDS = 30, MEET_SECONDS = 5;
 
   @Parameters(index = "0", arity = "0..1", paramLabel = "RECIPE",
       description = "A name from 'onebit recipes', or a YAML file (default: " + Recipes.DEFAULT + ", or with --resume DIR that run's).")
@@ -114,12 +103,8 @@ final class TrainCommand implements Callable<Integer> {
 
   @Spec private CommandSpec spec;
 
-  private final CountDownLatch done = new CountDownLatch(1);
-  private volatile Trainer running;
+  private volatile StopSignal signal;
   private volatile RunLog rankLog;
-  private volatile boolean asked;
-  private volatile boolean failed;
-  private volatile boolean speaks = true;
   private List<String> taken = List.of();   // what --resume DIR alone says, in words for workers
 
   @Override
@@ -170,20 +155,17 @@ final class TrainCommand implements Callable<Integer> {
     // a run goes on in its own precision unless told otherwise
     if (recipe.train().precision() == Precision.AUTO && before.isPresent()) recipe = computing(before.get());
     Screen screen = json.screen();
-    Thread hook = new Thread(this::onSignal, "onebit-signal");
-    Runtime.getRuntime().addShutdownHook(hook);
+    signal = StopSignal.listen(true);
     try (Backend backend = compute.open(recipe); Communicator communicator = new SingleProcess()) {
       requireInputs(recipe, folder, run);
       try (RunLock lock = RunLock.acquire(run.path()); RunLog log = RunLog.open(run.path().resolve("log.txt"), screen)) {
         return train(settled(recipe, run, backend, log), backend, communicator, folder, run, screen, log);
       }
     } catch (IOException | RuntimeException | Error e) {
-      failed = true;
-      if (asked) Main.failAndHalt(e);   // else the signal's thread ends this process as if its checkpoint were written
+      signal.failed(e);
       throw e;
     } finally {
-      done.countDown();
-      removeHook(hook);
+      signal.end();
     }
   }
 
@@ -192,12 +174,10 @@ final class TrainCommand implements Callable<Integer> {
    * lock: a run that another one has in use stays as it is.
    */
   private int asRank(Launch launch, Recipe recipe, Path folder) throws IOException {
-    Thread hook = new Thread(this::onSignal, "onebit-signal");
+    signal = StopSignal.listen(launch.rank() == 0);
     Duration limit = Duration.ofSeconds(recipe.dist().timeoutSeconds());
     long starter = Long.parseLong(System.getenv().getOrDefault(Supervisor.STARTER, "0"));
     Activity start = new Activity();
-    speaks = launch.rank() == 0;
-    Runtime.getRuntime().addShutdownHook(hook);
     try (Backend backend = Workplace.open(Collectives.device(compute.device, launch, System.getenv()), recipe);
         Watchdog watchdog = new Watchdog(start, launch.rank(), launch.size(), limit, starter, this::halt)) {
       Communicator communicator = Collectives.open(launch, backend, System.getenv(), limit, start);
@@ -217,8 +197,7 @@ final class TrainCommand implements Callable<Integer> {
       communicator.close();
       return code;
     } finally {
-      done.countDown();
-      removeHook(hook);
+      signal.end();
     }
   }
 
@@ -240,7 +219,7 @@ final class TrainCommand implements Callable<Integer> {
 
   /** Ends this process for a reason that the watchdog gives; others that a signal ended before training began are no failure. */
   private void halt(String reason) {
-    if (asked && !hasBegun()) endUntouched();
+    signal.endIfUntouched();
     RunLog log = rankLog;
     if (log != null) log.record(reason);
     System.err.println("onebit: " + reason);
@@ -345,12 +324,14 @@ final class TrainCommand implements Callable<Integer> {
       log.line("Photos: " + String.join("; ", Datasets.findings()));
     }
     if (devRun && leads) memory(recipe, backend, communicator.size(), log);
-    Trainer trainer = new Trainer(recipe, backend, options, communicator, screen, log, () -> report(recipe, yaml, run, log));
+    TrainReport report = new TrainReport(Workplace.title(name), recipe, yaml, run, log, json, data, devRun ? (long) DRY_BATCH * options.steps() : 0);
+    Trainer trainer = new Trainer(recipe, backend, options, communicator, screen, log, report::page);
     teach(trainer, recipe.teacher(), log);
     boolean resumed = trainer.resume();
     if (resumed && trainer.isComplete()) {
-      log.line(finished(run, trainer, options) + " Nothing is left to do; give another --out to train anew.");
-      return leads ? printResult(run, trainer, 0, "complete") : 0;
+      log.line(report.finished(trainer, options.steps()) + " Nothing is left to do; give another --out to train anew.");
+      if (leads) report.print(trainer, 0, "complete");
+      return 0;
     }
     if (leads) run.writeRecipe(yaml);
     if (leads && folder != null) run.writeData(folder);
@@ -362,22 +343,23 @@ final class TrainCommand implements Callable<Integer> {
       else if (recipe.train().initFrom().isPresent()) log.line("Starting from RANDOM weights, for those of train.initFrom, " + recipe.train().initFrom().get() + ", are not there.");
     }
     long begin = System.nanoTime();
-    running = trainer;
+    signal.began(trainer);
     Trainer.End end = trainer.run();
     double seconds = (System.nanoTime() - begin) / 1e9;
     if (!leads) return end == Trainer.End.STOPPED ? Main.STOPPED : 0;
-    report(recipe, yaml, run, log);
+    report.page();
     if (end == Trainer.End.STOPPED) {
       log.line("Go on with the same command.");
-      printResult(run, trainer, seconds, "stopped");
+      report.print(trainer, seconds, "stopped");
       return Main.STOPPED;
     }
     if (trainer.isComplete()) {
-      log.line(finished(run, trainer, options) + " It took " + ProgressLine.duration(seconds) + ".");
+      log.line(report.finished(trainer, options.steps()) + " It took " + ProgressLine.duration(seconds) + ".");
       if (stop < all && !devRun) log.line("That was epoch " + stop + " of the schedule's " + all + ", as --epochs or train.stopAfter asked; with more of them, or without, the same command goes on.");
-      nextSteps(run, trainer, log);
+      report.nextSteps(trainer);
     }
-    return printResult(run, trainer, seconds, "complete");
+    report.print(trainer, seconds, "complete");
+    return 0;
   }
 
   /** Gives the recipe's teacher its weights, where it has one; only in a dry run they may be random. */
@@ -408,91 +390,6 @@ final class TrainCommand implements Callable<Integer> {
         + ", for the batch of this run and for the recipe's:");
     for (int batch : new int[] {recipe.data().batch(), Workplace.RECIPES.load(name, compute.overrides).data().batch()}) {
       MemoryTable.of(MemoryPlan.of(recipe, (batch + processes - 1) / processes, activations), activations, recipe).lines().forEach(log::line);
-    }
-  }
-
-  private String finished(RunFolder run, Trainer trainer, TrainOptions options) {
-    if (trainer.bestEpoch() < 0) return "Done: no epoch has a score, for no test image has a box that is not difficult; weights in " + run.path().resolve("last") + ".";
-    String score = trainer.model().detects() ? "mean average precision" : "test accuracy";
-    if (devRun) {
-      return String.format(Locale.ROOT, "Done: a dry run of %d step%s, and everything ran; its %s of %.2f %% is that of at most %d images and says nothing; weights in %s.",
-          options.steps(), options.steps() == 1 ? "" : "s", score, trainer.bestScore(), (long) DRY_BATCH * options.steps(), run.path().resolve("best"));
-    }
-    return String.format(Locale.ROOT, "Done: best %s %.2f %% after epoch %d; weights in %s.", score, trainer.bestScore(), trainer.bestEpoch(), run.path().resolve("best"));
-  }
-
-  private void nextSteps(RunFolder run, Trainer trainer, RunLog log) {
-    log.line("Next: open " + run.path().resolve("report.html") + " in a browser (curves, flip ratio per layer)");
-    log.line("      onebit eval --weights " + quoted(run.path().resolve(trainer.bestEpoch() < 0 ? "last" : "best")) + (data == null ? "" : " --data " + quoted(data)));
-    log.line("      onebit predict --weights " + quoted(run.path()) + " IMAGE...        what your own JPEG and PNG files are taken for");
-    log.line("      onebit summary " + quoted(run.recipe()) + "        parameters, memory and operations, real and binary");
-    log.line("      onebit recipes                the published networks of all four systems");
-  }
-
-  /** A path as a shell takes it for one word. */
-  private static String quoted(Path path) {
-    String text = path.toString();
-    return text.matches("[A-Za-z0-9_./+:@%=-]+") ? text : "'" + text.replace("'", "'\\''") + "'";
-  }
-
-  private void report(Recipe recipe, String yaml, RunFolder run, RunLog log) {
-    try {
-      List<Map<String, Object>> records = MetricsLog.read(run.path().resolve(MetricsLog.JSONL));
-      boolean detects = recipe.network().detects();
-      OptionalDouble best = records.stream().map(r -> r.get(Score.metric(detects))).filter(Number.class::isInstance)
-          .mapToDouble(v -> ((Number) v).doubleValue()).max();
-      List<HtmlReport.Comparison> comparisons = new ArrayList<>();
-      recipe.published().ifPresent(p -> comparisons.add(new HtmlReport.Comparison(detects ? "mean average precision, best epoch, %" : "test top-1, best epoch, %",
-          OptionalDouble.of(p.score()), p.source(), best)));
-      new HtmlReport(Workplace.title(name) + (devRun ? ", a dry run: no result" : ""), yaml, Environment.facts(), records, comparisons).write(run.path().resolve("report.html"));
-    } catch (IOException e) {
-      log.warn("report.html was not written: " + e.getMessage());
-    }
-  }
-
-  private int printResult(RunFolder run, Trainer trainer, double seconds, String end) {
-    if (json.on()) {
-      Map<String, Object> members = new LinkedHashMap<>();
-      members.put("run", run.path().toString());
-      members.put("end", end);
-      boolean any = trainer.bestEpoch() > 0;   // none before the first epoch has ended
-      members.put(trainer.model().detects() ? "bestMap" : "bestTop1", any ? trainer.bestScore() : null);
-      members.put("bestEpoch", any ? trainer.bestEpoch() : null);
-      members.put("seconds", seconds);
-      json.print(members);
-    }
-    return 0;
-  }
-
-  private boolean hasBegun() {
-    Trainer trainer = running;
-    return trainer != null && trainer.hasBegun(0);
-  }
-
-  private void endUntouched() {
-    if (speaks) System.err.println("onebit: stopped as asked before training began; no step was made, give the same command again.");
-    Runtime.getRuntime().halt(Main.STOPPED);
-  }
-
-  /** On a signal: a checkpoint, then exit code 75. Before the first step there is nothing to save, and 75 says that the command may be given again. */
-  private void onSignal() {
-    asked = true;
-    Trainer trainer = running;
-    if (trainer == null || !trainer.hasBegun(MEET_SECONDS)) endUntouched();
-    trainer.stopAndWait();
-    try {
-      if (!done.await(HALT_SECONDS, TimeUnit.SECONDS)) return;
-    } catch (InterruptedException e) {
-      Thread.currentThread().interrupt();
-    }
-    Runtime.getRuntime().halt(failed ? CommandLine.ExitCode.SOFTWARE : Main.STOPPED);
-  }
-
-  static void removeHook(Thread hook) {
-    try {
-      Runtime.getRuntime().removeShutdownHook(hook);
-    } catch (IllegalStateException shuttingDown) {
-      // the hook is what ends the program
     }
   }
 }
