@@ -29,8 +29,6 @@ final class BitGradients {
   /** Most blocks that look for the largest gradient. */
   private static final int MOST_PEAKS = 1024;
   static final String OWN = "own kernel from bits";
-  /** Bytes of shared memory that a block of a device below may not have: sm_86 and sm_89 allow less than sm_80 and sm_90. */
-  private static final int MOST_ROOM = 96 << 10;
 
   /** A block: filters, words of 32 columns, threads, how many fit a multiprocessor, and its stages. */
   private record Block(int filters, int words, int threads, int resident, int stages) {
@@ -142,7 +140,7 @@ final class BitGradients {
 
   /** Whether a block takes 256 pixels by 2 words instead of 128 by 4, of gradients of so many bytes. */
   private boolean narrow(ConvGeometry g, int bytes) {
-    return g.c() <= 64 && room(256, 2, g, bytes) <= MOST_ROOM + (device.capability() == 80 || device.capability() == 90 ? MOST_ROOM : 0);
+    return g.c() <= 64 && device.blocksBySharedMemory(room(256, 2, g, bytes)) > 0;
   }
 
   private static void launchGradX(Kernel kernel, ConvGeometry g, boolean narrow, int bytes) {
