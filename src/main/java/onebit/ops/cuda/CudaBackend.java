@@ -198,7 +198,7 @@ public final class CudaBackend implements Backend, DeviceStreams {
     if (activations != ElementType.BFLOAT16) return "gradients of a device are rounded from bfloat16, and precision fp32 keeps them in float32; give --precision bf16";
     if (code >= CudaDevice.FLOAT8) return null;
     if (capability >= CudaDevice.FLOAT8) return "this build's kernels for this GPU are of compute capability " + code / 10 + "." + code % 10 + ", products of float8 need 8.9; build with "
-        + "ONEBIT_ARCHS that names " + capability + ", or leave train.gradients at bfloat16";
+        + "ONEBIT_ARCHS that names " + (capability == 90 ? "90a" : capability) + ", or leave train.gradients at bfloat16";
     return "this GPU has compute capability " + capability / 10 + "." + capability % 10 + ", products of float8 need 8.9 or newer; leave train.gradients at bfloat16";
   }
 

@@ -210,6 +210,7 @@ class CudaBackendTest {
         CudaBackend.float8Refusal(86, 86, ElementType.BFLOAT16));
     assertEquals("this build's kernels for this GPU are of compute capability 8.0, products of float8 need 8.9; build with ONEBIT_ARCHS that names 89, "
         + "or leave train.gradients at bfloat16", CudaBackend.float8Refusal(80, 89, ElementType.BFLOAT16));
+    assertTrue(CudaBackend.float8Refusal(80, 90, ElementType.BFLOAT16).contains("ONEBIT_ARCHS that names 90a,"), "as kernels/build.sh has it");
     assertTrue(CudaBackend.float8Refusal(90, 90, ElementType.FLOAT32).contains("give --precision bf16"));
   }
 
