@@ -103,6 +103,7 @@ final class CompareCommand implements Callable<Integer> {
     Recipe recipe = Workplace.RECIPES.load(run.recipe().toString(), List.of());
     Map<String, String> settings = run.settings(file -> Workplace.RECIPES.write(recipe));
     settings.keySet().removeIf(RunFolder::isNeutral);
+    RunFolder.dataOf(folder).ifPresent(images -> settings.put("--data", images.toString()));
     String metric = Score.metric(recipe.network().detects());
     List<Map<String, Object>> epochs = MetricsLog.read(folder.resolve(MetricsLog.JSONL)).stream()
         .filter(record -> record.get("epoch") instanceof Number && record.get(metric) instanceof Number).toList();

@@ -313,6 +313,9 @@ final class TrainCommand implements Callable<Integer> {
     TrainOptions options = new TrainOptions(Workplace.title(name), folder, run.path(), stop, devRun ? (steps == null ? DRY_STEPS : steps) : Integer.MAX_VALUE);
     log.line("Onebit " + Environment.version() + ", recipe " + Workplace.title(name) + ", run folder " + run.path());
     changes.forEach(log::line);
+    if (epochs != null && !devRun && epochs > all - recipe.train().firstEpoch()) {
+      log.line("--epochs " + epochs + " is more than the schedule has, which ends with epoch " + all + "; --set train.epochs=N in another --out makes a longer one.");
+    }
     if (choice != null) log.line(choice.words());
     log.line("Device " + backend.name() + ": " + String.join("; ", backend.describe()));
     if (recipe.train().gradients() == Execution.Gradients.FLOAT8) {

@@ -100,7 +100,7 @@ public record RunFolder(Path path) {
       if (isNeutral(key) || FREE.contains(key)) continue;
       if (!old.equals(asked)) {
         throw new IllegalArgumentException("run " + path + " was started with " + key + " = " + old + ", now it is " + asked
-            + "; give the same recipe to go on, or another --out to start anew");
+            + "; give the same recipe to go on, or another --out to start anew, from its weights with --set train.initFrom=" + path);
       }
     }
     return changes;

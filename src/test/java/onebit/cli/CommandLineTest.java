@@ -321,11 +321,12 @@ class CommandLineTest {
     assertEquals(2, gone.code(), gone.err());
     assertTrue(gone.out().equals("The run was trained with images of " + photos + ", which are not there any more.\n") && gone.err().contains("needs its folder: give --data DIR"), gone.err());
     Files.move(folder.resolve("moved"), Path.of(photos));
-    train[train.length - 2] = "2";
+    train[train.length - 2] = "3";
     Files.move(Path.of(photos, "train/blue"), Path.of(photos, "train/violet"));
     Files.move(Path.of(photos, "val/blue"), Path.of(photos, "val/violet"));
     Said renamed = Said.by(train);
     assertEquals(2, renamed.code(), renamed.err());
+    assertTrue(renamed.err().contains("--epochs 3 is more than the schedule has, which ends with epoch 2; --set train.epochs=N in another --out makes a longer one."), renamed.err());
     assertTrue(renamed.err().contains("run " + out + ": class 0 of folder is red, and was blue so far; give it the data it began with, or start anew with another --out"), renamed.err());
     Files.copy(Path.of(photos, "train/red/0.png"), Path.of(photos, "train/red/4.png"));
     Said more = Said.by(train);

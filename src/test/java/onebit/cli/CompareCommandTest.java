@@ -53,6 +53,18 @@ class CompareCommandTest {
   }
 
   @Test
+  void runsOfOtherImagesAreNotSeedsOfOneRun() throws IOException {
+    String a = run("a", List.of("train.epochs=1", "train.seed=1"), 50), b = run("b", List.of("train.epochs=1", "train.seed=2"), 60);
+    Files.writeString(Path.of(a, "data.txt"), "/photos");
+    Files.writeString(Path.of(b, "data.txt"), "/more");
+    Said said = compare(a, b);
+    assertFalse(said.out().contains("seeds"), said.out());
+    assertTrue(said.out().lines().anyMatch(line -> line.matches("run +train\\.seed +--data +.*")) && said.out().contains("/photos"), said.out());
+    Files.writeString(Path.of(b, "data.txt"), "/photos");
+    assertTrue(compare(a, b).out().contains("2 seeds"), compare(a, b).out());
+  }
+
+  @Test
   void aRunOfOtherSettingsOrNotYetDoneIsShownAndNotSummedUp() throws IOException {
     Said said = compare(run("a", List.of("train.epochs=2", "train.seed=1"), 50, 61), run("b", List.of("train.epochs=2", "train.seed=2"), 40),
         run("c", List.of("train.epochs=2", "train.seed=3", "optimizer.learningRate=0.05"), 40, 65), run("d", List.of("train.epochs=2")));

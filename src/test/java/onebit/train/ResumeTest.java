@@ -142,6 +142,7 @@ class ResumeTest {
   void anotherRecipeIsRefusedNamingTheKey(String key, String before, String now) throws Exception {
     String text = train(undisturbed, 2, "--set", key + "=" + now);
     assertTrue(text.contains(key + " = " + before + ", now it is " + now), text);
+    assertTrue(text.contains("or another --out to start anew, from its weights with --set train.initFrom=" + undisturbed), text);
   }
 
   @Test
