@@ -112,8 +112,9 @@ final class TrainCommand implements Callable<Integer> {
     if (epochs != null && epochs < 1) throw new IllegalArgumentException("--epochs must be >= 1, got " + epochs);
     if (steps != null && !devRun) throw new IllegalArgumentException("--steps belongs to --dev-run; --epochs shortens a run");
     if (restarts != 0 && procs == null && gpus == null) throw new IllegalArgumentException("--restarts belongs to --procs or --gpus, whose processes it starts again");
-    if (memoryLimit != null) MemoryLimit.of(memoryLimit).requireDevice(compute.device);
-    replay.requireDevice(compute.device);
+    String device = device();
+    if (memoryLimit != null) MemoryLimit.of(memoryLimit).requireDevice(device);
+    replay.requireDevice(device);
     if (steps != null && steps < 1) throw new IllegalArgumentException("--steps must be >= 1, got " + steps);
     if (name == null) takeRecipe();
     Recipe recipe = Workplace.RECIPES.load(name, allOverrides());
@@ -123,6 +124,15 @@ final class TrainCommand implements Callable<Integer> {
     if (procs != null || gpus != null) return supervise(recipe, folder);
     Launch launch = Launch.detect(System.getenv());
     return launch.kind() == Launch.Kind.ALONE ? alone(recipe, folder) : asRank(launch, recipe, folder);
+  }
+
+  /** What this process trains on, or the workers that it starts. */
+  private String device() {
+    if (gpus == null || compute.device.equals("cuda-emulated")) return compute.device;
+    if (spec.commandLine().getParseResult().hasMatchedOption("--device") && !compute.device.equals("cuda")) {
+      throw new IllegalArgumentException("--gpus takes the first GPUs of this machine, --device says " + compute.device + "; leave one of them out");
+    }
+    return "cuda";
   }
 
   /** Starts the processes that --procs or --gpus asks for, and watches them. */

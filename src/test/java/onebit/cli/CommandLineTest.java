@@ -154,11 +154,11 @@ class CommandLineTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"--memory-limit lots, lots is no size", "--memory-limit 8GB, the device is cpu", "--tuning choices.txt, the device is cpu"})
+  @CsvSource({"--memory-limit lots, lots is no size", "--memory-limit 8GB, the device is cpu", "--tuning choices.txt, the device is cpu",
+      "--gpus 2 --device cpu, --device says cpu", "--gpus 2 --device=cuda:1, --device says cuda:1"})
   void refusedWordsLeaveNoRunFolder(String words, String named) {
     Path out = folder.resolve("refused");
-    String[] option = words.split(" ");
-    Said said = Said.by("train", "default", "--out", out.toString(), option[0], option[1]);
+    Said said = Said.by(Stream.concat(Stream.of("train", "default", "--out", out.toString()), Stream.of(words.split(" "))).toArray(String[]::new));
     assertEquals(2, said.code(), said.err());
     assertTrue(said.err().contains(named), said.err());
     assertFalse(Files.exists(out));
@@ -167,7 +167,7 @@ class CommandLineTest {
   @Test
   void gpusThatAreNotThereAreToldOnceAndNoStartIsTried() {
     Path out = folder.resolve("refused");
-    Said said = Said.by("train", "default", "--gpus", "17", "--restarts", "3", "--out", out.toString());
+    Said said = Said.by("train", "default", "--gpus", "17", "--restarts", "3", "--out", out.toString(), "--memory-limit", "8GB", "--tuning", folder.resolve("ways").toString());
     assertEquals(1, said.code(), said.err());
     assertTrue(said.err().matches("onebit: --gpus 17: (no CUDA driver: libcuda.so.1 cannot be loaded; install|the CUDA driver shows \\d+ device|cuInit: CUDA_ERROR).*\n"), said.err());
     assertEquals("", said.out());
