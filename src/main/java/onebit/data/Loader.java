@@ -5,6 +5,7 @@ import java.io.UncheckedIOException;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.NoSuchFileException;
 import java.util.List;
+import java.util.function.BooleanSupplier;
 
 /**
  * The batches of one epoch in the sampler's order, prepared ahead by worker threads in a ring of buffers; all threads work on the same batch,
@@ -27,7 +28,7 @@ public final class Loader implements AutoCloseable {
   private static final int READS = 3, REPLACEMENTS = 20, LEAST_RING = 4;
   /** Images that a thread makes at a time. */
   private static final int PIECE = 16;
-  private static final long PAUSE_MILLIS = 50;
+  private static final long PAUSE_MILLIS = 50, CLOSE_SECONDS = 5;
 
   /** How long one wait for a batch may last before it is told. */
   long slowMillis = 30_000;
@@ -136,23 +137,8 @@ public final class Loader implements AutoCloseable {
     requireOpen();
     if (failed) throw new IllegalStateException("Loader: the epoch ended with an error; call start for another");
     if (nextToHand >= sampler.batches()) return null;
+    await(() -> false);
     int at = nextToHand % ring.length;
-    int before = (nextToHand + ring.length - 1) % ring.length;
-    if (holds[before] == nextToHand - 1) {
-      holds[before] = -1;
-      notifyAll();
-    }
-    if (holds[at] != nextToHand) {
-      long begin = System.nanoTime();
-      boolean interrupted = false;
-      while (holds[at] != nextToHand && !closed) {
-        interrupted |= pause(toldSlow ? 0 : slowMillis);
-        if (!toldSlow && System.nanoTime() - begin > slowMillis * 1_000_000) tellSlow();
-      }
-      stallNanos += System.nanoTime() - begin;
-      if (interrupted) Thread.currentThread().interrupt();
-      requireOpen();
-    }
     for (Throwable failure : failures[at]) {
       if (failure == null) continue;
       failed = true;
@@ -163,6 +149,30 @@ public final class Loader implements AutoCloseable {
     nextToHand++;
     handedNanos = System.nanoTime();
     return ring[at];
+  }
+
+  /**
+   * Returns when {@link #next} need not wait, or when it is to wait no longer; the batch handed out before is given up.
+   *
+   * @param enough asked while the disk does not answer, {@value #PAUSE_MILLIS} milliseconds apart
+   */
+  public synchronized void await(BooleanSupplier enough) {
+    requireOpen();
+    int at = nextToHand % ring.length, before = (nextToHand + ring.length - 1) % ring.length;
+    if (holds[before] == nextToHand - 1) {
+      holds[before] = -1;
+      notifyAll();
+    }
+    if (failed || nextToHand >= sampler.batches() || holds[at] == nextToHand) return;
+    long begin = System.nanoTime();
+    boolean interrupted = false;
+    while (holds[at] != nextToHand && !closed && !enough.getAsBoolean()) {
+      interrupted |= pause(PAUSE_MILLIS);
+      if (!toldSlow && System.nanoTime() - begin > slowMillis * 1_000_000) tellSlow();
+    }
+    stallNanos += System.nanoTime() - begin;
+    if (interrupted) Thread.currentThread().interrupt();
+    requireOpen();
   }
 
   private void tellSlow() {
@@ -195,17 +205,18 @@ public final class Loader implements AutoCloseable {
     return (stallNanos - startStallNanos) / 1e9;
   }
 
-  /** Stops the threads and waits until they are gone; a second call does nothing. */
+  /** Stops the threads and waits until they are gone, but {@value #CLOSE_SECONDS} seconds at most for a disk that does not answer; a second call does nothing. */
   @Override public void close() {
     synchronized (this) {
       closed = true;
       notifyAll();
     }
     boolean interrupted = false;
+    long until = System.nanoTime() + CLOSE_SECONDS * 1_000_000_000L;
     for (Thread worker : workers) {
-      while (worker.isAlive()) {
+      while (worker.isAlive() && System.nanoTime() < until) {
         try {
-          worker.join();
+          worker.join(PAUSE_MILLIS);
         } catch (InterruptedException e) {
           interrupted = true;
         }

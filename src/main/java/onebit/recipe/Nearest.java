@@ -26,6 +26,12 @@ final class Nearest {
     return 2 * edits(word.toLowerCase(Locale.ROOT), candidate.toLowerCase(Locale.ROOT)) <= word.length();
   }
 
+  /** Whether the word is the candidate but for case and underscores, or the first letters of its words, as lr is of learningRate. */
+  static boolean same(String word, String candidate) {
+    String plain = word.replace("_", "").toLowerCase(Locale.ROOT);
+    return plain.equals(candidate.toLowerCase(Locale.ROOT)) || plain.length() > 1 && plain.equals((candidate.charAt(0) + candidate.substring(1).replaceAll("[^A-Z]", "")).toLowerCase(Locale.ROOT));
+  }
+
   /** The number of insertions, deletions and replacements between two texts. Source: Levenshtein 1966. */
   static int edits(String a, String b) {
     int[] row = new int[b.length() + 1];

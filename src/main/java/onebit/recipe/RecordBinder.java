@@ -198,7 +198,7 @@ public final class RecordBinder {
   private IllegalArgumentException unknown(YamlNode.Entry entry, String section, String key, List<String> siblings, Class<? extends Record> root) {
     String nearest = Nearest.to(key, siblings);
     if (nearest == null || Nearest.edits(key, nearest) > 2) {
-      String elsewhere = describe(root).stream().map(k -> k.key().replaceAll("\\[.*?]", "")).filter(k -> k.endsWith("." + key)).findFirst().orElse(null);
+      String elsewhere = describe(root).stream().map(k -> k.key().replaceAll("\\[.*?]", "")).filter(k -> k.contains(".") && Nearest.same(key, k.substring(k.lastIndexOf('.') + 1))).findFirst().orElse(null);
       if (elsewhere != null) nearest = elsewhere;
     }
     String shown = YamlNode.clip(dotted(section, key));

@@ -276,6 +276,7 @@ public final class Trainer {
         TensorBoardEvents events = leads ? TensorBoardEvents.open(options.run(), told, log::warn) : null) {
       writer = checkpoints;
       int batches = Math.min(train.batches(), options.steps());
+      if (leads && trainSet.size() < data.batch()) log.line("The " + trainSet.size() + " training images are fewer than data.batch, " + data.batch() + ": a step takes them all.");
       on.requireSameSteps(batches);
       if (leads && batches == train.batches()) NormImages.told(recipe, size).ifPresent(log::line);
       ProgressLine progress = new ProgressLine(screen, options.stopEpoch(), batches);
@@ -313,7 +314,7 @@ public final class Trainer {
     train.start(state.epoch, state.batch);
     progress.start();
     while (state.batch < batches) {
-      if (stopAgreed(state.step)) {
+      if (stopAgreed(state.step, train)) {
         settleLast(batches, progress);
         return false;
       }
@@ -342,8 +343,9 @@ public final class Trainer {
     return !agree();
   }
 
-  /** Whether any rank was asked to stop; asked of all before the same steps of training or batches of an evaluation. */
-  private boolean stopAgreed(long before) throws IOException {
+  /** Whether any rank was asked to stop; asked of all before the same steps of training or batches of an evaluation. One process stops also where the disk does not answer. */
+  private boolean stopAgreed(long before, Loader loader) throws IOException {
+    if (communicator.size() == 1) loader.await(() -> stopRequested);
     return (communicator.size() == 1 || before % communicator.stepsBetweenAgreements() == 0) && agree();
   }
 
@@ -412,7 +414,7 @@ public final class Trainer {
     ranks.shareRunningStatistics();
     ranks.requireEqual(state.step);
     int[] batches = new int[1];
-    Score score = evaluation.run(test, options.steps(), communicator, done -> { }, () -> stopAgreed(batches[0]++));
+    Score score = evaluation.run(test, options.steps(), communicator, done -> { }, () -> stopAgreed(batches[0]++, test));
     if (score == null) {
       log.line("The evaluation of epoch " + (state.epoch + 1) + " ended after " + (batches[0] - 1) + " of " + Math.min(test.batches(), options.steps())
           + " batches; it is made anew when the run goes on.");

@@ -297,9 +297,10 @@ class CommandLineTest {
     String out = folder.resolve("run").toString(), photos = folder.resolve("photos").toString();
     draw(Path.of(photos), "train/red", "train/blue", "val/red", "val/blue");
     String[] train = {"train", "default", "--set", "data.name=folder", "--set", "data.channels=3", "--set", "data.mean=[0.5, 0.5, 0.5]", "--set", "data.std=[0.5, 0.5, 0.5]", "--set",
-        "data.augment={flip: 0.5}", "--set", "data.classes=3", "--set", "data.batch=4", "--set", "data.evalBatch=4", "--data", photos, "--out", out, "--epochs", "1", "--json"};
+        "data.augment={flip: 0.5}", "--set", "data.classes=3", "--set", "data.batch=12", "--set", "data.evalBatch=4", "--data", photos, "--out", out, "--epochs", "1", "--json"};
     Said said = Said.by(train);
     assertEquals(0, said.code(), said.err());
+    assertTrue(said.err().contains("The 8 training images are fewer than data.batch, 12: a step takes them all."), said.err());
     assertTrue(said.err().contains("data.classes is 3 and folder has 2 of them: the network's other outputs learn only not to be chosen; say --set data.classes=2 to have none"), said.err());
     Said named = Said.by("predict", "--weights", out, "--json", "--top", "3", photos + "/val/red/0.png");
     assertEquals(0, named.code(), named.err());

@@ -33,6 +33,7 @@ class LoaderTest {
     volatile int broken = -1;
     volatile RuntimeException bug;
     volatile long delayNanos;
+    volatile boolean silent;
     final Set<Integer> bad = new HashSet<>();
     final AtomicInteger failures = new AtomicInteger();
 
@@ -71,6 +72,7 @@ class LoaderTest {
     @Override public void read(int index, byte[] into, int offset) throws IOException {
       reads.incrementAndGet();
       if (delayNanos > 0) java.util.concurrent.locks.LockSupport.parkNanos(delayNanos);
+      while (silent) java.util.concurrent.locks.LockSupport.parkNanos(1_000_000);
       if (index == broken && bug != null) throw bug;
       if (bad.contains(index)) throw new BadImageException(describe(index) + ": the image is damaged");
       if (failures.get() > 0 && failures.getAndDecrement() > 0) throw new IOException("input/output error");
@@ -339,6 +341,26 @@ class LoaderTest {
       UncheckedIOException e = assertThrows(UncheckedIOException.class, loader::next);
       assertEquals(dir.resolve("b/1.png") + " does not exist (sample 1 of epoch 0)", e.getMessage());
     }
+  }
+
+  @Test void whoWaitsForADiskThatNeverAnswersIsReleasedAndSoIsTheLoader() {
+    Probe probe = new Probe(24);
+    Loader loader = new Loader(probe, Sampler.evaluation(24, 8), List.of(), 2);
+    loader.start(0, 0);
+    loader.await(() -> false);
+    assertNotNull(loader.next());
+    loader.await(() -> false);
+    probe.silent = true;
+    loader.start(0, 0);
+    int[] asked = {0};
+    loader.await(() -> ++asked[0] == 3);
+    assertEquals(3, asked[0]);
+    assertTrue(loader.stallNanos() > 0);
+    long begin = System.nanoTime();
+    loader.close();
+    assertTrue(System.nanoTime() - begin > 4e9, "closed before its threads could end");
+    probe.silent = false;
+    assertThrows(IllegalStateException.class, loader::next);
   }
 
   @Test void aDiskThatDoesNotAnswerIsSaidOnce() {

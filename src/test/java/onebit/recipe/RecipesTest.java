@@ -261,6 +261,14 @@ class RecipesTest {
     assertEquals(List.of(0.95, 0.999, 1e-5), List.of(radam.beta1(), radam.beta2(), radam.epsilon()));
   }
 
+  @ParameterizedTest
+  @CsvSource({"lr, optimizer.learningRate", "train.lr, optimizer.learningRate", "optimizer.lr, optimizer.learningRate", "learning_rate, optimizer.learningRate", "wd, optimizer.weightDecay", "d,"})
+  void otherToolsWordsForAKeyLeadToIt(String word, String meant) {
+    String message = assertThrows(IllegalArgumentException.class, () -> load("adabin-resnet20-cifar10", word + "=1")).getMessage();
+    assertEquals(meant != null, message.contains("; did you mean " + meant + "?"), message);
+    assertEquals(meant != null, message.contains("did you mean"), message);
+  }
+
   @Test
   void overridesReachTheMethod() {
     assertEquals(new BiPer(1, 25, 0.037f), load("biper-resnet18-cifar10-stage1", "method.omega0=25").method());

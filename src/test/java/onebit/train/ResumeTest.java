@@ -4,11 +4,16 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.awt.image.BufferedImage;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.util.List;
 import java.util.Random;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
+import javax.imageio.ImageIO;
+import onebit.data.Sampler;
 import onebit.report.MetricsLog;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -106,6 +111,38 @@ class ResumeTest {
     assertTrue(text.contains("Stopped as asked"), text);
     train(run, 0);
     assertEquals(wanted, ChildRun.weightsDigest(run));
+  }
+
+  /** One photo is a pipe that nobody writes into, as a network disk that does not answer, until the run has been stopped. */
+  @Test
+  void aSignalWhileTheDiskDoesNotAnswerWritesACheckpointToo() throws Exception {
+    Random random = new Random(1);
+    Path data = folder.resolve("photos"), run = folder.resolve("waiting"), output = folder.resolve("waiting.out");
+    for (int i = 0; i < 44; i++) {
+      BufferedImage noise = new BufferedImage(12, 12, BufferedImage.TYPE_INT_RGB);
+      for (int k = 0; k < 144; k++) noise.setRGB(k % 12, k / 12, random.nextInt());
+      Path photo = data.resolve((i < 40 ? "train/" : "val/") + (i % 40 < 20 && i != 43 ? "a/" : "b/") + String.format("%02d.png", i));
+      ImageIO.write(noise, "png", Files.createDirectories(photo.getParent()).resolve(photo.getFileName()).toFile());
+    }
+    String[] photos = {"--data", data.toString(), "--set", "data.name=folder", "--set", "data.classes=2", "--set", "data.channels=3", "--set", "data.mean=[0.5, 0.5, 0.5]", "--set",
+      "data.std=[0.25, 0.25, 0.25]", "--set", "data.batch=8", "--epochs", "1"};
+    train(folder.resolve("answered"), 0, photos);
+    int late = Sampler.training(7, 40, 8).order(0)[3 * 8];   // the small recipe's seed; the first photo of the fourth batch
+    Path pipe = data.resolve(late < 20 ? "train/a" : "train/b").resolve(String.format("%02d.png", late)), away = folder.resolve("away.png");
+    Files.move(pipe, away);
+    assertEquals(0, new ProcessBuilder("mkfifo", pipe.toString()).start().waitFor());
+    Process process = ChildRun.start(output, Stream.concat(Stream.of("train", ChildRun.smallRecipe(folder).toString(), "--out", run.toString()), Stream.of(photos)).toArray(String[]::new));
+    await(process, run.resolve("checkpoints/step-000003"));
+    process.destroy();
+    boolean ended = process.waitFor(30, TimeUnit.SECONDS);
+    process.destroyForcibly();
+    assertTrue(ended, "more than 30 s");
+    String text = Files.readString(output);
+    assertEquals(75, process.exitValue(), text);
+    assertTrue(text.contains("Stopped as asked, with a checkpoint at step 3."), text);
+    Files.move(away, pipe, StandardCopyOption.REPLACE_EXISTING);
+    train(run, 0, photos);
+    assertEquals(ChildRun.weightsDigest(folder.resolve("answered")), ChildRun.weightsDigest(run));
   }
 
   @Test
