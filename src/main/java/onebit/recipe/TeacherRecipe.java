@@ -16,7 +16,7 @@ import onebit.recipe.keys.Range;
  *
  * <p>The teacher sees the images as the student does, by data.mean and data.std, and knows the classes of the data in the same order.
  *
- * @param network none: labels alone; real-resnet18, real-resnet34: the full-precision networks of torchvision
+ * @param network none: labels alone; real-resnet18, real-resnet34, real-resnet20: the full-precision networks of ImageNet and CIFAR-10
  * @param weights their file, as `onebit import` writes it, or the folder of a run
  */
 public record TeacherRecipe(
@@ -26,7 +26,7 @@ public record TeacherRecipe(
     @Default("0") @Range(min = 0, max = 1) double hardLabels) {
 
   /** The networks that can teach. */
-  public enum Kind { NONE, REAL_RESNET18, REAL_RESNET34 }
+  public enum Kind { NONE, REAL_RESNET18, REAL_RESNET34, REAL_RESNET20 }
 
   /** @throws IllegalArgumentException if there are weights, a temperature or a share of labels for no network */
   public TeacherRecipe {
@@ -45,6 +45,7 @@ public record TeacherRecipe(
       case NONE -> Optional.empty();
       case REAL_RESNET18 -> Optional.of(new RealResNet(18));
       case REAL_RESNET34 -> Optional.of(new RealResNet(34));
+      case REAL_RESNET20 -> Optional.of(new RealResNet(20));
     };
   }
 }

@@ -41,15 +41,18 @@ public record TeacherWeights(List<NamedTensor> tensors, String sha256, String fi
    * @throws IllegalArgumentException in words for a user who has nothing yet
    */
   public static void require(String recipe, TeacherRecipe teacher) {
-    String depth = switch (teacher.network()) {
-      case NONE -> null;
-      case REAL_RESNET18 -> "18-f37072fd";
-      case REAL_RESNET34 -> "34-b627a593";
-    };
-    if (depth == null || teacher.weights().isPresent()) return;
-    throw new IllegalArgumentException(recipe + " learns from a teacher, and teacher.weights does not name its weights: take torchvision's resnet" + depth
-        + ".pth (IMAGENET1K_V1 of download.pytorch.org/models), run onebit import resnet" + depth + ".pth teacher.safetensors, and give --set teacher.weights=teacher.safetensors;"
-        + " or learn from labels alone, which will not reach the published accuracy, with --set teacher.network=none");
+    if (teacher.network() == TeacherRecipe.Kind.NONE || teacher.weights().isPresent()) return;
+    throw new IllegalArgumentException(recipe + " learns from a teacher, and teacher.weights does not name its weights: " + switch (teacher.network()) {
+      case NONE -> throw new AssertionError();
+      case REAL_RESNET18 -> fetched("18-f37072fd");
+      case REAL_RESNET34 -> fetched("34-b627a593");
+      case REAL_RESNET20 -> "train it with --set network.name=real-resnet --set network.depth=20 --out DIR, and give --set teacher.weights=DIR";
+    } + "; or learn from labels alone, which will not reach the published accuracy, with --set teacher.network=none");
+  }
+
+  private static String fetched(String name) {
+    return "take torchvision's resnet" + name + ".pth (IMAGENET1K_V1 of download.pytorch.org/models), run onebit import resnet" + name
+        + ".pth teacher.safetensors, and give --set teacher.weights=teacher.safetensors";
   }
 
   private static void requireFinite(NamedTensor tensor) throws CheckpointException {

@@ -86,6 +86,7 @@ class OnnxExportTest {
     }
     all.add(List.of("rbnn-resnet20-cifar10", "method.realActivations=true"));
     all.add(List.of("default", "network.name=real-resnet", "network.depth=18", "data.height=32", "data.width=32"));
+    all.add(List.of("adabin-resnet20-cifar10", "network.name=real-resnet", "network.depth=20"));
     return all.stream();
   }
 

@@ -47,7 +47,8 @@ class FusedModelTest {
       all.add(new Case(backend, new ResNet20(), ADABIN, 8, 18));
       all.add(new Case(backend, new ResNet20(), new Rbnn(1, false), 8, 18));
       all.add(new Case(backend, new DenseNet21(), CLIPPED, 16, 8));
-      all.add(new Case(backend, new RealResNetTest.Tiny(), ADABIN, 16, 0));
+      all.add(new Case(backend, new RealResNetTest.Tiny(false), ADABIN, 16, 0));
+      all.add(new Case(backend, new RealResNetTest.Tiny(true), ADABIN, 16, 0));
       all.add(new Case(backend, new SmallPreNorm(12), CLIPPED, 8, SmallPreNorm.UNITS));
       all.add(new Case(backend, new SmallPreNorm(32), new BmxNet(1, true, BmxNet.Scaling.BINET), 8, SmallPreNorm.UNITS));
       all.add(new Case(backend, new SmallPyramid(8), ADABIN, 8, SmallPyramid.UNITS));

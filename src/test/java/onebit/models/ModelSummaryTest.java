@@ -43,6 +43,7 @@ class ModelSummaryTest {
       case "resnet34" -> new ResNet34();
       case "real-resnet18" -> new RealResNet(18);
       case "real-resnet34" -> new RealResNet(34);
+      case "real-resnet20" -> new RealResNet(20);
       case "resnete18" -> new ResNetE(18, ResNetE.Version.E1, Stem.IMAGENET);
       case "resnete18gs" -> new ResNetE(18, ResNetE.Version.E1, Stem.GROUPED);
       case "resnete34" -> new ResNetE(34, ResNetE.Version.E1, Stem.IMAGENET);
@@ -117,6 +118,16 @@ class ModelSummaryTest {
     assertEquals(parameters, summary.parameters());
     assertEquals(0, summary.binaryParameters() + summary.binaryMacs());
     assertEquals(billions, summary.realMacs() / 1e9, 0.0005);
+  }
+
+  /** Table 6 of He et al. gives 0.27 million parameters. */
+  @Test
+  void fullPrecisionResNet20HasTheSizeOfItsLayers() {
+    ModelSummary summary = summary("adabin", "real-resnet20", Shape.image(1, 32, 32, 3), 10);
+    long convolutions = 432 + 6 * 2304 + 4608 + 5 * 9216 + 18432 + 5 * 36864, norms = 2 * (7 * 16 + 6 * 32 + 6 * 64);
+    assertEquals(convolutions + norms + 650, summary.parameters());
+    assertEquals(0, summary.binaryParameters() + summary.binaryMacs());
+    assertEquals(1024L * (432 + 6 * 2304) + 256L * (4608 + 5 * 9216) + 64L * (18432 + 5 * 36864) + 640, summary.realMacs());
   }
 
   @Test

@@ -35,15 +35,15 @@ import org.junit.jupiter.params.provider.CsvSource;
 class RealResNetTest {
   private static final Method ANY = new AdaBin(AdaBin.Form.CODE, true, false);
   private static final int[] BLOCKS = {1, 2};
-  private static final Shape IMAGES = Shape.image(2, 21, 18, 3);
+  private static final Shape IMAGES = Shape.image(2, 21, 22, 3);
   private static final int WIDTH = 4, CLASSES = 5;
   private static final List<Double> MEAN = List.of(0.485, 0.456, 0.406), STD = List.of(0.229, 0.224, 0.225);
 
   /** The same network in two stages of four and eight channels. */
-  record Tiny() implements Network {
+  record Tiny(boolean small) implements Network {
     @Override
     public Layer layers(Method method, Shape input, int classes) {
-      return RealResNet.layers(WIDTH, BLOCKS, classes);
+      return RealResNet.layers(WIDTH, BLOCKS, small, classes);
     }
   }
 
@@ -121,21 +121,33 @@ class RealResNetTest {
       return new Planes(x.c, h, w, y);
     }
 
+    /** Every second pixel of every second row, a quarter of twice the channels zeros before and after: option A. */
+    private static Planes everySecond(Planes x) {
+      int h = (x.h + 1) / 2, w = (x.w + 1) / 2;
+      double[] y = new double[2 * x.c * h * w];
+      for (int c = 0; c < x.c; c++) for (int p = 0; p < h; p++) for (int q = 0; q < w; q++) y[((c + x.c / 2) * h + p) * w + q] = x.at(c, 2 * p, 2 * q);
+      return new Planes(2 * x.c, h, w, y);
+    }
+
     private Planes block(Planes x, String name, int stride) {
       Planes middle = positive(norm(convolve(x, name + ".conv1.weight", stride, 1), name + ".bn1"), null);
-      Planes side = tensors.containsKey(name + ".downsample.0.weight") ? norm(convolve(x, name + ".downsample.0.weight", stride, 0), name + ".downsample.1") : x;
+      Planes side = tensors.containsKey("linear.weight") && stride > 1 ? everySecond(x)
+          : tensors.containsKey(name + ".downsample.0.weight") ? norm(convolve(x, name + ".downsample.0.weight", stride, 0), name + ".downsample.1") : x;
       return positive(norm(convolve(middle, name + ".conv2.weight", 1, 1), name + ".bn2"), side);
     }
 
     double[] logits(Planes image) {
-      Planes x = largest(positive(norm(convolve(image, "conv1.weight", 2, 3), "bn1"), null));
+      boolean small = tensors.containsKey("linear.weight");
+      Planes x = positive(norm(convolve(image, "conv1.weight", small ? 1 : 2, small ? 1 : 3), "bn1"), null);
+      if (!small) x = largest(x);
+      String classifier = small ? "linear" : "fc";
       for (int stage = 0; stage < BLOCKS.length; stage++) {
         for (int block = 0; block < BLOCKS[stage]; block++) x = block(x, "layer" + (stage + 1) + "." + block, stage > 0 && block == 0 ? 2 : 1);
       }
       double[] logits = new double[CLASSES];
       for (int k = 0; k < CLASSES; k++) {
-        logits[k] = floats("fc.bias")[k];
-        for (int i = 0; i < x.values.length; i++) logits[k] += floats("fc.weight")[k * x.c + i / (x.h * x.w)] * x.values[i] / (x.h * x.w);
+        logits[k] = floats(classifier + ".bias")[k];
+        for (int i = 0; i < x.values.length; i++) logits[k] += floats(classifier + ".weight")[k * x.c + i / (x.h * x.w)] * x.values[i] / (x.h * x.w);
       }
       return logits;
     }
@@ -164,9 +176,9 @@ class RealResNetTest {
   @OnEveryPrecision
   void evaluationGivesTheLogitsOfPlainLoopsInDouble(Backend backend) throws CheckpointException {
     double tolerance = backend.activations() == ElementType.BFLOAT16 ? 0.04 : 2e-6;
-    for (Passes passes : new Passes[] {Passes.SIMPLE, Passes.FUSED}) {
+    for (Passes passes : new Passes[] {Passes.SIMPLE, Passes.FUSED}) for (Tiny tiny : List.of(new Tiny(false), new Tiny(true))) {
       Execution execution = new Execution(passes, Memory.FAST);
-      Model plain = new Model(new Tiny(), ANY, IMAGES, CLASSES, backend, 4, execution, Optional.of(new Tiny())), teacher = plain.teacher();
+      Model plain = new Model(tiny, ANY, IMAGES, CLASSES, backend, 4, execution, Optional.of(tiny)), teacher = plain.teacher();
       List<NamedTensor> tensors = trained(plain);
       float[] images = images(backend.activations() == ElementType.BFLOAT16);
       Tensor x = backend.create(IMAGES, backend.activations());
