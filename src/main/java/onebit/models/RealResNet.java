@@ -33,7 +33,11 @@ public record RealResNet(@OneOf({"18", "20", "34"}) int depth) implements Networ
 
   @Override
   public Sequential layers(Method method, Shape input, int classes) {
-    return depth == 20 ? layers(16, new int[] {3, 3, 3}, true, classes) : layers(64, depth == 18 ? new int[] {2, 2, 2, 2} : new int[] {3, 4, 6, 3}, false, classes);
+    return switch (depth) {
+      case 20 -> layers(16, new int[] {3, 3, 3}, true, classes);
+      case 18 -> layers(64, new int[] {2, 2, 2, 2}, false, classes);
+      default -> layers(64, new int[] {3, 4, 6, 3}, false, classes);
+    };
   }
 
   /** The same with stages of so many blocks, the first of that width; as for CIFAR's small images, or ImageNet's. */

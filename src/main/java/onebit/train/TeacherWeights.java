@@ -41,13 +41,14 @@ public record TeacherWeights(List<NamedTensor> tensors, String sha256, String fi
    * @throws IllegalArgumentException in words for a user who has nothing yet
    */
   public static void require(String recipe, TeacherRecipe teacher) {
-    if (teacher.network() == TeacherRecipe.Kind.NONE || teacher.weights().isPresent()) return;
-    throw new IllegalArgumentException(recipe + " learns from a teacher, and teacher.weights does not name its weights: " + switch (teacher.network()) {
-      case NONE -> throw new AssertionError();
+    String how = switch (teacher.network()) {
+      case NONE -> null;
       case REAL_RESNET18 -> fetched("18-f37072fd");
       case REAL_RESNET34 -> fetched("34-b627a593");
       case REAL_RESNET20 -> "train it with --set network.name=real-resnet --set network.depth=20 --out DIR, and give --set teacher.weights=DIR";
-    } + "; or learn from labels alone, which will not reach the published accuracy, with --set teacher.network=none");
+    };
+    if (how == null || teacher.weights().isPresent()) return;
+    throw new IllegalArgumentException(recipe + " learns from a teacher, and teacher.weights does not name its weights: " + how + "; or learn from labels alone, which will not reach the published accuracy, with --set teacher.network=none");
   }
 
   private static String fetched(String name) {

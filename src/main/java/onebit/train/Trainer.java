@@ -345,8 +345,9 @@ public final class Trainer {
 
   /** Whether any rank was asked to stop; asked of all before the same steps of training or batches of an evaluation. One process stops also where the disk does not answer. */
   private boolean stopAgreed(long before, Loader loader) throws IOException {
-    if (communicator.size() == 1) loader.await(() -> stopRequested);
-    return (communicator.size() == 1 || before % communicator.stepsBetweenAgreements() == 0) && agree();
+    if (communicator.size() > 1) return before % communicator.stepsBetweenAgreements() == 0 && agree();
+    loader.await(() -> stopRequested);
+    return stopRequested;
   }
 
   /** Whether any rank was asked to stop; bad images that one has met since the last time are known to all afterwards. */

@@ -13,6 +13,7 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Callable;
+import onebit.dist.Ranks;
 import onebit.ops.cuda.CudaBackend;
 import onebit.ops.cuda.EmulatedDevice;
 import onebit.ops.cuda.EmulatedDriver;
@@ -63,8 +64,9 @@ class DeviceBenchTest {
   void aGpuMultipliesBitsByEveryWay(@TempDir Path classes) throws Exception {
     Path device = EmulatedDevice.build("normal", "onebit_kernels_host", List.of());
     Files.copy(device.resolve("onebit_kernels_host.module"), Files.createDirectories(classes.resolve("onebit")).resolve("kernels.fatbin"));
-    ProcessBuilder builder = new ProcessBuilder(Path.of(System.getProperty("java.home"), "bin/java").toString(), "--add-modules", "jdk.incubator.vector", "--enable-native-access=ALL-UNNAMED",
-        "-cp", classes + ":" + System.getProperty("java.class.path"), Main.class.getName(), "bench", "gemm", "--device", "cuda", "--rounds", "1", "--size", "64,64,256").redirectErrorStream(true);
+    List<String> words = Ranks.java(Main.class.getName(), "bench", "gemm", "--device", "cuda", "--rounds", "1", "--size", "64,64,256");
+    words.set(words.indexOf("-cp") + 1, classes + ":" + System.getProperty("java.class.path"));
+    ProcessBuilder builder = new ProcessBuilder(words).redirectErrorStream(true);
     builder.environment().putAll(Map.of("LD_LIBRARY_PATH", device.toString(), "ONEBIT_CUDA_LIBS", device.toString(), "HOSTCUDA_CAPABILITY", "90"));
     Process process = builder.start();
     String said = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);

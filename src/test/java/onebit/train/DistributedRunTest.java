@@ -272,8 +272,7 @@ class DistributedRunTest {
       Files.write(image, i == order[910] || i == order[960] ? new byte[] {1} : jpeg.toByteArray());
     }
     for (String name : List.of("a", "b")) Files.write(Files.createDirectories(data.resolve("val").resolve(name)).resolve("last.jpg"), jpeg.toByteArray());
-    String text = train(folder.resolve("bad"), 1, "--procs", "2", "--data", data.toString(), "--set", "data.name=folder", "--set", "data.channels=3", "--set",
-        "data.mean=[0.5, 0.5, 0.5]", "--set", "data.std=[0.25, 0.25, 0.25]", "--set", "data.batch=100", "--set", "data.evalBatch=10", "--epochs", "1");
+    String text = train(folder.resolve("bad"), 1, ChildRun.onPhotos(data, "--procs", "2", "--set", "data.batch=100", "--set", "data.evalBatch=10", "--epochs", "1"));
     assertEquals(1, text.split("Bad image", -1).length - 1, text);   // what rank 0 shows is its own
     assertTrue(text.contains("2 of the 1,000 training images, counted over 2 processes, cannot be decoded, more than 1 in 1000"), text);
   }

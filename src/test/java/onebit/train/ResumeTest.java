@@ -124,8 +124,7 @@ class ResumeTest {
       Path photo = data.resolve((i < 40 ? "train/" : "val/") + (i % 40 < 20 && i != 43 ? "a/" : "b/") + String.format("%02d.png", i));
       ImageIO.write(noise, "png", Files.createDirectories(photo.getParent()).resolve(photo.getFileName()).toFile());
     }
-    String[] photos = {"--data", data.toString(), "--set", "data.name=folder", "--set", "data.classes=2", "--set", "data.channels=3", "--set", "data.mean=[0.5, 0.5, 0.5]", "--set",
-      "data.std=[0.25, 0.25, 0.25]", "--set", "data.batch=8", "--epochs", "1"};
+    String[] photos = ChildRun.onPhotos(data, "--set", "data.classes=2", "--set", "data.batch=8", "--epochs", "1");
     train(folder.resolve("answered"), 0, photos);
     int late = Sampler.training(7, 40, 8).order(0)[3 * 8];   // the small recipe's seed; the first photo of the fourth batch
     Path pipe = data.resolve(late < 20 ? "train/a" : "train/b").resolve(String.format("%02d.png", late)), away = folder.resolve("away.png");
