@@ -321,6 +321,14 @@ class BinarizeWeightsTest {
     assertRefused("rotateMix: angle has 3 values for 2 filters; they must be equal", () -> ops.rotateMix(g, g, w, r2, r2, three));
     assertRefused("rotateMixBackward: scale has 3 values for 2 filters; they must be equal",
         () -> ops.rotateMixBackward(g, two, g, w, w, w, two, three, f));
+    assertRefused("rotateMix: mixed [3] has 3 values, u [2, 1, 1, 4] has 8; they must be equal", () -> ops.rotateMix(three, g, w, r2, r2, two));
+    assertRefused("rotateMix: rotated [3] has 3 values, u [2, 1, 1, 4] has 8; they must be equal", () -> ops.rotateMix(g, three, w, r2, r2, two));
+    assertRefused("rotateMixBackward: q [3] has 3 values, u [2, 1, 1, 4] has 8; they must be equal", () -> ops.rotateMixBackward(three, two, g, w, w, w, two, two, f));
+    assertRefused("rotateMixBackward: gradE [3] has 3 values, u [2, 1, 1, 4] has 8; they must be equal", () -> ops.rotateMixBackward(g, two, three, w, w, w, two, two, f));
+    assertRefused("rotateMixBackward: mixed [3] has 3 values, u [2, 1, 1, 4] has 8; they must be equal", () -> ops.rotateMixBackward(g, two, g, three, w, w, two, two, f));
+    assertRefused("rotateMixBackward: rotated [3] has 3 values, u [2, 1, 1, 4] has 8; they must be equal", () -> ops.rotateMixBackward(g, two, g, w, three, w, two, two, f));
+    assertRefused("rotateMixBackward: gradAngle has 3 values for 2 filters; they must be equal", () -> ops.rotateMixBackward(g, three, g, w, w, w, two, two, f));
+    assertRefused("rotateMixBackward: angle has 3 values for 2 filters; they must be equal", () -> ops.rotateMixBackward(g, two, g, w, w, w, three, two, f));
     assertRefused("rotationRounds: R1 [2, 2] and R2 [3, 3] must be square and 2 x 3 the size of a filter, 4", () -> ops.rotationRounds(r2, r3, w, 1));
     assertRefused("squaredLevelPenalty: sum has 3 values; it must have 1", () -> ops.squaredLevelPenalty(three, g, w, f, 1));
   }

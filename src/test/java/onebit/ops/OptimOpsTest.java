@@ -235,5 +235,8 @@ class OptimOpsTest {
     assertRefused("adam: first 0 [3] has 3 values, value [4] has 4; they must be equal",
         () -> ops.adam(one, one, other, one, new float[1], 0, 0, 0, true, pace));
     assertRefused("adam: 1 values, 2 second; they must be equal", () -> ops.adam(one, one, one, two, new float[1], 0, 0, 0, true, pace));
+    assertRefused("adam: 1 values, 2 gradients; they must be equal", () -> ops.adam(one, two, one, one, new float[1], 0, 0, 0, true, pace));
+    assertRefused("adam: 1 values, 2 decays; they must be equal", () -> ops.adam(one, one, one, one, new float[2], 0, 0, 0, true, pace));
+    assertRefused("adam: steps has 2 values; it must have 1", () -> ops.adam(one, one, one, one, new float[1], 0, 0, 0, true, wide));
   }
 }

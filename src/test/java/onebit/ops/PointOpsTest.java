@@ -331,6 +331,12 @@ class PointOpsTest {
     assertRefused("activateBackward: gradY [3] has 3 values, x [2, 4] has 8; they must be equal",
         () -> ops.activateBackward(y, three, x, Activation.RELU));
     assertRefused("maxout: negative has 3 values, rows of [2, 4] have 4 channels; they must be equal", () -> ops.maxout(y, x, four, three));
+    assertRefused("maxoutBackward: gradX [3] has 3 values, x [2, 4] has 8; they must be equal", () -> ops.maxoutBackward(three, four, four, y, x, four, four));
+    assertRefused("maxoutBackward: gradY [3] has 3 values, x [2, 4] has 8; they must be equal", () -> ops.maxoutBackward(y, four, four, three, x, four, four));
+    assertRefused("maxoutBackward: positive has 3 values, rows of [2, 4] have 4 channels; they must be equal", () -> ops.maxoutBackward(y, four, four, y, x, three, four));
+    assertRefused("maxoutBackward: negative has 3 values, rows of [2, 4] have 4 channels; they must be equal", () -> ops.maxoutBackward(y, four, four, y, x, four, three));
+    assertRefused("maxoutBackward: gradPositive has 3 values, rows of [2, 4] have 4 channels; they must be equal", () -> ops.maxoutBackward(y, three, four, y, x, four, four));
+    assertRefused("maxoutBackward: gradNegative has 3 values, rows of [2, 4] have 4 channels; they must be equal", () -> ops.maxoutBackward(y, four, three, y, x, four, four));
     assertRefused("maxoutBackward: gradPositive has 3 values, rows of [2, 4] have 4 channels; they must be equal",
         () -> ops.maxoutBackward(y, three, four, x, x, four, four));
     assertRefused("concat: parts [2, 4] and [2, 4] side by side do not make [2, 4]", () -> ops.concat(y, x, x));
