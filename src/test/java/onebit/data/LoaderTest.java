@@ -350,6 +350,8 @@ class LoaderTest {
     loader.await(() -> false);
     assertNotNull(loader.next());
     loader.await(() -> false);
+    for (int batch = 1; batch < 3; batch++) assertNotNull(loader.next());
+    assertNull(loader.next(), "no thread reads any more");
     probe.silent = true;
     loader.start(0, 0);
     int[] asked = {0};
