@@ -326,6 +326,7 @@ final class TrainCommand implements Callable<Integer> {
     if (epochs != null && !devRun && epochs > all - recipe.train().firstEpoch()) {
       log.line("--epochs " + epochs + " is more than the schedule has, which ends with epoch " + all + "; --set train.epochs=N in another --out makes a longer one.");
     }
+    recipe.idle().forEach(log::line);
     if (choice != null) log.line(choice.words());
     log.line("Device " + backend.name() + ": " + String.join("; ", backend.describe()));
     if (recipe.train().gradients() == Execution.Gradients.FLOAT8) {

@@ -3,7 +3,7 @@ package onebit.recipe;
 import onebit.recipe.keys.Default;
 import onebit.recipe.keys.Range;
 
-/** The optimizer and its constants; keys of the other optimizers are read and have no effect. */
+/** The optimizer and its constants; keys of the other optimizers have no effect, which a run says ({@link Recipe#idle}). */
 public record OptimizerRecipe(
     Kind name,
     @Range(min = 0, exclusiveMin = true, max = 100) double learningRate,

@@ -1,5 +1,6 @@
 package onebit.recipe;
 
+import java.util.List;
 import java.util.Optional;
 import onebit.binarize.Method;
 import onebit.models.Network;
@@ -31,5 +32,10 @@ public record Recipe(
           + "; the network finds " + (network.detects() ? "boxes: give it voc or figures" : "a class for each image: give it another data set"));
     }
     if (network.detects() && teacher.teaching().isPresent()) throw new IllegalArgumentException("teacher.network: a network that finds boxes does not learn from a teacher");
+  }
+
+  /** A sentence for each key that is not left at its default and has no effect beside the others. */
+  public List<String> idle() {
+    return IdleKeys.of(this);
   }
 }

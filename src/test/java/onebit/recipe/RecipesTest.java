@@ -54,6 +54,40 @@ class RecipesTest {
 
   @ParameterizedTest
   @MethodSource("names")
+  void noRecipeHasKeysWithoutEffect(String name) {
+    assertEquals(List.of(), load(name).idle());
+  }
+
+  @ParameterizedTest
+  @CsvSource(delimiter = '|', value = {
+      "adabin-resnet20-cifar10 | optimizer.name=adam optimizer.momentum=0.8 | optimizer.momentum is 0.8 and has no effect, because optimizer.name is adam.",
+      "bmxnet-lenet-mnist | optimizer.name=radam optimizer.momentum=0.8 | optimizer.momentum is 0.8 and has no effect, because optimizer.name is radam.",
+      "adabin-resnet20-cifar10 | optimizer.beta1=0.5 | optimizer.beta1 is 0.5 and has no effect, because optimizer.name is sgd.",
+      "adabin-resnet20-cifar10 | optimizer.beta2=0.5 | optimizer.beta2 is 0.5 and has no effect, because optimizer.name is sgd.",
+      "adabin-resnet20-cifar10 | optimizer.epsilon=0.5 | optimizer.epsilon is 0.5 and has no effect, because optimizer.name is sgd.",
+      "adabin-resnet20-cifar10 | schedule.factor=0.5 | schedule.factor is 0.5 and has no effect, because schedule.name is cosine.",
+      "adabin-resnet20-cifar10 | schedule.warmupEpochs=3 train.epochs=3 | schedule.name is cosine and has no effect, because schedule.warmupEpochs is 3 and train.epochs is 3.",
+      "bmxnet-resnete18-cifar10 | train.epochs=101 | schedule.milestones is [101, 126] and has no effect, because train.epochs is 101.",
+      "adabin-resnet20-cifar10 | train.float8Limit=0.2 | train.float8Limit is 0.2 and has no effect, because train.gradients is bfloat16.",
+      "adabin-ssd300-voc | train.labelSmoothing=0.1 | train.labelSmoothing is 0.1 and has no effect, because the network finds boxes.",
+      "adabin-resnet18-imagenet-stage1 | train.labelSmoothing=0.1 | train.labelSmoothing is 0.1 and has no effect, because teacher.hardLabels is 0."})
+  void aKeyWithoutEffectIsSaid(String name, String overrides, String said) {
+    assertEquals(List.of(said), load(name, overrides.split(" ")).idle());
+  }
+
+  @ParameterizedTest
+  @CsvSource(delimiter = '|', value = {
+      "adabin-resnet20-cifar10 | optimizer.name=adam", "adabin-resnet20-cifar10 | optimizer.momentum=0.8", "bmxnet-lenet-mnist | optimizer.beta1=0.5",
+      "bmxnet-resnete18-cifar10 | schedule.factor=0.5", "adabin-resnet20-cifar10 | schedule.warmupEpochs=2 train.epochs=3",
+      "adabin-resnet20-cifar10 | schedule.name=constant schedule.warmupEpochs=3 train.epochs=3", "bmxnet-resnete18-cifar10 | train.epochs=127",
+      "adabin-resnet20-cifar10 | train.gradients=float8 train.float8Limit=0.2", "adabin-resnet20-cifar10 | train.labelSmoothing=0.1",
+      "adabin-resnet18-imagenet-stage1 | train.labelSmoothing=0.1 teacher.hardLabels=0.5"})
+  void aKeyWithAnEffectIsNotSaid(String name, String overrides) {
+    assertEquals(List.of(), load(name, overrides.split(" ")).idle());
+  }
+
+  @ParameterizedTest
+  @MethodSource("names")
   void everyRecipeIsReadAndWrittenAndReadEqual(String name) {
     Recipe recipe = load(name);
     String yaml = RECIPES.write(recipe);
