@@ -113,6 +113,18 @@ class ScheduleTest {
   }
 
   @Test
+  void linearFallsFromTheEndOfItsWarmUp() {
+    Schedule epochs = new Schedule(Shape.LINEAR, Per.EPOCH, 0.6, 10, 5, List.of(), 0.1, 0);
+    double[] byEpoch = {0.12, 0.24, 0.36, 0.48, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1};
+    for (int e = 0; e < 10; e++) assertEquals(byEpoch[e], epochs.learningRate(e, 7, 100), 1e-15, "epoch " + e);
+    Schedule iterations = new Schedule(Shape.LINEAR, Per.ITERATION, 0.8, 10, 2, List.of(), 0.1, 0);
+    assertEquals(0.4, iterations.learningRate(1, 0, 100), 1e-15);
+    assertEquals(0.8, iterations.learningRate(2, 0, 100), 1e-15);
+    assertEquals(0.2, iterations.learningRate(8, 0, 100), 1e-15);
+    assertEquals(0.001, iterations.learningRate(9, 99, 100), 1e-15);
+  }
+
+  @Test
   void constantStaysAndWarmsUp() {
     Schedule schedule = new Schedule(Shape.CONSTANT, Per.EPOCH, 1e-3, 10, 2, List.of(), 0.1, 0);
     assertEquals(5e-4, schedule.learningRate(0, 0, 600), 1e-18);

@@ -115,6 +115,21 @@ class HtmlReportTest {
   }
 
   @Test
+  void theLabelsOfTheAxesStandWhereTheCurveHasTheirValues() throws Exception {
+    List<Map<String, Object>> records = new ArrayList<>();
+    for (int i = 0; i < 3; i++) records.add(Map.of("step", 1000L + 200 * i, "loss", 2.0 + i));
+    Document document = parsed(new HtmlReport("t", "", Map.of(), records, List.of()).html());
+    Element curve = all(document, "path").stream().filter(p -> p.getAttribute("class").equals("curve one") && p.getAttribute("d").contains("L")).findFirst().orElseThrow();
+    assertEquals("M62.0 216.0L304.0 115.0L546.0 14.0", curve.getAttribute("d"));
+    // steps 1,000 to 1,400 over 484 units, values 2 to 4 over 202
+    assertEquals(List.of("2.0 at 54 216.0", "2.5 at 54 165.5", "3.0 at 54 115.0", "3.5 at 54 64.5", "4.0 at 54 14.0", "1,000 at 62.0 234", "1,100 at 183.0 234",
+        "1,200 at 304.0 234", "1,300 at 425.0 234", "1,400 at 546.0 234", "step at 546 248"),
+        all(document, "text").stream().map(t -> t.getTextContent() + " at " + t.getAttribute("x") + " " + t.getAttribute("y")).toList());
+    assertEquals(List.of("62.0 216.0", "304.0 115.0", "546.0 14.0"),
+        all(document, "circle").stream().map(c -> c.getAttribute("cx") + " " + c.getAttribute("cy")).toList());
+  }
+
+  @Test
   void aValueThatStaysHasAnAxisOfPlainNumbersInWhichItMayBe() throws Exception {
     List<Map<String, Object>> records = new ArrayList<>();
     for (int i = 1; i <= 2; i++) records.add(new LinkedHashMap<>(Map.of("step", (long) i, "testTop5", 1.0, "skippedSteps", 0L)));

@@ -35,6 +35,38 @@ class ProgressLineTest {
   }
 
   @Test
+  void whenTheSpeedChangesWhatIsShownForgetsInFiveSecondsAndTheTimeLeftInSixty() {
+    ProgressLine progress = line(false, 2, 1000);
+    progress.start();
+    int[] seconds = {1, 2, 8};
+    for (int step = 1; step <= 3; step++) {
+      now += seconds[step - 1] * SECOND;
+      progress.step(1, step, 0.5, 100 * step);
+    }
+    double two = Math.exp(-2 / 5.0), eight = Math.exp(-8 / 5.0);
+    double speed = ((100 * two + 200) * eight + 300) / ((1 * two + 2) * eight + 8);
+    assertEquals(speed, progress.imagesPerSecond(), 1e-9);
+    double keep = Math.exp(-8 / 60.0), left = 1997 * (2 * keep + 8) / (1 * keep + 1);   // the first step does not count
+    assertEquals(List.of(String.format(java.util.Locale.ROOT, "epoch 1/2  step 3/1,000  loss 0.5000  %.1f images/s  ETA %s", speed, ProgressLine.duration(left))), lines());
+  }
+
+  @Test
+  void onATerminalTheLastStepOfAnEpochIsShownAndALineOfItsOwnReplacesIt() {
+    ProgressLine progress = line(true, 2, 3);
+    progress.start();
+    for (int step = 1; step <= 3; step++) {
+      now += SECOND / 100;
+      progress.step(1, step, 1, 1);
+    }
+    progress.activity(1, "evaluating");
+    progress.epochDone(1, "test 90.0 %");
+    progress.finish();
+    String shown = out.toString(StandardCharsets.UTF_8);
+    assertTrue(shown.contains("step 1/3") && !shown.contains("step 2/3") && shown.contains("step 3/3"), shown);
+    assertTrue(shown.endsWith("\repoch 1/2  evaluating\u001b[K\r\u001b[Kepoch 1/2  test 90.0 %\n"), shown);
+  }
+
+  @Test
   void aSlowFirstStepDoesNotCountForTheTimeLeft() {
     ProgressLine progress = line(false, 1, 1000);
     progress.start();
@@ -99,6 +131,8 @@ class ProgressLineTest {
     assertEquals("1m00s", ProgressLine.duration(59.7));
     assertEquals("59m59s", ProgressLine.duration(3599));
     assertEquals("1h00m", ProgressLine.duration(3600));
+    assertEquals("23h59m", ProgressLine.duration(86_399));
+    assertEquals("1d00h", ProgressLine.duration(86_400));
     assertEquals("2d03h", ProgressLine.duration(51 * 3600 + 100));
   }
 
