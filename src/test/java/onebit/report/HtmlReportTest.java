@@ -168,6 +168,32 @@ class HtmlReportTest {
   }
 
   @Test
+  void aLayersFlipRatioRisesFromZeroToItsHighestAndItsBalanceFillsItsShare() throws Exception {
+    List<Map<String, Object>> records = new ArrayList<>();
+    Double[] flips = {0.1, 0.4, null, 0.2, 0.0};
+    for (int i = 0; i < flips.length; i++) {
+      Map<String, Object> record = new LinkedHashMap<>(Map.of("step", 100L + 50 * i, "plus/conv1", 0.7));
+      record.put("flip/conv1", flips[i]);
+      records.add(record);
+    }
+    Element row = all(parsed(report(records).html()), "tr").stream().filter(tr -> tr.getTextContent().startsWith("conv1")).findFirst().orElseThrow();
+    Element curve = (Element) row.getElementsByTagName("path").item(0), fill = (Element) row.getElementsByTagName("rect").item(1);
+    // x from 2 to 142 over 200 steps, y from 26 (value 0) to 2 (value 0.4)
+    assertEquals("M2.0 20.0h0.1L37.0 2.0M107.0 14.0h0.1L142.0 26.0", curve.getAttribute("d"));
+    assertEquals("98.0", fill.getAttribute("width"), "0.7 of 140");
+  }
+
+  @Test
+  void aReportBeginsWithTheBestAndTheLastValues() throws Exception {
+    List<Map<String, Object>> records = List.of(Map.of("step", 391L, "epoch", 1L, "testTop1", 75.0, "loss", 2.0), Map.of("step", 782L, "epoch", 2L, "testTop1", 50.0, "loss", 1.5));
+    Document document = parsed(report(records).html());
+    assertEquals(List.of("best test top-1, %: 75.00", "last test top-1, %: 50.00", "last training loss: 1.500", "last epoch: 2", "last step: 782"),
+        all(document, "div").stream().filter(div -> div.getElementsByTagName("dt").getLength() == 1)
+            .map(div -> div.getElementsByTagName("dt").item(0).getTextContent() + ": " + div.getElementsByTagName("dd").item(0).getTextContent()).toList());
+    assertTrue(all(document, "th").stream().map(Element::getTextContent).toList().containsAll(Environment.facts().keySet()));
+  }
+
+  @Test
   void aRunWithoutRecordsOrWithOneOrWithStrangeValuesStillHasAReport() throws Exception {
     parsed(report(List.of()).html());
     parsed(report(run(1)).html());
