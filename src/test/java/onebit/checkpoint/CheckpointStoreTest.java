@@ -92,16 +92,13 @@ class CheckpointStoreTest {
   void manySavesLeaveNothingBehindButWhatIsKept() throws Exception {
     int saves = Integer.getInteger("onebit.test.checkpoints", 40), from = saves / 2;
     CheckpointStore store = new CheckpointStore(folder, 2);
-    long handles = 0, heap = 0;
+    long heap = 0;
     for (int step = 1; step <= saves; step++) {
       store.save(checkpoint(step, 1000));
       if (step % 7 == 0) store.markBest(step);
-      if (step == from) {
-        handles = openFiles();
-        heap = usedHeap();
-      }
+      if (step == from) heap = usedHeap();
     }
-    assertEquals(handles, openFiles());
+    assertEquals(List.of(), openFiles());
     assertTrue(usedHeap() - heap < 1 << 20, heap + " bytes of heap after " + from + " saves, " + usedHeap() + " after " + saves);
     long best = saves / 7 * 7;
     assertEquals(Stream.of(best, saves - 1L, (long) saves).distinct().map(step -> String.format("step-%06d", step)).toList(), names());
@@ -109,15 +106,29 @@ class CheckpointStoreTest {
     assertEquals(checkpoint(best, 1000), CheckpointStore.load(run.resolve("best")));
   }
 
-  private static long openFiles() throws IOException {
-    try (Stream<Path> files = Files.list(Path.of("/proc/self/fd"))) {
-      return files.count();
+  /** The files and folders of the run that this process has open, deleted ones too; what other tests left open a collector closes when it likes. */
+  private List<String> openFiles() throws IOException {
+    List<String> open = new ArrayList<>();
+    try (Stream<Path> handles = Files.list(Path.of("/proc/self/fd"))) {
+      for (Path handle : handles.toList()) {
+        try {
+          open.add(Files.readSymbolicLink(handle).toString());
+        } catch (java.nio.file.NoSuchFileException closed) {
+          // the list's own, or another thread's
+        }
+      }
     }
+    return open.stream().filter(name -> name.startsWith(run.toString())).toList();
   }
 
+  /** The least of three looks: other threads may make objects between the collection and the look. */
   private static long usedHeap() {
-    System.gc();
-    return Runtime.getRuntime().totalMemory() - Runtime.getRuntime().freeMemory();
+    long least = Long.MAX_VALUE;
+    for (int look = 0; look < 3; look++) {
+      System.gc();
+      least = Math.min(least, Runtime.getRuntime().totalMemory() - Runtime.getRuntime().freeMemory());
+    }
+    return least;
   }
 
   @Test

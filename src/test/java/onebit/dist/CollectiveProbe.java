@@ -147,13 +147,13 @@ final class CollectiveProbe {
   private static void hang(Communicator all, Backend backend, String run) throws Exception {
     java.nio.file.Path folder = java.nio.file.Path.of(run);
     RankStatus.publish(folder, all.rank(), all.activity());
+    all.activity().step(41 + all.rank());
+    all.any(false);   // before anybody is watched: on a busy machine the others may be late
     new Watchdog(all.activity(), all.rank(), all.size(), Duration.ofSeconds(2), 0, reason -> {
       System.out.println(reason);
       System.out.flush();
       Runtime.getRuntime().halt(1);
     }).watch(all, folder);
-    all.activity().step(41 + all.rank());
-    all.any(false);
     if (all.rank() == 1) Thread.sleep(100_000);
     all.startMean("gradients 3", List.of(tensor(backend, 0, 0, 10)), ElementType.FLOAT32);
     all.awaitMeans();
