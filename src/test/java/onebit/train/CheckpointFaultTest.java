@@ -50,14 +50,18 @@ class CheckpointFaultTest {
     return text;
   }
 
-  private String undisturbed() throws Exception {
+  private String undisturbed(String... more) throws Exception {
     Path run = folder.resolve("undisturbed");
-    end(start(run), 0);
+    end(start(run, more), 0);
     return ChildRun.weightsDigest(run);
   }
 
-  private void await(Process process, String words) throws Exception {
-    while (process.isAlive() && !Files.readString(folder.resolve("out")).contains(words)) Thread.sleep(10);
+  /** A run in this process, so that a test may act between two of its steps. */
+  private Trainer.End run(Path run, Communicator communicator, ByteArrayOutputStream said, String... overrides) throws Exception {
+    Recipe recipe = new Recipes(new RecordBinder(Map.of(Method.class, Methods.byName(), Network.class, Networks.byName()))).load(ChildRun.smallRecipe(folder).toString(), List.of(overrides));
+    try (CpuBackend backend = new CpuBackend(); RunLog log = RunLog.screenOnly(Screen.of(said, false))) {
+      return new Trainer(recipe, backend, new TrainOptions("fault", null, run, recipe.train().epochs(), Integer.MAX_VALUE), communicator, Screen.none(), log, () -> { }).run();
+    }
   }
 
   /** A file system of 2 MiB of its own; the test is skipped where mounting is not allowed. */
@@ -74,14 +78,24 @@ class CheckpointFaultTest {
 
   @Test
   void aFullDiskIsSaidAndTheRunGoesOnWhenThereIsRoomAgain() throws Exception {
-    String wanted = undisturbed();
-    Path disk = smallDisk();
+    Path disk = smallDisk(), undisturbed = folder.resolve("undisturbed");
+    try (SingleProcess alone = new SingleProcess()) {
+      run(Files.createDirectory(undisturbed), alone, new ByteArrayOutputStream(), "train.epochs=3");
+    }
+    String wanted = ChildRun.weightsDigest(undisturbed);
     try {
       assertEquals(0, shell("head -c 2050000 /dev/zero >" + disk.resolve("filler")));
-      Process process = start(disk.resolve("run"));
-      await(process, "was not written, training goes on");
-      Files.delete(disk.resolve("filler"));
-      String text = end(process, 0);
+      ByteArrayOutputStream said = new ByteArrayOutputStream() {
+        @Override
+        public void write(byte[] bytes, int from, int length) {
+          super.write(bytes, from, length);
+          if (toString(StandardCharsets.UTF_8).contains("was not written, training goes on")) disk.resolve("filler").toFile().delete();   // on the writer's thread, before it tries again
+        }
+      };
+      try (SingleProcess alone = new SingleProcess()) {
+        assertEquals(Trainer.End.COMPLETE, run(Files.createDirectory(disk.resolve("run")), alone, said, "train.epochs=3"));
+      }
+      String text = said.toString(StandardCharsets.UTF_8);
       assertTrue(text.contains("was not written, training goes on") && text.contains("No space left on device"), text);
       assertEquals(wanted, ChildRun.weightsDigest(disk.resolve("run")));
     } finally {
@@ -104,7 +118,8 @@ class CheckpointFaultTest {
   void aReadOnlyDiskIsSaidAndTheLastGoodCheckpointStays() throws Exception {
     Path disk = smallDisk();
     try {
-      Process process = start(disk.resolve("run"));
+      String[] epochs = {"--set", "train.epochs=12"};   // so that it has not ended when the mount is made
+      Process process = start(disk.resolve("run"), epochs);
       while (process.isAlive() && !Files.exists(disk.resolve("run/last"))) Thread.sleep(10);
       // files that are open for writing keep a file system writable: so the checkpoints' folder alone is made immutable by a read-only mount over it
       Path checkpoints = disk.resolve("run/checkpoints");
@@ -115,8 +130,8 @@ class CheckpointFaultTest {
       assertTrue(text.contains("Read-only file system"), text);
       assertTrue(text.contains("3 checkpoints in a row could not be written"), text);
       shell("umount -l " + checkpoints);
-      end(start(disk.resolve("run")), 0);
-      assertEquals(undisturbed(), ChildRun.weightsDigest(disk.resolve("run")));
+      end(start(disk.resolve("run"), epochs), 0);
+      assertEquals(undisturbed(epochs), ChildRun.weightsDigest(disk.resolve("run")));
     } finally {
       shell("umount -l " + disk.resolve("run/checkpoints"));
       shell("umount -l " + disk);
@@ -154,14 +169,8 @@ class CheckpointFaultTest {
       }
       default -> method.isDefault() ? InvocationHandler.invokeDefault(self, method, given) : method.invoke(alone, given);
     });
-    Recipe recipe = new Recipes(new RecordBinder(Map.of(Method.class, Methods.byName(), Network.class, Networks.byName())))
-        .load(ChildRun.smallRecipe(folder).toString(), List.of("checkpoint.everySteps=0", "train.epochs=6"));
-    Screen screen = Screen.of(said, false);
-    try (CpuBackend backend = new CpuBackend(); RunLog log = RunLog.screenOnly(screen)) {
-      Trainer trainer = new Trainer(recipe, backend, new TrainOptions("slow", null, run, 6, Integer.MAX_VALUE), two, Screen.none(), log, () -> { });
-      String message = assertThrows(CheckpointException.class, trainer::run).getMessage();
-      assertTrue(message.contains("3 checkpoints in a row could not be written"), message);
-    }
+    String message = assertThrows(CheckpointException.class, () -> run(run, two, said, "checkpoint.everySteps=0", "train.epochs=6")).getMessage();
+    assertTrue(message.contains("3 checkpoints in a row could not be written"), message);
     assertEquals(0, meetings.getCount());
     assertTrue(said.toString(StandardCharsets.UTF_8).contains("The checkpoint of step 16 was not written, training goes on: "), said.toString(StandardCharsets.UTF_8));
   }

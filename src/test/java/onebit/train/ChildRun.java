@@ -11,6 +11,9 @@ import onebit.dist.Ranks;
 
 /** Starts the program in a JVM of its own, as the launcher does. */
 final class ChildRun {
+  /** So often a fault is tried that is to fall into a small run's training, which on a busy machine may have ended before. */
+  static final int TRIES = 8;
+
   private ChildRun() {}
 
   /** A recipe of a few small steps on generated images: 16 batches an epoch, a checkpoint every third step. */

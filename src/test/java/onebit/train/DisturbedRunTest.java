@@ -69,7 +69,7 @@ class DisturbedRunTest {
     undisturbed = shared.resolve("undisturbed");
     Ended ended = run(undisturbed, (trainer, asked, backend, result, gradLogits) -> { });
     assertEquals(Trainer.End.COMPLETE, ended.end, ended.said);
-    assertFalse(ended.said.contains("warning"), ended.said);
+    assertEquals(0, warnings(ended), ended.said);
   }
 
   private static Recipe recipe(String... overrides) throws Exception {
@@ -114,6 +114,11 @@ class DisturbedRunTest {
     }
   }
 
+  /** Of the run itself: that this machine's disk is slow just now is none. */
+  private static long warnings(Ended ended) {
+    return ended.said.lines().filter(line -> line.contains("warning") && !line.contains("The disk is slow: ")).count();
+  }
+
   /** The samples that a step shows. */
   private static String samples(int epoch, int batch) {
     int[] order = Sampler.training(7, IMAGES, BATCH).order(epoch);
@@ -149,7 +154,7 @@ class DisturbedRunTest {
     });
     assertEquals(Trainer.End.COMPLETE, ended.end, ended.said);
     assertTrue(ended.said.matches("(?s).*Step 21 was skipped: its gradient of [\\w.]+ is not finite; .*") && ended.said.contains(samples(1, 4)), ended.said);
-    assertEquals(1, ended.said.split("warning: ", -1).length - 1, ended.said);
+    assertEquals(1, warnings(ended), ended.said);
     assertEquals(List.of(0L, 1L, 1L), metrics(run).stream().map(record -> ((Number) record.get("skippedSteps")).longValue()).toList());
     for (Map<String, Object> record : metrics(run)) assertTrue(Double.isFinite(((Number) record.get("loss")).doubleValue()), record.toString());
     assertEquals(ASKED * 3, ended.asked);
@@ -216,7 +221,7 @@ class DisturbedRunTest {
     });
     assertEquals(Trainer.End.COMPLETE, ended.end, ended.said);
     assertTrue(ended.said.matches("(?s).*The loss 1000\\.0000 of step 40 is \\d{3,} standard deviations above the recent ones; .*") && ended.said.contains(samples(2, 7)), ended.said);
-    assertEquals(1, ended.said.split("warning: ", -1).length - 1, ended.said);
+    assertEquals(1, warnings(ended), ended.said);
     assertEquals(ChildRun.weightsDigest(undisturbed), ChildRun.weightsDigest(run), "a spike is told, not skipped");
   }
 

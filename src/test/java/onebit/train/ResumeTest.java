@@ -98,16 +98,21 @@ class ResumeTest {
   @ParameterizedTest
   @ValueSource(strings = {"TERM", "USR1"})
   void aSignalWritesACheckpointAndExits75(String signal) throws Exception {
-    Path run = folder.resolve("stopped");
-    Path output = folder.resolve("stopped.out");
-    Process process = ChildRun.start(output, "train", ChildRun.smallRecipe(folder).toString(), "--out", run.toString());
-    await(process, run.resolve("checkpoints"));
-    long begin = System.nanoTime();
-    assertEquals(0, new ProcessBuilder("kill", "-" + signal, Long.toString(process.pid())).start().waitFor());
-    assertTrue(process.waitFor(60, TimeUnit.SECONDS));
-    String text = Files.readString(output);
-    assertTrue(System.nanoTime() - begin < 30e9, "more than 30 s");
-    assertEquals(75, process.exitValue(), text);
+    Path run = null;
+    String text = "";
+    for (int i = 0; i < ChildRun.TRIES && !text.contains("Stopped as asked"); i++) {
+      run = folder.resolve("stopped" + i);
+      Path output = folder.resolve("stopped.out");
+      Process process = ChildRun.start(output, "train", ChildRun.smallRecipe(folder).toString(), "--out", run.toString());
+      await(process, run.resolve("checkpoints"));
+      long begin = System.nanoTime();
+      new ProcessBuilder("kill", "-" + signal, Long.toString(process.pid())).redirectErrorStream(true).start().waitFor();   // it may be gone
+      assertTrue(process.waitFor(60, TimeUnit.SECONDS));
+      text = Files.readString(output);
+      assertTrue(System.nanoTime() - begin < 30e9, "more than 30 s");
+      if (text.contains("Stopped as asked")) assertEquals(75, process.exitValue(), text);
+      else assertTrue(text.contains("epoch 3/3"), text);
+    }
     assertTrue(text.contains("Stopped as asked"), text);
     train(run, 0);
     assertEquals(wanted, ChildRun.weightsDigest(run));
