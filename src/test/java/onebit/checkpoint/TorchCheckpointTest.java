@@ -16,8 +16,10 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import java.util.zip.ZipFile;
 import org.junit.jupiter.api.Test;
@@ -128,6 +130,46 @@ class TorchCheckpointTest {
       long n = 24 / type.bytes();
       assertEquals(type, readPickle(oneTensor(storages[i], n, 0, new long[] {n}, new long[] {1})).tensors().getFirst().type());
     }
+  }
+
+  /** Every opcode that is read; the values are those of Python's own pickle.loads. */
+  static Stream<Arguments> opcodes() {
+    return Stream.of(
+        Arguments.of("LONG1 of no bytes", pickle().raw(0x8a, 0), "0"), Arguments.of("LONG1 of a negative byte", pickle().raw(0x8a, 1, 0xff), "-1"),
+        Arguments.of("LONG1 of a byte and its sign", pickle().raw(0x8a, 2, 0xff, 0), "255"), Arguments.of("LONG1 of two bytes", pickle().raw(0x8a, 2, 0, 0x80), "-32768"),
+        Arguments.of("LONG1 of eight bytes", pickle().number(Long.MIN_VALUE), "-9223372036854775808"),
+        Arguments.of("FRAME, BININT1", new PickleBytes().raw(0x80, 4, 0x95, 2, 0, 0, 0, 0, 0, 0, 0, 'K', 255), "255"),
+        Arguments.of("protocol 5, BININT2", new PickleBytes().raw(0x80, 5, 'M', 0xfe, 0xff), "65534"), Arguments.of("BININT", pickle().number(-2), "-2"),
+        Arguments.of("BINFLOAT", pickle().real(-1.5), "-1.5"), Arguments.of("BINUNICODE", pickle().text("\u00e9"), "\u00e9"),
+        Arguments.of("SHORT_BINUNICODE", pickle().raw(0x8c, 2, 0xc3, 0xa9), "\u00e9"),
+        Arguments.of("BINUNICODE8", pickle().raw(0x8d, 2, 0, 0, 0, 0, 0, 0, 0, 'a', 'b'), "ab"), Arguments.of("LIST", pickle().ops("(K\1K\2l"), "[1, 2]"),
+        Arguments.of("APPENDS", pickle().ops("](K\1K\2e"), "[1, 2]"), Arguments.of("APPEND", pickle().ops("]K\1a"), "[1]"), Arguments.of("TUPLE", pickle().ops("(K\1K\2t"), "(1, 2)"),
+        Arguments.of("TUPLE1, TUPLE2", pickle().ops("K\1").raw(0x85).ops("K\2").raw(0x86), "((1), 2)"),
+        Arguments.of("TUPLE3", pickle().ops("K\1K\2K\3").raw(0x87), "(1, 2, 3)"), Arguments.of("POP", pickle().ops("NK\0010"), "None"),
+        Arguments.of("POP_MARK", pickle().ops("N(K\1K\0021"), "None"), Arguments.of("BINPUT, BINGET", pickle().ops("K\7q\3h\3").raw(0x86), "(7, 7)"),
+        Arguments.of("LONG_BINPUT, LONG_BINGET", pickle().ops("K\7r").little(256).ops("j").little(256).raw(0x86), "(7, 7)"),
+        Arguments.of("MEMOIZE", pickle().ops("K\7").raw(0x94).ops("K\10").raw(0x94).ops("h\0h\1").raw(0x86, 0x87), "(7, 8, (7, 8))"),
+        Arguments.of("NEWTRUE, NEWFALSE", pickle().raw(0x88, 0x89, 0x86), "(true, false)"), Arguments.of("SHORT_BINBYTES", pickle().raw('C', 2, 0, 0xff), "00ff"),
+        Arguments.of("BINBYTES", pickle().raw('B', 1, 0, 0, 0, 0xfe), "fe"), Arguments.of("BINBYTES8", pickle().raw(0x8e, 1, 0, 0, 0, 0, 0, 0, 0, 0xfd), "fd"),
+        Arguments.of("SHORT_BINSTRING", pickle().raw('U', 1, 0xfc), "fc"), Arguments.of("BINSTRING", pickle().raw('T', 1, 0, 0, 0, 0xfb), "fb"),
+        Arguments.of("STACK_GLOBAL, REDUCE, SETITEM", pickle().text("collections").text("OrderedDict").raw(0x93).ops(")RK\1K\2s"), "{1=2}"),
+        Arguments.of("SETITEMS, BUILD", pickle().ops("}(K\1K\2K\3K\4u}b"), "{1=2, 3=4}"));
+  }
+
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("opcodes")
+  void everyOpcodeGivesItsValue(String what, PickleBytes pickle, String value) throws Exception {
+    assertEquals(value, shown(Unpickler.read("t", ByteBuffer.wrap(pickle.stop()))));
+  }
+
+  private static String shown(Object value) {
+    return switch (value) {
+      case Unpickler.None _ -> "None";
+      case byte[] bytes -> HexFormat.of().formatHex(bytes);
+      case Unpickler.Items items -> items.values.stream().map(TorchCheckpointTest::shown).collect(Collectors.joining(", ", items.tuple ? "(" : "[", items.tuple ? ")" : "]"));
+      case Unpickler.Dict dict -> dict.values.toString();
+      default -> value.toString();
+    };
   }
 
   static Stream<Arguments> hostilePickles() {
