@@ -153,7 +153,7 @@ class TorchCheckpointTest {
         Arguments.of("BINBYTES", pickle().raw('B', 1, 0, 0, 0, 0xfe), "fe"), Arguments.of("BINBYTES8", pickle().raw(0x8e, 1, 0, 0, 0, 0, 0, 0, 0, 0xfd), "fd"),
         Arguments.of("SHORT_BINSTRING", pickle().raw('U', 1, 0xfc), "fc"), Arguments.of("BINSTRING", pickle().raw('T', 1, 0, 0, 0, 0xfb), "fb"),
         Arguments.of("STACK_GLOBAL, REDUCE, SETITEM", pickle().text("collections").text("OrderedDict").raw(0x93).ops(")RK\1K\2s"), "{1=2}"),
-        Arguments.of("SETITEMS, BUILD", pickle().ops("}(K\1K\2K\3K\4u}b"), "{1=2, 3=4}"));
+        Arguments.of("SETITEMS, BUILD", pickle().global("collections", "OrderedDict").ops(")R(K\1K\2K\3K\4u}b"), "{1=2, 3=4}"));
   }
 
   @ParameterizedTest(name = "{0}")
