@@ -92,7 +92,7 @@ final class RecordWriter {
         .orElseThrow(() -> new IllegalStateException(value.getClass().getName() + " is not registered as a " + declared.getName()));
   }
 
-  private static Object get(Record value, RecordComponent component) {
+  static Object get(Record value, RecordComponent component) {
     try {
       var accessor = component.getAccessor();
       accessor.setAccessible(true);
