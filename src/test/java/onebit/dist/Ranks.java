@@ -57,6 +57,11 @@ public final class Ranks {
         .filter(p -> p.parent().filter(starter -> starter.pid() != supervisor.pid()).isPresent()).toList();
   }
 
+  /** Sends a process the signal of that name, such as STOP; other than 0 where it was gone. */
+  public static int signal(String name, ProcessHandle process) throws Exception {
+    return new ProcessBuilder("kill", "-" + name, Long.toString(process.pid())).redirectErrorStream(true).start().waitFor();
+  }
+
   /** Starts a command as so many ranks of Open MPI. */
   public static Process mpirun(int ranks, Path output, List<String> words) throws IOException {
     List<String> command = new ArrayList<>(List.of("mpirun", "-np", Integer.toString(ranks)));

@@ -34,7 +34,7 @@ class WatchdogTest {
       assertEquals("it hangs because rank 2 (process " + other.pid() + ") was at step 3, last collective: gradients 1", Watchdog.missing(run, 0, 3, 8));
       write(2, other.pid(), 4, 8);
       assertEquals("all ranks that can be seen have come to it, so the network or a device hangs", Watchdog.missing(run, 0, 3, 8));
-      assertEquals(0, new ProcessBuilder("kill", "-STOP", Long.toString(other.pid())).start().waitFor());
+      assertEquals(0, Ranks.signal("STOP", other.toHandle()));
       long end = System.nanoTime() + 10_000_000_000L;
       while (!RankStatus.read(run, 1).orElseThrow().stopped() && System.nanoTime() < end) Thread.sleep(5);
       String where = " (process " + other.pid() + ") was at step 4, last collective: gradients 1; its process is stopped";

@@ -123,7 +123,7 @@ class DeviceFaultTest {
     Path run = folder.resolve("hangs");
     Process process = start(run, TIMEOUT, "--restarts", "3");
     ProcessHandle rank = replaying(run, process);
-    new ProcessBuilder("kill", "-STOP", Long.toString(rank.pid())).start().waitFor();
+    Ranks.signal("STOP", rank);
     double seconds = secondsUntil("it hangs because rank 1", run, process);
     String text = end(process, run, 0);
     String named = "rank 0 has waited " + TIMEOUT + " s \\(dist.timeoutSeconds\\) in step \\d+ for '" + LAST + "'; it hangs because rank 1 \\(process " + rank.pid()

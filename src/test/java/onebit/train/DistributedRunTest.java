@@ -130,8 +130,8 @@ class DistributedRunTest {
       run = folder.resolve("hangs" + i);
       process = start(run, processes("--restarts", "3", "--set", "dist.timeoutSeconds=10"));
       rank = rank(run, 1, process);
-      if (rank == null || signal("STOP", rank) == 0 && RankStatus.read(run, 1).orElseThrow().step() < STEPS - 2) continue;
-      signal("CONT", rank);   // it was at the end, where nobody waits for it
+      if (rank == null || Ranks.signal("STOP", rank) == 0 && RankStatus.read(run, 1).orElseThrow().step() < STEPS - 2) continue;
+      Ranks.signal("CONT", rank);   // it was at the end, where nobody waits for it
       rank = null;
       end(process, run, 0);
     }
@@ -140,10 +140,6 @@ class DistributedRunTest {
     assertTrue(text.contains("it hangs because rank 1 (process " + rank.pid() + ") was at step "), text);
     assertTrue(text.contains("start 1 of 3 from the last good checkpoint"), text);
     assertEquals(wanted(), ChildRun.weightsDigest(run), text);
-  }
-
-  private static int signal(String name, ProcessHandle process) throws Exception {
-    return new ProcessBuilder("kill", "-" + name, Long.toString(process.pid())).redirectErrorStream(true).start().waitFor();
   }
 
   /** The folder of a run that a signal has stopped, sent when rank 1 had come to that step; of one that had ended before, the next. */

@@ -44,14 +44,10 @@ class FaultsInTurnTest {
     return ChildRun.start(folder.resolve("out"), words.toArray(String[]::new));
   }
 
-  private static void signal(String name, ProcessHandle process) throws Exception {
-    new ProcessBuilder("kill", "-" + name, Long.toString(process.pid())).redirectErrorStream(true).start().waitFor();   // it may be gone
-  }
-
   private static void pause(ProcessHandle process) throws Exception {
-    signal("STOP", process);
+    Ranks.signal("STOP", process);
     Thread.sleep(2000);
-    signal("CONT", process);
+    Ranks.signal("CONT", process);
   }
 
   private static void strike(Fault fault, ProcessHandle supervisor, List<ProcessHandle> workers, List<ProcessHandle> ranks, ProcessHandle rank) throws Exception {
@@ -63,15 +59,15 @@ class FaultsInTurnTest {
         supervisor.destroyForcibly();
         workers.forEach(ProcessHandle::destroyForcibly);
       }
-      case RANK_STOPPED -> signal("STOP", rank);
+      case RANK_STOPPED -> Ranks.signal("STOP", rank);
       case RANK_PAUSED -> pause(rank);
       case SUPERVISOR_PAUSED -> pause(supervisor);
-      case SUPERVISOR_TERM -> signal("TERM", supervisor);
-      case SUPERVISOR_INT -> signal("INT", supervisor);
-      case SUPERVISOR_HUP -> signal("HUP", supervisor);
-      case RANK_TERM -> signal("TERM", rank);
+      case SUPERVISOR_TERM -> Ranks.signal("TERM", supervisor);
+      case SUPERVISOR_INT -> Ranks.signal("INT", supervisor);
+      case SUPERVISOR_HUP -> Ranks.signal("HUP", supervisor);
+      case RANK_TERM -> Ranks.signal("TERM", rank);
       case SUPERVISOR_TERM_THEN_KILLED -> {
-        signal("TERM", supervisor);
+        Ranks.signal("TERM", supervisor);
         Thread.sleep(200);
         supervisor.destroyForcibly();
       }

@@ -118,7 +118,7 @@ class RankStartTest {
   }
 
   private static void signal(String name, Process process) throws Exception {
-    assertEquals(0, new ProcessBuilder("kill", "-" + name, Long.toString(process.pid())).start().waitFor());
+    assertEquals(0, Ranks.signal(name, process.toHandle()));
   }
 
   private String[] words(Path run, String... more) throws Exception {

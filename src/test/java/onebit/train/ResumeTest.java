@@ -14,6 +14,7 @@ import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
 import javax.imageio.ImageIO;
 import onebit.data.Sampler;
+import onebit.dist.Ranks;
 import onebit.report.MetricsLog;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -106,7 +107,7 @@ class ResumeTest {
       Process process = ChildRun.start(output, "train", ChildRun.smallRecipe(folder).toString(), "--out", run.toString());
       await(process, run.resolve("checkpoints"));
       long begin = System.nanoTime();
-      new ProcessBuilder("kill", "-" + signal, Long.toString(process.pid())).redirectErrorStream(true).start().waitFor();   // it may be gone
+      Ranks.signal(signal, process.toHandle());   // it may be gone
       assertTrue(process.waitFor(60, TimeUnit.SECONDS));
       text = Files.readString(output);
       assertTrue(System.nanoTime() - begin < 30e9, "more than 30 s");
