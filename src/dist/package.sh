@@ -47,10 +47,10 @@ done
   echo '# Starts Onebit with the Java runtime beside it.'
   echo 'set -euo pipefail'
   echo 'home=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.." && pwd)'
-  sed -n '/^# short-lived/,/^}/p; /^# file names/,/^esac/p; /^exec /,$p' "$root/onebit" | sed 's|"$java_home/bin/java"|"$home/runtime/bin/java"|; s|-cp "[^"]*"|-cp "$home/lib/*"|'
+  sed -n '/^# short-lived/,/^}/p; /^# file names/,/^esac/p; /^exec /,$p' "$root/onebit" | sed 's|"$java_home/bin/java"|"$home/runtime/bin/java"|; s|-cp "$jar:$home/target/lib/\*|-cp "$home/lib/*|'
 } >"$out/bin/onebit"
 chmod +x "$out/bin/onebit"
-grep -q '^exec "$home/runtime/bin/java" .*' "$out/bin/onebit" && grep -q -- '-cp "$home/lib/\*" onebit.cli.Main' "$out/bin/onebit" ||
+grep -q '^exec "$home/runtime/bin/java" .*' "$out/bin/onebit" && grep -q -- '-cp "$home/lib/\*[^"]*" onebit.cli.Main' "$out/bin/onebit" ||
   { echo "package.sh: ./onebit no longer ends with its exec of java -cp ... onebit.cli.Main; its launcher cannot be made" >&2; exit 1; }
 
 cp "$root/LICENSE" "$out/"

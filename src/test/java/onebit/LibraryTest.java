@@ -13,7 +13,6 @@ import java.util.Random;
 import javax.imageio.ImageIO;
 import onebit.binarize.AdaBin;
 import onebit.binarize.Method;
-import onebit.binarize.Methods;
 import onebit.checkpoint.NamedTensor;
 import onebit.checkpoint.Safetensors;
 import onebit.data.Dataset;
@@ -23,8 +22,6 @@ import onebit.data.LoaderWatch;
 import onebit.data.Split;
 import onebit.models.GlyphNet;
 import onebit.models.Model;
-import onebit.models.Network;
-import onebit.models.Networks;
 import onebit.ops.Backend;
 import onebit.ops.PixelScale;
 import onebit.ops.cpu.CpuBackend;
@@ -34,7 +31,6 @@ import onebit.optim.Sgd;
 import onebit.recipe.DataRecipe;
 import onebit.recipe.Recipe;
 import onebit.recipe.Recipes;
-import onebit.recipe.RecordBinder;
 import onebit.tensor.Shape;
 import onebit.tensor.Tensor;
 import onebit.train.Evaluation;
@@ -50,7 +46,7 @@ import org.junit.jupiter.api.io.TempDir;
 /** Onebit as a library: a recipe, its network on a backend, weights from a file, and what the network says of image files; and training on arrays. */
 class LibraryTest {
   private static final int IMAGES = 40, BATCH = 16;
-  private static final Recipes RECIPES = new Recipes(new RecordBinder(Map.of(Method.class, Methods.byName(), Network.class, Networks.byName())));
+  private static final Recipes RECIPES = new Recipes();
 
   private static Model model(Recipe recipe, Backend backend, long seed) {
     DataRecipe data = recipe.data();

@@ -11,6 +11,7 @@ import onebit.dist.nccl.NcclCommunicator;
 import onebit.ops.Backend;
 import onebit.ops.cuda.CudaDoctor;
 import onebit.ops.cuda.CudaLibraries;
+import onebit.recipe.Extensions;
 import onebit.report.Environment;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -35,6 +36,8 @@ final class DoctorCommand implements Callable<Integer> {
     findings.put("CUDA", CudaDoctor.findings());
     findings.put("many GPUs", NcclCommunicator.finding(CudaLibraries.find().searched()));
     findings.put("many processes", MpiCommunicator.finding());
+    List<String> extensions = Extensions.findings();
+    findings.put("extensions", extensions.isEmpty() ? "none; ONEBIT_CLASSPATH names jars with methods and networks of your own" : extensions);
     if (!json.print(findings)) {
       findings.forEach((name, value) -> {
         if (value instanceof List<?> lines) lines.forEach(line -> System.out.printf(Locale.ROOT, "%-14s %s%n", name, line));

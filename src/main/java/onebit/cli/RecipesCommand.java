@@ -2,6 +2,8 @@ package onebit.cli;
 
 import java.io.IOException;
 import java.io.InputStream;
+import java.net.URL;
+import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -47,8 +49,10 @@ final class RecipesCommand implements Callable<Integer> {
 
   private void listKeys() throws IOException {
     Properties meanings = new Properties();
-    try (InputStream file = Recipes.class.getResourceAsStream("/onebit/recipe-keys.properties")) {
-      meanings.load(file);
+    for (URL of : Collections.list(Recipes.class.getClassLoader().getResources("onebit/recipe-keys.properties"))) {
+      try (InputStream file = of.openStream()) {
+        meanings.load(file);
+      }
     }
     Map<String, Object> all = new LinkedHashMap<>();
     for (RecordKey key : Workplace.RECIPES.keys()) {

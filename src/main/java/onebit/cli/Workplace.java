@@ -6,12 +6,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Map;
-import onebit.binarize.Method;
-import onebit.binarize.Methods;
 import onebit.data.Datasets;
-import onebit.models.Network;
-import onebit.models.Networks;
 import onebit.ops.Backend;
 import onebit.ops.cpu.CpuBackend;
 import onebit.ops.cuda.BitProduct;
@@ -21,15 +16,24 @@ import onebit.recipe.DataRecipe;
 import onebit.recipe.Recipe;
 import onebit.recipe.Recipes;
 import onebit.recipe.TrainRecipe;
-import onebit.recipe.RecordBinder;
 import onebit.recipe.TrainRecipe.Precision;
 import onebit.tensor.ElementType;
 
 /** What commands share: recipes with all registered methods and networks, backends by name, and where data lies. */
 final class Workplace {
-  static final Recipes RECIPES = new Recipes(new RecordBinder(Map.of(Method.class, Methods.byName(), Network.class, Networks.byName())));
+  static final Recipes RECIPES = recipes(System.getenv("ONEBIT_CLASSPATH"));
 
   private Workplace() {}
+
+  /** Recipes with what the jars named by ONEBIT_CLASSPATH add; Java itself says nothing of a jar that is not there. */
+  static Recipes recipes(String classPath) {
+    for (String entry : classPath == null ? new String[0] : classPath.split(":")) {
+      if (!entry.isEmpty() && !entry.endsWith("*") && !Files.exists(Path.of(entry))) {
+        throw new IllegalArgumentException("ONEBIT_CLASSPATH names " + entry + ", which does not exist");
+      }
+    }
+    return new Recipes();
+  }
 
   /** What --device takes, for help texts. */
   static final String DEVICES = "cpu, cuda, cuda:N, or cuda-emulated (for tests, slow, not a GPU)";

@@ -27,8 +27,17 @@ public final class Recipes {
 
   private final RecordBinder binder;
 
+  /**
+   * Recipes whose methods and networks are those that come with the program and those of the {@link Extension}s on the class path.
+   *
+   * @throws IllegalArgumentException if an extension cannot be loaded, or a name of it is taken
+   */
+  public Recipes() {
+    this(Extensions.binder());
+  }
+
   /** Recipes whose methods and networks are those the binder knows. */
-  public Recipes(RecordBinder binder) {
+  Recipes(RecordBinder binder) {
     this.binder = binder;
   }
 

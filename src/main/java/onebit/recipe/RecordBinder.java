@@ -88,7 +88,8 @@ public final class RecordBinder {
     YamlNode.Entry name = mapping.entries().get(NAME);
     if (name == null) throw new IllegalArgumentException(mapping.where() + ": " + dotted(key, NAME) + " is missing; it picks one of " + list(names.keySet()));
     if (!(name.value() instanceof YamlNode.Scalar scalar) || !names.containsKey(scalar.text())) {
-      throw refusal(name.value(), dotted(key, NAME), choice(name.value(), names.keySet()));
+      String choice = choice(name.value(), names.keySet());
+      throw refusal(name.value(), dotted(key, NAME), choice + (choice.endsWith("?") ? "" : "; an extension adds others, if ONEBIT_CLASSPATH names its jar"));
     }
     return record(names.get(scalar.text()), name.where().startsWith(Overrides.SAID) ? without(mapping, names, names.get(scalar.text())) : mapping, key, true, root);
   }

@@ -114,6 +114,15 @@ class LauncherTest {
   }
 
   @Test
+  void jarsOfOnesOwnComeLastOnTheClassPath() throws Exception {
+    Files.createFile(Files.createDirectories(folder.resolve("target")).resolve("onebit-1.jar"));
+    String home = folder.resolve("jdk").toString(), own = folder + "/target/onebit-1.jar:" + folder + "/target/lib/*";
+    assertTrue(start(Map.of("JAVA_HOME", home)).out().contains(" -cp " + own + " onebit.cli.Main doctor"));
+    String more = start(Map.of("JAVA_HOME", home, "ONEBIT_CLASSPATH", "a b.jar:more/*")).out();
+    assertTrue(more.contains(" -cp " + own + ":a b.jar:more/* onebit.cli.Main doctor"), more);
+  }
+
+  @Test
   void anAccountWithoutAHomeIsNoObstacle() throws Exception {
     Files.createDirectories(folder.resolve("target"));
     Files.createFile(folder.resolve("target/onebit-1.jar"));

@@ -24,7 +24,6 @@ import onebit.binarize.AdaBin;
 import onebit.binarize.BiPer;
 import onebit.binarize.BmxNet;
 import onebit.binarize.Method;
-import onebit.binarize.Methods;
 import onebit.binarize.Rbnn;
 import onebit.checkpoint.NamedTensor;
 import onebit.checkpoint.TorchCheckpoint;
@@ -41,7 +40,6 @@ import onebit.layers.Sequential;
 import onebit.models.Execution;
 import onebit.models.Model;
 import onebit.models.Network;
-import onebit.models.Networks;
 import onebit.ops.Backend;
 import onebit.ops.PixelScale;
 import onebit.ops.PointOps.Activation;
@@ -49,7 +47,6 @@ import onebit.ops.cpu.CpuBackend;
 import onebit.recipe.DataRecipe;
 import onebit.recipe.Recipe;
 import onebit.recipe.Recipes;
-import onebit.recipe.RecordBinder;
 import onebit.tensor.ElementType;
 import onebit.tensor.Parameter;
 import onebit.tensor.Shape;
@@ -67,7 +64,7 @@ import org.junit.jupiter.params.provider.MethodSource;
  * results differ by rounding only: most images must be so.
  */
 class OnnxExportTest {
-  private static final Recipes RECIPES = new Recipes(new RecordBinder(Map.of(Method.class, Methods.byName(), Network.class, Networks.byName())));
+  private static final Recipes RECIPES = new Recipes();
   private static final int IMAGES = 8;
   /** What rounding in another order may change, as a share of how far outputs are apart: 2e-6 where bits are multiplied, up to 3e-4 in 20 layers of real activations. */
   private static final double ROUNDING = 1e-3;

@@ -7,15 +7,10 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
-import onebit.binarize.Method;
-import onebit.binarize.Methods;
 import onebit.layers.BatchNorm.Rule;
-import onebit.models.Network;
-import onebit.models.Networks;
 import onebit.ops.cpu.CpuBackend;
 import onebit.recipe.Recipe;
 import onebit.recipe.Recipes;
-import onebit.recipe.RecordBinder;
 import onebit.tensor.Shape;
 import onebit.tensor.Tensor;
 import org.junit.jupiter.api.Test;
@@ -27,7 +22,7 @@ import org.junit.jupiter.params.provider.MethodSource;
  * own code for CPUs, on which its LeNet runs, by their number.
  */
 class BatchNormRuleTest {
-  private static final Recipes RECIPES = new Recipes(new RecordBinder(Map.of(Method.class, Methods.byName(), Network.class, Networks.byName())));
+  private static final Recipes RECIPES = new Recipes();
 
   static Stream<String> runsOfBmxnet() {
     return Recipes.names().stream().filter(name -> name.startsWith("bmxnet-"));

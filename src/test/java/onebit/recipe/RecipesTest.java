@@ -20,6 +20,7 @@ import java.util.stream.Stream;
 import java.util.zip.ZipEntry;
 import onebit.binarize.BiPer;
 import onebit.binarize.BiReal;
+import onebit.models.ResNet20;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -27,7 +28,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
 
 class RecipesTest {
-  private static final Recipes RECIPES = new Recipes(ToyKinds.BINDER);
+  private static final Recipes RECIPES = new Recipes();
 
   static Stream<String> names() {
     return Recipes.names().stream();
@@ -91,7 +92,7 @@ class RecipesTest {
   void everyRecipeIsReadAndWrittenAndReadEqual(String name) {
     Recipe recipe = load(name);
     String yaml = RECIPES.write(recipe);
-    assertEquals(recipe, ToyKinds.BINDER.bind(Recipe.class, name, yaml, List.of()), yaml);
+    assertEquals(recipe, Extensions.binder().bind(Recipe.class, name, yaml, List.of()), yaml);
   }
 
   @ParameterizedTest
@@ -315,7 +316,7 @@ class RecipesTest {
     for (String name : Recipes.names()) assertEquals(BiReal.class, RECIPES.load(name, List.of("method.name=bireal")).method().getClass(), name);
     Recipe recipe = RECIPES.load("default", List.of("method.name=bireal", "method.weightClip=2", "network.name=resnet20"));
     assertEquals(new BiReal(2), recipe.method());
-    assertEquals(ToyKinds.ResNet20.class, recipe.network().getClass());
+    assertEquals(ResNet20.class, recipe.network().getClass());
     String message = assertThrows(IllegalArgumentException.class, () -> RECIPES.load("default", List.of("method.name=bireal", "method.form=code"))).getMessage();
     assertTrue(message.contains("unknown key method.form; it is a key where method.name is adabin."), message);
     message = assertThrows(IllegalArgumentException.class, () -> RECIPES.load("default", List.of("method.forn=code", "method.name=bireal"))).getMessage();

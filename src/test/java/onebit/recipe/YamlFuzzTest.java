@@ -10,10 +10,10 @@ class YamlFuzzTest {
   void anyBytesAreARecipeOrRefusedInWords(byte[] bytes) {
     Recipe recipe;
     try {
-      recipe = ToyKinds.BINDER.bind(Recipe.class, "fuzz.yaml", Recipes.decode("fuzz.yaml", bytes), List.of());
+      recipe = Extensions.binder().bind(Recipe.class, "fuzz.yaml", Recipes.decode("fuzz.yaml", bytes), List.of());
     } catch (IllegalArgumentException refused) {
       return;
     }
-    assertEquals(recipe, ToyKinds.BINDER.bind(Recipe.class, "again.yaml", ToyKinds.BINDER.write(recipe), List.of()));
+    assertEquals(recipe, Extensions.binder().bind(Recipe.class, "again.yaml", Extensions.binder().write(recipe), List.of()));
   }
 }

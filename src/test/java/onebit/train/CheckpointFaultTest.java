@@ -13,20 +13,14 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Map;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
-import onebit.binarize.Method;
-import onebit.binarize.Methods;
 import onebit.checkpoint.CheckpointException;
 import onebit.dist.Communicator;
 import onebit.dist.SingleProcess;
-import onebit.models.Network;
-import onebit.models.Networks;
 import onebit.ops.cpu.CpuBackend;
 import onebit.recipe.Recipe;
 import onebit.recipe.Recipes;
-import onebit.recipe.RecordBinder;
 import onebit.report.RunLog;
 import onebit.report.Screen;
 import org.junit.jupiter.api.Test;
@@ -58,7 +52,7 @@ class CheckpointFaultTest {
 
   /** A run in this process, so that a test may act between two of its steps. */
   private Trainer.End run(Path run, Communicator communicator, ByteArrayOutputStream said, String... overrides) throws Exception {
-    Recipe recipe = new Recipes(new RecordBinder(Map.of(Method.class, Methods.byName(), Network.class, Networks.byName()))).load(ChildRun.smallRecipe(folder).toString(), List.of(overrides));
+    Recipe recipe = new Recipes().load(ChildRun.smallRecipe(folder).toString(), List.of(overrides));
     try (CpuBackend backend = new CpuBackend(); RunLog log = RunLog.screenOnly(Screen.of(said, false))) {
       return new Trainer(recipe, backend, new TrainOptions("fault", null, run, recipe.train().epochs(), Integer.MAX_VALUE), communicator, Screen.none(), log, () -> { }).run();
     }

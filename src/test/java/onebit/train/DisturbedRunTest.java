@@ -17,19 +17,15 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import onebit.binarize.Methods;
 import onebit.checkpoint.CheckpointException;
 import onebit.data.Sampler;
 import onebit.dist.Communicator;
 import onebit.dist.SingleProcess;
-import onebit.models.Network;
-import onebit.models.Networks;
 import onebit.ops.Backend;
 import onebit.ops.LossOps;
 import onebit.ops.cpu.CpuBackend;
 import onebit.recipe.Recipe;
 import onebit.recipe.Recipes;
-import onebit.recipe.RecordBinder;
 import onebit.report.MetricsLog;
 import onebit.report.RunLog;
 import onebit.report.Screen;
@@ -73,8 +69,7 @@ class DisturbedRunTest {
   }
 
   private static Recipe recipe(String... overrides) throws Exception {
-    return new Recipes(new RecordBinder(Map.of(onebit.binarize.Method.class, Methods.byName(), Network.class, Networks.byName())))
-        .load(ChildRun.smallRecipe(shared).toString(), List.of(overrides));
+    return new Recipes().load(ChildRun.smallRecipe(shared).toString(), List.of(overrides));
   }
 
   /** Starts a run, or goes on with it. */

@@ -5,21 +5,15 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
 import java.util.List;
-import java.util.Map;
 import java.util.concurrent.locks.LockSupport;
 import org.junit.jupiter.api.Test;
-import onebit.binarize.Method;
-import onebit.binarize.Methods;
 import onebit.data.BadImageException;
 import onebit.data.Dataset;
 import onebit.data.Datasets;
 import onebit.data.Split;
-import onebit.models.Network;
-import onebit.models.Networks;
 import onebit.ops.Backend;
 import onebit.ops.cpu.CpuBackend;
 import onebit.recipe.Recipe;
-import onebit.recipe.RecordBinder;
 import onebit.recipe.Recipes;
 
 class FeedMeasurementTest {
@@ -66,7 +60,7 @@ class FeedMeasurementTest {
 
   @Test
   void stepsThatWaitForASlowLoaderAreAsSlowAsItAndTheWaitIsCounted() throws IOException {
-    Recipes recipes = new Recipes(new RecordBinder(Map.of(Method.class, Methods.byName(), Network.class, Networks.byName())));
+    Recipes recipes = new Recipes();
     Recipe recipe = recipes.load("default", List.of("data.batch=4", "data.workers=2"));
     FeedMeasurement m;
     try (Backend backend = new CpuBackend()) {

@@ -10,9 +10,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Map;
-import onebit.binarize.Method;
-import onebit.binarize.Methods;
 import onebit.data.Augmentation;
 import onebit.data.Dataset;
 import onebit.data.Expand;
@@ -24,12 +21,9 @@ import onebit.data.Photometric;
 import onebit.data.ResizeTo;
 import onebit.data.Split;
 import onebit.data.VocFolder;
-import onebit.models.Network;
-import onebit.models.Networks;
 import onebit.ops.Processors;
 import onebit.recipe.DataRecipe;
 import onebit.recipe.Recipes;
-import onebit.recipe.RecordBinder;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -37,11 +31,11 @@ import org.junit.jupiter.api.io.TempDir;
 class InputPipelineTest {
   @Test
   void stepsThatWaitForImagesAreToldWithWhatHelps() throws IOException {
-    var data = new Recipes(new RecordBinder(Map.of(Method.class, Methods.byName(), Network.class, Networks.byName()))).load("default", List.of("data.workers=3")).data();
+    var data = new Recipes().load("default", List.of("data.workers=3")).data();
     Dataset digits = InputPipeline.open(data, null, Split.TEST, 1);
     assertNull(InputPipeline.waiting(data, digits, 0.1, 500), "real data at nine tenths of the speed of none");
     assertNull(InputPipeline.waiting(data, digits, 0.9, 9), "the first batch of a short run");
-    var fewSteps = new Recipes(new RecordBinder(Map.of(Method.class, Methods.byName(), Network.class, Networks.byName()))).load("default", List.of("data.batch=1001")).data();
+    var fewSteps = new Recipes().load("default", List.of("data.batch=1001")).data();
     assertNull(InputPipeline.waiting(fewSteps, digits, 1, 25), "nine steps for which nobody could have worked ahead");
     String told = InputPipeline.waiting(data, digits, 0.634, 61.6);
     assertTrue(told.startsWith("Training waited for images 63 % of this epoch (62 s): 3 threads on "), told);
@@ -56,7 +50,7 @@ class InputPipelineTest {
     List<String> all = new ArrayList<>(List.of("data.mean=[0.482, 0.459, 0.408]", "data.workers=2"));
     all.addAll(List.of(overrides));
     for (String name : List.of("data.name=folder", "data.name=cifar10")) if (all.contains(name)) all.add("network.name=resnet18");
-    return new Recipes(new RecordBinder(Map.of(Method.class, Methods.byName(), Network.class, Networks.byName()))).load("adabin-ssd300-voc", all).data();
+    return new Recipes().load("adabin-ssd300-voc", all).data();
   }
 
   @Test
@@ -98,8 +92,7 @@ class InputPipelineTest {
   @Test
   void aFolderOfOneClassIsRefused(@TempDir Path dir) throws IOException {
     for (String image : List.of("photos/cat/1.png", "photos/dog/1.png", "photos/dog/2.png")) Files.createFile(Files.createDirectories(dir.resolve(image).getParent()).resolve(Path.of(image).getFileName()));
-    DataRecipe data = new Recipes(new RecordBinder(Map.of(Method.class, Methods.byName(), Network.class, Networks.byName())))
-        .load("adabin-resnet18-imagenet", List.of("data.name=folder", "data.classes=2", "data.valShare=0.1")).data();
+    DataRecipe data = new Recipes().load("adabin-resnet18-imagenet", List.of("data.name=folder", "data.classes=2", "data.valShare=0.1")).data();
     String message = assertThrows(IllegalArgumentException.class, () -> InputPipeline.open(data, dir, Split.TRAIN, 1)).getMessage();
     assertEquals(dir + ": has one class, photos, so there is nothing to tell apart; if the classes are folders in it, they must lie one folder higher", message);
     assertEquals(2, InputPipeline.open(data, dir.resolve("photos"), Split.TRAIN, 1).classes());
@@ -115,7 +108,7 @@ class InputPipelineTest {
         told.add(sentence);
       }
     };
-    var data = new Recipes(new RecordBinder(Map.of(Method.class, Methods.byName(), Network.class, Networks.byName())));
+    var data = new Recipes();
     DataRecipe keeps = data.load("default", List.of("data.dropLast=false")).data();
     Dataset digits = InputPipeline.open(keeps, null, Split.TEST, 1);
     int images = digits.size();

@@ -3,15 +3,9 @@ package onebit.train;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
-import onebit.binarize.Method;
-import onebit.binarize.Methods;
-import onebit.models.Network;
-import onebit.models.Networks;
 import onebit.recipe.Recipe;
 import onebit.recipe.Recipes;
-import onebit.recipe.RecordBinder;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -19,7 +13,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 /** What a run says where batch norm sees more images or fewer at a time than in the published run. */
 class NormImagesTest {
   private static Recipe load(String name, String... overrides) {
-    return new Recipes(new RecordBinder(Map.of(Method.class, Methods.byName(), Network.class, Networks.byName()))).load(name, List.of(overrides));
+    return new Recipes().load(name, List.of(overrides));
   }
 
   private static String told(Recipe recipe, int processes) {

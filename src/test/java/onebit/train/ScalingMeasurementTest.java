@@ -5,27 +5,20 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
 import java.util.List;
-import java.util.Map;
 import java.util.stream.Stream;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
-import onebit.binarize.Method;
-import onebit.binarize.Methods;
 import onebit.dist.Communicator;
 import onebit.dist.SingleProcess;
 import onebit.dist.nccl.NcclCommunicator;
-import onebit.models.Network;
-import onebit.models.Networks;
 import onebit.ops.Backend;
 import onebit.ops.Backends;
 import onebit.ops.DeviceStreams;
 import onebit.recipe.Recipe;
 import onebit.recipe.Recipes;
-import onebit.recipe.RecordBinder;
 
 class ScalingMeasurementTest {
-  private static final Recipe RECIPE = new Recipes(new RecordBinder(Map.of(Method.class, Methods.byName(), Network.class, Networks.byName())))
-      .load("default", List.of("dist.bucketMegabytes=0.01"));
+  private static final Recipe RECIPE = new Recipes().load("default", List.of("dist.bucketMegabytes=0.01"));
 
   static Stream<Backend> backends() {
     return Backends.backends();

@@ -7,19 +7,13 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Map;
-import onebit.binarize.Method;
-import onebit.binarize.Methods;
 import onebit.dist.SingleProcess;
-import onebit.models.Network;
-import onebit.models.Networks;
 import onebit.ops.Backend;
 import onebit.ops.cpu.CpuBackend;
 import onebit.ops.cuda.CudaBackend;
 import onebit.ops.cuda.EmulatedDriver;
 import onebit.recipe.Recipe;
 import onebit.recipe.Recipes;
-import onebit.recipe.RecordBinder;
 import onebit.report.RunLog;
 import onebit.report.Screen;
 import org.junit.jupiter.api.Test;
@@ -55,8 +49,7 @@ class SoakTest {
 
   private void soak(Backend backend, int steps, boolean device) throws Exception {
     int each = steps < 100 ? 4 : 16, epochs = Math.max(6, steps / each), every = Math.max(1, epochs / 30);
-    Recipe recipe = new Recipes(new RecordBinder(Map.of(Method.class, Methods.byName(), Network.class, Networks.byName())))
-        .load(ChildRun.smallRecipe(folder).toString(), List.of("train.epochs=" + epochs, "network.width=" + (device ? 4 : 8), "data.evalBatch=32"));
+    Recipe recipe = new Recipes().load(ChildRun.smallRecipe(folder).toString(), List.of("train.epochs=" + epochs, "network.width=" + (device ? 4 : 8), "data.evalBatch=32"));
     List<Look> looks = new ArrayList<>();
     int[] epoch = new int[1];
     TrainOptions options = new TrainOptions("soak", null, folder.resolve(backend.name()), epochs, each);

@@ -10,7 +10,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.SplittableRandom;
-import onebit.binarize.Method;
 import onebit.binarize.Methods;
 import onebit.binarize.Rbnn;
 import onebit.checkpoint.CheckpointException;
@@ -23,8 +22,6 @@ import onebit.dist.Rendezvous;
 import onebit.dist.nccl.NcclCommunicator;
 import onebit.models.Execution;
 import onebit.models.Model;
-import onebit.models.Network;
-import onebit.models.Networks;
 import onebit.ops.Backend;
 import onebit.ops.cpu.CpuBackend;
 import onebit.ops.cuda.CudaBackend;
@@ -32,7 +29,6 @@ import onebit.ops.cuda.EmulatedDevice;
 import onebit.optim.Optimizer;
 import onebit.recipe.Recipe;
 import onebit.recipe.Recipes;
-import onebit.recipe.RecordBinder;
 import onebit.tensor.Parameter;
 import onebit.tensor.Shape;
 import onebit.tensor.StateTensor;
@@ -58,7 +54,7 @@ final class StepProbe {
       "method.stage=2", "method.tau=0.01"));
   private static final int STEPS_PER_EPOCH = 4, EPOCHS = 10;
 
-  private static final Recipes RECIPES = new Recipes(new RecordBinder(Map.of(Method.class, Methods.byName(), Network.class, Networks.byName())));
+  private static final Recipes RECIPES = new Recipes();
 
   private final Recipe recipe;
   private final float[] images;

@@ -1,0 +1,255 @@
+package onebit;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.InputStream;
+import java.net.URL;
+import java.net.URLClassLoader;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.jar.JarOutputStream;
+import java.util.zip.ZipEntry;
+import onebit.binarize.Binarizer;
+import onebit.binarize.BinaryActivations;
+import onebit.binarize.BinaryWeights;
+import onebit.binarize.Method;
+import onebit.binarize.SignWeights;
+import onebit.binarize.Surrogates;
+import onebit.dist.Ranks;
+import onebit.layers.BatchNorm;
+import onebit.layers.BinaryConv2d;
+import onebit.layers.Conv2d;
+import onebit.layers.Init;
+import onebit.layers.Layer;
+import onebit.layers.Linear;
+import onebit.layers.Pool;
+import onebit.layers.Residual;
+import onebit.layers.Sequential;
+import onebit.models.Network;
+import onebit.recipe.Extension;
+import onebit.recipe.Recipes;
+import onebit.recipe.keys.Default;
+import onebit.recipe.keys.Range;
+import onebit.tensor.Shape;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** A method and a network in a jar of their own, trained by name from the command line; and jars that do not fit. */
+class OwnExtensionTest {
+  /** sign with the slope of tanh(k u), k growing over the epochs. */
+  public record Bell(float k) implements Binarizer {
+    @Override public float slope(float u) {
+      float tanh = (float) Math.tanh(k * u);
+      return k * (1 - tanh * tanh);
+    }
+  }
+
+  /** Signs whose slope sharpens from 1 to {@code sharpest}. */
+  public record Tanh(@Default("4") @Range(min = 1) float sharpest) implements Method {
+    @Override public BinaryWeights weights() {
+      return new SignWeights(SignWeights.Scale.MEAN_ABSOLUTE);
+    }
+
+    @Override public BinaryActivations activations() {
+      return new BinaryActivations.Sign();
+    }
+
+    @Override public Surrogates at(int epoch, int epochs) {
+      float k = 1 + (sharpest - 1) * epoch / Math.max(1, epochs - 1);
+      return new Surrogates(new Binarizer.Clipped(1), new Bell(k), Map.of("k", (double) k));
+    }
+  }
+
+  /** A real stem, a binary convolution with a shortcut, a real classifier. */
+  public record Tiny(@Default("16") @Range(min = 1, max = 512) int width) implements Network {
+    @Override public Layer layers(Method method, Shape input, int classes) {
+      return Sequential.of(new Conv2d("stem", width, 3, 2, 1, Init.KAIMING).asFirst(), new BatchNorm("norm", BatchNorm.Rule.TORCH),
+          Residual.identity(Sequential.of(new BinaryConv2d("binary", method, width, 3, 1, 1, 1, Init.KAIMING), new BatchNorm("after", BatchNorm.Rule.TORCH))),
+          Pool.global(), new Linear("classes", classes, Init.KAIMING, true));
+    }
+  }
+
+  /** Both of them, by name. */
+  public static final class Own implements Extension {
+    @Override public Map<String, Class<? extends Method>> methods() {
+      return Map.of("tanh", Tanh.class);
+    }
+
+    @Override public Map<String, Class<? extends Network>> networks() {
+      return Map.of("tiny", Tiny.class);
+    }
+  }
+
+  /** Takes a name of the program's. */
+  public static final class Taken implements Extension {
+    @Override public Map<String, Class<? extends Method>> methods() {
+      return Map.of("adabin", Tanh.class);
+    }
+  }
+
+  /** Has a name that no recipe could say. */
+  public static final class Spelled implements Extension {
+    @Override public Map<String, Class<? extends Network>> networks() {
+      return Map.of("Tiny Net", Tiny.class);
+    }
+  }
+
+  /** Implements a network by something else than a record. */
+  public static final class Plain implements Extension {
+    /** A class. */
+    public static final class NoRecord implements Network {
+      @Override public Layer layers(Method method, Shape input, int classes) {
+        throw new UnsupportedOperationException();
+      }
+    }
+
+    @Override public Map<String, Class<? extends Network>> networks() {
+      return Map.of("plain", NoRecord.class);
+    }
+  }
+
+  /** Cannot be made. */
+  public static final class Fails implements Extension {
+    public Fails() {
+      throw new IllegalStateException("no licence");
+    }
+  }
+
+  private static final String RECIPE = """
+      description: An extension's method on its network.
+      method: {name: tanh}
+      network: {name: tiny, width: 8}
+      data: {name: generated, batch: 32, evalBatch: 64, height: 12, width: 12, channels: 1, classes: 10, mean: [0.5], std: [0.25], workers: 1}
+      optimizer: {name: adam, learningRate: 0.01}
+      schedule: {name: cosine, per: iteration}
+      train: {epochs: 2, seed: 7}
+      """;
+
+  @TempDir Path folder;
+  private Path recipe;
+
+  @BeforeEach
+  void writeRecipe() throws Exception {
+    recipe = Files.writeString(folder.resolve("own.yaml"), RECIPE);
+  }
+
+  /** A jar of those classes that names this one as its extension. */
+  private Path jar(String extension) throws Exception {
+    Path jar = folder.resolve("own.jar");
+    try (JarOutputStream out = new JarOutputStream(Files.newOutputStream(jar))) {
+      for (Class<?> type : List.of(Own.class, Tanh.class, Tiny.class, Bell.class)) {
+        String name = type.getName().replace('.', '/') + ".class";
+        out.putNextEntry(new ZipEntry(name));
+        try (InputStream bytes = type.getClassLoader().getResourceAsStream(name)) {
+          bytes.transferTo(out);
+        }
+      }
+      out.putNextEntry(new ZipEntry("onebit/Damaged.class"));
+      out.write(new byte[] {1, 2, 3});
+      out.putNextEntry(new ZipEntry("META-INF/services/onebit.recipe.Extension"));
+      out.write(extension.getBytes(StandardCharsets.UTF_8));
+      out.putNextEntry(new ZipEntry("onebit/recipe-keys.properties"));
+      out.write("method[tanh].sharpest=How steep the slope is in the last epoch.".getBytes(StandardCharsets.UTF_8));
+    }
+    return jar;
+  }
+
+  private record Said(int code, String text) {}
+
+  /** The program with a jar on its class path; the launcher puts it last, here it comes before this test's own classes. */
+  private Said onebit(Path jar, String... arguments) throws Exception {
+    List<String> command = new ArrayList<>(Ranks.java("onebit.cli.Main", arguments));
+    if (jar != null) command.set(command.indexOf("-cp") + 1, jar + ":" + System.getProperty("java.class.path"));
+    Path said = folder.resolve("said");
+    ProcessBuilder builder = new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(said.toFile());
+    if (jar != null) builder.environment().put("ONEBIT_CLASSPATH", jar.toString());
+    int code = builder.start().waitFor();
+    return new Said(code, Files.readString(said));
+  }
+
+  private String trained(Path jar, Path run, String... more) throws Exception {
+    List<String> words = new ArrayList<>(List.of("train", recipe.toString(), "--out", run.toString()));
+    words.addAll(List.of(more));
+    Said said = onebit(jar, words.toArray(String[]::new));
+    assertEquals(0, said.code(), said.text());
+    assertTrue(said.text().contains("Extension onebit.OwnExtensionTest$Own of " + jar + ", methods tanh, networks tiny."), said.text());
+    return Files.readString(run.resolve("metrics.csv"));
+  }
+
+  @Test
+  void itsMethodAndNetworkAreTrainedAndJudgedByName() throws Exception {
+    Path jar = jar(Own.class.getName()), run = folder.resolve("run");
+    String metrics = trained(jar, run);
+    assertEquals(List.of("1.0", "4.0"), columns(metrics, "k"), metrics);
+    assertTrue(Files.readString(run.resolve("recipe.yaml")).contains("sharpest: 4.0"));
+    Said eval = onebit(jar, "eval", "--weights", run.toString());
+    assertEquals(0, eval.code(), eval.text());
+    Said without = onebit(null, "eval", "--weights", run.toString());
+    assertEquals(2, without.code(), without.text());
+    assertTrue(without.text().contains("line 3: method.name is the text \"tanh\"; it must be one of adabin, biper") && without.text().contains("an extension adds others, if ONEBIT_CLASSPATH names its jar"),
+        without.text());
+  }
+
+  /** The workers that {@code --procs} starts have the jar as well. */
+  @Test
+  void severalProcessesTrainIt() throws Exception {
+    Ranks.assumeMpi();
+    trained(jar(Own.class.getName()), folder.resolve("run"), "--procs", "2", "--epochs", "1");
+  }
+
+  @Test
+  void doctorAndKeysShowIt() throws Exception {
+    Path jar = jar(Own.class.getName());
+    assertTrue(onebit(jar, "doctor").text().contains("onebit.OwnExtensionTest$Own of " + jar + ", methods tanh, networks tiny"));
+    String keys = onebit(jar, "recipes", "--keys").text();
+    assertTrue(keys.contains("method[tanh].sharpest  (number: >= 1; default 4)\n    How steep the slope is in the last epoch.\n") && keys.contains("network[tiny].width  "), keys);
+    assertTrue(keys.contains("method[adabin].form  (") && keys.contains("adabin, biper, bireal, bmxnet, rbnn, tanh"), keys);
+  }
+
+  @Test
+  void aJarThatIsNotThereIsNamed() throws Exception {
+    Path none = folder.resolve("none.jar"), run = folder.resolve("run");
+    Said said = onebit(none, "train", recipe.toString(), "--out", run.toString());
+    assertEquals(2, said.code(), said.text());
+    assertTrue(said.text().endsWith("onebit: ONEBIT_CLASSPATH names " + none + ", which does not exist\n"), said.text());
+    assertFalse(Files.exists(run));
+  }
+
+  /** What is said of a jar with that extension. */
+  private void refused(String extension, String sentence) throws Exception {
+    ClassLoader before = Thread.currentThread().getContextClassLoader();
+    try (URLClassLoader loader = new URLClassLoader(new URL[] {jar(extension).toUri().toURL()}, before)) {
+      Thread.currentThread().setContextClassLoader(loader);
+      String said = assertThrows(IllegalArgumentException.class, Recipes::new).getMessage();
+      assertTrue(said.startsWith(sentence), said);
+    } finally {
+      Thread.currentThread().setContextClassLoader(before);
+    }
+  }
+
+  @Test
+  void aJarThatDoesNotFitIsRefusedInOneSentence() throws Exception {
+    refused(Taken.class.getName(), "onebit.OwnExtensionTest$Tanh: the method name adabin is taken by onebit.binarize.AdaBin");
+    refused(Spelled.class.getName(), "onebit.OwnExtensionTest$Tiny: the network name 'Tiny Net' must be of small letters, digits and hyphens");
+    refused(Plain.class.getName(), "onebit.OwnExtensionTest$Plain$NoRecord is no record of onebit.models.Network");
+    String broken = "an extension on the class path cannot be loaded: ";
+    refused("onebit.Missing", broken + "onebit.recipe.Extension: Provider onebit.Missing not found");
+    refused(Fails.class.getName(), broken + "onebit.recipe.Extension: Provider onebit.OwnExtensionTest$Fails could not be instantiated (java.lang.IllegalStateException: no licence)");
+    refused("onebit.Damaged", broken + "java.lang.ClassFormatError: ");
+    refused("onebit.LibraryTest", broken + "onebit.recipe.Extension: onebit.LibraryTest not a subtype");
+  }
+
+  private static List<String> columns(String csv, String name) {
+    List<String> lines = csv.lines().toList();
+    int at = List.of(lines.getFirst().split(",")).indexOf(name);
+    return lines.stream().skip(1).map(l -> l.split(",", -1)[at]).toList();
+  }
+}
