@@ -34,7 +34,6 @@ public record Matching(Priors priors, double iou) {
     Arrays.fill(labels, labelsAt, labelsAt + count, 0);
     Arrays.fill(offsets, offsetsAt, offsetsAt + 4 * count, 0);
     float[] most = new float[learned];
-    Arrays.fill(most, -1);
     for (int prior = 0; prior < count; prior++) {
       int best = -1;
       float largest = -1;

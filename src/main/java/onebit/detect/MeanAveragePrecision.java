@@ -94,7 +94,7 @@ public final class MeanAveragePrecision {
       if (!(found.score() >= 0)) throw new IllegalArgumentException("MeanAveragePrecision: a score is " + found.score() + "; it must be at least 0");
     }
     List<Integer> best = java.util.stream.IntStream.range(0, order.length).boxed()
-        .sorted(Comparator.comparingDouble((Integer i) -> -detections.get(i).score()).thenComparingInt(i -> i)).toList();
+        .sorted(Comparator.comparingDouble(i -> -detections.get(i).score())).toList();
     boolean[] taken = new boolean[truth.count()];
     int left = 0;
     for (int number : best) {

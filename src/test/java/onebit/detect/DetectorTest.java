@@ -93,11 +93,31 @@ class DetectorTest {
   }
 
   @Test
+  void boxesThatOnlyTouchAreNotSuppressedWhereNoOverlapIsAllowed() {
+    float[] values = background();
+    see(values, 0, 0, 0.6);
+    see(values, 2, 0, 0.7);
+    assertEquals(2, new Detector(QUARTERS, 2, 0.01, 0, 200, 200).detect(values, 0).size());
+  }
+
+  @Test
   void scoresUpToTheLeastAreNothing() {
     float[] values = background();
     see(values, 2, 0, 0.0099);
     see(values, 4, 0, 0.0101);
     assertArrayEquals(new double[] {0.0101}, detector(200, 200).detect(values, 0).stream().mapToDouble(Detection::score).toArray(), 1e-6);
+    see(values, 0, 0, 0.5);
+    assertEquals(List.of(), new Detector(QUARTERS, 2, 0.5, 0.45, 200, 200).detect(values, 0));
+  }
+
+  @Test
+  void whatIsAddedToAllLogitsOfAPriorChangesNothing() {
+    float[] values = background();
+    see(values, 2, 0, 0.5);
+    List<Detection> found = detector(200, 200).detect(values, 0);
+    for (int k = 0; k < 3; k++) values[4 * P + 3 * 2 + k] -= 8;
+    assertEquals(1, found.size());
+    assertEquals(found, detector(200, 200).detect(values, 0));
   }
 
   @Test

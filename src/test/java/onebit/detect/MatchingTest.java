@@ -50,6 +50,14 @@ class MatchingTest {
   }
 
   @Test
+  void ofEqualOverlapsTheFirstPriorAndTheFirstBoxCountAndAHalfIsEnough() {
+    Priors pairs = new Priors(100, List.of(new Level(2, 50, 50, 50, List.of())));   // a quarter is the square of two priors
+    float[] one = {1, 0, 0, 0, 0.5f, 0.5f}, same = {2, 0, 0, 0, 0.5f, 0.5f};
+    assertArrayEquals(new int[] {3, 2, 0, 0, 0, 0, 0, 0}, labels(pairs, boxes(one, same)), "the first prior is that which both want, and the later has it");
+    assertArrayEquals(new int[] {2, 2, 0, 0, 0, 0, 0, 0}, labels(pairs, boxes(new float[] {1, 0, 0, 0, 0.5f, 0.25f})), "half of the quarter");
+  }
+
+  @Test
   void aPriorBelongsToTheBoxThatWantsItMostAlsoWhereItOverlapsAnotherMore() {
     // both lie on prior 0; the tall one overlaps nothing more than it, and comes later
     float[] on = {1, 0, 0, 0, 0.5f, 0.5f}, tall = {2, 0, 0.2f, 0, 0.3f, 0.5f};
@@ -61,7 +69,8 @@ class MatchingTest {
   void difficultBoxesAndThoseWithoutAnAreaAreBackground() {
     int[] none = new int[8];
     assertArrayEquals(none, labels(QUARTERS, boxes()));
-    assertArrayEquals(none, labels(QUARTERS, boxes(new float[] {1, 1, 0, 0, 0.5f, 0.5f}, new float[] {1, 0, 0.2f, 0.3f, 0.2f, 0.5f})));
+    assertArrayEquals(none, labels(QUARTERS, boxes(new float[] {1, 1, 0, 0, 0.5f, 0.5f}, new float[] {1, 0, 0.2f, 0.3f, 0.2f, 0.5f},
+        new float[] {1, 0, 0.2f, 0.3f, 0.4f, 0.3f})));
   }
 
   @Test

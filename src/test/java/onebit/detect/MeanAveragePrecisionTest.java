@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
 import java.util.Random;
@@ -72,6 +73,13 @@ class MeanAveragePrecisionTest {
   }
 
   @Test
+  void ofTwoBoxesThatADetectionOverlapsEquallyItFindsTheEarlier() {
+    MeanAveragePrecision of = new MeanAveragePrecision(1, 0.5);
+    of.add(0, truth(new int[] {0, 0, 0, 0, 20, 20}, new int[] {0, 1, 0, 0, 20, 20}), List.of(found(0, 0.9, 0, 0, 20, 20)));
+    assertEquals(1, average(of, Rule.AREA));
+  }
+
+  @Test
   void whatFindsADifficultBoxIsNeitherRightNorWrongAndNobodyAsksForIt() {
     MeanAveragePrecision of = new MeanAveragePrecision(1, 0.5);
     of.add(0, truth(new int[] {0, 1, 0, 0, 20, 20}, new int[] {0, 0, 50, 50, 80, 80}),
@@ -124,12 +132,49 @@ class MeanAveragePrecisionTest {
     other.add(4, truth(new int[] {0, 0, 0, 0, 20, 20}), List.of());
     other.add(5, truth(), List.of());
     assertThrows(IllegalArgumentException.class, () -> of.add(5, truth(), List.of()));
-    assertThrows(IllegalArgumentException.class, () -> of.add(other.encode()));
+    var twice = assertThrows(IllegalArgumentException.class, () -> of.add(other.encode()));
+    assertTrue(twice.getMessage().contains("image 5"), twice.getMessage());
     assertEquals(1, of.result(Rule.AREA).images());
     assertEquals(0, of.result(Rule.AREA).boxes());
     assertThrows(IllegalArgumentException.class, () -> of.add(new MeanAveragePrecision(2, 0.5).encode()));
     assertThrows(IllegalArgumentException.class, () -> of.add(6, truth(new int[] {1, 0, 0, 0, 20, 20}), List.of()));
+    assertThrows(IllegalArgumentException.class, () -> of.add(6, truth(), List.of(found(1, 0.5, 0, 0, 1, 1))));
     assertThrows(IllegalArgumentException.class, () -> of.add(6, truth(), List.of(found(0, Double.NaN, 0, 0, 1, 1))));
+  }
+
+  @Test
+  void numbersOfAnotherPartThatEndTooSoonAreRefused() {
+    MeanAveragePrecision of = new MeanAveragePrecision(1, 0.5), part = new MeanAveragePrecision(1, 0.5);
+    for (int image = 4; image < 6; image++) part.add(image, truth(), List.of());
+    long[] whole = part.encode();
+    for (int n = 0; n < whole.length; n++) {
+      long[] cut = Arrays.copyOf(whole, n);
+      assertThrows(IllegalArgumentException.class, () -> of.add(cut), n + " numbers");
+    }
+    of.add(whole);
+    assertEquals(2, of.result(Rule.AREA).images());
+  }
+
+  @Test
+  void limitsThatMakeNoSenseAreRefused() {
+    for (double iou : new double[] {0, 1.1}) assertThrows(IllegalArgumentException.class, () -> new MeanAveragePrecision(1, iou));
+    assertThrows(IllegalArgumentException.class, () -> new MeanAveragePrecision(0, 0.5));
+  }
+
+  @Test
+  void aScoreOfMinusZeroIsZero() {
+    MeanAveragePrecision of = new MeanAveragePrecision(1, 1);
+    of.add(0, truth(new int[] {0, 0, 0, 0, 20, 20}), List.of(found(0, -0.0, 0, 0, 20, 20)));
+    assertEquals(1, average(of, Rule.AREA));
+  }
+
+  @Test
+  void boxesThatWereInTheSameBuffersBeforeAreNotThere() {
+    MeanAveragePrecision of = new MeanAveragePrecision(1, 0.5);
+    Boxes reused = truth(new int[] {0, 0, 0, 0, 20, 20}, new int[] {0, 0, 50, 50, 80, 80});
+    reused.truncate(1);
+    of.add(0, reused, List.of(found(0, 0.9, 50, 50, 80, 80), found(0, 0.8, 0, 0, 20, 20)));
+    assertEquals(0.5, average(of, Rule.AREA));
   }
 
   /** One image of a random data set; coordinates are whole pixels, so that overlaps of exactly a half occur. */
