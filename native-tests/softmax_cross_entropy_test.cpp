@@ -75,4 +75,6 @@ TEST(softmax_cross_entropy_of_a_label_outside_is_nan) {
   Array<unsigned> counter(std::vector<unsigned>(1));
   run("softmax_cross_entropy", blocks(1, 128), result, rows, counter, gradLogits, logits, labels, 1u, 10u, 0.0f);
   expect(std::isnan(result.read()[0]), "the loss of an unknown label is a number");
+  run("distilled_cross_entropy", blocks(1, 128), result, rows, counter, gradLogits, logits, logits, labels, 1u, 10u, 2.0f, 0.5f, 0.0f);
+  expect(std::isnan(result.read()[0]), "the loss of an unknown label beside a teacher is a number");
 }
