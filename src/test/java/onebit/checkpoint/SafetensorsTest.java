@@ -2,6 +2,7 @@ package onebit.checkpoint;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
@@ -15,6 +16,8 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -68,7 +71,7 @@ class SafetensorsTest {
     assertArrayEquals(new float[] {1, 0}, tensor(DataType.BOOL, 1, 0).floats());
     assertArrayEquals(new long[] {-2147483648}, tensor(DataType.I32, 0, 0, 0, 0x80).longs());
     assertArrayEquals(new long[] {1L << 56}, tensor(DataType.I64, 0, 0, 0, 0, 0, 0, 0, 1).longs());
-    assertThrows(IllegalArgumentException.class, () -> tensor(DataType.F16, 0, 0).longs());
+    for (DataType type : new DataType[] {DataType.F16, DataType.BF16}) assertThrows(IllegalArgumentException.class, () -> tensor(type, 0, 0).longs());
   }
 
   private static NamedTensor tensor(DataType type, int... bytes) {
@@ -90,9 +93,34 @@ class SafetensorsTest {
     Safetensors read = Safetensors.read(file);
     assertEquals(tensors, List.copyOf(read.tensors().values()));
     assertEquals(Map.of("k", "line\nbreak"), read.metadata());
-    assertEquals(0, ByteBuffer.wrap(Files.readAllBytes(file)).order(ByteOrder.LITTLE_ENDIAN).getLong() % 8);
     try (Stream<Path> left = Files.list(folder)) {
       assertEquals(List.of(file), left.toList());
+    }
+  }
+
+  @Test
+  void dataStartAtAMultipleOfEight() {
+    for (int letters = 1; letters <= 8; letters++) {
+      ByteBuffer head = Safetensors.encode(Map.of(), List.of(tensor(DataType.U8, 7).withName("a".repeat(letters)))).getFirst();
+      assertEquals(0, head.remaining() % 8, letters + " letters");
+      assertEquals(head.remaining() - 8, head.getLong());
+    }
+  }
+
+  @Test
+  void tensorsAreEqualWhereNameTypeShapeAndBytesAre() {
+    NamedTensor one = NamedTensor.ofFloats("a", new int[] {2, 1}, new float[] {1, 2});
+    assertEquals(one, NamedTensor.ofFloats("a", new int[] {2, 1}, new float[] {1, 2}));
+    assertNotEquals(one, one.withName("b"));
+    assertNotEquals(one, NamedTensor.ofFloats("a", new int[] {1, 2}, new float[] {1, 2}));
+    assertNotEquals(one, NamedTensor.ofFloats("a", new int[] {2, 1}, new float[] {1, 3}));
+    assertNotEquals(one, new NamedTensor("a", DataType.I32, one.shape(), one.data()));
+  }
+
+  @Test
+  void namesThatAFileCannotHoldAreRefused() {
+    for (String name : new String[] {"__metadata__", "\ud800", ""}) {
+      assertThrows(IllegalArgumentException.class, () -> NamedTensor.ofLongs(name, new int[0], new long[1]), name);
     }
   }
 
@@ -115,6 +143,15 @@ class SafetensorsTest {
       assertTrue(refusal(bytes).contains("header length " + Long.toUnsignedString(length)));
       Path file = Files.write(folder.resolve("bad"), bytes);
       assertThrows(CheckpointException.class, () -> Safetensors.read(file));
+    }
+  }
+
+  @Test
+  void aHeaderMayHave100000000BytesAndNoMore() throws Exception {
+    for (long length : new long[] {100_000_000, 100_000_001}) {
+      ByteBuffer prefix = ByteBuffer.wrap(file(length, new byte[0], new byte[0]));
+      if (length == 100_000_000) assertEquals(length, SafetensorsHeader.length("t", prefix, 200_000_000));
+      else assertThrows(CheckpointException.class, () -> SafetensorsHeader.length("t", prefix, 200_000_000));
     }
   }
 
@@ -145,7 +182,11 @@ class SafetensorsTest {
         Arguments.of("a number as metadata", "{\"__metadata__\":{\"k\":1}}", 0, "metadata k is a number"),
         Arguments.of("metadata that is a string", "{\"__metadata__\":\"x\"}", 0, "__metadata__ is a string"),
         Arguments.of("dtype twice", "{" + A.replace("{", "{\"dtype\":\"F32\",") + "}", 4, "dtype twice"),
+        Arguments.of("shape twice", "{" + A.replace("{", "{\"shape\":[1],") + "}", 4, "shape twice"),
+        Arguments.of("offsets twice", "{" + A.replace("{", "{\"data_offsets\":[0,4],") + "}", 4, "data_offsets twice"),
         Arguments.of("an unknown key", "{" + A.replace("{", "{\"x\":1,") + "}", 4, "key x"),
+        Arguments.of("no dtype", "{\"a\":{\"shape\":[1],\"data_offsets\":[0,4]}}", 4, "needs dtype, shape"),
+        Arguments.of("no offsets", "{\"a\":{\"dtype\":\"F32\",\"shape\":[1]}}", 4, "needs dtype, shape"),
         Arguments.of("no shape", "{\"a\":{\"dtype\":\"F32\",\"data_offsets\":[0,4]}}", 4, "needs dtype, shape"),
         Arguments.of("an unknown dtype", "{" + A.replace("F32", "F31") + "}", 4, "dtype F31"),
         Arguments.of("a dtype in small letters", "{" + A.replace("F32", "f32") + "}", 4, "dtype f32"),
@@ -208,10 +249,15 @@ class SafetensorsTest {
   }
 
   @Test
-  void moreThan100000TensorsAreRefused() {
-    StringBuilder header = new StringBuilder("{");
-    for (int i = 0; i <= 100_000; i++) header.append(i == 0 ? "" : ",").append("\"").append(i).append("\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]}");
-    assertTrue(refusal(file(header.append("}").toString(), 0)).contains("more than 100000 tensors"));
+  void moreThan100000TensorsAndTextsAreRefused() throws Exception {
+    String tensor = "{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]}", text = "\"\"";
+    assertTrue(refusal(file(many(100_001, tensor), 0)).contains("more than 100000 tensors"));
+    assertTrue(refusal(file("{\"__metadata__\":" + many(100_001, text) + "}", 0)).contains("more than 100000 metadata"));
+    assertEquals(100_000, read(file(many(100_000, tensor), 0)).tensors().size());
+  }
+
+  private static String many(int count, String value) {
+    return IntStream.range(0, count).mapToObj(i -> "\"" + i + "\":" + value).collect(Collectors.joining(",", "{", "}"));
   }
 
   /** Every recorded step: names, shapes and first and last values against a tree-model JSON reading and raw byte positions. */
