@@ -11,6 +11,8 @@ import onebit.ops.Fresh;
 import onebit.ops.OnEveryBackend;
 import onebit.ops.Padding;
 import onebit.ops.Surrogate;
+import onebit.tensor.BitTensor;
+import onebit.tensor.Shape;
 import onebit.tensor.Tensor;
 
 /** Each method end to end: convolved weights, binary activations and all gradients equal the published formulas, epoch by epoch. */
@@ -66,6 +68,9 @@ class MethodGradientsTest {
     layer.use(new AdaBin(AdaBin.Form.CODE, true, true).at(0, 10));
     assertEquals(true, layer.weights.real());
     layer.checkWeights((w, o) -> w);
+    BitTensor signs = backend.createBits(3, 36);
+    backend.bits().pack(signs, layer.latent.value(), 0);
+    assertArrayEquals(backend.read(signs), backend.read(layer.weights.bits()));
   }
 
   @OnEveryBackend
@@ -101,7 +106,7 @@ class MethodGradientsTest {
       LatentLayer layer = new LatentLayer(backend, method, 9 + stage, 0.1);
       layer.use(method.at(0, 600));
       float[] alpha = layer.value("conv.alpha");
-      for (float a : alpha) assertEquals(true, a >= 0 && a < 1);
+      for (float a : alpha) assertEquals(true, a > 0 && a < 1, "drawn");
       LatentLayer.Forward forward = (w, o) -> map(w, v -> {
         Dual sine = v.times(20).sin();
         return (real ? sine : new Dual(sine.v() >= 0 ? 1 : -1, sine.d())).times(alpha[o]);
@@ -139,6 +144,8 @@ class MethodGradientsTest {
       for (float a : alpha) assertEquals(0.5 / Math.sqrt(36), a, 0.25 / Math.sqrt(36));
       backend.write(layer.parameters().get("conv.rotate").value(), angle);
       layer.weights.startEpoch(epoch);
+      for (int i = 0; i < layer.w.length; i++) layer.w[i] += (i % 5 - 2) * 0.05f;   // a step's update, after the rotation
+      backend.write(layer.latent.value(), layer.w);
       float[] r1 = backend.read(layer.weights.state().get(0).value()), r2 = backend.read(layer.weights.state().get(1).value());
       LatentLayer.Forward forward = (w, o) -> mixed(w, angle[o], r1, r2, v -> v.sign(Surrogate.hatSlope(k, t)).times(alpha[o]));
       layer.fresh.assertClose("effective", LatentLayer.values(layer.w, 36, forward), layer.runWeights(), 1e-5);
@@ -199,12 +206,27 @@ class MethodGradientsTest {
   void rbnnRotatesOnlyInTheEpochsItShould(Backend backend) {
     LatentLayer layer = new LatentLayer(backend, new Rbnn(3, false), 30, 0.2);
     layer.use(new Rbnn(3, false).at(0, 10));
-    Tensor r1 = layer.weights.state().getFirst().value();
-    float[] start = backend.read(r1);
+    Tensor r1 = layer.weights.state().get(0).value(), r2 = layer.weights.state().get(1).value();
+    float[] start = backend.read(r1), start2 = backend.read(r2);
+    for (float[] r : new float[][] {start, start2}) {
+      for (int i = 0; i < 6; i++) {
+        for (int j = 0; j < 6; j++) {
+          double dot = 0;
+          for (int k = 0; k < 6; k++) dot += (double) r[i * 6 + k] * r[j * 6 + k];
+          assertEquals(i == j ? 1 : 0, dot, 1e-5, "orthogonal");
+        }
+      }
+    }
     layer.weights.startEpoch(1);
     layer.weights.startEpoch(2);
     layer.fresh.assertExactly("R1", start, r1);
     layer.weights.startEpoch(3);
+    // three rounds from the filters as they are now
+    Tensor u = layer.fresh.garbage(LatentLayer.FILTERS), want1 = layer.fresh.tensor(r1.shape(), start), want2 = layer.fresh.tensor(r2.shape(), start2);
+    backend.binarize().standardize(u, layer.fresh.garbage(Shape.vector(3)), layer.latent.value());
+    backend.binarize().rotationRounds(want1, want2, u, 3);
+    layer.fresh.assertExactly("R1", backend.read(want1), r1);
+    layer.fresh.assertExactly("R2", backend.read(want2), r2);
     double moved = 0;
     float[] now = backend.read(r1);
     for (int i = 0; i < now.length; i++) moved = Math.max(moved, Math.abs(now[i] - start[i]));

@@ -112,6 +112,8 @@ class SurrogatesTest {
     var clip = assertThrows(IllegalArgumentException.class, () -> new Binarizer.Clipped(Float.NaN));
     assertEquals("Clipped: clip must be > 0, got NaN", clip.getMessage());
     assertThrows(IllegalArgumentException.class, () -> new BiPer.SineSign(0));
+    var missing = assertThrows(IllegalArgumentException.class, () -> new Rbnn(1, false).withValues(Map.of("k", 1.0)));
+    assertEquals("the schedule value t is missing; given are [k]", missing.getMessage());
     var factor = assertThrows(IllegalArgumentException.class, () -> new SignWeights(SignWeights.Scale.MEAN_ABSOLUTE, 0.5f, false, 0));
     assertEquals("SignWeights: a factor of 0.5 belongs to a fixed scale only", factor.getMessage());
   }
