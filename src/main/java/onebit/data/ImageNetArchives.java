@@ -8,6 +8,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashSet;
 import java.util.Iterator;
 import java.util.List;
@@ -203,7 +204,7 @@ public final class ImageNetArchives {
     List<ShardIndex> there = new ArrayList<>(), made = new ArrayList<>();
     List<Piece> missing = new ArrayList<>();
     for (Piece piece : pieces) {
-      there.add(whole(piece, classes));
+      there.add(whole(piece, classes, labels));
       if (there.getLast() == null) missing.add(piece);
       else done.addAndGet(piece.bytes());
     }
@@ -229,12 +230,15 @@ public final class ImageNetArchives {
   }
 
   /** The index of a shard that an earlier run made as this one would; null where it is to be made. */
-  private ShardIndex whole(Piece piece, List<String> classes) throws IOException {
+  private ShardIndex whole(Piece piece, List<String> classes, int[] labels) throws IOException {
     Path file = plan.out().resolve(piece.shard());
     ShardIndex there = ShardWriter.whole(file);
     if (there != null && (!there.made.equals(made) || !there.classes.equals(classes))) {
       throw new IOException(file + ": was made with " + there.made + " and " + there.classes.size() + " classes, now it would be " + made + " and "
           + classes.size() + "; give another --out or delete that one");
+    }
+    if (there != null && piece.images() != null && !Arrays.equals(there.label, labelsOf(piece, labels))) {
+      throw new IOException(file + ": was made with other labels than those in " + plan.labels() + "; give another --out, or delete the val-*.tar there to make them anew");
     }
     return there;
   }
@@ -315,15 +319,26 @@ public final class ImageNetArchives {
         }
         if (keys.isEmpty()) throw new IOException(name + ": holds no images");
       } else {
-        for (Source image : piece.images()) {
-          String digits = base(image.name()).replaceAll("\\.[A-Za-z]+$", "").replaceAll(".*[^0-9]", "");
-          int number = digits.isEmpty() || digits.length() > 9 ? 0 : Integer.parseInt(digits);
-          if (number < 1 || number > labels.length) throw new IOException(piece.archive() + ": " + image.name() + " is not numbered 1 to " + labels.length);
-          add(shard, work, piece.archive().toString(), image.name(), contents(piece.archive(), archive, image), labels[number - 1]);
+        int[] of = labelsOf(piece, labels);
+        for (int i = 0; i < of.length; i++) {
+          Source image = piece.images().get(i);
+          add(shard, work, piece.archive().toString(), image.name(), contents(piece.archive(), archive, image), of[i]);
         }
       }
       return shard.finish();
     }
+  }
+
+  /** The classes of a validation shard's images, by the number at the end of their names. */
+  private static int[] labelsOf(Piece piece, int[] labels) throws IOException {
+    int[] of = new int[piece.images().size()];
+    for (int i = 0; i < of.length; i++) {
+      String name = piece.images().get(i).name(), digits = base(name).replaceAll("\\.[A-Za-z]+$", "").replaceAll(".*[^0-9]", "");
+      int number = digits.isEmpty() || digits.length() > 9 ? 0 : Integer.parseInt(digits);
+      if (number < 1 || number > labels.length) throw new IOException(piece.archive() + ": " + name + " is not numbered 1 to " + labels.length);
+      of[i] = labels[number - 1];
+    }
+    return of;
   }
 
   private static String key(String archive, String name) throws IOException {

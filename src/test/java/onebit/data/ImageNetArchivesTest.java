@@ -218,6 +218,25 @@ class ImageNetArchivesTest {
     assertEquals(MatStructs.read("m", meta(true), "ILSVRC2012_ID", "WNID"), MatStructs.read("m", meta(false), "ILSVRC2012_ID", "WNID"));
   }
 
+  /** Shards that another list has labelled are not taken for what this one asks. */
+  @Test void shardsOfOtherLabelsAreRefusedByName(@TempDir Path dir) throws IOException {
+    archives(dir);
+    prepare(dir, "o", 0);
+    Path list = dir.resolve("labels.txt");
+    StringBuilder same = new StringBuilder();
+    for (int i = 1; i <= VALIDATION; i++) same.append(WNIDS.get(label(i))).append('\n');
+    Files.writeString(list, same);
+    Map<String, Long> made = sums(dir.resolve("o"));
+    prepare(dir, "o", 0, 46, VALIDATION, list);
+    Files.writeString(list, same.substring(0, same.lastIndexOf("n")) + WNIDS.get((label(VALIDATION) + 1) % 4) + "\n");
+    String message = assertThrows(IOException.class, () -> prepare(dir, "o", 0, 46, VALIDATION, list)).getMessage();
+    assertTrue(message.startsWith(dir.resolve("o/val-00000.tar") + ": was made with other labels than those in " + list), message);
+    assertEquals(made, sums(dir.resolve("o")));
+    Files.delete(dir.resolve("o/val-00000.tar"));
+    prepare(dir, "o", 0, 46, VALIDATION, list);
+    assertEquals((label(VALIDATION) + 1) % 4, ShardDataset.find(dir.resolve("o"), Split.TEST, 32).label(VALIDATION - 1));
+  }
+
   @Test void wrongCountsAndForeignFilesAreRefusedByName(@TempDir Path dir) throws IOException {
     archives(dir);
     Path kit = dir.resolve("ILSVRC2012_devkit_t12.tar.gz");
