@@ -147,7 +147,7 @@ final class TrainCommand implements Callable<Integer> {
       throw new IllegalArgumentException("--procs and --gpus start processes themselves; under mpirun, srun or torchrun leave them out");
     }
     if (gpus != null && !compute.device.equals("cuda-emulated")) Supervisor.requireDevices(workers);
-    RunFolder run = chooseRun();
+    RunFolder run = chooseRun(recipe, folder);
     requireInputs(recipe, folder, run);
     List<String> arguments = WorkerArguments.of(Stream.concat(spec.commandLine().getParseResult().originalArgs().stream(), taken.stream()).toList(), run.path(), gpus != null && compute.device.equals("cpu"));
     return new Supervisor(workers, gpus != null, restarts, run.path(), arguments, this::show).run();
@@ -161,7 +161,7 @@ final class TrainCommand implements Callable<Integer> {
   }
 
   private int alone(Recipe recipe, Path folder) throws IOException {
-    RunFolder run = chooseRun();
+    RunFolder run = chooseRun(recipe, folder);
     Optional<String> before = run.precision();
     // a run goes on in its own precision unless told otherwise
     if (recipe.train().precision() == Precision.AUTO && before.isPresent()) recipe = computing(before.get());
@@ -193,7 +193,7 @@ final class TrainCommand implements Callable<Integer> {
         Watchdog watchdog = new Watchdog(start, launch.rank(), launch.size(), limit, starter, this::halt)) {
       Communicator communicator = Collectives.open(launch, backend, System.getenv(), limit, start);
       watchdog.watch(communicator);
-      RunFolder chosen = communicator.rank() == 0 ? chooseRun() : null;
+      RunFolder chosen = communicator.rank() == 0 ? chooseRun(recipe, folder) : null;
       int code;
       try (RunLock lock = chosen == null ? null : RunLock.acquire(chosen.path())) {
         if (chosen != null) RankStatus.forget(chosen.path());
@@ -294,6 +294,14 @@ final class TrainCommand implements Callable<Integer> {
     RunFolder asked = new RunFolder(Path.of(resume));
     if (!asked.holdsRun()) throw new IllegalArgumentException("--resume " + resume + ": there is no run in that folder");
     return asked;
+  }
+
+  /** The folder of the run; a new one may not lie where it would be taken for a class. */
+  private RunFolder chooseRun(Recipe recipe, Path folder) {
+    RunFolder run = chooseRun();
+    Path path = run.path().toAbsolutePath().normalize();
+    if (recipe.data().valShare() == 0 || run.holdsRun() || !path.startsWith(folder.toAbsolutePath().normalize())) return run;
+    throw new IllegalArgumentException("run folder " + run.path() + " lies in " + folder + ", whose folders are the classes (data.valShare): give an --out that is not in it");
   }
 
   private RunFolder chooseRun() {

@@ -65,6 +65,11 @@ public interface Dataset {
     return "";
   }
 
+  /** A number that is another one where other files lie there, as far as can be told without reading the images; 0 where nothing can. */
+  default int fingerprint() {
+    return 0;
+  }
+
   /** Bytes of one image. */
   default int imageBytes() {
     return height() * width() * channels();

@@ -1,5 +1,6 @@
 package onebit.data;
 
+import com.google.common.hash.Hashing;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
@@ -36,6 +37,11 @@ final class FolderFiles extends AbstractList<Path> implements RandomAccess {
       System.arraycopy(name, 0, names, from, name.length);
       ends[size++] = from + name.length;
     }
+  }
+
+  /** A number that stands for the names and their order, wherever the folders lie. */
+  int fingerprint() {
+    return Hashing.farmHashFingerprint64().hashBytes(names, 0, start(size)).asInt();
   }
 
   private int start(int index) {

@@ -9,6 +9,7 @@ import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Collections;
 import java.util.HashMap;
 import java.util.HashSet;
@@ -28,12 +29,12 @@ public final class ImageFolderDataset extends SquareDataset {
   private static final int MOST_ANNOTATION_BYTES = 64 << 20;
 
   private final List<String> classNames;
-  private final List<Path> files;
+  private final FolderFiles files;
   private final int[] labels;
   private final String finding;
   private final ThreadLocal<Workspace> workspace = ThreadLocal.withInitial(Workspace::new);
 
-  private ImageFolderDataset(String name, List<String> classNames, List<Path> files, int[] labels, int side, String finding) {
+  private ImageFolderDataset(String name, List<String> classNames, FolderFiles files, int[] labels, int side, String finding) {
     super(name, labels.length, side, 3, classNames.size());
     this.classNames = classNames;
     this.files = files;
@@ -251,6 +252,11 @@ public final class ImageFolderDataset extends SquareDataset {
 
   @Override public String finding() {
     return finding;
+  }
+
+  /** By the names of the files and their classes. */
+  @Override public int fingerprint() {
+    return 31 * files.fingerprint() + Arrays.hashCode(labels);
   }
 
   @Override public String describe(int index) {

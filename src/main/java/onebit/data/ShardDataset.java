@@ -7,6 +7,7 @@ import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
@@ -228,6 +229,11 @@ public final class ShardDataset extends SquareDataset {
   /** Whether these are shards with the index of {@code data prepare}, which counted them. */
   public boolean prepared() {
     return checksums;
+  }
+
+  /** By the places, lengths, classes and, with an index, checksums of the images. */
+  @Override public int fingerprint() {
+    return 31 * (31 * (31 * Arrays.hashCode(index.at) + Arrays.hashCode(index.length)) + Arrays.hashCode(index.label)) + Arrays.hashCode(index.crc);
   }
 
   @Override public String stored() {

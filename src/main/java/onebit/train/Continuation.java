@@ -42,17 +42,23 @@ record Continuation(Path run, RunState state) {
   }
 
   /**
-   * Remembers how many images there are, on which their order depends.
+   * Remembers how many images there are, on which their order depends; says where they are as many and not the same.
    *
    * @param classesBefore the classes by name as the run knew them; none where it did not
    * @throws IllegalArgumentException if they were not as many before, or classes have other numbers
    */
-  void requireSameData(Dataset train, Dataset test, List<String> classesBefore) {
+  void requireSameData(Dataset train, Dataset test, List<String> classesBefore, Consumer<String> warn) {
+    int before = state.dataFingerprint;
+    state.dataFingerprint = 31 * train.fingerprint() + test.fingerprint();
     if (state.step > 0) {
       requireSame(train.name() + " has " + train.size() + " training images", train.size(), state.trainImages);
       requireSame(test.name() + " has " + test.size() + " test images", test.size(), state.testImages);
       String other = RunFolder.otherClass(classesBefore, RunFolder.lines(train.classNames()), train.name());
       if (other != null) throw new IllegalArgumentException("run " + run + ": " + other + " so far" + asBefore());
+      if (before != 0 && state.dataFingerprint != before) {
+        warn.accept("The images of " + train.name() + " are as many as before and not the same, by their " + (train.stored().isEmpty() ? "names and classes" : "places and sizes in the shards")
+            + ": the run goes on with others than it began with.");
+      }
     }
     state.trainImages = train.size();
     state.testImages = test.size();

@@ -34,6 +34,8 @@ final class RunState {
   /** Images of the data set; 0 where an older checkpoint does not tell them. */
   int trainImages;
   int testImages;
+  /** What {@link onebit.data.Dataset#fingerprint} says of both parts together; 0 where an older checkpoint does not tell it. */
+  int dataFingerprint;
   /** Steps of an epoch; 0 where an older checkpoint does not tell them. */
   int epochSteps;
 
@@ -70,6 +72,7 @@ final class RunState {
     all.put("float8Worst", Double.toString(float8Worst));
     all.put("trainImages", Integer.toString(trainImages));
     all.put("testImages", Integer.toString(testImages));
+    all.put("dataFingerprint", Integer.toString(dataFingerprint));
     all.put("epochSteps", Integer.toString(epochSteps));
     return all;
   }
@@ -103,6 +106,7 @@ final class RunState {
       state.float8Worst = Double.parseDouble(text.getOrDefault("float8Worst", "0"));
       state.trainImages = Integer.parseInt(text.getOrDefault("trainImages", "0"));
       state.testImages = Integer.parseInt(text.getOrDefault("testImages", "0"));
+      state.dataFingerprint = Integer.parseInt(text.getOrDefault("dataFingerprint", "0"));
       state.epochSteps = Integer.parseInt(text.getOrDefault("epochSteps", "0"));
     } catch (NumberFormatException e) {
       throw new CheckpointException("the checkpoint's state.json holds a value that is no number: " + e.getMessage());

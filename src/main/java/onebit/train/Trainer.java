@@ -265,7 +265,7 @@ public final class Trainer {
     RunFolder folder = new RunFolder(options.run());
     Continuation on = new Continuation(options.run(), state);
     on.tellArithmetic(backend.arithmetic(), log::line);
-    on.requireSameData(trainSet, testSet, leads ? folder.classes() : List.of());
+    on.requireSameData(trainSet, testSet, leads ? folder.classes() : List.of(), log::warn);
     if (leads && !trainSet.classNames().isEmpty()) folder.writeClasses(trainSet.classNames());
     long told = state.batch == 0 ? state.step : state.step - 1;   // of an epoch whose evaluation was cut short the metrics are written anew
     ledger = BadImageLedger.open(options.run(), log::warn);

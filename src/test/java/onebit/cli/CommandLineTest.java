@@ -1,5 +1,6 @@
 package onebit.cli;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -349,6 +350,40 @@ class CommandLineTest {
     assertTrue(judged.err().contains(judged.json().get("total").asInt() + kept), judged.err());
     Said dry = Said.by("train", "adabin-resnet20-cifar10", "--set", "data.name=folder", "--set", "data.valShare=0.4", "--dev-run", "--steps", "1", "--out", folder.resolve("dry").toString());
     assertEquals(0, dry.code(), dry.err());
+  }
+
+  /** As by {@code cd PHOTOS; onebit train ... --data .}, whose folder runs would be a class without images. */
+  @Test
+  void aRunFolderAmongTheClassesIsRefusedBeforeItIsMade() throws Exception {
+    Path photos = folder.resolve("photos");
+    draw(photos, "red", "blue");
+    for (Path out : List.of(photos.resolve("runs/mine"), photos)) {
+      Said said = Said.by("train", "adabin-resnet20-cifar10", "--set", "data.name=folder", "--set", "data.classes=2", "--data", photos.resolve("red/..").toString(), "--set", "data.valShare=0.4",
+          "--epochs", "1", "--out", out.toString());
+      assertEquals(2, said.code(), said.err());
+      assertTrue(said.err().contains("run folder " + out + " lies in " + photos.resolve("red/..") + ", whose folders are the classes (data.valShare): give an --out that is not in it"), said.err());
+    }
+    try (Stream<Path> left = Files.list(photos)) {
+      assertEquals(2, left.count());
+    }
+  }
+
+  @Test
+  void otherPhotosOfTheSameNumberAreTold() throws Exception {
+    Path photos = folder.resolve("photos");
+    draw(photos, "train/red", "train/blue", "val/red", "val/blue");
+    String other = "The images of folder are as many as before and not the same, by their names and classes: the run goes on with others than it began with.";
+    String[] train = {"train", "default", "--set", "data.name=folder", "--set", "data.channels=3", "--set", "data.mean=[0.5, 0.5, 0.5]", "--set", "data.std=[0.5, 0.5, 0.5]", "--set", "data.classes=2",
+        "--set", "train.epochs=4", "--data", photos.toString(), "--out", folder.resolve("run").toString(), "--json", "--epochs", "1"};
+    boolean[] told = new boolean[4];
+    for (int epoch = 0; epoch < told.length; epoch++) {
+      if (epoch == 2) Files.move(photos.resolve("train/red/0.png"), photos.resolve("train/red/9.png"));
+      train[train.length - 1] = Integer.toString(epoch + 1);
+      Said said = Said.by(train);
+      assertEquals(0, said.code(), said.err());
+      told[epoch] = said.err().contains(other);
+    }
+    assertArrayEquals(new boolean[] {false, false, true, false}, told);
   }
 
   @Test

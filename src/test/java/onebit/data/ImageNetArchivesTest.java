@@ -3,6 +3,7 @@ package onebit.data;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -181,7 +182,10 @@ class ImageNetArchivesTest {
     byte[] one = new byte[train.imageBytes()];
     train.read(45, one, 0);
     prepare(dir, "small", 48);
+    prepare(dir, "again", 48);
     ShardDataset small = ShardDataset.find(dir.resolve("small"), Split.TRAIN, 32);
+    assertEquals(small.fingerprint(), ShardDataset.find(dir.resolve("again"), Split.TRAIN, 32).fingerprint());
+    assertNotEquals(small.fingerprint(), train.fingerprint());
     Picture x = new Picture();
     for (int i = 0; i < 46; i++) {
       small.decode(i, Box.Choice.WHOLE, x);
