@@ -223,6 +223,16 @@ class OwnExtensionTest {
     assertFalse(Files.exists(run));
   }
 
+  /** Java says nothing of a jar whose file of services is missing or empty. */
+  @Test
+  void aJarThatNamesNoExtensionIsShownAsSuch() throws Exception {
+    Path jar = jar("");
+    String doctor = onebit(jar, "doctor").text(), none = "none, although ONEBIT_CLASSPATH is " + jar + ": no jar or folder of it names one in META-INF/services/onebit.recipe.Extension\n";
+    assertTrue(doctor.contains(none), doctor);
+    Said said = onebit(jar, "summary", recipe.toString());
+    assertTrue(said.code() == 2 && said.text().contains("if ONEBIT_CLASSPATH names its jar (onebit doctor shows which were found)"), said.text());
+  }
+
   /** What is said of a jar with that extension. */
   private void refused(String extension, String sentence) throws Exception {
     ClassLoader before = Thread.currentThread().getContextClassLoader();

@@ -37,7 +37,9 @@ final class DoctorCommand implements Callable<Integer> {
     findings.put("many GPUs", NcclCommunicator.finding(CudaLibraries.find().searched()));
     findings.put("many processes", MpiCommunicator.finding());
     List<String> extensions = Extensions.findings();
-    findings.put("extensions", extensions.isEmpty() ? "none; ONEBIT_CLASSPATH names jars with methods and networks of your own" : extensions);
+    String jars = System.getenv("ONEBIT_CLASSPATH");
+    findings.put("extensions", !extensions.isEmpty() ? extensions : jars == null ? "none; ONEBIT_CLASSPATH names jars with methods and networks of your own"
+        : "none, although ONEBIT_CLASSPATH is " + jars + ": no jar or folder of it names one in META-INF/services/onebit.recipe.Extension");
     if (!json.print(findings)) {
       findings.forEach((name, value) -> {
         if (value instanceof List<?> lines) lines.forEach(line -> System.out.printf(Locale.ROOT, "%-14s %s%n", name, line));

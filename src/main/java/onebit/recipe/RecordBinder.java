@@ -89,7 +89,7 @@ public final class RecordBinder {
     if (name == null) throw new IllegalArgumentException(mapping.where() + ": " + dotted(key, NAME) + " is missing; it picks one of " + list(names.keySet()));
     if (!(name.value() instanceof YamlNode.Scalar scalar) || !names.containsKey(scalar.text())) {
       String choice = choice(name.value(), names.keySet());
-      throw refusal(name.value(), dotted(key, NAME), choice + (choice.endsWith("?") ? "" : "; an extension adds others, if ONEBIT_CLASSPATH names its jar"));
+      throw refusal(name.value(), dotted(key, NAME), choice + (choice.endsWith("?") ? "" : "; an extension adds others, if ONEBIT_CLASSPATH names its jar (onebit doctor shows which were found)"));
     }
     return record(names.get(scalar.text()), name.where().startsWith(Overrides.SAID) ? without(mapping, names, names.get(scalar.text())) : mapping, key, true, root);
   }
