@@ -66,9 +66,14 @@ class CheckpointStoreTest {
     assertEquals(checkpoint(10), CheckpointStore.load(run.resolve("best")));
     assertEquals(Path.of("checkpoints/step-000010"), Files.readSymbolicLink(run.resolve("last")));
     assertEquals(List.of(), said);
-    String manifest = Files.readString(saved.resolve("manifest.json"));
-    byte[] sha = java.security.MessageDigest.getInstance("SHA-256").digest(Files.readAllBytes(saved.resolve("weights.safetensors")));
-    assertTrue(manifest.contains(java.util.HexFormat.of().formatHex(sha)));
+    // what earlier runs wrote must stay readable
+    StringBuilder manifest = new StringBuilder("{\"format\":\"onebit-checkpoint-1\",\"step\":10,\"files\":[\n");
+    for (String file : List.of("weights.safetensors", "optimizer.safetensors", "state.json")) {
+      byte[] content = Files.readAllBytes(saved.resolve(file)), sha = java.security.MessageDigest.getInstance("SHA-256").digest(content);
+      manifest.append("{\"name\":\"").append(file).append("\",\"bytes\":").append(content.length).append(",\"sha256\":\"")
+          .append(java.util.HexFormat.of().formatHex(sha)).append(file.equals("state.json") ? "\"}\n]}\n" : "\"},\n");
+    }
+    assertEquals(manifest.toString(), Files.readString(saved.resolve("manifest.json")));
   }
 
   @Test
@@ -80,6 +85,7 @@ class CheckpointStoreTest {
     }
     assertEquals(List.of("step-000002", "step-000004", "step-000005"), names());
     store.markBest(5);
+    assertEquals(5, latest().step(), "the best is the newest, too");
     store.save(checkpoint(1_000_006));
     assertEquals(List.of("step-000005", "step-1000006"), names());
     assertEquals(1_000_006, latest().step());
@@ -191,6 +197,7 @@ class CheckpointStoreTest {
       said.clear();
       assertEquals(1, latest().step());
       assertEquals(1, said.size());
+      assertTrue(said.getFirst().contains(i % files.size() == 0 ? "step-000002" : file.getFileName() + " does not have"), said.getFirst());
       Files.write(file, good);
     }
     Path manifest = newest.resolve("manifest.json");
@@ -202,8 +209,16 @@ class CheckpointStoreTest {
       String named = assertThrows(CheckpointException.class, () -> CheckpointStore.load(newest)).getMessage();
       assertTrue(named.startsWith(newest.toRealPath() + ": "), named);
     }
-    Files.write(manifest, Arrays.copyOf(good, good.length + 1));
-    assertThrows(CheckpointException.class, () -> CheckpointStore.load(newest));
+    for (int length = 0; length < good.length; length++) {
+      Files.write(manifest, Arrays.copyOf(good, length));
+      assertThrows(CheckpointException.class, () -> CheckpointStore.load(newest), length + " bytes of the manifest");
+    }
+    for (byte more : new byte[] {0, '\n'}) {
+      byte[] longer = Arrays.copyOf(good, good.length + 1);
+      longer[good.length] = more;
+      Files.write(manifest, longer);
+      assertThrows(CheckpointException.class, () -> CheckpointStore.load(newest));
+    }
     Files.write(manifest, good);
     assertEquals(checkpoint(2, 300), latest());
   }
@@ -251,12 +266,35 @@ class CheckpointStoreTest {
         assertTrue(found.equals(checkpoint(1, 5)) || found.equals(checkpoint(step, 6)), "stopped at " + stopAt);
         new CheckpointStore(fresh, 1).markBest(found.step());
         assertEquals(found, CheckpointStore.load(fresh.resolveSibling("best")), "stopped at " + stopAt);
-        new CheckpointStore(fresh, 1).save(checkpoint(3, 7));
-        assertEquals(checkpoint(3, 7), new CheckpointStore(fresh, 1).loadLatest(said::add).orElseThrow());
+        for (long next : new long[] {step, 3}) {
+          new CheckpointStore(fresh, 1).save(checkpoint(next, 7));
+          assertEquals(checkpoint(next, 7), new CheckpointStore(fresh, 1).loadLatest(said::add).orElseThrow());
+        }
       }
       assertTrue(stopAt > 10, "only " + stopAt + " steps were heard");
     }
     assertEquals(List.of(), said);
+  }
+
+  @Test
+  void theOneMovedAsideTakesThePlaceOfADamagedOneOfItsStep() throws Exception {
+    Path saved = new CheckpointStore(folder, 1).save(checkpoint(1));
+    Files.move(saved, folder.resolve("step-000001-replaced"));
+    for (String broken : new String[] {"step-000001", "step-000001.old.tmp"}) {
+      Files.writeString(Files.createDirectories(folder.resolve(broken)).resolve("weights.safetensors"), "half");
+    }
+    assertEquals(checkpoint(1), latest());
+    assertEquals(List.of("step-000001"), names());
+    assertEquals(checkpoint(1), CheckpointStore.load(run.resolve("last")));
+    assertEquals(1, said.size());
+  }
+
+  @Test
+  void aStateThatIsNotOneTextUnderEachNameIsRefused() {
+    for (String bad : new String[] {"[]", "{\"a\":1}", "{\"a\":\"1\",\"a\":\"2\"}", "{\"a\":\"1\""}) {
+      java.nio.ByteBuffer text = java.nio.charset.StandardCharsets.UTF_8.encode(bad);
+      assertThrows(CheckpointException.class, () -> StateJson.read("state.json", text), bad);
+    }
   }
 
   /** Child process: saves step 2 and dies without any clean-up after the given protocol step. */
@@ -318,6 +356,7 @@ class CheckpointStoreTest {
     String message = assertThrows(CheckpointException.class, () -> new CheckpointStore(folder, 1).save(checkpoint(1))).getMessage();
     assertTrue(message.contains("was not written"), message);
     assertThrows(IllegalArgumentException.class, () -> new CheckpointStore(folder, 0));
+    assertThrows(IllegalArgumentException.class, () -> new CheckpointStore(run.getRoot(), 1));
     assertThrows(IllegalArgumentException.class, () -> new Checkpoint(-1, List.of(), List.of(), Map.of()));
   }
 }

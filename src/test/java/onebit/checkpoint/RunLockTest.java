@@ -1,6 +1,7 @@
 package onebit.checkpoint;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -58,8 +59,12 @@ class RunLockTest {
       assertTrue(first != null);
       String message = assertThrows(CheckpointException.class, () -> RunLock.acquire(run)).getMessage();
       assertTrue(message.contains(run.toString()) && message.contains("process " + ProcessHandle.current().pid()), message);
+      assertThrows(CheckpointException.class, () -> RunLock.requireFree(run));
     }
+    RunLock.requireFree(run);
     RunLock.acquire(run).close();
+    RunLock.requireFree(folder.resolve("none"));
+    assertFalse(Files.exists(folder.resolve("none")));
   }
 
   @Test

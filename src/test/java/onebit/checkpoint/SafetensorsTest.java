@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.ByteArrayOutputStream;
+import java.io.RandomAccessFile;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
@@ -161,6 +162,16 @@ class SafetensorsTest {
     Path file = Files.write(folder.resolve("bad"), new byte[3]);
     assertTrue(assertThrows(CheckpointException.class, () -> Safetensors.read(file)).getMessage().contains("3 bytes"));
     assertTrue(assertThrows(CheckpointException.class, () -> Safetensors.read(folder.resolve("none"))).getMessage().contains("does not exist"));
+    assertTrue(assertThrows(CheckpointException.class, () -> Safetensors.read(folder)).getMessage().contains("is a folder"));
+  }
+
+  @Test
+  void aFileOf2GiBIsRefused() throws Exception {
+    Path file = Files.write(folder.resolve("large"), file("{}", 0));
+    try (RandomAccessFile sparse = new RandomAccessFile(file.toFile(), "rw")) {
+      sparse.setLength(1L << 31);
+    }
+    assertTrue(assertThrows(CheckpointException.class, () -> Safetensors.read(file)).getMessage().contains("has 2147483648 bytes"));
   }
 
   private static final String A = "\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}";

@@ -55,6 +55,8 @@ class FusedModelTest {
       if (!backend.name().equals("cpu")) return;
       all.add(new Case(backend, new ResNet20(), new BiPer(1, 20, 1e-4f), 8, 18));
       all.add(new Case(backend, new ResNet20(), new AdaBin(AdaBin.Form.PAPER, true, true), 8, 18));
+      all.add(new Case(backend, new SmallPreNorm(12), ADABIN, 8, 0));   // their passes know plain signs only
+      all.add(new Case(backend, new DenseNet21(), ADABIN, 16, 0));
       all.add(new Case(backend, new ResNet18(), ADABIN, 8, 16));
       all.add(new Case(backend, new ResNetE(18, ResNetE.Version.E1, Stem.THUMBNAIL), CLIPPED, 8, 16));
       all.add(new Case(backend, new ResNetE(18, ResNetE.Version.E2, Stem.IMAGENET), new BmxNet(1, true, BmxNet.Scaling.XNOR), 32, 16));
@@ -67,6 +69,7 @@ class FusedModelTest {
   private static Model model(Case test, Execution execution) {
     Model model = new Model(test.network, test.method, Shape.image(3, test.side, test.side, 3), 4, test.backend, 5, execution);
     model.use(test.method.at(3, 10));
+    model.share(0.25f);
     return model;
   }
 
