@@ -79,7 +79,7 @@ if [ ${#kernels[@]} -gt 0 ]; then
   kernelObjects=() lists=()
   compile() { # source, object base
     "$cxx" "${common[@]}" "${device[@]}" -fno-extern-tls-init -fno-gnu-unique -x c++ -E -I "$here/include" -include "$here/cuda_runtime_emulation.h" -MMD -MF "$2.d" -MT x "$1" -o "$2.pre.ii"
-    "$scan" "$2.pre.ii" "$2.ii" "$2.dyn.tmp"
+    "$scan" "$2.pre.ii" "$2.ii" "$2.dyn.tmp" "$variant"
     # -Wno: g++ loses sight of shared arrays in lambdas and of loops that ask a row ahead; nvcc warns of such things, and takes warnings as errors
     "$cxx" "${common[@]}" "${device[@]}" -ffunction-sections -Wno-unknown-pragmas -Wno-unused-function -Wno-sign-compare -Wno-unused-but-set-variable -Wno-maybe-uninitialized -fno-extern-tls-init -fno-gnu-unique -c "$2.ii" -o "$2.tmp.o"
     mv "$2.dyn.tmp" "$2.dyn"

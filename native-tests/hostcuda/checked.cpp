@@ -57,11 +57,10 @@ void checkShared(const char* p, uint64_t bytes, int access, const void* caller, 
   const unsigned me = hostcuda_current->linear, warp = me / 32;
   const bool together = access == int(Access::kRead) && inWarpCall();   // ldmatrix: one lane reads here for all
   const uint16_t reader = together ? uint16_t(kManyLanes | warp) : uint16_t(me);
-  bool unseen = !v.dynamic && v.bytes <= 8 && access == int(Access::kAtomic);   // g++ reports no plain access of a scalar that is thread local
   for (uint64_t i = 0; i < bytes; i++) {
     SharedByte& b = s.bytes[size_t(p - s.low) + i];
     auto at = [&] { return " shared " + name + "+" + std::to_string(offset + i); };
-    if (access != int(Access::kWrite) && !unseen && b.writtenInBlock != s.block) failHere(700, spoken(access, bytes) + ":" + at() + " was never written" + where(caller));
+    if (access != int(Access::kWrite) && b.writtenInBlock != s.block) failHere(700, spoken(access, bytes) + ":" + at() + " was never written" + where(caller));
     if (b.writtenInBlock == s.block && b.writeEpoch == s.epoch && (b.writer != me || together) && !(access == int(Access::kAtomic) && b.atomic) &&
         (b.writer / 32u != warp || b.writeWarpEpoch == s.warpEpoch[warp]))
       failHere(719, "race: " + spoken(access, bytes) + " of" + at() + ", written by " + threadName(b.writer) + between(b.writer, warp) + where(caller));

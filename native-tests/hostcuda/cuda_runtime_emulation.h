@@ -34,6 +34,13 @@
 #define CUDART_INF_F __builtin_inff()
 #define CUDART_NAN_F __builtin_nanf("")
 
+/** A __shared__ variable at a place that g++ cannot know; scan_kernels puts this around its uses in the checked variant. */
+template <class T> inline __attribute__((always_inline)) T& hostcuda_seen(T& variable) {
+  T* place = &variable;
+  asm("" : "+r"(place));
+  return *place;
+}
+
 // bits
 inline int __popc(unsigned v) { return __builtin_popcount(v); }
 inline int __popcll(unsigned long long v) { return __builtin_popcountll(v); }

@@ -334,6 +334,9 @@ static void plantedBugs() {
             [&] { return launch("missing_barrier", 1, 64, 0, nullptr, out.p, in.p); });
     planted(CUDA_ERROR_LAUNCH_FAILED, {"kernel missing_second_barrier, block (0,0,0)", "race", "thread (", "s+"},
             [&] { return launch("missing_second_barrier", 1, 64, 0, nullptr, out.p, in.p); });
+    for (int scalar : {0, 1})
+      planted(CUDA_ERROR_LAUNCH_FAILED, {"kernel missing_second_barrier_of_one, block (0,0,0), thread (40,0,0)", "race: write of 4 bytes", scalar ? "alone+0" : "s+4"},
+              [&] { return launch("missing_second_barrier_of_one", 1, 64, 0, nullptr, out.p, in.p, scalar); });
     planted(CUDA_ERROR_MISALIGNED_ADDRESS, {"kernel misaligned, block (0,0,0), thread (0,0,0)", "multiple of 16"},
             [&] { return launch("misaligned", 1, 1, 0, nullptr, out.p, in.p); });
     Buffer partial(size_t(1024)), counter(std::vector<unsigned>(1, 0u));

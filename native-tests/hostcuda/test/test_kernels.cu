@@ -154,6 +154,18 @@ KERNEL void missing_second_barrier(float* out, const float* in) {
     out[threadIdx.x] = s[63 - threadIdx.x];
   }
 }
+/** The same at a place that the compiler knows: an element of an array, or a scalar. */
+KERNEL void missing_second_barrier_of_one(float* out, const float* in, int scalar) {
+  __shared__ float s[2], alone;
+  for (int round = 0; round < 2; round++) {
+    if (threadIdx.x == 40) {
+      if (scalar) alone = in[round];
+      else s[1] = in[round];
+    }
+    __syncthreads();
+    out[threadIdx.x] += scalar ? alone : s[1];
+  }
+}
 KERNEL void shared_past_the_end(float* out) {
   extern __shared__ float smem[];
   smem[threadIdx.x] = 1.0f;
