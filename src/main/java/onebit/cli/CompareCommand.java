@@ -62,7 +62,8 @@ final class CompareCommand implements Callable<Integer> {
   @Override
   public Integer call() throws IOException {
     List<Run> runs = new ArrayList<>();
-    for (Path folder : folders.isEmpty() ? all(Path.of("runs")) : folders) runs.add(read(folder));
+    for (Path folder : folders) runs.add(read(folder));
+    if (folders.isEmpty()) runs.addAll(readable(all(Path.of("runs"))));
     Set<String> differing = differing(runs);
     Map<Map<String, String>, List<Run>> alike = new LinkedHashMap<>();
     for (Run run : runs) {
@@ -95,6 +96,20 @@ final class CompareCommand implements Callable<Integer> {
     }
     if (found.isEmpty()) throw new IOException("there is no run in " + folder + "; name run folders");
     return found;
+  }
+
+  /** Those of the runs whose recipes can be read; the others, as of an extension that is not there, are named. */
+  private static List<Run> readable(List<Path> folders) throws IOException {
+    List<Run> runs = new ArrayList<>();
+    for (Path folder : folders) {
+      try {
+        runs.add(read(folder));
+      } catch (IllegalArgumentException refused) {
+        System.err.println("onebit: " + folder + " is left out: " + refused.getMessage().lines().findFirst().orElseThrow());
+      }
+    }
+    if (runs.isEmpty()) throw new IOException("none of the " + folders.size() + " runs in runs can be read");
+    return runs;
   }
 
   private static Run read(Path folder) throws IOException {

@@ -7,9 +7,11 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.util.Arrays;
 import java.util.List;
 import java.util.stream.Stream;
+import onebit.dist.Ranks;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -80,6 +82,29 @@ class CompareCommandTest {
     Said said = compare(run("a", List.of("train.epochs=1"), 50), run("b", List.of("train.epochs=2", "train.seed=7", "data.batch=64", "optimizer.momentum=0.8", "optimizer.weightDecay=0"), 40));
     assertTrue(said.out().lines().anyMatch(line -> line.matches("data\\.batch +128 +64")), said.out());
     assertTrue(said.out().lines().anyMatch(line -> line.matches(".*/b +1/2 +40\\.00 +1 +40\\.00 +88\\.10")), said.out());
+  }
+
+  /** As of an extension that is no longer there, among the runs that nobody named. */
+  @Test
+  void aRunWhoseRecipeCannotBeReadIsLeftOutByName() throws Exception {
+    run("runs/a", List.of("train.epochs=1"), 50);
+    Path foreign = Path.of(run("runs/b", List.of("train.epochs=1"), 60), "recipe.yaml");
+    Files.writeString(foreign, Files.readString(foreign).replace("name: adabin", "name: mine"));
+    Said some = inFolder();
+    assertEquals(0, some.code(), some.err());
+    assertTrue(some.out().contains("50.00") && !some.out().contains("60.00"), some.out());
+    assertTrue(some.err().contains("onebit: runs/b is left out: runs/b/recipe.yaml, line ") && some.err().contains("method.name is the text \"mine\""), some.err());
+    Files.copy(foreign, folder.resolve("runs/a/recipe.yaml"), StandardCopyOption.REPLACE_EXISTING);
+    Said none = inFolder();
+    assertEquals(1, none.code(), none.err());
+    assertTrue(none.err().endsWith("onebit: none of the 2 runs in runs can be read\n"), none.err());
+  }
+
+  /** {@code onebit compare} there. */
+  private Said inFolder() throws Exception {
+    Path out = folder.resolve("out"), err = folder.resolve("err");
+    int code = new ProcessBuilder(Ranks.java(Main.class.getName(), "compare")).directory(folder.toFile()).redirectOutput(out.toFile()).redirectError(err.toFile()).start().waitFor();
+    return new Said(code, Files.readString(out), Files.readString(err));
   }
 
   @Test
