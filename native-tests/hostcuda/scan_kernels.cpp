@@ -7,7 +7,6 @@
 // The spellings it looks for are what cuda_runtime_emulation.h makes of __global__, __launch_bounds__ and extern __shared__.
 #include <algorithm>
 #include <cctype>
-#include <cstring>
 #include <fstream>
 #include <iostream>
 #include <iterator>
@@ -28,25 +27,23 @@ size_t pastSpace(const std::string& s, size_t i) {
   return i;
 }
 
-size_t pastParentheses(const std::string& s, size_t open) {
-  int depth = 0;
-  for (size_t i = open; i < s.size(); i++) {
-    if (s[i] == '(') depth++;
-    if (s[i] == ')' && --depth == 0) return i + 1;
-  }
-  return std::string::npos;
+size_t pastWord(const std::string& s, size_t i) {
+  while (i < s.size() && word(s[i])) i++;
+  return i;
 }
 
-/** Past the brackets of any kind that open here, else past one character. */
-size_t pastBrackets(const std::string& s, size_t i) {
+/** Past the brackets that open here, else past one character. */
+size_t pastBrackets(const std::string& s, size_t i, const std::string& opening = "([{<", const std::string& closing = ")]}>") {
   int depth = 0;
   do {
-    if (strchr("([{<", s[i])) depth++;
-    if (strchr(")]}>", s[i])) depth--;
+    if (opening.find(s[i]) != std::string::npos) depth++;
+    if (closing.find(s[i]) != std::string::npos) depth--;
     i++;
   } while (depth > 0 && i < s.size());
   return i;
 }
+
+size_t pastParentheses(const std::string& s, size_t open) { return pastBrackets(s, open, "(", ")"); }
 
 /** The names that a declaration gives: of each declarator the last word before its lengths. */
 std::vector<std::string> declared(const std::string& s, size_t from, size_t end) {
@@ -58,7 +55,7 @@ std::vector<std::string> declared(const std::string& s, size_t from, size_t end)
       i++;
     } else if (word(s[i])) {
       size_t start = i;
-      while (word(s[i])) i++;
+      i = pastWord(s, i);
       last = s.substr(start, i - start);
     } else {
       i = s[i] == '#' ? pastSpace(s, i) : pastBrackets(s, i);
@@ -85,7 +82,7 @@ std::string withSharedSeen(std::string s) {
         scope += s[i++];
         continue;
       }
-      while (word(s[i])) i++;
+      i = pastWord(s, i);
       std::string name = s.substr(start, i - start);
       bool member = s[start - 1] == '.' || (s[start - 1] == '>' && s[start - 2] == '-') || s[start - 1] == ':';
       scope += !member && std::find(names.begin(), names.end(), name) != names.end() ? "hostcuda_seen(" + name + ")" : name;
@@ -127,8 +124,7 @@ int main(int argc, char** argv) {
         external = true;
         i += 10;
       } else if (word(s[i])) {
-        size_t end = i;
-        while (end < s.size() && word(s[end])) end++;
+        size_t end = pastWord(s, i);
         name = s.substr(i, end - i);
         i = end;
       } else {

@@ -11,7 +11,6 @@ import onebit.dist.nccl.NcclCommunicator;
 import onebit.ops.Backend;
 import onebit.ops.cuda.CudaDoctor;
 import onebit.ops.cuda.CudaLibraries;
-import onebit.recipe.Extensions;
 import onebit.report.Environment;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -36,7 +35,7 @@ final class DoctorCommand implements Callable<Integer> {
     findings.put("CUDA", CudaDoctor.findings());
     findings.put("many GPUs", NcclCommunicator.finding(CudaLibraries.find().searched()));
     findings.put("many processes", MpiCommunicator.finding());
-    List<String> extensions = Extensions.findings();
+    List<String> extensions = Workplace.RECIPES.extensions();
     String jars = System.getenv("ONEBIT_CLASSPATH");
     findings.put("extensions", !extensions.isEmpty() ? extensions : jars == null ? "none; ONEBIT_CLASSPATH names jars with methods and networks of your own"
         : "none, although ONEBIT_CLASSPATH is " + jars + ": no jar or folder of it names one in META-INF/services/onebit.recipe.Extension");

@@ -23,7 +23,6 @@ import onebit.dist.Watchdog;
 import onebit.models.Execution;
 import onebit.ops.Backend;
 import onebit.recipe.DataRecipe;
-import onebit.recipe.Extensions;
 import onebit.recipe.Recipe;
 import onebit.recipe.Recipes;
 import onebit.recipe.TeacherRecipe;
@@ -335,7 +334,7 @@ final class TrainCommand implements Callable<Integer> {
     if (epochs != null && !devRun && epochs > all - recipe.train().firstEpoch()) {
       log.line("--epochs " + epochs + " is more than the schedule has, which ends with epoch " + all + "; --set train.epochs=N in another --out makes a longer one.");
     }
-    Extensions.findings().forEach(extension -> log.line("Extension " + extension + "."));
+    Workplace.RECIPES.extensions().forEach(extension -> log.line("Extension " + extension + "."));
     recipe.idle().forEach(log::line);
     if (choice != null) log.line(choice.words());
     log.line("Device " + backend.name() + ": " + String.join("; ", backend.describe()));

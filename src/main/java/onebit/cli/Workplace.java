@@ -21,13 +21,13 @@ import onebit.tensor.ElementType;
 
 /** What commands share: recipes with all registered methods and networks, backends by name, and where data lies. */
 final class Workplace {
-  static final Recipes RECIPES = recipes(System.getenv("ONEBIT_CLASSPATH"));
+  static final Recipes RECIPES = recipes();
 
   private Workplace() {}
 
   /** Recipes with what the jars named by ONEBIT_CLASSPATH add; Java itself says nothing of a jar that is not there. */
-  static Recipes recipes(String classPath) {
-    for (String entry : classPath == null ? new String[0] : classPath.split(":")) {
+  private static Recipes recipes() {
+    for (String entry : System.getenv().getOrDefault("ONEBIT_CLASSPATH", "").split(":")) {
       if (!entry.isEmpty() && !entry.endsWith("*") && !Files.exists(Path.of(entry))) {
         throw new IllegalArgumentException("ONEBIT_CLASSPATH names " + entry + ", which does not exist");
       }

@@ -16,12 +16,11 @@ import onebit.models.Network;
 import onebit.models.Networks;
 
 /** The methods and networks that come with the program, and those of the {@link Extension}s on the class path. */
-public final class Extensions {
+final class Extensions {
   private Extensions() {}
 
-  /** A line for each extension on the class path: its class, its jar, and the names that it adds; none without extensions. */
-  public static List<String> findings() {
-    return found().stream().map(e -> e.getClass().getName() + " of " + origin(e.getClass()) + words(", methods ", e.methods()) + words(", networks ", e.networks())).toList();
+  static String words(Extension e) {
+    return e.getClass().getName() + " of " + origin(e.getClass()) + words(", methods ", e.methods()) + words(", networks ", e.networks());
   }
 
   private static String words(String before, Map<String, ?> names) {
@@ -34,7 +33,7 @@ public final class Extensions {
   }
 
   /** @throws IllegalArgumentException if a jar names a class that is not there, is no extension, is damaged or of a newer Java, or cannot be made */
-  private static List<Extension> found() {
+  static List<Extension> found() {
     List<Extension> found = new ArrayList<>();
     try {
       ServiceLoader.load(Extension.class).forEach(found::add);
@@ -43,10 +42,6 @@ public final class Extensions {
           + (broken.getCause() == null ? "" : " (" + broken.getCause() + ")"), broken);
     }
     return found;
-  }
-
-  static RecordBinder binder() {
-    return binder(found());
   }
 
   /** @throws IllegalArgumentException if a name is taken or no word for a recipe, or what it stands for is no record of its kind */

@@ -25,6 +25,7 @@ public final class Recipes {
   private static final String FOLDER = "/recipes/";
   private static final String SUFFIX = ".yaml";
 
+  private final List<Extension> extensions;
   private final RecordBinder binder;
 
   /**
@@ -33,12 +34,13 @@ public final class Recipes {
    * @throws IllegalArgumentException if an extension cannot be loaded, or a name of it is taken
    */
   public Recipes() {
-    this(Extensions.binder());
+    extensions = Extensions.found();
+    binder = Extensions.binder(extensions);
   }
 
-  /** Recipes whose methods and networks are those the binder knows. */
-  Recipes(RecordBinder binder) {
-    this.binder = binder;
+  /** A line for each extension on the class path: its class, its jar, and the names that it adds; none without extensions. */
+  public List<String> extensions() {
+    return extensions.stream().map(Extensions::words).toList();
   }
 
   /** The names of all recipes that come with the program, sorted. */

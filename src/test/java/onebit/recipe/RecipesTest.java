@@ -92,7 +92,7 @@ class RecipesTest {
   void everyRecipeIsReadAndWrittenAndReadEqual(String name) {
     Recipe recipe = load(name);
     String yaml = RECIPES.write(recipe);
-    assertEquals(recipe, Extensions.binder().bind(Recipe.class, name, yaml, List.of()), yaml);
+    assertEquals(recipe, Extensions.binder(List.of()).bind(Recipe.class, name, yaml, List.of()), yaml);
   }
 
   @ParameterizedTest

@@ -10,10 +10,10 @@ class YamlFuzzTest {
   void anyBytesAreARecipeOrRefusedInWords(byte[] bytes) {
     Recipe recipe;
     try {
-      recipe = Extensions.binder().bind(Recipe.class, "fuzz.yaml", Recipes.decode("fuzz.yaml", bytes), List.of());
+      recipe = Extensions.binder(List.of()).bind(Recipe.class, "fuzz.yaml", Recipes.decode("fuzz.yaml", bytes), List.of());
     } catch (IllegalArgumentException refused) {
       return;
     }
-    assertEquals(recipe, Extensions.binder().bind(Recipe.class, "again.yaml", Extensions.binder().write(recipe), List.of()));
+    assertEquals(recipe, Extensions.binder(List.of()).bind(Recipe.class, "again.yaml", Extensions.binder(List.of()).write(recipe), List.of()));
   }
 }
