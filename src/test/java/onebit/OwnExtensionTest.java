@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.io.IOException;
 import java.io.InputStream;
 import java.net.URL;
 import java.net.URLClassLoader;
@@ -12,6 +13,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.jar.JarOutputStream;
@@ -22,6 +24,13 @@ import onebit.binarize.BinaryWeights;
 import onebit.binarize.Method;
 import onebit.binarize.SignWeights;
 import onebit.binarize.Surrogates;
+import onebit.data.Boxes;
+import onebit.data.Dataset;
+import onebit.data.ImageBatch;
+import onebit.data.Loader;
+import onebit.data.LoaderWatch;
+import onebit.data.OwnDataset;
+import onebit.data.Split;
 import onebit.dist.Ranks;
 import onebit.layers.BatchNorm;
 import onebit.layers.BinaryConv2d;
@@ -34,15 +43,19 @@ import onebit.layers.Residual;
 import onebit.layers.Sequential;
 import onebit.models.Network;
 import onebit.recipe.Extension;
+import onebit.recipe.DataRecipe;
+import onebit.recipe.Recipe;
 import onebit.recipe.Recipes;
 import onebit.recipe.keys.Default;
 import onebit.recipe.keys.Range;
 import onebit.tensor.Shape;
+import onebit.train.InputPipeline;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.api.io.TempDir;
 
-/** A method and a network in a jar of their own, trained by name from the command line; and jars that do not fit. */
+/** A method, a network and a data set in a jar of their own, trained by name from the command line; and jars that do not fit. */
 class OwnExtensionTest {
   /** sign with the slope of tanh(k u), k growing over the epochs. */
   public record Bell(float k) implements Binarizer {
@@ -77,8 +90,92 @@ class OwnExtensionTest {
     }
   }
 
-  /** Both of them, by name. */
+  /** Stripes one pixel wide, as many images as said: lying in class 0, standing in class 1; in the folder a file says how bright they are. */
+  public record Stripes(@Default("64") @Range(min = 1) int images) implements OwnDataset {
+    @Override public Dataset open(Path folder, Split split, int height, int width) throws IOException {
+      if (folder == null) throw new IllegalArgumentException("stripes: --data must name a folder with a file bright");
+      return new Striped(images, height, width, Integer.parseInt(Files.readString(folder.resolve("bright")).strip()));
+    }
+  }
+
+  /** The images of it. */
+  public record Striped(int size, int height, int width, int bright) implements Dataset {
+    @Override public String name() {
+      return "stripes";
+    }
+
+    @Override public int channels() {
+      return 1;
+    }
+
+    @Override public int classes() {
+      return 2;
+    }
+
+    @Override public List<String> classNames() {
+      return List.of("lying", "standing");
+    }
+
+    @Override public int label(int index) {
+      return index % 2;
+    }
+
+    @Override public void read(int index, byte[] into, int offset) {
+      for (int i = 0; i < imageBytes(); i++) {
+        int across = label(index) == 0 ? i / width : i % width;
+        into[offset + i] = (byte) (across % 2 == 0 ? bright - index % 99 : 0);
+      }
+    }
+  }
+
+  /** A grey image with a box all around it, of 25 classes; without {@code boxes} it does not hold what it says. */
+  public record Framed(boolean boxes) implements OwnDataset {
+    @Override public boolean hasBoxes() {
+      return true;
+    }
+
+    @Override public Dataset open(Path folder, Split split, int height, int width) {
+      return new Frame(height, width, boxes);
+    }
+  }
+
+  /** The image of it. */
+  public record Frame(int height, int width, boolean hasBoxes) implements Dataset {
+    @Override public String name() {
+      return "framed";
+    }
+
+    @Override public int size() {
+      return 1;
+    }
+
+    @Override public int channels() {
+      return 3;
+    }
+
+    @Override public int classes() {
+      return 25;
+    }
+
+    @Override public int label(int index) {
+      return 0;
+    }
+
+    @Override public void boxes(int index, Boxes into) {
+      into.clear(height, width).add(24, false, 0, 0, 1, 1);
+    }
+
+    @Override public void read(int index, byte[] into, int offset) {
+      Arrays.fill(into, offset, offset + imageBytes(), (byte) 128);
+    }
+  }
+
+  /** All of them, by name. */
   public static final class Own implements Extension {
+    @Override public Map<String, Class<? extends OwnDataset>> datasets() {
+      return Map.of("stripes", Stripes.class, "framed", Framed.class);
+    }
+
     @Override public Map<String, Class<? extends Method>> methods() {
       return Map.of("tanh", Tanh.class);
     }
@@ -127,7 +224,7 @@ class OwnExtensionTest {
       description: An extension's method on its network.
       method: {name: tanh}
       network: {name: tiny, width: 8}
-      data: {name: generated, batch: 32, evalBatch: 64, height: 12, width: 12, channels: 1, classes: 10, mean: [0.5], std: [0.25], workers: 1}
+      data: {name: own, own: {name: stripes, images: 640}, batch: 32, evalBatch: 64, height: 12, width: 12, channels: 1, classes: 2, mean: [0.5], std: [0.25], workers: 1}
       optimizer: {name: adam, learningRate: 0.01}
       schedule: {name: cosine, per: iteration}
       train: {epochs: 2, seed: 7}
@@ -135,17 +232,20 @@ class OwnExtensionTest {
 
   @TempDir Path folder;
   private Path recipe;
+  private Path images;
 
   @BeforeEach
   void writeRecipe() throws Exception {
     recipe = Files.writeString(folder.resolve("own.yaml"), RECIPE);
+    images = Files.createDirectory(folder.resolve("images"));
+    Files.writeString(images.resolve("bright"), "240\n");
   }
 
   /** A jar of those classes that names this one as its extension. */
   private Path jar(String extension) throws Exception {
     Path jar = folder.resolve("own.jar");
     try (JarOutputStream out = new JarOutputStream(Files.newOutputStream(jar))) {
-      for (Class<?> type : List.of(Own.class, Tanh.class, Tiny.class, Bell.class)) {
+      for (Class<?> type : List.of(Own.class, Tanh.class, Tiny.class, Bell.class, Stripes.class, Striped.class, Framed.class, Frame.class)) {
         String name = type.getName().replace('.', '/') + ".class";
         out.putNextEntry(new ZipEntry(name));
         try (InputStream bytes = type.getClassLoader().getResourceAsStream(name)) {
@@ -176,22 +276,24 @@ class OwnExtensionTest {
   }
 
   private String trained(Path jar, Path run, String... more) throws Exception {
-    List<String> words = new ArrayList<>(List.of("train", recipe.toString(), "--out", run.toString()));
+    List<String> words = new ArrayList<>(List.of("train", recipe.toString(), "--out", run.toString(), "--data", images.toString()));
     words.addAll(List.of(more));
     Said said = onebit(jar, words.toArray(String[]::new));
     assertEquals(0, said.code(), said.text());
-    assertTrue(said.text().contains("Extension onebit.OwnExtensionTest$Own of " + jar + ", methods tanh, networks tiny."), said.text());
+    assertTrue(said.text().contains("Extension onebit.OwnExtensionTest$Own of " + jar + ", methods tanh, networks tiny, data sets framed stripes."), said.text());
     return Files.readString(run.resolve("metrics.csv"));
   }
 
   @Test
-  void itsMethodAndNetworkAreTrainedAndJudgedByName() throws Exception {
+  void whatItAddsIsTrainedAndJudgedByName() throws Exception {
     Path jar = jar(Own.class.getName()), run = folder.resolve("run");
     String metrics = trained(jar, run);
     assertEquals(List.of("1.0", "4.0"), columns(metrics, "k"), metrics);
     assertTrue(Files.readString(run.resolve("recipe.yaml")).contains("sharpest: 4.0"));
     Said eval = onebit(jar, "eval", "--weights", run.toString());
     assertEquals(0, eval.code(), eval.text());
+    assertTrue(eval.text().contains("Images: those of " + images) && eval.text().contains("640 of 640 correct"), eval.text());
+    assertEquals("lying\nstanding\n", Files.readString(run.resolve("classes.txt")));
     Said without = onebit(null, "eval", "--weights", run.toString());
     assertEquals(2, without.code(), without.text());
     assertTrue(without.text().contains("line 3: method.name is the text \"tanh\"; it must be one of adabin, biper") && without.text().contains("an extension adds others, if ONEBIT_CLASSPATH names its jar"),
@@ -208,10 +310,17 @@ class OwnExtensionTest {
   @Test
   void doctorAndKeysShowIt() throws Exception {
     Path jar = jar(Own.class.getName());
-    assertTrue(onebit(jar, "doctor").text().contains("onebit.OwnExtensionTest$Own of " + jar + ", methods tanh, networks tiny"));
+    assertTrue(onebit(jar, "doctor").text().contains("onebit.OwnExtensionTest$Own of " + jar + ", methods tanh, networks tiny, data sets framed stripes"));
     String keys = onebit(jar, "recipes", "--keys").text();
     assertTrue(keys.contains("method[tanh].sharpest  (number: >= 1; default 4)\n    How steep the slope is in the last epoch.\n") && keys.contains("network[tiny].width  "), keys);
     assertTrue(keys.contains("method[adabin].form  (") && keys.contains("adabin, biper, bireal, bmxnet, rbnn, tanh"), keys);
+  }
+
+  @Test
+  void whatADataSetSaysIsShown() throws Exception {
+    Said said = onebit(jar(Own.class.getName()), "train", recipe.toString(), "--out", folder.resolve("run").toString());
+    assertEquals(2, said.code(), said.text());
+    assertTrue(said.text().endsWith("onebit: stripes: --data must name a folder with a file bright\n"), said.text());
   }
 
   @Test
@@ -233,16 +342,62 @@ class OwnExtensionTest {
     assertTrue(said.code() == 2 && said.text().contains("if ONEBIT_CLASSPATH names its jar (onebit doctor shows which were found)"), said.text());
   }
 
-  /** What is said of a jar with that extension. */
-  private void refused(String extension, String sentence) throws Exception {
+  /** The recipes where a jar with that extension is on the class path. */
+  private Recipes recipes(String extension) throws Exception {
     ClassLoader before = Thread.currentThread().getContextClassLoader();
     try (URLClassLoader loader = new URLClassLoader(new URL[] {jar(extension).toUri().toURL()}, before)) {
       Thread.currentThread().setContextClassLoader(loader);
-      String said = assertThrows(IllegalArgumentException.class, Recipes::new).getMessage();
-      assertTrue(said.startsWith(sentence), said);
+      return new Recipes();
     } finally {
       Thread.currentThread().setContextClassLoader(before);
     }
+  }
+
+  private static String refused(Executable act) {
+    return assertThrows(IllegalArgumentException.class, act).getMessage();
+  }
+
+  /** What is said of a jar with that extension. */
+  private void refused(String extension, String sentence) {
+    String said = refused(() -> recipes(extension));
+    assertTrue(said.startsWith(sentence), said);
+  }
+
+  private static DataRecipe framed(Recipes recipes, boolean boxes, String... more) {
+    List<String> all = new ArrayList<>(List.of("data.name=own", "data.own={name: framed, boxes: " + boxes + "}", "data.classes=25"));
+    all.addAll(List.of(more));
+    return recipes.load("adabin-ssd300-voc", all).data();
+  }
+
+  @Test
+  void aDataSetWithBoxesFeedsADetector() throws Exception {
+    Recipes recipes = recipes(Own.class.getName());
+    DataRecipe data = framed(recipes, true);
+    try (Loader loader = InputPipeline.training(data, InputPipeline.open(data, null, Split.TRAIN, 1), 1, 1, LoaderWatch.STRICT)) {
+      loader.start(0, 0);
+      ImageBatch batch = loader.next();
+      assertEquals(List.of(300 * 300 * 3, 1, 24), List.of(batch.pixels().length, batch.boxes()[0].count(), batch.boxes()[0].label(0)));
+    }
+    String otherwise = refused(() -> InputPipeline.open(framed(recipes, false), null, Split.TRAIN, 1));
+    assertEquals("images of framed have no boxes, and its record says otherwise", otherwise);
+    assertTrue(refused(() -> framed(recipes, true, "data.augment={cropPad: 4}")).contains("augment.cropPad moves pixels without the boxes on them; images of own have boxes"));
+    assertTrue(refused(() -> recipes.load("default", List.of("data.name=own", "data.own={name: framed, boxes: true}", "data.channels=3", "data.mean=[0, 0, 0]", "data.std=[1, 1, 1]")))
+        .contains("data.name is own, whose images have boxes; the network finds a class for each image"));
+  }
+
+  @Test
+  void aDataSetThatIsNotThereIsRefused() throws Exception {
+    String none = "data.own.name is the text \"stripes\"; it must be one that an extension adds, if ONEBIT_CLASSPATH names its jar (onebit doctor shows which were found)";
+    assertTrue(refused(() -> new Recipes().load("default", List.of("data.name=own", "data.own.name=stripes"))).contains(none));
+    String together = "data: own is %s where name is %s; name: own and a section own go together (without it: own: null)";
+    Recipes recipes = recipes(Own.class.getName());
+    assertTrue(refused(() -> recipes.load("default", List.of("data.name=own"))).contains(String.format(together, "missing", "own")));
+    assertTrue(refused(() -> recipes.load("default", List.of("data.own.name=stripes"))).contains(String.format(together, "a data set", "glyphs")));
+    assertTrue(refused(() -> recipes.load("default", List.of("data.name=own", "data.own={}"))).contains("data.own.name is missing; it picks one of framed, stripes"));
+    Recipe merged = recipes.load("default", List.of("data.name=own", "data.own.name=stripes", "data.own.images=7"));
+    assertEquals(Map.of("name", "stripes", "images", 7), ((Map<?, ?>) recipes.tree(merged).get("data")).get("own"));
+    Path written = Files.writeString(folder.resolve("merged.yaml"), recipes.write(merged));
+    assertEquals(merged, recipes.load(written.toString(), List.of()));
   }
 
   @Test

@@ -37,7 +37,7 @@ final class DoctorCommand implements Callable<Integer> {
     findings.put("many processes", MpiCommunicator.finding());
     List<String> extensions = Workplace.RECIPES.extensions();
     String jars = System.getenv("ONEBIT_CLASSPATH");
-    findings.put("extensions", !extensions.isEmpty() ? extensions : jars == null ? "none; ONEBIT_CLASSPATH names jars with methods and networks of your own"
+    findings.put("extensions", !extensions.isEmpty() ? extensions : jars == null || jars.isEmpty() ? "none; ONEBIT_CLASSPATH names jars with methods, networks and data sets of your own"
         : "none, although ONEBIT_CLASSPATH is " + jars + ": no jar or folder of it names one in META-INF/services/onebit.recipe.Extension");
     if (!json.print(findings)) {
       findings.forEach((name, value) -> {

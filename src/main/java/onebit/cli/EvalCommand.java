@@ -51,7 +51,7 @@ final class EvalCommand implements Callable<Integer> {
     int batch = described.evalBatch();
     try (Backend backend = compute.open(recipe); Loader loader = InputPipeline.evaluation(described, dataset, batch, LoaderWatch.strict(System.err::println))) {
       Model model = trained.model(recipe, batch, backend, tensors);
-      Score score = Evaluation.of(backend, model, new PixelScale(described.mean(), described.std()), InputPipeline.classNames(described), batch).run(loader, Integer.MAX_VALUE,
+      Score score = Evaluation.of(backend, model, new PixelScale(described.mean(), described.std()), trained.classes(described), batch).run(loader, Integer.MAX_VALUE,
           images -> screen.status(String.format(Locale.ROOT, "evaluating  %,d/%,d", images, dataset.size())));
       screen.clearStatus();
       if (!json.print(score.members())) {

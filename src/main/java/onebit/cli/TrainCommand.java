@@ -264,8 +264,8 @@ final class TrainCommand implements Callable<Integer> {
       Recipe plain = Workplace.RECIPES.load(name, compute.overrides);
       all.addAll(List.of("data.batch=" + DRY_BATCH, "data.evalBatch=" + DRY_BATCH, "data.workers=1"));
       DataRecipe.Source source = plain.data().name();
-      boolean drawn = source == DataRecipe.Source.GLYPHS || source == DataRecipe.Source.FIGURES || data != null;
-      if (!drawn && source.hasBoxes()) all.addAll(List.of("data.name=figures", "data.trainLists=null", "data.testLists=null"));
+      boolean drawn = EnumSet.of(DataRecipe.Source.GLYPHS, DataRecipe.Source.FIGURES, DataRecipe.Source.OWN).contains(source) || data != null;
+      if (!drawn && plain.data().hasBoxes()) all.addAll(List.of("data.name=figures", "data.trainLists=null", "data.testLists=null"));
       else if (!drawn) all.addAll(List.of("data.name=generated", "data.evalResize=0", "data.evalCrop=0", "data.valShare=0"));
     }
     return all;

@@ -112,7 +112,7 @@ final class Workplace {
   }
 
   /**
-   * The folder of a recipe's data set: as given, else data/NAME where that exists, else null for sets the program draws itself.
+   * The folder of a recipe's data set: as given, else data/NAME where that exists, else null for sets the program draws itself and for one's own.
    *
    * @throws IllegalArgumentException if the set needs files and none are to be found
    */
@@ -124,7 +124,7 @@ final class Workplace {
     }
     if (source.isDrawn()) return null;
     if (given != null && !Files.exists(given)) throw new UncheckedIOException(new IOException("--data " + given + " does not exist"));
-    if (given != null) return given;
+    if (given != null || source == DataRecipe.Source.OWN) return given;
     String name = Recipes.word(source);
     Path usual = Path.of("data", name);
     if (Files.isDirectory(usual)) return usual;

@@ -36,7 +36,7 @@ public interface Dataset {
     return false;
   }
 
-  /** Writes the boxes of one image; only where {@link #hasBoxes}. */
+  /** Writes the boxes of one image, beginning with {@link Boxes#clear}; only where {@link #hasBoxes}. */
   default void boxes(int index, Boxes into) throws IOException {
     throw new UnsupportedOperationException(name() + " has no boxes");
   }

@@ -2,6 +2,7 @@ package onebit.recipe;
 
 import java.util.List;
 import java.util.Optional;
+import onebit.data.OwnDataset;
 import onebit.recipe.keys.Default;
 import onebit.recipe.keys.Range;
 
@@ -12,7 +13,8 @@ import onebit.recipe.keys.Range;
  * Units     mean and std per channel of pixel values in 0..1; evalResize is the shorter side in pixels (0 = no resize), evalCrop the
  *           centre square (0 = the whole image); workers are threads (0 = one per core of the process, at most 32); trainLists and testLists are lists of VOC images,
  *           FOLDER/NAME (absent = VOC2007/trainval and VOC2012/trainval; VOC2007/test); valShare is the part of the images in DIR/CLASS that are kept to judge by,
- *           chosen by the hash of their names (0 = DIR/train and DIR/val are apart)
+ *           chosen by the hash of their names (0 = DIR/train and DIR/val are apart); own is the data set of an {@link Extension},
+ *           where name is own
  * </pre>
  */
 public record DataRecipe(
@@ -32,16 +34,12 @@ public record DataRecipe(
     @Default("0") @Range(min = 0, max = 4096) int evalCrop,
     @Default("false") boolean dropLast,
     @Default("0") @Range(min = 0, max = 256) int workers,
-    @Default("0") @Range(min = 0, max = 0.9) double valShare) {
+    @Default("0") @Range(min = 0, max = 0.9) double valShare,
+    Optional<OwnDataset> own) {
 
   /** Where images come from. */
   public enum Source {
-    GLYPHS, MNIST, FASHION_MNIST, CIFAR10, FOLDER, IMAGENET, VOC, GENERATED, FIGURES;
-
-    /** Whether images have boxes, with a class each, instead of one class. */
-    public boolean hasBoxes() {
-      return this == VOC || this == FIGURES;
-    }
+    GLYPHS, MNIST, FASHION_MNIST, CIFAR10, FOLDER, IMAGENET, VOC, GENERATED, FIGURES, OWN;
 
     /** Whether the program draws the images itself, and needs no files. */
     public boolean isDrawn() {
@@ -69,10 +67,22 @@ public record DataRecipe(
     if (valShare > 0 && name != Source.FOLDER) throw new IllegalArgumentException("valShare is " + valShare + " where name is " + Recipes.word(name) + "; it is a key of folder only");
     requireLists("trainLists", trainLists, name);
     requireLists("testLists", testLists, name);
-    if (name.hasBoxes()) requireBoxes(name, height, width, channels, classes, augment, Math.max(evalResize, evalCrop));
+    if (own.isPresent() != (name == Source.OWN)) {
+      throw new IllegalArgumentException("own is " + (own.isPresent() ? "a data set" : "missing") + " where name is " + Recipes.word(name) + "; name: own and a section own go together (without it: own: null)");
+    }
+    if (hasBoxes(name, own)) requireBoxes(name, height, width, channels, classes, augment, Math.max(evalResize, evalCrop));
     else if (augment.expand().isPresent() || augment.overlapCrop()) {
       throw new IllegalArgumentException("augment." + (augment.overlapCrop() ? "overlapCrop" : "expand") + " is for images with boxes; those of " + Recipes.word(name) + " have none");
     }
+  }
+
+  /** Whether images have boxes, with a class each, instead of one class. */
+  public boolean hasBoxes() {
+    return hasBoxes(name, own);
+  }
+
+  private static boolean hasBoxes(Source name, Optional<OwnDataset> own) {
+    return name == Source.VOC || name == Source.FIGURES || own.isPresent() && own.get().hasBoxes();
   }
 
   private static void requireLists(String key, Optional<List<String>> lists, Source name) {
@@ -84,7 +94,7 @@ public record DataRecipe(
   private static void requireBoxes(Source name, int height, int width, int channels, int classes, AugmentRecipe augment, int eval) {
     String of = "; images of " + Recipes.word(name) + " ";
     if (name == Source.VOC && classes != BOX_CLASSES) throw new IllegalArgumentException("classes is " + classes + of + "have " + BOX_CLASSES);
-    if (classes > BOX_CLASSES) throw new IllegalArgumentException("classes is " + classes + of + "have at most " + BOX_CLASSES);
+    if (name == Source.FIGURES && classes > BOX_CLASSES) throw new IllegalArgumentException("classes is " + classes + of + "have at most " + BOX_CLASSES);
     if (channels != 3) throw new IllegalArgumentException("channels is " + channels + of + "have 3");
     if (height != width) throw new IllegalArgumentException("height is " + height + " and width " + width + of + "become square, so both must be equal");
     if (eval > 0) throw new IllegalArgumentException("evalResize or evalCrop is " + eval + of + "are judged whole, so both must be 0");

@@ -12,15 +12,16 @@ import java.util.TreeMap;
 import java.util.TreeSet;
 import onebit.binarize.Method;
 import onebit.binarize.Methods;
+import onebit.data.OwnDataset;
 import onebit.models.Network;
 import onebit.models.Networks;
 
-/** The methods and networks that come with the program, and those of the {@link Extension}s on the class path. */
+/** The methods and networks that come with the program, and what the {@link Extension}s on the class path add. */
 final class Extensions {
   private Extensions() {}
 
   static String words(Extension e) {
-    return e.getClass().getName() + " of " + origin(e.getClass()) + words(", methods ", e.methods()) + words(", networks ", e.networks());
+    return e.getClass().getName() + " of " + origin(e.getClass()) + words(", methods ", e.methods()) + words(", networks ", e.networks()) + words(", data sets ", e.datasets());
   }
 
   private static String words(String before, Map<String, ?> names) {
@@ -48,11 +49,13 @@ final class Extensions {
   static RecordBinder binder(List<Extension> extensions) {
     Map<String, Class<? extends Method>> methods = new TreeMap<>(Methods.byName());
     Map<String, Class<? extends Network>> networks = new TreeMap<>(Networks.byName());
+    Map<String, Class<? extends OwnDataset>> datasets = new TreeMap<>();
     for (Extension extension : extensions) {
       extension.methods().forEach((name, type) -> add(methods, "method", name, type));
       extension.networks().forEach((name, type) -> add(networks, "network", name, type));
+      extension.datasets().forEach((name, type) -> add(datasets, "data set", name, type));
     }
-    return new RecordBinder(Map.of(Method.class, methods, Network.class, networks));
+    return new RecordBinder(Map.of(Method.class, methods, Network.class, networks, OwnDataset.class, datasets));
   }
 
   private static <T> void add(Map<String, Class<? extends T>> all, String kind, String name, Class<? extends T> type) {

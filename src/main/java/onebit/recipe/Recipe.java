@@ -27,8 +27,8 @@ public record Recipe(
     if (train.gradientAccumulation() > data.batch()) {
       throw new IllegalArgumentException("train.gradientAccumulation is " + train.gradientAccumulation() + "; it must be <= data.batch, " + data.batch());
     }
-    if (network.detects() != data.name().hasBoxes()) {
-      throw new IllegalArgumentException("data.name is " + Recipes.word(data.name()) + ", whose images have " + (data.name().hasBoxes() ? "boxes" : "no boxes")
+    if (network.detects() != data.hasBoxes()) {
+      throw new IllegalArgumentException("data.name is " + Recipes.word(data.name()) + ", whose images have " + (data.hasBoxes() ? "boxes" : "no boxes")
           + "; the network finds " + (network.detects() ? "boxes: give it voc or figures" : "a class for each image: give it another data set"));
     }
     if (network.detects() && teacher.teaching().isPresent()) throw new IllegalArgumentException("teacher.network: a network that finds boxes does not learn from a teacher");

@@ -29,7 +29,7 @@ public final class Recipes {
   private final RecordBinder binder;
 
   /**
-   * Recipes whose methods and networks are those that come with the program and those of the {@link Extension}s on the class path.
+   * Recipes of what comes with the program and of what the {@link Extension}s on the class path add.
    *
    * @throws IllegalArgumentException if an extension cannot be loaded, or a name of it is taken
    */

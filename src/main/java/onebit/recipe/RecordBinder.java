@@ -33,6 +33,7 @@ import onebit.recipe.keys.Range;
  */
 public final class RecordBinder {
   static final String NAME = "name";
+  private static final String IF_NAMED = ", if ONEBIT_CLASSPATH names its jar (onebit doctor shows which were found)", FROM_EXTENSION = "one that an extension adds" + IF_NAMED;
 
   private final Map<Class<?>, Map<String, Class<? extends Record>>> kinds;
 
@@ -86,10 +87,10 @@ public final class RecordBinder {
     if (!type.isInterface()) return record(type.asSubclass(Record.class), mapping, key, false, root);
     Map<String, Class<? extends Record>> names = kindsOf(type);
     YamlNode.Entry name = mapping.entries().get(NAME);
-    if (name == null) throw new IllegalArgumentException(mapping.where() + ": " + dotted(key, NAME) + " is missing; it picks one of " + list(names.keySet()));
+    if (name == null) throw new IllegalArgumentException(mapping.where() + ": " + dotted(key, NAME) + " is missing; it picks " + (names.isEmpty() ? FROM_EXTENSION : "one of " + list(names.keySet())));
     if (!(name.value() instanceof YamlNode.Scalar scalar) || !names.containsKey(scalar.text())) {
       String choice = choice(name.value(), names.keySet());
-      throw refusal(name.value(), dotted(key, NAME), choice + (choice.endsWith("?") ? "" : "; an extension adds others, if ONEBIT_CLASSPATH names its jar (onebit doctor shows which were found)"));
+      throw refusal(name.value(), dotted(key, NAME), names.isEmpty() ? FROM_EXTENSION : choice + (choice.endsWith("?") ? "" : "; an extension adds others" + IF_NAMED));
     }
     return record(names.get(scalar.text()), name.where().startsWith(Overrides.SAID) ? without(mapping, names, names.get(scalar.text())) : mapping, key, true, root);
   }

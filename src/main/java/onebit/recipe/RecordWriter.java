@@ -34,14 +34,13 @@ final class RecordWriter {
     for (RecordComponent component : value.getClass().getRecordComponents()) {
       Object held = get(value, component);
       if (held instanceof Optional<?> optional && optional.isEmpty()) continue;
-      members.put(component.getName(), leaf(held, component.getType()));
+      members.put(component.getName(), held instanceof Optional<?> optional ? leaf(optional.get(), raw(component)) : leaf(held, component.getType()));
     }
     return members;
   }
 
   private Object leaf(Object held, Class<?> declared) {
     return switch (held) {
-      case Optional<?> optional -> leaf(optional.get(), optional.get().getClass());
       case Record section -> tree(section, declared);
       case List<?> list -> list.stream().map(element -> leaf(element, element.getClass())).toList();
       case Enum<?> constant -> Scalars.kebab(constant);
@@ -58,7 +57,7 @@ final class RecordWriter {
         held = optional.get();
       }
       out.append(indent).append(component.getName()).append(':');
-      Class<?> type = component.getType() == Optional.class ? (Class<?>) raw(component) : component.getType();
+      Class<?> type = component.getType() == Optional.class ? raw(component) : component.getType();
       if (held instanceof Record section && (type.isInterface() || section.getClass().getRecordComponents().length > 0)) {
         int before = out.append('\n').length();
         block(section, type, indent + "  ", out);
@@ -69,7 +68,7 @@ final class RecordWriter {
     }
   }
 
-  private static Object raw(RecordComponent component) {
+  private static Class<?> raw(RecordComponent component) {
     return Rules.value(component.getGenericType()) instanceof Class<?> plain ? plain : List.class;
   }
 

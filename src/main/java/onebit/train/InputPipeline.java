@@ -48,10 +48,10 @@ public final class InputPipeline {
    * @throws IllegalArgumentException if the images or classes are not those the recipe names
    */
   public static Dataset open(DataRecipe data, Path folder, Split split, long seed) throws IOException {
-    int side = split == Split.TEST && data.evalCrop() > 0 ? data.evalCrop() : data.height();
-    Dataset dataset = data.valShare() > 0 ? ImageFolderDataset.part(folder, split, data.valShare(), side) : Datasets.open(Recipes.word(data.name()), folder, split,
-        new Datasets.Spec(side, data.name() == DataRecipe.Source.GENERATED ? data.width() : side, data.channels(), data.classes(), GENERATED_IMAGES, seed,
-            (split == Split.TRAIN ? data.trainLists() : data.testLists()).orElse(List.of())));
+    Dataset dataset = files(data, folder, split, seed);
+    if (dataset.hasBoxes() != data.hasBoxes()) {
+      throw new IllegalArgumentException("images of " + dataset.name() + " have " + (dataset.hasBoxes() ? "boxes" : "no boxes") + ", and its record says otherwise");
+    }
     if (dataset.channels() != data.channels()) {
       throw new IllegalArgumentException("data.channels is " + data.channels() + " and images of " + dataset.name() + " have " + dataset.channels()
           + "; data.mean and data.std have a value for each of them, so take a recipe that was made for such images");
@@ -64,6 +64,14 @@ public final class InputPipeline {
     }
     if (data.name() == DataRecipe.Source.IMAGENET && data.classes() == 1000) requireWhole(dataset, folder, split);
     return dataset;
+  }
+
+  private static Dataset files(DataRecipe data, Path folder, Split split, long seed) throws IOException {
+    if (data.own().isPresent()) return data.own().get().open(folder, split, data.height(), data.width());
+    int side = split == Split.TEST && data.evalCrop() > 0 ? data.evalCrop() : data.height();
+    if (data.valShare() > 0) return ImageFolderDataset.part(folder, split, data.valShare(), side);
+    return Datasets.open(Recipes.word(data.name()), folder, split, new Datasets.Spec(side, data.name() == DataRecipe.Source.GENERATED ? data.width() : side, data.channels(), data.classes(),
+        GENERATED_IMAGES, seed, (split == Split.TRAIN ? data.trainLists() : data.testLists()).orElse(List.of())));
   }
 
   /** Refuses a copy of ImageNet that lacks images; one that {@code data prepare} made has been counted there. */
@@ -128,7 +136,7 @@ public final class InputPipeline {
   /** A rank's slices: those of all ranks together hold every image once. */
   static Loader evaluation(DataRecipe data, Dataset dataset, int batch, LoaderWatch watch, int rank, int world) {
     tell(dataset, rank, watch);
-    List<Augmentation> steps = data.name().hasBoxes() ? List.of(new ResizeTo(data.height())) : data.evalCrop() == 0 ? List.of()
+    List<Augmentation> steps = data.hasBoxes() ? List.of(new ResizeTo(data.height())) : data.evalCrop() == 0 ? List.of()
         : Augmentation.evaluation(data.evalResize() > 0 ? data.evalResize() : data.evalCrop(), data.evalCrop());
     return new Loader(dataset, Sampler.evaluation(dataset.size(), batch).shard(rank, world), steps, workers(data), watch);
   }
@@ -142,7 +150,7 @@ public final class InputPipeline {
   static List<Augmentation> steps(DataRecipe data) {
     AugmentRecipe augment = data.augment();
     int side = data.height();
-    boolean boxes = data.name().hasBoxes();
+    boolean boxes = data.hasBoxes();
     List<Augmentation> steps = new ArrayList<>(), colours = new ArrayList<>();
     augment.photometric().ifPresent(p -> (boxes ? steps : colours).add(new Photometric(p.brightness(), p.contrast(), p.saturation(), p.hue())));
     augment.expand().ifPresent(most -> steps.add(new Expand(most, level(data, 0), level(data, 1), level(data, 2))));

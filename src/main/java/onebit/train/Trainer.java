@@ -432,7 +432,7 @@ public final class Trainer {
   private void finishEpoch(Loader train, Score score, ProgressLine progress, MetricsLog metrics, TensorBoardEvents events)
       throws IOException {
     Map<String, Object> record = new LinkedHashMap<>();
-    double images = Math.max(1, state.images), loss = state.lossSum / images, trainTop1 = 100.0 * state.hits / images;
+    double images = Math.max(1, state.images), loss = state.lossSum / images, trainTop1 = 100.0 * state.hits / images, speed = progress.imagesPerSecond();
     boolean detects = recipe.network().detects();
     record.put("epoch", state.epoch + 1);
     record.put("step", state.step);
@@ -442,7 +442,7 @@ public final class Trainer {
     record.putAll(score.metrics());
     Schedule schedule = recipe.schedule().over(recipe.train().epochs(), recipe.optimizer().learningRate());
     record.put("learningRate", schedule.learningRate(state.epoch, Math.max(0, state.batch - 1), Math.max(1, state.batch)));
-    record.put("imagesPerSecond", progress.imagesPerSecond());
+    if (speed > 0) record.put("imagesPerSecond", speed);   // none where only the evaluation was left to do
     record.put("loaderStallShare", train.stallShare());
     record.put("skippedSteps", state.skipped);
     record.put("longestSnapshotMillis", snapshotMillis);
@@ -456,9 +456,9 @@ public final class Trainer {
       state.bestEpoch = state.epoch + 1;
       state.bestStep = state.step;
     }
-    progress.epochDone(state.epoch + 1, String.format(Locale.ROOT, "loss %.4f  %s %s%s  %.0f images/s", loss,
+    progress.epochDone(state.epoch + 1, String.format(Locale.ROOT, "loss %.4f  %s %s%s%s", loss,
         detects ? "mAP" : String.format(Locale.ROOT, "train %.2f %%  test", trainTop1),
-        Double.isNaN(score.percent()) ? "none" : String.format(Locale.ROOT, "%.2f %%", score.percent()), best ? " (best)" : "", progress.imagesPerSecond()));
+        Double.isNaN(score.percent()) ? "none" : String.format(Locale.ROOT, "%.2f %%", score.percent()), best ? " (best)" : "", speed > 0 ? String.format(Locale.ROOT, "  %.0f images/s", speed) : ""));
     state.startEpoch(state.epoch + 1);
     state.complete = state.epoch >= recipe.train().epochs();
     if (communicator.rank() == 0) {   // before the checkpoint that counts the epoch as ended

@@ -87,7 +87,7 @@ class DisturbedRunTest {
       });
       Backend disturbed = (Backend) Proxy.newProxyInstance(Backend.class.getClassLoader(), new Class<?>[] {Backend.class},
           (self, method, arguments) -> method.getName().equals("loss") ? loss : call(backend, method, arguments));
-      trainer[0] = new Trainer(recipe, disturbed, new TrainOptions("disturbed", null, run, 3, Integer.MAX_VALUE), alone, Screen.none(), log,
+      trainer[0] = new Trainer(recipe, disturbed, new TrainOptions("disturbed", null, run, 3, Integer.MAX_VALUE), alone, screen, log,
           () -> disturbance.after(trainer[0], 0, backend, null, null));
       trainer[0].resume();
       Trainer.End end = null;
@@ -237,6 +237,8 @@ class DisturbedRunTest {
     ended = run(run, (trainer, asked, backend, result, gradLogits) -> { });
     assertEquals(Trainer.End.COMPLETE, ended.end, ended.said);
     assertEquals(3 * ASKED - (epoch * ASKED - 8), ended.asked, "no step was made twice");
+    assertTrue(ended.said.matches("(?s).*epoch " + epoch + "/3  loss \\S+  train \\S+ %  test \\S+ %( \\(best\\))?\n.*") && !ended.said.contains(" 0 images/s"), ended.said);
+    for (int e = 1; e <= 3; e++) assertEquals(e != epoch, MetricsLog.read(run.resolve(MetricsLog.JSONL)).get(e - 1).containsKey("imagesPerSecond"), "epoch " + e);
     requireSameAsUndisturbed(run);
   }
 
