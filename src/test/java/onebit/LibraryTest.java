@@ -82,7 +82,7 @@ class LibraryTest {
     try (Backend backend = new CpuBackend(); Loader loader = InputPipeline.evaluation(data, files, BATCH, LoaderWatch.STRICT)) {
       Model model = model(recipe, backend, 1);
       model.load(RunFolder.weights(weights), weights.toString());
-      said = Prediction.of(backend, model, scale(data), BATCH).run(loader);
+      said = Prediction.of(backend, model, scale(data), BATCH).run(loader, done -> { });
     }
     assertEquals(IMAGES, said.size());
     long right = 0, among5 = 0;

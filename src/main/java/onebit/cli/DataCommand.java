@@ -8,11 +8,12 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.Callable;
+import java.util.function.Supplier;
 import onebit.data.Datasets;
 import onebit.data.Fetch;
 import onebit.data.ImageNetArchives;
-import onebit.report.ProgressLine;
 import onebit.report.Screen;
+import onebit.report.WorkLine;
 import onebit.report.SummaryTable;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
@@ -123,10 +124,11 @@ final class DataCommand implements Runnable {
           || !encoding.equals(JPEG)) {
         throw new IllegalArgumentException("--train, --val, --labels, --short-side, --encoding, --expect-train, --expect-val, --threads and --no-room-check are for imagenet, not for " + name);
       }
+      WorkLine progress = new WorkLine(screen);
       Fetch.prepare(name, folder, (file, bytes, total) -> {
-        String text = String.format(Locale.ROOT, "%s  %.1f of %.1f MiB", file, bytes / 1048576.0, total / 1048576.0);
-        if (bytes == total) screen.line(text);
-        else screen.status(text);
+        Supplier<String> text = () -> String.format(Locale.ROOT, "%s  %.1f of %.1f MiB", file, bytes / 1048576.0, total / 1048576.0);
+        if (bytes == total) screen.line(text.get());
+        else progress.at(bytes, total, text);
       });
       return "";
     }
@@ -154,26 +156,12 @@ final class DataCommand implements Runnable {
           result.bytes() >> 20, result.kept() == 0 ? "" : "; " + result.kept() + " that could not be decoded were copied as they are");
     }
 
-    /** On a terminal a line that is redrawn twice a second, elsewhere a line every ten seconds. */
     private static ImageNetArchives.Progress progress(Screen screen) {
+      WorkLine line = new WorkLine(screen);
       return new ImageNetArchives.Progress() {
-        private final long pauseNanos = screen.isTerminal() ? 500_000_000L : 10_000_000_000L;
-        private long begin, told, before = -1;
-
         @Override
-        public synchronized void at(long bytes, long total) {
-          long now = System.nanoTime();
-          if (before < 0) {
-            begin = told = now;
-            before = bytes;
-          }
-          if (now - told < pauseNanos) return;
-          told = now;
-          double left = (now - begin) / 1e9 * (total - bytes) / Math.max(1, bytes - before);
-          String text = String.format(Locale.ROOT, "imagenet  %.2f of %.2f GiB  %.1f %%  ETA %s", bytes / 1073741824.0, total / 1073741824.0, 100.0 * bytes / total,
-              ProgressLine.duration(left));
-          if (screen.isTerminal()) screen.status(text);
-          else screen.line(text);
+        public void at(long bytes, long total) {
+          line.at(bytes, total, () -> String.format(Locale.ROOT, "imagenet  %.2f of %.2f GiB  %.1f %%", bytes / 1073741824.0, total / 1073741824.0, 100.0 * bytes / total));
         }
 
         @Override

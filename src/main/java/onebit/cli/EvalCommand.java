@@ -15,6 +15,7 @@ import onebit.recipe.DataRecipe;
 import onebit.recipe.Recipe;
 import onebit.report.Screen;
 import onebit.report.SummaryTable;
+import onebit.report.WorkLine;
 import onebit.train.Evaluation;
 import onebit.train.InputPipeline;
 import onebit.train.Score;
@@ -48,11 +49,12 @@ final class EvalCommand implements Callable<Integer> {
     Dataset dataset = InputPipeline.open(described, folder, Split.TEST, recipe.train().seed());
     trained.requireSameClasses(dataset);
     Screen screen = json.screen();
+    WorkLine line = new WorkLine(screen);
     int batch = described.evalBatch();
     try (Backend backend = compute.open(recipe); Loader loader = InputPipeline.evaluation(described, dataset, batch, LoaderWatch.strict(System.err::println))) {
       Model model = trained.model(recipe, batch, backend, tensors);
       Score score = Evaluation.of(backend, model, new PixelScale(described.mean(), described.std()), trained.classes(described), batch).run(loader, Integer.MAX_VALUE,
-          images -> screen.status(String.format(Locale.ROOT, "evaluating  %,d/%,d", images, dataset.size())));
+          images -> line.at("evaluating", images, dataset.size()));
       screen.clearStatus();
       if (!json.print(score.members())) {
         if (score instanceof Score.Precision boxes) System.out.print(classes(boxes));

@@ -21,7 +21,10 @@ import onebit.ops.Backend;
 import onebit.ops.PixelScale;
 import onebit.recipe.DataRecipe;
 import onebit.recipe.Recipe;
+import onebit.report.Screen;
 import onebit.report.SummaryTable;
+import onebit.report.WorkLine;
+import onebit.train.Evaluation;
 import onebit.train.InputPipeline;
 import onebit.train.Prediction;
 import picocli.CommandLine;
@@ -77,8 +80,10 @@ final class PredictCommand implements Callable<Integer> {
     try (Backend backend = compute.open(recipe); Loader loader = InputPipeline.evaluation(described, dataset, batch, bad)) {
       Model model = trained.model(recipe, batch, backend, tensors);
       Prediction prediction = Prediction.of(backend, model, new PixelScale(described.mean(), described.std()), batch);
-      if (model.detects()) printBoxes(files, dataset, prediction.detect(loader), classes, bad.why);
-      else print(files, prediction.run(loader), classes, bad.why);
+      WorkLine line = new WorkLine(Screen.of(System.err, false));
+      Evaluation.Progress progress = done -> line.at("predicting", done, files.size());
+      if (model.detects()) printBoxes(files, dataset, prediction.detect(loader, progress), classes, bad.why);
+      else print(files, prediction.run(loader, progress), classes, bad.why);
     }
     bad.why.values().forEach(why -> System.err.println("onebit: " + why));
     return bad.why.isEmpty() ? 0 : CommandLine.ExitCode.SOFTWARE;

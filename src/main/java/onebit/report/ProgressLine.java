@@ -16,8 +16,7 @@ import java.util.function.LongSupplier;
  */
 public final class ProgressLine {
   private static final long SECOND = 1_000_000_000L;
-  private static final long REDRAW_NANOS = SECOND / 10;
-  private static final long PLAIN_NANOS = 10 * SECOND;
+  static final long REDRAW_NANOS = SECOND / 10, PLAIN_NANOS = 10 * SECOND;
   /** A longer gap between two steps is a sleeping machine or a set clock, not a slow step. */
   private static final long LONGEST_STEP_NANOS = 3600 * SECOND;
   /** The speed shown forgets with this time constant. */
@@ -93,11 +92,6 @@ public final class ProgressLine {
         screen.line(text);
       }
     }
-  }
-
-  /** Shows {@code activity} ("evaluating", "writing checkpoint") in place of the steps; on a terminal only. */
-  public synchronized void activity(int epoch, String activity) {
-    screen.status(String.format(Locale.ROOT, "epoch %d/%d  %s", epoch, epochs, activity));
   }
 
   /** Prints the line of a finished epoch, such as {@code test 98.1 %}, and restarts the interval of plain lines. */

@@ -46,6 +46,7 @@ final class BoxEvaluation implements Evaluation {
     long begin = System.nanoTime(), total = 0;
     MeanAveragePrecision precision = new MeanAveragePrecision(detector.classes(), LEAST_OVERLAP);
     loader.start(0, 0);
+    progress.done(0);
     for (int i = 0; i < mostBatches; i++) {
       if (stop.asked()) return null;
       ImageBatch batch = loader.next();

@@ -33,6 +33,7 @@ final class ClassEvaluation implements Evaluation {
   public Score run(Loader loader, int mostBatches, Communicator communicator, Progress progress, Stop stop) throws IOException {
     long begin = System.nanoTime(), total = 0, hits1 = 0, hits5 = 0;
     loader.start(0, 0);
+    progress.done(0);
     for (int i = 0; i < mostBatches; i++) {
       if (stop.asked()) return null;
       ImageBatch batch = loader.next();

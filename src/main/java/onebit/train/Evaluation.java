@@ -14,7 +14,7 @@ import onebit.ops.PixelScale;
 
 /** Judges a network on a whole data set, each image once, with running statistics. */
 public interface Evaluation {
-  /** Told after each batch how many images are done. */
+  /** Told at the beginning and after each batch how many images are done, of this process. */
   @FunctionalInterface
   interface Progress {
     void done(long images);

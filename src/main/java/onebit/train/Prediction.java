@@ -32,25 +32,29 @@ public final class Prediction {
   }
 
   /** softmax(logits) of each image of the loader's data set, in its order. */
-  public List<double[]> run(Loader loader) {
+  public List<double[]> run(Loader loader, Evaluation.Progress progress) {
     List<double[]> all = new ArrayList<>();
     loader.start(0, 0);
+    progress.done(0);
     for (ImageBatch batch = loader.next(); batch != null; batch = loader.next()) {
       float[] logits = backend.read(model.forward(input.next(batch.pixels(), batch.count()), false));
       int classes = logits.length / batch.count();
       for (int i = 0; i < batch.count(); i++) all.add(softmax(logits, i * classes, classes));
+      progress.done(all.size());
     }
     return all;
   }
 
   /** What a network that detects finds in each image of the loader's data set, in its order, the most probable first. */
-  public List<List<Detection>> detect(Loader loader) {
+  public List<List<Detection>> detect(Loader loader, Evaluation.Progress progress) {
     Detector detector = new Detector(Priors.ssd300(), model.classes());
     List<List<Detection>> all = new ArrayList<>();
     loader.start(0, 0);
+    progress.done(0);
     for (ImageBatch batch = loader.next(); batch != null; batch = loader.next()) {
       float[] values = backend.read(model.forward(input.next(batch.pixels(), batch.count()), false));
       all.addAll(IntStream.range(0, batch.count()).parallel().mapToObj(i -> detector.detect(values, i * detector.values())).toList());
+      progress.done(all.size());
     }
     return all;
   }

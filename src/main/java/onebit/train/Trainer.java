@@ -31,6 +31,7 @@ import onebit.report.ProgressLine;
 import onebit.report.RunLog;
 import onebit.report.Screen;
 import onebit.report.TensorBoardEvents;
+import onebit.report.WorkLine;
 import onebit.tensor.Shape;
 import onebit.tensor.StateTensor;
 import onebit.tensor.Tensor;
@@ -156,9 +157,8 @@ public final class Trainer {
   }
 
   private RunState loadLatest() throws IOException {
-    Optional<Checkpoint> found = store.loadLatest(log::warn);
-    if (found.isEmpty()) return null;
-    Checkpoint checkpoint = found.get();
+    Checkpoint checkpoint = store.loadLatest(log::warn).orElse(null);
+    if (checkpoint == null) return null;
     RunState read = RunState.read(checkpoint.state());
     model.load(checkpoint.weights(), "the checkpoint of step " + checkpoint.step());
     loadOptimizer(checkpoint.optimizer());
@@ -283,7 +283,7 @@ public final class Trainer {
       pace = new CheckpointPace(recipe.checkpoint(), System::nanoTime, log::line);
       String waiting = null;
       while (state.epoch < options.stopEpoch()) {
-        Score score = epoch(train, trainSet.size(), batches, progress) ? evaluate(test, testSet.size(), progress) : null;
+        Score score = epoch(train, trainSet.size(), batches, progress) ? evaluate(test, testSet.size()) : null;
         if (score == null) {
           progress.finish();
           save(false, awaitDisk());
@@ -410,15 +410,17 @@ public final class Trainer {
    *
    * @throws CheckpointException if not every image was counted exactly once
    */
-  private Score evaluate(Loader test, int images, ProgressLine progress) throws IOException {
-    progress.activity(state.epoch + 1, "evaluating");
+  private Score evaluate(Loader test, int images) throws IOException {
     ranks.shareRunningStatistics();
     ranks.requireEqual(state.step);
     int[] batches = new int[1];
-    Score score = evaluation.run(test, options.steps(), communicator, done -> { }, () -> stopAgreed(batches[0]++, test));
+    long all = Math.min(images, (long) options.steps() * evalBatch);
+    WorkLine line = new WorkLine(screen);
+    Score score = evaluation.run(test, options.steps(), communicator,
+        own -> line.at("epoch " + (state.epoch + 1) + "/" + options.stopEpoch() + "  evaluating", Math.min(all, own * communicator.size()), all),   // the other ranks are about as far
+        () -> stopAgreed(batches[0]++, test));
     if (score == null) {
-      log.line("The evaluation of epoch " + (state.epoch + 1) + " ended after " + (batches[0] - 1) + " of " + Math.min(test.batches(), options.steps())
-          + " batches; it is made anew when the run goes on.");
+      log.line("The evaluation of epoch " + (state.epoch + 1) + " ended after " + (batches[0] - 1) + " of " + Math.min(test.batches(), options.steps()) + " batches; it is made anew when the run goes on.");
       return null;
     }
     agree();

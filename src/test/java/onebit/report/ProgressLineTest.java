@@ -58,12 +58,11 @@ class ProgressLineTest {
       now += SECOND / 100;
       progress.step(1, step, 1, 1);
     }
-    progress.activity(1, "evaluating");
     progress.epochDone(1, "test 90.0 %");
     progress.finish();
     String shown = out.toString(StandardCharsets.UTF_8);
     assertTrue(shown.contains("step 1/3") && !shown.contains("step 2/3") && shown.contains("step 3/3"), shown);
-    assertTrue(shown.endsWith("\repoch 1/2  evaluating\u001b[K\r\u001b[Kepoch 1/2  test 90.0 %\n"), shown);
+    assertTrue(shown.endsWith("\u001b[K\r\u001b[Kepoch 1/2  test 90.0 %\n"), shown);
   }
 
   @Test
