@@ -295,12 +295,18 @@ final class Supervisor {
     Runtime.getRuntime().halt(code);
   }
 
-  /** How a worker ended. The signal is passed on every second: an mpirun that has yet to start its processes tells them nothing. */
-  private int end(Process process, long end) {
+  /** How a worker ended, by force behind {@code end}. The signal is passed on every second: an mpirun that has yet to start its processes tells them nothing. */
+  int end(Process process, long end) {
+    boolean forced = false;
     try {
       while (!process.waitFor(1, TimeUnit.SECONDS)) {
-        if (System.nanoTime() < end) signal(process);
-        else process.destroyForcibly();
+        if (System.nanoTime() < end) {
+          signal(process);
+          continue;
+        }
+        if (!forced) say.accept("The run did not end within " + END_SECONDS + " seconds of the signal and is killed; the same command goes on from its last good checkpoint.");
+        forced = true;
+        process.destroyForcibly();
       }
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
