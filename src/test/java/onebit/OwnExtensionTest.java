@@ -135,7 +135,7 @@ class OwnExtensionTest {
     }
 
     @Override public Dataset open(Path folder, Split split, int height, int width) {
-      return new Frame(height, width, boxes);
+      return split == Split.TEST ? null : new Frame(height, width, boxes);
     }
   }
 
@@ -378,6 +378,7 @@ class OwnExtensionTest {
       ImageBatch batch = loader.next();
       assertEquals(List.of(300 * 300 * 3, 1, 24), List.of(batch.pixels().length, batch.boxes()[0].count(), batch.boxes()[0].label(0)));
     }
+    assertEquals("data.own has no images for the evaluation", refused(() -> InputPipeline.open(data, null, Split.TEST, 1)));
     String otherwise = refused(() -> InputPipeline.open(framed(recipes, false), null, Split.TRAIN, 1));
     assertEquals("images of framed have no boxes, and its record says otherwise", otherwise);
     assertTrue(refused(() -> framed(recipes, true, "data.augment={cropPad: 4}")).contains("augment.cropPad moves pixels without the boxes on them; images of own have boxes"));

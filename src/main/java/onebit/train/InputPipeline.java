@@ -6,6 +6,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import onebit.data.Augmentation;
+import onebit.data.Augmenter;
 import onebit.data.Dataset;
 import onebit.data.Datasets;
 import onebit.data.Expand;
@@ -56,6 +57,12 @@ public final class InputPipeline {
       throw new IllegalArgumentException("data.channels is " + data.channels() + " and images of " + dataset.name() + " have " + dataset.channels()
           + "; data.mean and data.std have a value for each of them, so take a recipe that was made for such images");
     }
+    List<Augmentation> steps = split == Split.TRAIN ? steps(data) : evaluationSteps(data);
+    int height = Augmenter.height(steps, dataset), width = Augmenter.width(steps, dataset);
+    if (height != data.height() || width != data.width()) {
+      throw new IllegalArgumentException("data.height and data.width are " + data.height() + "x" + data.width() + " and images of " + dataset.name() + " come as " + height + "x" + width
+          + "; say --set data.height=" + height + " --set data.width=" + width);
+    }
     if (dataset.classes() > data.classes()) {
       throw new IllegalArgumentException("data.classes is " + data.classes() + " and " + dataset.name() + " has " + dataset.classes() + "; say --set data.classes=" + dataset.classes());
     }
@@ -67,7 +74,11 @@ public final class InputPipeline {
   }
 
   private static Dataset files(DataRecipe data, Path folder, Split split, long seed) throws IOException {
-    if (data.own().isPresent()) return data.own().get().open(folder, split, data.height(), data.width());
+    if (data.own().isPresent()) {
+      Dataset own = data.own().get().open(folder, split, data.height(), data.width());
+      if (own == null || own.size() < 1) throw new IllegalArgumentException("data.own has no images for the " + (split == Split.TRAIN ? "training" : "evaluation"));
+      return own;
+    }
     int side = split == Split.TEST && data.evalCrop() > 0 ? data.evalCrop() : data.height();
     if (data.valShare() > 0) return ImageFolderDataset.part(folder, split, data.valShare(), side);
     return Datasets.open(Recipes.word(data.name()), folder, split, new Datasets.Spec(side, data.name() == DataRecipe.Source.GENERATED ? data.width() : side, data.channels(), data.classes(),
@@ -136,9 +147,12 @@ public final class InputPipeline {
   /** A rank's slices: those of all ranks together hold every image once. */
   static Loader evaluation(DataRecipe data, Dataset dataset, int batch, LoaderWatch watch, int rank, int world) {
     tell(dataset, rank, watch);
-    List<Augmentation> steps = data.hasBoxes() ? List.of(new ResizeTo(data.height())) : data.evalCrop() == 0 ? List.of()
-        : Augmentation.evaluation(data.evalResize() > 0 ? data.evalResize() : data.evalCrop(), data.evalCrop());
-    return new Loader(dataset, Sampler.evaluation(dataset.size(), batch).shard(rank, world), steps, workers(data), watch);
+    return new Loader(dataset, Sampler.evaluation(dataset.size(), batch).shard(rank, world), evaluationSteps(data), workers(data), watch);
+  }
+
+  private static List<Augmentation> evaluationSteps(DataRecipe data) {
+    if (data.hasBoxes()) return List.of(new ResizeTo(data.height()));
+    return data.evalCrop() == 0 ? List.of() : Augmentation.evaluation(data.evalResize() > 0 ? data.evalResize() : data.evalCrop(), data.evalCrop());
   }
 
   /** Says what was found wrong in the files of a set, once for all ranks. */

@@ -145,6 +145,22 @@ class InputPipelineTest {
     assertThrows(IllegalArgumentException.class, () -> InputPipeline.open(boxes("data.trainLists=[trainval]"), Path.of("."), Split.TRAIN, 1));
   }
 
+  /** Digits are 28x28, whatever the recipe asks for; a crop makes them what it says. */
+  @Test
+  void imagesOfAnotherSizeThanTheNetworksAreRefused() throws Exception {
+    Recipes data = new Recipes();
+    for (Split split : Split.values()) {
+      String refused = assertThrows(IllegalArgumentException.class, () -> InputPipeline.open(data.load("default", List.of("data.height=32", "data.width=24")).data(), null, split, 1)).getMessage();
+      assertEquals("data.height and data.width are 32x24 and images of glyphs come as 28x28; say --set data.height=28 --set data.width=28", refused);
+    }
+    DataRecipe cropped = data.load("default", List.of("data.height=20", "data.width=20", "data.evalCrop=20", "data.augment={shortSideCrop: 24}")).data();
+    for (Split split : Split.values()) assertEquals(28, InputPipeline.open(cropped, null, split, 1).height());
+    try (Loader train = InputPipeline.training(cropped, InputPipeline.open(cropped, null, Split.TRAIN, 1), 4, 1, LoaderWatch.STRICT)) {
+      train.start(0, 0);
+      assertEquals(4 * 20 * 20, train.next().pixels().length);
+    }
+  }
+
   @Test
   void figuresNeedNoFolder() throws IOException {
     DataRecipe data = boxes("data.name=figures", "data.height=64", "data.width=64", "data.classes=5");
