@@ -93,7 +93,7 @@ public final class Model {
     rounded = context.rounded();
     Shape output;
     try {
-      output = layers.build(context, input);
+      output = build(layers, context, input);
       teacher = taughtBy.map(it -> new Model(it, method, input, classes, backend, seed, execution, Optional.empty(), true, null)).orElse(null);
     } finally {
       if (plans) backend.usePlan(null);
@@ -110,6 +110,14 @@ public final class Model {
     state.forEach(s -> requireNew(names, s.name()));
     dictionary = new StateDictionary(backend, parameters, state, network.unusedModules());
     if (frozen) settle();
+  }
+
+  private static Shape build(Layer layers, BuildContext context, Shape input) {
+    try {
+      return layers.build(context, input);
+    } catch (IllegalArgumentException e) {
+      throw new IllegalArgumentException("images of " + input.d1() + "x" + input.d2() + "x" + input.d3() + " do not fit the network: " + e.getMessage(), e);
+    }
   }
 
   /** Does once for all evaluations what depends on a teacher's tensors alone. */

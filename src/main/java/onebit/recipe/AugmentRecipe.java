@@ -51,6 +51,11 @@ public record AugmentRecipe(
     return cropPad > 0 ? "cropPad" : shortSideCrop > 0 ? "shortSideCrop" : randomResizedCrop.isPresent() ? "randomResizedCrop" : affineJitter.isPresent() ? "affineJitter" : null;
   }
 
+  /** The key of a change of colours, or null where there is none. */
+  String changesColours() {
+    return hslJitter.isPresent() ? "hslJitter" : lighting.isPresent() ? "lighting" : photometric.isPresent() ? "photometric" : null;
+  }
+
   /** The largest angle in degrees, the largest shear as a tangent, and how far width over height may leave 1. */
   public record AffineJitter(
       @Default("0") @Range(min = 0, max = 180) int rotate,

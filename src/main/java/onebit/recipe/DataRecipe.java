@@ -50,8 +50,8 @@ public record DataRecipe(
   private static final int BOX_CLASSES = 20;
 
   /**
-   * @throws IllegalArgumentException if mean or std do not have one value per channel, evaluation would crop more than it resized to, or keys do not
-   *     suit images with boxes or without
+   * @throws IllegalArgumentException if mean or std do not have one value per channel, a crop is larger than what it is taken of, or keys do not suit images
+   *     with boxes or without, or with so many channels
    */
   public DataRecipe {
     if (mean.size() != channels || std.size() != channels) {
@@ -64,6 +64,10 @@ public record DataRecipe(
     if (evalCrop > 0 && (evalCrop != height || evalCrop != width)) {
       throw new IllegalArgumentException("evalCrop is " + evalCrop + "; it must equal height and width, " + height + "x" + width);
     }
+    int crop = augment.shortSideCrop();
+    if (crop > 0 && crop < Math.max(height, width)) throw new IllegalArgumentException("augment.shortSideCrop is " + crop + "; it must be >= height and width, " + height + "x" + width);
+    String colours = augment.changesColours();
+    if (colours != null && channels != 3) throw new IllegalArgumentException("augment." + colours + " changes colours, and channels is " + channels + "; it must be 3");
     if (valShare > 0 && name != Source.FOLDER) throw new IllegalArgumentException("valShare is " + valShare + " where name is " + Recipes.word(name) + "; it is a key of folder only");
     requireLists("trainLists", trainLists, name);
     requireLists("testLists", testLists, name);

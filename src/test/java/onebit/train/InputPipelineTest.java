@@ -125,6 +125,19 @@ class InputPipelineTest {
   }
 
   @Test
+  void stepsThatDoNotSuitTheImagesAreRefused() {
+    for (String[] each : new String[][] {
+        {"data.augment.shortSideCrop=27", "augment.shortSideCrop is 27; it must be >= height and width, 28x28"},
+        {"data.augment.lighting=0.1", "augment.lighting changes colours, and channels is 1; it must be 3"},
+        {"data.augment.hslJitter={hue: 1, saturation: 1, lightness: 1}", "augment.hslJitter changes colours"},
+        {"data.augment.photometric={}", "augment.photometric changes colours"}}) {
+      String message = assertThrows(IllegalArgumentException.class, () -> new Recipes().load("default", List.of(each[0]))).getMessage();
+      assertTrue(message.contains("data: " + each[1]), message);
+    }
+    assertEquals(28, new Recipes().load("default", List.of("data.augment.shortSideCrop=28")).data().augment().shortSideCrop());
+  }
+
+  @Test
   void keysThatDoNotSuitBoxesAreRefused() {
     for (String[] each : new String[][] {
         {"data.classes=21", "classes is 21; images of voc have 20"}, {"data.channels=1", "must have one for each of the 1 channels"},
