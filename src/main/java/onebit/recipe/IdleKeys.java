@@ -20,6 +20,7 @@ final class IdleKeys {
     for (String key : optimizer.name() == OptimizerRecipe.Kind.SGD ? List.of("beta1", "beta2", "epsilon") : List.of("momentum")) {
       keys.addUnlessDefault("optimizer", optimizer, key, "optimizer.name is " + Recipes.word(optimizer.name()));
     }
+    if (recipe.data().evalCrop() == 0 && recipe.data().evalResize() > 0) keys.add("data.evalResize", recipe.data().evalResize(), "data.evalCrop is 0");
     ScheduleRecipe schedule = recipe.schedule();
     TrainRecipe train = recipe.train();
     String length = "train.epochs is " + train.epochs(), shape = Recipes.word(schedule.name());

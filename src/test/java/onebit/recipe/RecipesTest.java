@@ -69,6 +69,7 @@ class RecipesTest {
       "adabin-resnet20-cifar10 | schedule.factor=0.5 | schedule.factor is 0.5 and has no effect, because schedule.name is cosine.",
       "adabin-resnet20-cifar10 | schedule.warmupEpochs=3 train.epochs=3 | schedule.name is cosine and has no effect, because schedule.warmupEpochs is 3 and train.epochs is 3.",
       "bmxnet-resnete18-cifar10 | train.epochs=101 | schedule.milestones is [101, 126] and has no effect, because train.epochs is 101.",
+      "adabin-resnet20-cifar10 | data.evalResize=40 | data.evalResize is 40 and has no effect, because data.evalCrop is 0.",
       "adabin-resnet20-cifar10 | train.float8Limit=0.2 | train.float8Limit is 0.2 and has no effect, because train.gradients is bfloat16.",
       "adabin-ssd300-voc | train.labelSmoothing=0.1 | train.labelSmoothing is 0.1 and has no effect, because the network finds boxes.",
       "adabin-resnet18-imagenet-stage1 | train.labelSmoothing=0.1 | train.labelSmoothing is 0.1 and has no effect, because teacher.hardLabels is 0."})
@@ -82,6 +83,7 @@ class RecipesTest {
       "bmxnet-resnete18-cifar10 | schedule.factor=0.5", "adabin-resnet20-cifar10 | schedule.warmupEpochs=2 train.epochs=3",
       "adabin-resnet20-cifar10 | schedule.name=constant schedule.warmupEpochs=3 train.epochs=3", "bmxnet-resnete18-cifar10 | train.epochs=127",
       "adabin-resnet20-cifar10 | train.gradients=float8 train.float8Limit=0.2", "adabin-resnet20-cifar10 | train.labelSmoothing=0.1",
+      "adabin-resnet20-cifar10 | data.evalResize=40 data.evalCrop=32",
       "adabin-resnet18-imagenet-stage1 | train.labelSmoothing=0.1 teacher.hardLabels=0.5"})
   void aKeyWithAnEffectIsNotSaid(String name, String overrides) {
     assertEquals(List.of(), load(name, overrides.split(" ")).idle());
