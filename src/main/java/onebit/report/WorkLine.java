@@ -18,7 +18,6 @@ public final class WorkLine {
   private final LongSupplier nanos;
   private long total = -1;
   private long before;
-  private long last;
   private long beginNanos;
   private long toldNanos;
 
@@ -37,19 +36,18 @@ public final class WorkLine {
     at(done, of, () -> String.format(Locale.ROOT, "%s  %,d/%,d", what, done, of));
   }
 
-  /** Tells how much of all is done; the text is asked for where it is shown. What the first call says was done before, and so was that of other work: of another total, or of less done. */
+  /** Tells how much of all is done; the text is asked for where it is shown. What the first call says was done before, as is what the first of another total says; calls of several threads may overtake one another. */
   public synchronized void at(long done, long of, Supplier<String> text) {
     long now = nanos.getAsLong();
-    boolean first = of != total || done < last;
+    boolean first = of != total;
     if (first) {
       total = of;
       before = done;
       beginNanos = toldNanos = now;
     }
-    last = done;
     if (screen.isTerminal() ? !first && now - toldNanos < ProgressLine.REDRAW_NANOS : now - toldNanos < ProgressLine.PLAIN_NANOS) return;
     toldNanos = now;
-    String eta = done == before ? "" : "  ETA " + ProgressLine.duration((now - beginNanos) / 1e9 * (total - done) / (done - before));
+    String eta = done <= before ? "" : "  ETA " + ProgressLine.duration((now - beginNanos) / 1e9 * (total - done) / (done - before));
     if (screen.isTerminal()) screen.status(text.get() + eta);
     else screen.line(text.get() + eta);
   }

@@ -42,15 +42,24 @@ class WorkLineTest {
     line.at(0, 100, () -> "a");
     now += 20 * SECOND;
     line.at(50, 100, () -> "a");
-    line.at(0, 100, () -> "b");
-    now += 9 * SECOND;
-    line.at(90, 100, () -> "b");
-    now += SECOND;
-    line.at(99, 100, () -> "b");
-    line.at(5, 90, () -> "c");
+    line.at(5, 90, () -> "b");
     now += 12 * SECOND;
-    line.at(9, 90, () -> "c");
-    assertEquals(List.of("a  ETA 20s", "b  ETA 0s", "c  ETA 4m03s"), lines());
+    line.at(9, 90, () -> "b");
+    assertEquals(List.of("a  ETA 20s", "b  ETA 4m03s"), lines());
+  }
+
+  @Test
+  void callsOfSeveralThreadsMayOvertakeOneAnother() {
+    WorkLine line = line(false);
+    line.at(20, 1000, () -> "first");
+    for (int second = 1; second <= 10; second++) {
+      now += SECOND;
+      line.at(100 * second, 1000, () -> "ahead");
+      line.at(100 * second - 90, 1000, () -> "behind");
+    }
+    now += 10 * SECOND;
+    line.at(15, 1000, () -> "least");
+    assertEquals(List.of("ahead  ETA 0s", "least"), lines());
   }
 
   @Test
