@@ -53,6 +53,8 @@ final class Supervisor {
   private volatile List<Thread> readers = List.of();
   private volatile String died;
   private volatile boolean stopping;
+  /** Whether a worker had to be killed after the signal, which is said once for all of them. */
+  private boolean forced;
 
   /**
    * @param arguments the command line of a worker after the program's name
@@ -297,16 +299,15 @@ final class Supervisor {
 
   /** How a worker ended, by force behind {@code end}. The signal is passed on every second: an mpirun that has yet to start its processes tells them nothing. */
   int end(Process process, long end) {
-    boolean forced = false;
     try {
       while (!process.waitFor(1, TimeUnit.SECONDS)) {
-        if (System.nanoTime() < end) {
-          signal(process);
-          continue;
+        if (System.nanoTime() >= end) {
+          if (!forced) say.accept("The run did not end within " + END_SECONDS + " seconds of the signal and is killed; the same command goes on from its last good checkpoint.");
+          forced = true;
+          process.destroyForcibly().waitFor();
+          break;
         }
-        if (!forced) say.accept("The run did not end within " + END_SECONDS + " seconds of the signal and is killed; the same command goes on from its last good checkpoint.");
-        forced = true;
-        process.destroyForcibly();
+        signal(process);
       }
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();

@@ -264,9 +264,9 @@ final class TrainCommand implements Callable<Integer> {
       Recipe plain = Workplace.RECIPES.load(name, compute.overrides);
       all.addAll(List.of("data.batch=" + DRY_BATCH, "data.evalBatch=" + DRY_BATCH, "data.workers=1"));
       DataRecipe.Source source = plain.data().name();
-      boolean drawn = EnumSet.of(DataRecipe.Source.GLYPHS, DataRecipe.Source.FIGURES, DataRecipe.Source.OWN).contains(source) || data != null;
-      if (!drawn && plain.data().hasBoxes()) all.addAll(List.of("data.name=figures", "data.trainLists=null", "data.testLists=null"));
-      else if (!drawn) all.addAll(List.of("data.name=generated", "data.evalResize=0", "data.evalCrop=0", "data.valShare=0"));
+      boolean itsOwn = EnumSet.of(DataRecipe.Source.GLYPHS, DataRecipe.Source.FIGURES, DataRecipe.Source.OWN).contains(source) || data != null;
+      if (!itsOwn && plain.data().hasBoxes()) all.addAll(List.of("data.name=figures", "data.trainLists=null", "data.testLists=null"));
+      else if (!itsOwn) all.addAll(List.of("data.name=generated", "data.evalResize=0", "data.evalCrop=0", "data.valShare=0"));
     }
     return all;
   }
