@@ -97,14 +97,25 @@ public final class Main implements Runnable {
   }
 
   private static int fail(Throwable e, PrintWriter err) {
-    if (e instanceof OutOfMemoryError) return outOfMemory(e, err);
-    boolean usage = e instanceof IllegalArgumentException;
+    Throwable root = ExtensionError.root(e);
+    boolean usage = e instanceof IllegalArgumentException && ExtensionError.refuses(root);
     boolean known = usage || e instanceof IOException || e instanceof UncheckedIOException;
-    String message = words(e);
-    err.println("onebit: " + (usage ? message.replace("\n", "\nonebit: ") : known ? message : "internal error: " + e.getClass().getSimpleName() + ": " + message));
-    if (System.getenv("ONEBIT_STACKTRACE") != null) e.printStackTrace(err);
-    else if (!known) err.println("Please report it with the output of ONEBIT_STACKTRACE=1.");
+    if (!known && root instanceof OutOfMemoryError) return outOfMemory(root, err);
+    String message = words(e), place = known ? null : ExtensionError.place(root);
+    if (place != null) {
+      String error = root.getClass().getSimpleName(), first = words(root), all = message.contains(first) ? message : message + ": " + first;
+      message = "error in " + place + ": " + (all.equals(error) ? "" : error + ": ") + all + (traced() ? "" : "; ONEBIT_STACKTRACE=1 shows the stack trace");
+    } else if (!known) {
+      message = "internal error: " + e.getClass().getSimpleName() + ": " + message;
+    }
+    err.println("onebit: " + (usage ? message.replace("\n", "\nonebit: ") : message));
+    if (traced()) e.printStackTrace(err);
+    else if (!known && place == null) err.println("Please report it with the output of ONEBIT_STACKTRACE=1.");
     return usage ? CommandLine.ExitCode.USAGE : CommandLine.ExitCode.SOFTWARE;
+  }
+
+  private static boolean traced() {
+    return System.getenv("ONEBIT_STACKTRACE") != null;
   }
 
   /** What a failure says; the JDK's own failures of files often say no more than the file's name. */
@@ -125,7 +136,7 @@ public final class Main implements Runnable {
   private static int outOfMemory(Throwable e, PrintWriter err) {
     err.println("onebit: memory is full (" + e.getMessage() + "): this process may take " + (Runtime.getRuntime().maxMemory() >> 20)
         + " MiB; give it more with ONEBIT_JAVA_OPTS=-Xmx4g, or lower data.batch and data.evalBatch with --set");
-    if (System.getenv("ONEBIT_STACKTRACE") != null) e.printStackTrace(err);
+    if (traced()) e.printStackTrace(err);
     return CommandLine.ExitCode.SOFTWARE;
   }
 }
