@@ -26,8 +26,8 @@ import java.util.concurrent.atomic.AtomicLong;
  * The two official archives of ILSVRC 2012 made into WebDataset shards with an index, without unpacking them to files.
  *
  * <p>One training shard per class, validation shards of 1,000 images in the order of their names. Shards are made in parallel; each is whole or
- * absent, so a run that was killed goes on where it was, and the result has the same bytes. The indexes {@code train.index} and {@code val.index}
- * are written last, when the counts are right.
+ * absent, so a run that was killed goes on where it was, and the result has the same bytes; with other archives than its shards were made of, as
+ * {@link ShardSource} tells them apart, it is refused. The indexes {@code train.index} and {@code val.index} are written last, when the counts are right.
  *
  * <pre>
  * train.tar := CLASS.tar*              CLASS.tar := CLASS_NUMBER.JPEG*          val.tar := ILSVRC2012_val_NUMBER.JPEG*
@@ -79,18 +79,15 @@ public final class ImageNetArchives {
   public interface Progress {
     void at(long bytes, long total);
 
-    /** Told once how much room the shards that are missing take, before any is made. */
+    /** Told before any shard is made: once how much room those that are missing take, and what is taken of an earlier Onebit. */
     default void say(String text) {}
   }
 
-  /** An image to be put into a shard: where it is in its archive. */
-  private record Source(String name, long at, long size) {}
-
   /** A shard to be made: where its images are. */
-  private record Piece(String shard, Path archive, long at, long size, List<Source> images, int label) {
+  private record Piece(String shard, Path archive, long at, long size, List<TarReader.Entry> images, int label) {
     /** Bytes of the archive that it is made of. */
     long bytes() {
-      return images == null ? size : images.stream().mapToLong(Source::size).sum();
+      return images == null ? size : images.stream().mapToLong(TarReader.Entry::size).sum();
     }
   }
 
@@ -114,8 +111,8 @@ public final class ImageNetArchives {
   /**
    * Makes the shards and their indexes.
    *
-   * @throws IOException if an archive is damaged or holds something else, the counts are wrong, or the disk has no room; what is whole stays for the next run, and
-   *     nothing is left half made
+   * @throws IOException if an archive is damaged or holds something else, is another than that of the shards there, the counts are wrong, or the disk has no room;
+   *     what is whole stays for the next run, and nothing is left half made
    */
   public static Result prepare(Plan plan, Progress progress) throws IOException {
     Files.createDirectories(plan.out());
@@ -137,8 +134,8 @@ public final class ImageNetArchives {
 
   private Result prepare() throws IOException {
     total = Files.size(plan.train()) + Files.size(plan.validation());
-    TreeMap<String, Source> classArchives = new TreeMap<>();
-    for (Source entry : list(plan.train())) {
+    TreeMap<String, TarReader.Entry> classArchives = new TreeMap<>();
+    for (TarReader.Entry entry : list(plan.train())) {
       String base = base(entry.name());
       if (!base.endsWith(".tar") || base.length() < 5) throw new IOException(plan.train() + ": holds " + entry.name() + "; the training archive holds one tar per class");
       if (classArchives.put(base.substring(0, base.length() - 4), entry) != null) throw new IOException(plan.train() + ": holds " + base + " twice");
@@ -149,23 +146,25 @@ public final class ImageNetArchives {
     }
     List<Piece> train = new ArrayList<>(), validation = new ArrayList<>();
     for (int c = 0; c < classes.size(); c++) {
-      Source tar = classArchives.get(classes.get(c));
+      TarReader.Entry tar = classArchives.get(classes.get(c));
       train.add(new Piece("train-" + classes.get(c) + ".tar", plan.train(), tar.at(), tar.size(), null, c));
     }
-    TreeMap<String, Source> images = new TreeMap<>();
-    for (Source entry : list(plan.validation())) {
+    TreeMap<String, TarReader.Entry> images = new TreeMap<>();
+    for (TarReader.Entry entry : list(plan.validation())) {
       if (images.put(base(entry.name()), entry) != null) throw new IOException(plan.validation() + ": holds " + entry.name() + " twice");
     }
     requireCount(plan.validation(), images.size(), plan.validationImages());
+    List<ShardSource> sources = List.of(ShardSource.of(plan.out(), "train", plan.train(), classArchives), ShardSource.of(plan.out(), "val", plan.validation(), images));
+    for (ShardSource source : sources) source.requireSame();
     int[] labels = ValidationLabels.read(plan.labels(), classes, images.size());
-    List<Source> sorted = List.copyOf(images.values());
+    List<TarReader.Entry> sorted = List.copyOf(images.values());
     for (int from = 0; from < sorted.size(); from += VALIDATION_SHARD) {
       validation.add(new Piece(String.format(Locale.ROOT, "val-%05d.tar", from / VALIDATION_SHARD), plan.validation(), 0, 0,
           sorted.subList(from, Math.min(sorted.size(), from + VALIDATION_SHARD)), -1));
     }
     List<Piece> all = new ArrayList<>(train);
     all.addAll(validation);
-    List<ShardIndex> made = makeAll(all, classes, labels);
+    List<ShardIndex> made = makeAll(all, classes, labels, sources);
     ShardIndex trained = ShardIndex.joined(made.subList(0, train.size())), validated = ShardIndex.joined(made.subList(train.size(), made.size()));
     requireCount(plan.train(), trained.size(), plan.trainImages());
     trained.write(plan.out().resolve("train.index"));
@@ -186,29 +185,35 @@ public final class ImageNetArchives {
     return name.substring(name.lastIndexOf('/') + 1);
   }
 
-  private static List<Source> list(Path archive) throws IOException {
-    List<Source> all = new ArrayList<>();
+  private static List<TarReader.Entry> list(Path archive) throws IOException {
+    List<TarReader.Entry> all = new ArrayList<>();
     try (FileChannel file = FileChannel.open(archive)) {
       TarReader tar = TarReader.of(archive.toString(), file, 0, file.size());
       for (TarReader.Entry entry = tar.next(); entry != null; entry = tar.next()) {
         if (!entry.file()) continue;
         if (entry.size() > file.size() - entry.at()) throw new IOException(archive + ": the archive is cut short inside " + entry.name());
-        all.add(new Source(entry.name(), entry.at(), entry.size()));
+        all.add(entry);
       }
     }
     return all;
   }
 
   /** Makes the shards that are not there yet, several at a time; the first failure ends the rest, and no thread of these is at work any more when this returns. */
-  private List<ShardIndex> makeAll(List<Piece> pieces, List<String> classes, int[] labels) throws IOException {
+  private List<ShardIndex> makeAll(List<Piece> pieces, List<String> classes, int[] labels, List<ShardSource> sources) throws IOException {
     List<ShardIndex> there = new ArrayList<>(), made = new ArrayList<>();
     List<Piece> missing = new ArrayList<>();
+    Set<Path> taken = new HashSet<>();
     for (Piece piece : pieces) {
       there.add(whole(piece, classes, labels));
-      if (there.getLast() == null) missing.add(piece);
-      else done.addAndGet(piece.bytes());
+      if (there.getLast() == null) {
+        missing.add(piece);
+      } else {
+        taken.add(piece.archive());
+        done.addAndGet(piece.bytes());
+      }
     }
     if (!missing.isEmpty()) progress.say(need(pieces, missing, classes).require(plan.out(), free(missing), plan.checksRoom()));
+    for (ShardSource source : sources) source.keep(taken.contains(source.archive()), progress);
     progress.at(done.get(), total);   // the clock begins here
     ExecutorService threads = Executors.newFixedThreadPool(plan.threads(), Thread.ofPlatform().daemon().name("onebit-prepare-", 0).factory());
     try {
@@ -278,7 +283,7 @@ public final class ImageNetArchives {
     List<byte[]> files = new ArrayList<>();
     try (FileChannel archive = FileChannel.open(piece.archive())) {
       if (piece.images() != null) {
-        for (Source image : piece.images().subList(0, Math.min(count, piece.images().size()))) files.add(contents(piece.archive(), archive, image));
+        for (TarReader.Entry image : piece.images().subList(0, Math.min(count, piece.images().size()))) files.add(contents(piece.archive(), archive, image));
         return files;
       }
       TarReader tar = TarReader.of(piece.archive() + ":" + classes.get(piece.label()) + ".tar", archive, piece.at(), piece.size());
@@ -289,7 +294,7 @@ public final class ImageNetArchives {
     return files;
   }
 
-  private static byte[] contents(Path path, FileChannel archive, Source image) throws IOException {
+  private static byte[] contents(Path path, FileChannel archive, TarReader.Entry image) throws IOException {
     TarReader tar = TarReader.of(path.toString(), archive, image.at() - 512, image.size() + 512);
     return tar.contents(tar.next(), ImageDecoder.MAX_BYTES);
   }
@@ -321,7 +326,7 @@ public final class ImageNetArchives {
       } else {
         int[] of = labelsOf(piece, labels);
         for (int i = 0; i < of.length; i++) {
-          Source image = piece.images().get(i);
+          TarReader.Entry image = piece.images().get(i);
           add(shard, work, piece.archive().toString(), image.name(), contents(piece.archive(), archive, image), of[i]);
         }
       }

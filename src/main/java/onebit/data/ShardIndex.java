@@ -117,6 +117,11 @@ final class ShardIndex {
     CRC32C sum = new CRC32C();
     sum.update(bytes.array(), 0, bytes.position());
     bytes.putInt((int) sum.getValue()).flip();
+    replace(file, bytes);
+  }
+
+  /** Replaces a file in one step: on the disk as a whole, or as it was before. */
+  static void replace(Path file, ByteBuffer bytes) throws IOException {
     Path part = file.resolveSibling(file.getFileName() + ".part");
     try (FileChannel channel = FileChannel.open(part, StandardOpenOption.CREATE, StandardOpenOption.WRITE, StandardOpenOption.TRUNCATE_EXISTING)) {
       while (bytes.hasRemaining()) channel.write(bytes);

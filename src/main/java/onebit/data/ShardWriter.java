@@ -38,6 +38,7 @@ final class ShardWriter implements AutoCloseable {
     this.part = part(file);
     this.made = made;
     this.classes = classes;
+    Files.deleteIfExists(piece(file));   // the index of a shard that was deleted must not pass for that of this one
     channel = FileChannel.open(part, StandardOpenOption.CREATE, StandardOpenOption.WRITE, StandardOpenOption.TRUNCATE_EXISTING);
   }
 

@@ -29,8 +29,8 @@ final class TarReader {
   /** Longest name or pax header that is read. */
   private static final int MAX_EXTENSION = 1 << 20;
 
-  /** One entry: where its contents begin in the archive, and how long they are. */
-  record Entry(String name, long at, long size, boolean file) {}
+  /** One entry: where its contents begin in the archive, how long they are, and its time as the header's digits give it. */
+  record Entry(String name, long at, long size, boolean file, String time) {}
 
   /** Bytes that are read or skipped in order. */
   private interface Source {
@@ -120,7 +120,7 @@ final class TarReader {
           default -> {
             boolean file = type == '0' || type == 0 || type == '7';
             String name = pax.getOrDefault("path", longName != null ? longName : name());
-            return new Entry(name, at, left, file);
+            return new Entry(name, at, left, file, new String(header, 136, 12, StandardCharsets.ISO_8859_1).trim());
           }
         }
       }

@@ -2,6 +2,7 @@ package onebit.data;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -84,6 +85,18 @@ class ShardTest {
     assertTrue(message.contains("train-0.tar") && message.contains("bytes"), message);
     Files.delete(tar);
     assertTrue(assertThrows(IOException.class, () -> ShardDataset.find(dir, Split.TRAIN, 32)).getMessage().contains("is missing"));
+  }
+
+  /** A kill between the two names of a shard, its own and its index's, leaves no index of an earlier shard that was as long. */
+  @Test void aShardThatIsBegunHasNoIndex(@TempDir Path dir) throws IOException {
+    Path tar = dir.resolve("train-0.tar");
+    write(dir, "train-0.tar", 0, 3);
+    Files.delete(tar);
+    assertTrue(Files.exists(ShardWriter.piece(tar)));
+    try (ShardWriter begun = new ShardWriter(tar, "original bytes", List.of("cat", "dog", "owl"))) {
+      assertFalse(Files.exists(ShardWriter.piece(tar)));
+      begun.add("image_0", jpeg(0), 1);
+    }
   }
 
   @Test void onlyAShardWithItsIndexAndItsLengthIsWhole(@TempDir Path dir) throws IOException {
