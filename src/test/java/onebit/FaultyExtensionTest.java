@@ -1,6 +1,7 @@
 package onebit;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.InputStream;
@@ -149,14 +150,35 @@ class FaultyExtensionTest {
 
   /** Who meets an error of an extension hears whose it is and in which line, and is not asked to report it to somebody else. */
   @ParameterizedTest
-  @CsvSource({"weights, Faulty.reach, NoSuchElementException", "at, Faulty.at, NumberFormatException", "layers, Faulty.reach, NoSuchElementException", "open, Faulty.reach, NoSuchElementException",
-      "read, Torn.read, ArrayIndexOutOfBoundsException"})
-  void anErrorInItIsItsOwn(String where, String method, String error) throws Exception {
-    Said said = train(where, folder.resolve("run"));
+  @CsvSource({"weights, Faulty.reach, NoSuchElementException, false", "layers, Faulty.reach, NoSuchElementException, false", "open, Faulty.reach, NoSuchElementException, false",
+      "at, Faulty.at, NumberFormatException, true", "read, Torn.read, ArrayIndexOutOfBoundsException, true"})
+  void anErrorInItIsItsOwn(String where, String method, String error, boolean begun) throws Exception {
+    Path run = folder.resolve("runs/faulty");
+    Said said = train(where, run);
     String last = said.text().lines().toList().getLast(), start = "onebit: error in the extension " + folder.resolve("classes") + ", at onebit.FaultyExtensionTest$" + method + "(FaultyExtensionTest.java:";
     assertTrue(last.startsWith(start) && last.contains("): " + error), said.text());
     assertTrue(last.endsWith("; ONEBIT_STACKTRACE=1 shows the stack trace") && !said.text().contains("report it"), said.text());
     assertEquals(1, said.code());
+    assertEquals(begun, Files.exists(run.resolve("recipe.yaml")));
+    assertEquals(begun, Files.exists(run.getParent()), "of a run that never began nothing is left");
+  }
+
+  @Test
+  void whatWasThereBeforeStays() throws Exception {
+    Path run = Files.createDirectories(folder.resolve("runs/faulty")), kept = Files.writeString(run.resolve("notes.txt"), "mine"), other = Files.createDirectory(folder.resolve("runs/other"));
+    train("layers", run);
+    assertTrue(Files.exists(kept));
+    train("layers", other.resolve("new/run"));
+    assertTrue(Files.exists(other) && !Files.exists(other.resolve("new")));
+  }
+
+  @Test
+  void severalProcessesLeaveNothingEither() throws Exception {
+    Ranks.assumeMpi();
+    Path run = folder.resolve("runs/faulty");
+    Said said = train("layers", run, "--procs", "2");
+    assertTrue(said.code() == 1 && said.text().contains("] onebit: error in the extension "), said.text());
+    assertFalse(Files.exists(run.getParent()), said.text());
   }
 
   @Test

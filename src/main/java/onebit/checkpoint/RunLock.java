@@ -45,6 +45,10 @@ public final class RunLock implements AutoCloseable {
         lock = tryLock(channel);
       }
       if (lock == null) throw inUse(run, channel);
+      if (!Files.exists(run.resolve(FILE))) {   // whoever had it took the folder away
+        channel.close();
+        return acquire(run);
+      }
       ByteBuffer text = StandardCharsets.UTF_8.encode("process " + ProcessHandle.current().pid() + " on " + host() + " since "
           + Instant.now().truncatedTo(ChronoUnit.SECONDS) + "\n");
       channel.truncate(0);
@@ -78,7 +82,7 @@ public final class RunLock implements AutoCloseable {
     return new CheckpointException("run folder " + run + " is in use by " + holder(channel) + "; wait for it to end or choose another --out");
   }
 
-  /** Gives the lock back; the file stays, for deleting it would let two processes lock two files of one name. */
+  /** Gives the lock back; the file stays with the run, for deleting it would let two processes lock two files of one name. */
   @Override
   public void close() throws IOException {
     try (channel) {

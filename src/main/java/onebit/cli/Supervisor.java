@@ -84,12 +84,25 @@ final class Supervisor {
   int run() throws IOException {
     if (!gpus && MpiCommunicator.refusal() != null) throw new IOException("--procs: " + MpiCommunicator.refusal());
     requireFree(0);
+    RunFolder folder = new RunFolder(run);
+    Path made = folder.missing();
     Thread hook = new Thread(this::passSignalOn, "onebit-supervisor-signal");
     Runtime.getRuntime().addShutdownHook(hook);
     try {
       return attempts();
     } finally {
       StopSignal.remove(hook);
+      withdraw(folder, made);
+    }
+  }
+
+  /** What rank 0 could not take away of a start that never began, for another had ended it or wrote later; a folder that is in use by now stays. */
+  private static void withdraw(RunFolder folder, Path made) {
+    try {
+      RunLock.requireFree(folder.path());
+      folder.withdraw(made);
+    } catch (IOException e) {
+      // an empty folder may be left
     }
   }
 

@@ -1,5 +1,6 @@
 package onebit.cli;
 
+import java.io.Closeable;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -168,7 +169,8 @@ final class TrainCommand implements Callable<Integer> {
     signal = StopSignal.listen(true);
     try (Backend backend = compute.open(recipe); Communicator communicator = new SingleProcess()) {
       requireInputs(recipe, folder, run);
-      try (RunLock lock = RunLock.acquire(run.path()); RunLog log = RunLog.open(run.path().resolve("log.txt"), screen)) {
+      Path made = run.missing();
+      try (RunLock lock = RunLock.acquire(run.path()); Closeable unbegun = () -> run.withdraw(made); RunLog log = RunLog.open(run.path().resolve("log.txt"), screen)) {
         return train(settled(recipe, run, backend, log), backend, communicator, folder, run, screen, log);
       }
     } catch (IOException | RuntimeException | Error e) {
@@ -193,8 +195,9 @@ final class TrainCommand implements Callable<Integer> {
       Communicator communicator = Collectives.open(launch, backend, System.getenv(), limit, start);
       watchdog.watch(communicator);
       RunFolder chosen = communicator.rank() == 0 ? chooseRun(recipe, folder) : null;
+      Path made = chosen == null ? null : chosen.missing();
       int code;
-      try (RunLock lock = chosen == null ? null : RunLock.acquire(chosen.path())) {
+      try (RunLock lock = chosen == null ? null : RunLock.acquire(chosen.path()); Closeable unbegun = chosen == null ? null : () -> chosen.withdraw(made)) {
         if (chosen != null) RankStatus.forget(chosen.path());
         byte[] path = communicator.broadcast(chosen == null ? null : chosen.path().toString().getBytes(StandardCharsets.UTF_8));
         RunFolder run = new RunFolder(Path.of(new String(path, StandardCharsets.UTF_8)));

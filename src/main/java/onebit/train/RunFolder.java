@@ -3,6 +3,7 @@ package onebit.train;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.Path;
@@ -21,6 +22,7 @@ import onebit.checkpoint.DurableFiles;
 import onebit.checkpoint.NamedTensor;
 import onebit.checkpoint.Safetensors;
 import onebit.data.Dataset;
+import onebit.dist.RankStatus;
 import onebit.recipe.Recipes;
 import onebit.recipe.TrainRecipe;
 import onebit.report.MetricsLog;
@@ -50,6 +52,26 @@ public record RunFolder(Path path) {
     try (Stream<Path> saved = Files.list(checkpoints)) {
       return saved.findAny().isPresent();
     }
+  }
+
+  /** The topmost folder on the way to the run's that is not there yet; null where the run's is. */
+  public Path missing() {
+    Path top = null;
+    for (Path at = path.toAbsolutePath(); at != null && !Files.exists(at); at = at.getParent()) top = at;
+    return top;
+  }
+
+  /**
+   * Takes away what a start made that failed before it wrote its recipe, as where images do not fit the network: lock, logs and what ranks wrote, and the folders from made on, which
+   * was {@link #missing} before; what anybody else put there stays.
+   */
+  public void withdraw(Path made) throws IOException {
+    if (made == null || holdsRun() || !Files.isDirectory(path)) return;
+    RankStatus.forget(path);
+    try (DirectoryStream<Path> own = Files.newDirectoryStream(path, "{run.lock,log.txt,log-rank*.txt,ranks}")) {
+      for (Path file : own) Files.delete(file);
+    }
+    for (Path at = path.toAbsolutePath(); at.startsWith(made); at = at.getParent()) Files.delete(at);
   }
 
   /** runs/NAME, or the first of runs/NAME-2, -3, ... that holds no run. */

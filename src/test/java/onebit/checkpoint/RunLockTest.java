@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.concurrent.FutureTask;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -65,6 +66,23 @@ class RunLockTest {
     RunLock.acquire(run).close();
     RunLock.requireFree(folder.resolve("none"));
     assertFalse(Files.exists(folder.resolve("none")));
+  }
+
+  /** A start that failed takes its folder away: who waited for the lock then holds it in a new one, and not on a file that nobody else can see. */
+  @Test
+  void whoWaitedForALockThatWasTakenAwayHoldsANewOne() throws Exception {
+    Path run = folder.resolve("run");
+    RunLock first = RunLock.acquire(run);
+    FutureTask<RunLock> waiting = new FutureTask<>(() -> RunLock.acquire(run));
+    Thread waiter = Thread.ofPlatform().start(waiting);
+    while (waiter.getState() != Thread.State.TIMED_WAITING) Thread.onSpinWait();
+    Files.delete(run.resolve("run.lock"));
+    Files.delete(run);
+    first.close();
+    try (RunLock second = waiting.get()) {
+      assertTrue(second != null && Files.exists(run.resolve("run.lock")));
+      assertThrows(CheckpointException.class, () -> RunLock.requireFree(run));
+    }
   }
 
   @Test
