@@ -26,6 +26,11 @@ final class DoctorCommand implements Callable<Integer> {
   @Override
   public Integer call() {
     Map<String, Object> findings = new LinkedHashMap<>(Environment.facts());
+    if (json.on()) {
+      findings.put("cores", Runtime.getRuntime().availableProcessors());
+      if (Environment.memoryBytes() >= 0) findings.put("memoryBytes", Environment.memoryBytes());
+      findings.put("heapBytes", Runtime.getRuntime().maxMemory());
+    }
     boolean vector = ModuleLayer.boot().findModule("jdk.incubator.vector").isPresent();
     findings.put("Vector API", vector ? "on" : "off; start Onebit with the launcher ./onebit, or add --add-modules jdk.incubator.vector");
     try (Backend backend = Workplace.open("cpu")) {

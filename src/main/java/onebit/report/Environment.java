@@ -26,7 +26,8 @@ public final class Environment {
     facts.put("os", System.getProperty("os.name") + " " + System.getProperty("os.version") + " " + System.getProperty("os.arch"));
     facts.put("cpu", cpu(Path.of("/proc/cpuinfo")));
     facts.put("cores", Integer.toString(Runtime.getRuntime().availableProcessors()));
-    facts.put("memory", memory(Path.of("/proc/meminfo")));
+    long memory = memoryBytes();
+    facts.put("memory", memory < 0 ? UNKNOWN : memory / MEBIBYTE + " MiB");
     facts.put("heap", Runtime.getRuntime().maxMemory() / MEBIBYTE + " MiB");
     return facts;
   }
@@ -99,9 +100,10 @@ public final class Environment {
     return field(cpuinfo, "model name", System.getProperty("os.arch", UNKNOWN));
   }
 
-  private static String memory(Path meminfo) {
-    String total = field(meminfo, "MemTotal", UNKNOWN);
-    return total.matches("\\d{1,15} kB") ? Long.parseLong(total.replace(" kB", "")) / 1024 + " MiB" : total;
+  /** Memory of the machine in bytes, or -1 where it cannot be read. */
+  public static long memoryBytes() {
+    String total = field(Path.of("/proc/meminfo"), "MemTotal", UNKNOWN);
+    return total.matches("\\d{1,15} kB") ? Long.parseLong(total.replace(" kB", "")) * 1024 : -1;
   }
 
   private static String field(Path file, String name, String otherwise) {

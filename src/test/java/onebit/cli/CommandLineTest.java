@@ -132,6 +132,15 @@ class CommandLineTest {
   }
 
   @Test
+  void doctorGivesCoresAndMemoryAsNumbers() {
+    var found = Said.by("doctor", "--json").json();
+    assertEquals(Runtime.getRuntime().availableProcessors() + " " + Runtime.getRuntime().maxMemory(), found.get("cores").asInt(-1) + " " + found.get("heapBytes").asLong(-1));
+    assertTrue(found.get("cores").isNumber());
+    assertEquals(found.get("memory").asString(), found.get("memoryBytes").asLong() / (1 << 20) + " MiB");
+    assertFalse(Said.by("doctor").out().contains("Bytes "));
+  }
+
+  @Test
   void recipesAndKeysArePrintedAsJson() {
     String recipe = Said.by("recipes", "default", "--json").lastLine(), keys = Said.by("recipes", "--keys", "--json").lastLine(), all = Said.by("recipes", "--json").lastLine();
     assertTrue(recipe.startsWith("{\"description\":\"AdaBin on a small") && recipe.contains("\"method\":{\"name\":\"adabin\",\"form\":\"code\",") && recipe.contains("\"mean\":[0.5]")
