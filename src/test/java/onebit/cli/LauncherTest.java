@@ -77,8 +77,12 @@ class LauncherTest {
 
   /** What the launcher says with this environment and no other. */
   private Said start(Map<String, String> environment) throws Exception {
+    return start("", environment);
+  }
+
+  private Said start(String before, Map<String, String> environment) throws Exception {
     Path out = folder.resolve("out"), err = folder.resolve("err");
-    ProcessBuilder builder = new ProcessBuilder("bash", folder.resolve("onebit").toString(), "doctor").redirectOutput(out.toFile()).redirectError(err.toFile());
+    ProcessBuilder builder = new ProcessBuilder("bash", "-c", before + "exec bash \"$0\" doctor", folder.resolve("onebit").toString()).redirectOutput(out.toFile()).redirectError(err.toFile());
     builder.environment().clear();
     builder.environment().putAll(environment);
     builder.environment().put("PATH", folder.resolve("tools") + ":/usr/bin:/bin");
@@ -111,6 +115,18 @@ class LauncherTest {
     Said said = start(Map.of("JAVA_HOME", folder.resolve("jdk").toString()));
     assertEquals(1, said.code(), said.out());
     assertTrue(said.err().contains("set JAVA_HOME to it (" + folder.resolve("jdk/bin/java") + " does not start: # There is insufficient memory.)"), said.err());
+  }
+
+  /** With too few open files the JVM starts, and finds neither its classes nor its run's files. */
+  @Test
+  void aLimitOfOpenFilesThatIsTooLowIsTold() throws Exception {
+    Files.createFile(Files.createDirectories(folder.resolve("target")).resolve("onebit-1.jar"));
+    Map<String, String> jdk = Map.of("JAVA_HOME", folder.resolve("jdk").toString());
+    Said few = start("ulimit -n 32; ", jdk);
+    assertEquals(1, few.code());
+    assertEquals("onebit: a process may have only 32 files open here, and Onebit needs at least 64; start it where the limit is higher (ulimit -Hn shows it)\n", few.err());
+    assertEquals(0, start("ulimit -n 64; ", jdk).code());
+    assertEquals(0, start("ulimit -Sn 32; ", jdk).code(), "Java takes what it may");
   }
 
   @Test
