@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.IOException;
 import java.io.InputStream;
@@ -21,6 +22,7 @@ import java.util.zip.ZipEntry;
 import onebit.binarize.Binarizer;
 import onebit.binarize.BinaryActivations;
 import onebit.binarize.BinaryWeights;
+import onebit.binarize.Curve;
 import onebit.binarize.Method;
 import onebit.binarize.SignWeights;
 import onebit.binarize.Surrogates;
@@ -42,6 +44,7 @@ import onebit.layers.Pool;
 import onebit.layers.Residual;
 import onebit.layers.Sequential;
 import onebit.models.Network;
+import onebit.ops.cuda.EmulatedDriver;
 import onebit.recipe.DataRecipe;
 import onebit.recipe.Extension;
 import onebit.recipe.Recipe;
@@ -57,15 +60,7 @@ import org.junit.jupiter.api.io.TempDir;
 
 /** A method, a network and a data set in a jar of their own, trained by name from the command line; and jars that do not fit. */
 class OwnExtensionTest {
-  /** sign with the slope of tanh(k u), k growing over the epochs. */
-  public record Bell(float k) implements Binarizer {
-    @Override public float slope(float u) {
-      float tanh = (float) Math.tanh(k * u);
-      return k * (1 - tanh * tanh);
-    }
-  }
-
-  /** Signs whose slope sharpens from 1 to {@code sharpest}. */
+  /** Signs whose slope is that of tanh(k u); k grows from 1 to {@code sharpest}. */
   public record Tanh(@Default("4") @Range(min = 1) float sharpest) implements Method {
     @Override public BinaryWeights weights() {
       return new SignWeights(SignWeights.Scale.MEAN_ABSOLUTE);
@@ -77,7 +72,7 @@ class OwnExtensionTest {
 
     @Override public Surrogates at(int epoch, int epochs) {
       float k = 1 + (sharpest - 1) * epoch / Math.max(1, epochs - 1);
-      return new Surrogates(new Binarizer.Clipped(1), new Bell(k), Map.of("k", (double) k));
+      return new Surrogates(new Binarizer.Clipped(1), Curve.of(u -> k / Math.pow(Math.cosh(k * u), 2), -4, 4), Map.of("k", (double) k));
     }
   }
 
@@ -245,7 +240,7 @@ class OwnExtensionTest {
   private Path jar(String extension) throws Exception {
     Path jar = folder.resolve("own.jar");
     try (JarOutputStream out = new JarOutputStream(Files.newOutputStream(jar))) {
-      for (Class<?> type : List.of(Own.class, Tanh.class, Tiny.class, Bell.class, Stripes.class, Striped.class, Framed.class, Frame.class)) {
+      for (Class<?> type : List.of(Own.class, Tanh.class, Tiny.class, Stripes.class, Striped.class, Framed.class, Frame.class)) {
         String name = type.getName().replace('.', '/') + ".class";
         out.putNextEntry(new ZipEntry(name));
         try (InputStream bytes = type.getClassLoader().getResourceAsStream(name)) {
@@ -305,6 +300,22 @@ class OwnExtensionTest {
   void severalProcessesTrainIt() throws Exception {
     Ranks.assumeMpi();
     trained(jar(Own.class.getName()), folder.resolve("run"), "--procs", "2", "--epochs", "1");
+  }
+
+  /** Its slope is another in each epoch, so what the device recorded is recorded anew. */
+  @Test
+  void aDeviceTrainsItBySurrogatesOfItsOwn() throws Exception {
+    String refusal = EmulatedDriver.refusal();
+    assumeTrue(refusal == null, refusal);
+    Path run = folder.resolve("run");
+    trained(jar(Own.class.getName()), run, "--device", "cuda-emulated");
+    for (String device : List.of("cuda-emulated", "cpu")) {
+      Said eval = onebit(jar(Own.class.getName()), "eval", "--weights", run.toString(), "--device", device);
+      assertTrue(eval.text().contains("640 of 640 correct"), eval.text());
+      assertEquals(device.equals("cpu"), eval.text().contains("Trained in bfloat16; --device cpu computes in float32.\n"), eval.text());
+    }
+    Said named = onebit(jar(Own.class.getName()), "eval", "--weights", run.toString(), "--precision", "bf16");
+    assertTrue(named.code() == 2 && named.text().endsWith("precision bf16: --device cpu computes in float32 only; give --precision fp32\n"), named.text());
   }
 
   @Test

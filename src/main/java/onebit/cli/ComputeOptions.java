@@ -2,8 +2,10 @@ package onebit.cli;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.Consumer;
 import onebit.ops.Backend;
 import onebit.recipe.Recipe;
+import onebit.recipe.TrainRecipe.Precision;
 import picocli.CommandLine.Option;
 
 /** Options of commands that compute by a recipe: its overrides, where to compute, and in which precision. */
@@ -24,6 +26,15 @@ final class ComputeOptions {
 
   Recipe recipe(String name) {
     return Workplace.RECIPES.load(name, all());
+  }
+
+  /** The recipe of trained weights; on the CPU, where it asks for bfloat16 and the command line names no precision, in float32, which is told. */
+  Recipe recipe(TrainedOptions trained, Consumer<String> say) {
+    Recipe recipe = recipe(trained.recipe());
+    boolean named = precision != null || overrides.stream().anyMatch(o -> o.startsWith("train.precision="));
+    if (named || !device.equals("cpu") || recipe.train().precision() != Precision.BF16) return recipe;
+    say.accept("Trained in bfloat16; --device cpu computes in float32.");
+    return Workplace.RECIPES.load(trained.recipe(), Workplace.withPrecision(overrides, "fp32"));
   }
 
   Backend open(Recipe recipe) {

@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Locale;
 import java.util.concurrent.Callable;
+import java.util.function.Consumer;
 import onebit.data.Dataset;
 import onebit.data.Loader;
 import onebit.data.LoaderWatch;
@@ -42,9 +43,10 @@ final class EvalCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws IOException {
-    Recipe recipe = compute.recipe(trained.recipe());
+    Consumer<String> say = (json.on() ? System.err : System.out)::println;
+    Recipe recipe = compute.recipe(trained, say);
     DataRecipe described = recipe.data();
-    Path folder = trained.data(recipe, data, (json.on() ? System.err : System.out)::println);
+    Path folder = trained.data(recipe, data, say);
     var tensors = trained.tensors();
     Dataset dataset = InputPipeline.open(described, folder, Split.TEST, recipe.train().seed());
     trained.requireSameClasses(dataset);

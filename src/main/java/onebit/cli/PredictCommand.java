@@ -64,7 +64,7 @@ final class PredictCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws IOException {
-    Recipe recipe = compute.recipe(trained.recipe());
+    Recipe recipe = compute.recipe(trained, System.err::println);
     DataRecipe described = recipe.data();
     if (!(leastScore >= 0 && leastScore <= 1)) throw new IllegalArgumentException("--least-score must be in [0, 1], got " + leastScore);
     if (top != null && top < 1) throw new IllegalArgumentException("--top must be >= 1, got " + top);

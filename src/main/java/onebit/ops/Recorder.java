@@ -29,7 +29,7 @@ public interface Recorder {
   /** The same; where it is a repetition in one call, {@code replaying} runs just before it. */
   void run(Object key, Runnable work, Runnable replaying);
 
-  /** Throws away what is recorded: the work asks something else from now on. */
+  /** Throws away what is recorded: the work asks something else from now on, as if it had never run. */
   void forget();
 
   /**

@@ -13,7 +13,8 @@ import onebit.tensor.Tensor;
 
 /** Activations to bits and sets and back: every gradient equals the derivative of the forward with the sign's slope replaced. */
 class BinarizeActivationsTest {
-  private static final List<Surrogate> SURROGATES = List.of(Surrogate.polynomial(), Surrogate.clipped(1.3f), Surrogate.hat(1, 1), Surrogate.hat(1, 3));
+  private static final List<Surrogate> SURROGATES = List.of(Surrogate.polynomial(), Surrogate.clipped(1.3f), Surrogate.hat(1, 1), Surrogate.hat(1, 3),
+      Surrogate.curve(-2, 2.5f, 9));
 
   private static int rows(Shape image) {
     return image.d0() * image.d1() * image.d2();

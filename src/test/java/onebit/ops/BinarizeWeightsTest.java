@@ -15,7 +15,7 @@ import onebit.tensor.Tensor;
 class BinarizeWeightsTest {
   private static final List<Surrogate> SURROGATES = List.of(Surrogate.identity(), Surrogate.clipped(0.8f), Surrogate.polynomial(),
       Surrogate.tanh(1000, 0.001), Surrogate.tanh(1, 1), Surrogate.tanh(1, 9.26), Surrogate.hat(100, 0.01), Surrogate.hat(1, 1), Surrogate.hat(1, 2.5),
-      Surrogate.sine(20), Surrogate.sine(3));
+      Surrogate.sine(20), Surrogate.sine(3), Surrogate.curve(-2, 2.5f, 9));
 
   /** The gradient of sum y g by w, filter by filter: y = effective(values of the filter, filter). */
   private static double[] gradient(float[] w, float[] g, int k, BiFunction<Dual[], Integer, Dual[]> effective) {

@@ -41,7 +41,8 @@ class FusedOpsTest {
       Shape.image(5, 6, 6, 16), Shape.image(2, 2, 2, 100), Shape.image(2, 6, 6, 64)}, "fused");
 
   /** Slopes without a jump, near which a rounded value has a slope near that of the value, and with one. */
-  private static final List<Binarizer> STEADY = List.of(new AdaBin.TanhSlope(2, 1.5f), new Binarizer.Polynomial(), new Rbnn.HatSlope(1, 1.2f), new Binarizer.Identity());
+  private static final List<Binarizer> STEADY = List.of(new AdaBin.TanhSlope(2, 1.5f), new Binarizer.Polynomial(), new Rbnn.HatSlope(1, 1.2f), new Binarizer.Identity(),
+      Surrogate.curve(-2, 2, 40).binarizer());
   private static final List<Binarizer> SLOPES = Stream.concat(STEADY.stream(), Stream.of(new Binarizer.Clipped(1.1f), new BmxNet.ApproxSign(1.3f), new BmxNet.ApproxSign(0.8f))).toList();
 
   private record Case(Shape y, Shortcut.Kind shortcut, Activation fixed, boolean maxout, boolean learned, boolean codeForm, Shortcut.Kind over, Binarizer slope) {}

@@ -4,6 +4,7 @@ import java.util.function.DoubleUnaryOperator;
 import onebit.binarize.AdaBin;
 import onebit.binarize.BiPer;
 import onebit.binarize.Binarizer;
+import onebit.binarize.Curve;
 import onebit.binarize.Rbnn;
 
 /** A binarizer beside its slope and the level's own function, written anew in double. */
@@ -39,6 +40,15 @@ public record Surrogate(String name, Binarizer binarizer, DoubleUnaryOperator sl
 
   public static Surrogate hat(double k, double t) {
     return new Surrogate("hat", new Rbnn.HatSlope((float) k, (float) t), hatSlope(k, t), u -> u);
+  }
+
+  /** The bell of tanh as a curve of few pieces, and the lines of the curve drawn anew. */
+  public static Surrogate curve(float from, float to, int pieces) {
+    DoubleUnaryOperator bell = tanhSlope(1.5, 1), lines = u -> {
+      double piece = ((double) to - from) / pieces, left = from + piece * Math.clamp((long) Math.floor((u - from) / piece), 0, pieces - 1), in = Math.clamp((u - left) / piece, 0, 1);
+      return bell.applyAsDouble(left) * (1 - in) + bell.applyAsDouble(left + piece) * in;
+    };
+    return new Surrogate("curve", Curve.of(bell, from, to, pieces), lines, u -> u);
   }
 
   public static Surrogate sine(double omega) {

@@ -33,7 +33,7 @@ final class CudaBinarizeOps implements BinarizeOps {
   @Override
   public void sign(BitTensor bits, Tensor x, Binarizer f) {
     Shapes.requireBits("sign", bits, x);
-    SlopeCode slope = SlopeCode.of(f);
+    SlopeCode slope = SlopeCode.of(device, f);
     layouts.written(bits);
     device.kernel("pack_level", x).bits(bits).element(x).slope(slope).integer(bits.rows()).integer(bits.bits())
         .blocks(CudaBitOps.packBlocks(device, bits), 256);
@@ -42,7 +42,7 @@ final class CudaBinarizeOps implements BinarizeOps {
   @Override
   public void level(Tensor y, Tensor x, Binarizer f) {
     Shapes.requireEqual("level", "y", y, "x", x);
-    SlopeCode slope = SlopeCode.of(f);
+    SlopeCode slope = SlopeCode.of(device, f);
     device.kernel("level").tensor(y).tensor(x).slope(slope).integer(x.size()).each(x.size());
   }
 
@@ -57,7 +57,7 @@ final class CudaBinarizeOps implements BinarizeOps {
   public void slope(Tensor gradX, Tensor gradQ, Tensor x, Binarizer f) {
     Shapes.requireEqual("slope", "gradX", gradX, "x", x);
     Shapes.requireEqual("slope", "gradQ", gradQ, "x", x);
-    SlopeCode slope = SlopeCode.of(f);
+    SlopeCode slope = SlopeCode.of(device, f);
     device.kernel("slope", x).element(gradX).element(gradQ).element(x).slope(slope).integer(x.size()).each(x.size());
   }
 
@@ -78,7 +78,7 @@ final class CudaBinarizeOps implements BinarizeOps {
     Shapes.requireLearnedSet("learnedSetBackward", gradAlpha, gradBeta);
     Shapes.requireEqual("learnedSetBackward", "gradX", gradX, "x", x);
     Shapes.requireEqual("learnedSetBackward", "gradQ", gradQ, "x", x);
-    SlopeCode slope = SlopeCode.of(f);
+    SlopeCode slope = SlopeCode.of(device, f);
     int blocks = Math.clamp(device.blocks(x.size()), 1, 1024);   // at least one, so that an empty tensor gives 0
     DeviceMemory partial = device.scratch(CudaDevice.Scratch.SUMS, 16L * blocks);
     device.kernel("learned_set_backward", x).element(gradX).memory(partial).element(gradQ).element(x).tensor(alpha).tensor(beta).slope(slope)
@@ -90,7 +90,7 @@ final class CudaBinarizeOps implements BinarizeOps {
   public void sampleScaleBackward(Tensor gradX, Tensor gradQ, Tensor x, Binarizer f, float epsilon) {
     Shapes.requireEqual("sampleScaleBackward", "gradX", gradX, "x", x);
     Shapes.requireEqual("sampleScaleBackward", "gradQ", gradQ, "x", x);
-    SlopeCode slope = SlopeCode.of(f);
+    SlopeCode slope = SlopeCode.of(device, f);
     device.kernel("sample_scale_backward", x).element(gradX).element(gradQ).element(x).slope(slope).real(epsilon).integer(x.shape().rowSize())
         .blocks(x.shape().d0(), SAMPLE);
   }
@@ -115,7 +115,7 @@ final class CudaBinarizeOps implements BinarizeOps {
     Shapes.requireEqual("sampleStandardBackward", "gradX", gradX, "x", x);
     Shapes.requireEqual("sampleStandardBackward", "gradQ", gradQ, "x", x);
     Shapes.requireCount("sampleStandardBackward", "statistics", statistics, 2 * x.shape().d0());
-    SlopeCode slope = SlopeCode.of(f);
+    SlopeCode slope = SlopeCode.of(device, f);
     device.kernel("sample_standard_backward", x).element(gradX).element(gradQ).element(x).tensor(statistics).slope(slope).integer(x.shape().rowSize())
         .blocks(x.shape().d0(), SAMPLE);
   }
@@ -131,7 +131,7 @@ final class CudaBinarizeOps implements BinarizeOps {
     Shapes.requireEqual("signWeightsBackward", "gradW", gradW, "w", w);
     Shapes.requireEqual("signWeightsBackward", "gradE", gradE, "w", w);
     Shapes.requireScale("signWeightsBackward", scale, w);
-    SlopeCode slope = SlopeCode.of(f);
+    SlopeCode slope = SlopeCode.of(device, f);
     device.kernel("sign_weights_backward").tensor(gradW).tensor(gradE).tensor(w).tensor(scale).integer(scale.size() > 1 ? 1 : 0).slope(slope)
         .integer(throughMeanAbsolute ? 1 : 0).integer(w.shape().rowSize()).blocks(w.shape().d0(), FILTER);
   }
@@ -140,7 +140,7 @@ final class CudaBinarizeOps implements BinarizeOps {
   public void scaleBackward(Tensor gradScale, Tensor gradE, Tensor w, Binarizer f, boolean real) {
     Shapes.requireEqual("scaleBackward", "gradE", gradE, "w", w);
     Shapes.requirePerFilter("scaleBackward", "gradScale", gradScale, w);
-    SlopeCode slope = SlopeCode.of(f);
+    SlopeCode slope = SlopeCode.of(device, f);
     device.kernel("scale_backward").tensor(gradScale).tensor(gradE).tensor(w).slope(slope).integer(real ? 1 : 0).integer(w.shape().rowSize())
         .blocks(w.shape().d0(), FILTER);
   }
@@ -158,7 +158,7 @@ final class CudaBinarizeOps implements BinarizeOps {
     Shapes.requireEqual("centreDistanceBackward", "gradW", gradW, "w", w);
     Shapes.requireEqual("centreDistanceBackward", "gradE", gradE, "w", w);
     Shapes.requireFilterSet("centreDistanceBackward", set, w);
-    SlopeCode slope = SlopeCode.of(f);
+    SlopeCode slope = SlopeCode.of(device, f);
     device.kernel("centre_distance_backward").tensor(gradW).tensor(gradE).tensor(w).tensor(set.centre()).tensor(set.distance()).slope(slope)
         .integer(w.shape().rowSize()).blocks(w.shape().d0(), FILTER);
   }
@@ -191,7 +191,7 @@ final class CudaBinarizeOps implements BinarizeOps {
   public void rotateMixBackward(Tensor q, Tensor gradAngle, Tensor gradE, Tensor mixed, Tensor rotated, Tensor u, Tensor angle, Tensor scale,
       Binarizer f) {
     Shapes.requireRotateMixBackward(q, gradAngle, gradE, mixed, rotated, u, angle, scale);
-    SlopeCode slope = SlopeCode.of(f);
+    SlopeCode slope = SlopeCode.of(device, f);
     device.kernel("rotate_mix_backward").tensor(q).tensor(gradAngle).tensor(gradE).tensor(mixed).tensor(rotated).tensor(u).tensor(angle)
         .tensor(scale).slope(slope).integer(u.shape().rowSize()).blocks(u.shape().d0(), FILTER);
   }
@@ -211,7 +211,7 @@ final class CudaBinarizeOps implements BinarizeOps {
   public void squaredLevelPenalty(Tensor sum, Tensor gradW, Tensor w, Binarizer f, float factor) {
     Shapes.requireCount("squaredLevelPenalty", "sum", sum, 1);
     Shapes.requireEqual("squaredLevelPenalty", "gradW", gradW, "w", w);
-    SlopeCode slope = SlopeCode.of(f);
+    SlopeCode slope = SlopeCode.of(device, f);
     int filters = w.shape().d0();
     DeviceMemory squares = device.scratch(CudaDevice.Scratch.SUMS, 8L * filters);
     device.kernel("squared_level").tensor(gradW).memory(squares).tensor(w).slope(slope).real(factor).integer(w.shape().rowSize()).blocks(filters, FILTER);

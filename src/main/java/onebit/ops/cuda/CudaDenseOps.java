@@ -95,7 +95,7 @@ final class CudaDenseOps implements DenseOps {
   @Override
   public void normSignBackward(Channels gradX, Tensor gradGamma, Tensor gradBeta, Tensor gradQ, Channels x, Norm n, Binarizer f) {
     DenseRules.requireNormSignBackward("normSignBackward", gradX, gradGamma, gradBeta, gradQ, x, n);
-    SlopeCode slope = SlopeCode.of(f);
+    SlopeCode slope = SlopeCode.of(device, f);
     int rows = x.rows(), channels = x.count(), splits = sums.tileSplits(rows, channels);
     DeviceMemory partial = sums.tiles(splits, channels, 2), means = device.scratch(CudaDevice.Scratch.CHANNELS, 8L * channels);
     long meanH = means.address(), meanHx = meanH + 4L * channels;

@@ -64,6 +64,7 @@ final class CudaDevice implements AutoCloseable {
   private final Map<String, Kernel> roundedKernels = new HashMap<>();
   private final List<DeviceMemory> allocations = new ArrayList<>();
   private final Map<Scratch, DeviceMemory> scratch = new EnumMap<>(Scratch.class);
+  private final Map<Object, DeviceMemory> tables = new HashMap<>();
   private final String model;
   private final int capability;
   private final int multiprocessors;
@@ -284,6 +285,17 @@ final class CudaDevice implements AutoCloseable {
     if (known != null) free(known);
     DeviceMemory memory = allocate(Math.max(bytes, 1 << 16));
     scratch.put(use, memory);
+    return memory;
+  }
+
+  /** The constants that go by this key, sent when it is first asked for and kept. */
+  DeviceMemory table(Object key, Supplier<float[]> constants) {
+    DeviceMemory known = tables.get(key);
+    if (known != null) return known;
+    MemorySegment values = MemorySegment.ofArray(constants.get());
+    DeviceMemory memory = allocate(values.byteSize());
+    upload(memory, values);
+    tables.put(key, memory);
     return memory;
   }
 

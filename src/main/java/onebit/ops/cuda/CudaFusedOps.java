@@ -260,8 +260,8 @@ final class CudaFusedOps implements FusedOps {
   }
 
   /** struct Incoming. */
-  private static Kernel incoming(Kernel kernel, Incoming g) {
-    elementOrNull(elementOrNull(kernel, g.gradQ()), g.z()).slope(g.slope() == null ? new SlopeCode(0, 0, 0) : SlopeCode.of(g.slope()));
+  private Kernel incoming(Kernel kernel, Incoming g) {
+    elementOrNull(elementOrNull(kernel, g.gradQ()), g.z()).slope(g.slope() == null ? SlopeCode.NONE : SlopeCode.of(device, g.slope()));
     return shortcut(binarization(kernel, g.of()), g.over());
   }
 

@@ -98,6 +98,7 @@ final class CudaRecorder implements Recorder {
   public void forget() {
     device.enter();
     known.values().forEach(CudaRecorder::drop);
+    known.clear();
   }
 
   @Override

@@ -72,7 +72,7 @@ final class CudaWeightOps implements WeightOps {
       return new FilterTable(device, ws, i -> new FilterTable.Entry(new long[] {address(ws.get(i)), address(gradients.get(i)), address(sets.get(i).centre()),
           address(sets.get(i).distance()), 0, address(gradEs.get(i))}, ws.get(i).shape().rowSize(), rounded(gradEs.get(i))));
     });
-    table.launch(table.arguments(device.kernel("centre_distance_all_backward")).slope(SlopeCode.of(f)), 0);
+    table.launch(table.arguments(device.kernel("centre_distance_all_backward")).slope(SlopeCode.of(device, f)), 0);
   }
 
   @Override
@@ -83,7 +83,7 @@ final class CudaWeightOps implements WeightOps {
       WeightRules.requireScales("signWeightsAll", sets, ws, meanFactor != 0);
       return new FilterTable(device, ws, i -> signs(ws.get(i), 0, sets.get(i), 0, address(bits.get(i)), effective.get(i), 0, 0));
     });
-    table.launch(table.arguments(device.kernel("sign_weights_all")).slope(SlopeCode.of(f)).real(meanFactor).integer(real ? 1 : 0), 0);
+    table.launch(table.arguments(device.kernel("sign_weights_all")).slope(SlopeCode.of(device, f)).real(meanFactor).integer(real ? 1 : 0), 0);
     if (real) bits.forEach(layouts::written);
     else layouts.layOutAll(bits, ws);
   }
@@ -106,7 +106,7 @@ final class CudaWeightOps implements WeightOps {
           squares == null ? 0 : squares.address() + 8L * FilterTable.count(ws.subList(0, i)), address(penalties, i)));
     });
     float weight = penalties == null ? 0 : factor;
-    table.launch(table.arguments(device.kernel("sign_weights_all_backward")).slope(SlopeCode.of(f)).integer(throughMeanAbsolute ? 1 : 0)
+    table.launch(table.arguments(device.kernel("sign_weights_all_backward")).slope(SlopeCode.of(device, f)).integer(throughMeanAbsolute ? 1 : 0)
         .integer(real ? 1 : 0).real(weight), 0);
     if (penalties != null) table.launchPerLayer(device.kernel("squared_level_all"), weight);
   }
@@ -122,7 +122,7 @@ final class CudaWeightOps implements WeightOps {
     });
     int largest = 0;
     for (Tensor w : ws) largest = Math.max(largest, w.shape().rowSize());
-    table.launch(table.arguments(device.kernel("rotate_all")).slope(SlopeCode.of(f)), 8 * largest);
+    table.launch(table.arguments(device.kernel("rotate_all")).slope(SlopeCode.of(device, f)), 8 * largest);
     layouts.layOutAll(bits, ws);
   }
 
@@ -147,6 +147,6 @@ final class CudaWeightOps implements WeightOps {
       return new FilterTable(device, us, i -> rotation(mixes.get(i), 0, address(gradients.get(i)), 0, 0, address(gradAngles.get(i)),
           address(gradScales.get(i)), 0, gradEs.get(i), 0, 0));
     });
-    table.launch(table.arguments(device.kernel("rotate_all_backward")).slope(SlopeCode.of(f)), 0);
+    table.launch(table.arguments(device.kernel("rotate_all_backward")).slope(SlopeCode.of(device, f)), 0);
   }
 }

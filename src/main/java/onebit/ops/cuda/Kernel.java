@@ -126,7 +126,7 @@ final class Kernel {
 
   /** Level and slope as the kernels know them: kind and two values. */
   Kernel slope(SlopeCode slope) {
-    return integer(slope.kind()).real(slope.a()).real(slope.b());
+    return integer(slope.kind()).integer(slope.a()).integer(slope.b());
   }
 
   /** Runs over n elements in blocks of 256 threads. */

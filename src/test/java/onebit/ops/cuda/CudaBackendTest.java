@@ -105,7 +105,7 @@ class CudaBackendTest {
     try (CudaBackend backend = CudaBackend.emulated()) {
       Tensor x = backend.create(Shape.vector(3));
       var e = assertThrows(IllegalArgumentException.class, () -> backend.binarize().level(x, x, new Cubic()));
-      assertEquals("cuda: the binarizer Cubic[] has no device twin; add its level and slope to kernels/slope.cuh, its kind there to those that are not plain, and to SlopeCode", e.getMessage());
+      assertEquals("cuda: the binarizer Cubic[] has no device twin; give its slope as a Curve, or add its level and slope to kernels/slope.cuh, its kind there to those that are not plain, and to SlopeCode", e.getMessage());
     }
   }
 
