@@ -1,11 +1,14 @@
 package onebit.ops;
 
 import static onebit.ops.Fresh.assertRefused;
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import java.util.Arrays;
 import java.util.List;
+import java.util.Random;
 import java.util.function.UnaryOperator;
+import onebit.binarize.Curve;
 import onebit.tensor.BinarySet;
 import onebit.tensor.BitTensor;
 import onebit.tensor.Shape;
@@ -53,6 +56,28 @@ class BinarizeActivationsTest {
         backend.binarize().slope(gradX, fresh.tensor(shape, g), input, s.binarizer());
         fresh.assertBits(bits, got);
         fresh.assertClose(s + " gradX", want, gradX);
+      }
+    }
+  }
+
+  @OnEveryBackend
+  void curvesHaveTheSameBitsOnEveryBackend(Backend backend) {
+    float[] ends = {-3, -2.9999998f, -3.1f, 5, 4.9999995f, 5.1f, 0, -0f, 1e30f, -1e30f, Float.POSITIVE_INFINITY, Float.NEGATIVE_INFINITY, Float.NaN, Float.MIN_VALUE};
+    for (int pieces : new int[] {1, 7, 1000, 1 << 16}) {
+      Curve curve = Curve.of(Surrogate.tanhSlope(1, 1.5), -3, 5, pieces);
+      float[] u = new float[4000], ones = new float[u.length], want = new float[u.length];
+      Random random = new Random(pieces);
+      for (int i = 0; i < u.length; i++) {
+        u[i] = i < ends.length ? ends[i] : (float) (2.5 * random.nextGaussian());
+        ones[i] = 1;
+        want[i] = curve.slope(u[i]);
+      }
+      Tensor x = backend.create(Shape.vector(u.length)), g = backend.create(Shape.vector(u.length)), out = backend.create(Shape.vector(u.length));
+      backend.write(x, u);
+      backend.write(g, ones);
+      for (int times = 0; times < 2; times++) {
+        backend.binarize().slope(out, g, x, Curve.of(Surrogate.tanhSlope(1, 1.5), -3, 5, pieces));
+        assertArrayEquals(want, backend.read(out), pieces + " pieces");
       }
     }
   }
