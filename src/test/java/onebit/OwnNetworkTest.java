@@ -132,6 +132,14 @@ class OwnNetworkTest {
     return model;
   }
 
+  @Test void aNetworkWithoutLayersIsRefusedByName() {
+    try (Backend backend = new CpuBackend()) {
+      Network none = (method, input, classes) -> null;
+      String said = assertThrows(IllegalArgumentException.class, () -> new Model(none, METHOD, Shape.image(BATCH, SIDE, SIDE, 3), CLASSES, backend, 1)).getMessage();
+      assertEquals("the network " + none.getClass().getName() + " gives no layers", said);
+    }
+  }
+
   private static double percent(Backend backend, Model model) throws Exception {
     Dataset test = new Squares(60, 2);
     try (Loader loader = new Loader(test, Sampler.evaluation(test.size(), BATCH), List.of(), 2)) {

@@ -81,6 +81,7 @@ public final class Model {
     this.classes = classes;
     execution.requireGradients(backend);
     Layer described = network.layers(method, input, classes);
+    if (described == null) throw new IllegalArgumentException("the network " + network.getClass().getName() + " gives no layers");
     fused = execution.fuses(backend);
     layers = !(described instanceof Sequential sequence) ? Sequential.of(described) : !fused ? sequence
         : new Sequential(frozen ? Fusion.fuseFrozen(sequence.children()) : Fusion.fuse(sequence.children()));
