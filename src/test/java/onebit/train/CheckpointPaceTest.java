@@ -65,6 +65,20 @@ class CheckpointPaceTest {
     assertEquals(1, said.size(), "said once");
   }
 
+  @Test
+  void whatKeepsOneBackIsSaidWithTheKeyThatAsksForIt() {
+    CheckpointPace busy = pace(2, 1);
+    assertFalse(busy.due(1, true), "none is asked for");
+    assertEquals(List.of(), said);
+    assertFalse(busy.due(2, true));
+    assertEquals(List.of("Checkpoints are written less often than checkpoint.everySteps asks: the disk is still writing the one before."), said);
+    CheckpointPace dear = pace(0, 1);
+    save(dear, 3 * SECOND);
+    now += 60 * SECOND;
+    assertFalse(dear.due(1, false));
+    assertEquals("Checkpoints are written less often than checkpoint.everyMinutes asks: each holds training up for 3000 ms, and they may take 2 % of the time.", said.getLast());
+  }
+
   /** Nothing that waits or paces may look at the time of day, which jumps; only what is written for people holds it. */
   @Test
   void noWaitOfARunReadsTheTimeOfDay() throws Exception {
