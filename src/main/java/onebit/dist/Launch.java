@@ -70,13 +70,14 @@ public record Launch(Kind kind, int rank, int size, int localRank, Optional<Addr
     return Optional.of(new Address(firstHost(hosts), FIRST_PORT + (int) Math.floorMod(job + (long) step * BETWEEN_STEPS, (long) PORTS)));
   }
 
-  /** The first host of a list such as {@code gpu[03-05,9],cpu1}: gpu03. */
+  /** The first host of a list such as {@code gpu[03-05,9],cpu1}: gpu03; names may go on behind a bracket, and have several. */
   static String firstHost(String hosts) {
     int open = hosts.indexOf('['), comma = hosts.indexOf(',');
     if (open < 0 || (comma >= 0 && comma < open)) return comma < 0 ? hosts : hosts.substring(0, comma);
     int end = open + 1;
     while (end < hosts.length() && Character.isDigit(hosts.charAt(end))) end++;
-    return hosts.substring(0, open) + hosts.substring(open + 1, end);
+    int close = hosts.indexOf(']', end);
+    return firstHost(hosts.substring(0, open) + hosts.substring(open + 1, end) + (close < 0 ? "" : hosts.substring(close + 1)));
   }
 
   private static int number(Map<String, String> environment, String name, int from, int to) {

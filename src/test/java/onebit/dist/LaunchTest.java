@@ -46,6 +46,16 @@ class LaunchTest {
     assertEquals(Launch.Kind.ALONE, Launch.detect(Map.of("SLURM_PROCID", "0", "SLURM_NTASKS", "8", "SLURM_JOB_ID", "1")).kind());
   }
 
+  @Test
+  void aStepOfSlurmTakesTheAddressItIsGivenAndMayHaveNone() {
+    Map<String, String> step = new HashMap<>(Map.of("SLURM_PROCID", "1", "SLURM_STEP_NUM_TASKS", "2"));
+    assertEquals(new Launch(Launch.Kind.SLURM, 1, 2, 0, Optional.empty()), Launch.detect(step));
+    step.putAll(Map.of("SLURM_JOB_NODELIST", "b[7-8]", "SLURM_STEP_ID", "3"));
+    assertEquals(Optional.of(new Launch.Address("b7", 20_000 + 3 * 7919 % 20_000)), Launch.detect(step).master());
+    step.putAll(Map.of("MASTER_ADDR", "a", "MASTER_PORT", "29500"));
+    assertEquals(Optional.of(new Launch.Address("a", 29500)), Launch.detect(step).master());
+  }
+
   /** srun says SLURM_* whatever its --mpi is; with pmi2 it says PMI_* beside. */
   @Test
   void anMpiexecThatIsNotOpenMpisIsRefusedAndSrunWithPmi2IsNot() {
@@ -64,6 +74,9 @@ class LaunchTest {
     assertEquals("n07", Launch.firstHost("n[07,9]"));
     assertEquals("solo", Launch.firstHost("solo"));
     assertEquals("x", Launch.firstHost("x,y[1-2]"));
+    assertEquals("n1-ib", Launch.firstHost("n[1-4]-ib,m[1-2]"));
+    assertEquals("rack2n08", Launch.firstHost("rack[2,5]n[08-11],x"));
+    assertEquals("n3", Launch.firstHost("n[3-"));
   }
 
   @Test
