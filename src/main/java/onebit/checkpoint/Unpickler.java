@@ -194,6 +194,9 @@ final class Unpickler {
         || !(arguments.get(3) instanceof Items steps)) {
       throw refused("_rebuild_tensor_v2 needs (storage, offset, sizes, strides, requires_grad, hooks)");
     }
+    if (arguments.size() == 7 && arguments.get(6) != None.NONE && !(arguments.get(6) instanceof Dict flags && flags.values.isEmpty())) {
+      throw refused("a tensor is marked as the negative or conjugate of what is stored; save its resolve_conj().resolve_neg()");
+    }
     int rank = sizes.values.size();
     if (rank > NamedTensor.MAX_RANK || steps.values.size() != rank) {
       throw refused("a tensor has " + rank + " sizes and " + steps.values.size() + " strides; equal numbers up to " + NamedTensor.MAX_RANK + " are allowed");

@@ -65,8 +65,13 @@ final class PickleBytes {
 
   /** The call of _rebuild_tensor_v2 that torch.save writes. */
   PickleBytes tensor(String storage, String key, long elements, long offset, long[] sizes, long[] strides) {
+    return tensor(storage, key, elements, offset, sizes, strides, "");
+  }
+
+  /** The same with a seventh argument, as opcodes. */
+  PickleBytes tensor(String storage, String key, long elements, long offset, long[] sizes, long[] strides, String seventh) {
     global("torch._utils", "_rebuild_tensor_v2").ops("((").text("storage").global("torch", storage).text(key).text("cpu").number(elements).ops("tQ");
-    return number(offset).tuple(sizes).tuple(strides).raw(0x89).global("collections", "OrderedDict").ops(")RtR");
+    return number(offset).tuple(sizes).tuple(strides).raw(0x89).global("collections", "OrderedDict").ops(")R" + seventh + "tR");
   }
 
   byte[] stop() {

@@ -46,6 +46,11 @@ class TorchCheckpointTest {
     return pickle().ops("}").text("w").tensor(storage, "0", elements, offset, sizes, strides).ops("s").stop();
   }
 
+  /** A tensor whose call has a seventh argument: PyTorch 2 writes flags there, as for {@code x.conj().imag}. */
+  private static byte[] flagged(String seventh) {
+    return pickle().ops("}").text("w").tensor("FloatStorage", "0", 6, 0, new long[] {6}, new long[] {1}, seventh).ops("s").stop();
+  }
+
   /** The published checkpoint: its stem decoded by hand from its zip entry, its counts known from the network. */
   @Test
   void thePublishedAdaBinCheckpointIsRead() throws Exception {
@@ -83,6 +88,7 @@ class TorchCheckpointTest {
         .raw(0x88).ops("}tR").ops("u}").text("_metadata").ops("}sb")
         .text("best").real(0.5)
         .text("top").tensor("FloatStorage", "0", 6, 5, new long[0], new long[0])
+        .text("one").tensor("FloatStorage", "0", 6, 3, new long[] {1}, new long[] {1})
         .text("arch").text("resnet20")
         .text("optimizer").ops("}")
         .text("none").ops("N")
@@ -91,7 +97,7 @@ class TorchCheckpointTest {
     assertEquals(List.of("w", "b"), read.tensors().stream().map(NamedTensor::name).toList());
     assertArrayEquals(new float[] {0, 1, 2, 3, 4, 5}, read.tensors().get(0).floats());
     assertArrayEquals(new float[] {4, 5}, read.tensors().get(1).floats());
-    assertEquals(Map.of("epoch", "7", "best", "0.5", "top", "5.0", "arch", "resnet20"), read.metadata());
+    assertEquals(Map.of("epoch", "7", "best", "0.5", "top", "5.0", "one", "3.0", "arch", "resnet20"), read.metadata());
     assertEquals(List.of("optimizer", "none"), read.skipped());
   }
 
@@ -120,6 +126,13 @@ class TorchCheckpointTest {
     NamedTensor tensor = readPickle(oneTensor("FloatStorage", 6, offset, sizes, strides)).tensors().getFirst();
     assertArrayEquals(expected, tensor.floats());
     assertArrayEquals(Arrays.stream(sizes).mapToInt(s -> (int) s).toArray(), tensor.shape());
+  }
+
+  @Test
+  void storagesOfNothingAndTensorsWithoutFlagsAreRead() throws Exception {
+    byte[] empty = oneTensor("FloatStorage", 0, 0, new long[] {0}, new long[] {1});
+    assertEquals(0, read(zip(false, "a/data.pkl", empty, "a/data/0", new byte[0])).tensors().getFirst().elements());
+    for (String seventh : List.of("N", "}")) assertArrayEquals(new float[] {0, 1, 2, 3, 4, 5}, readPickle(flagged(seventh)).tensors().getFirst().floats());
   }
 
   @Test
@@ -153,6 +166,7 @@ class TorchCheckpointTest {
         Arguments.of("BINBYTES", pickle().raw('B', 1, 0, 0, 0, 0xfe), "fe"), Arguments.of("BINBYTES8", pickle().raw(0x8e, 1, 0, 0, 0, 0, 0, 0, 0, 0xfd), "fd"),
         Arguments.of("SHORT_BINSTRING", pickle().raw('U', 1, 0xfc), "fc"), Arguments.of("BINSTRING", pickle().raw('T', 1, 0, 0, 0, 0xfb), "fb"),
         Arguments.of("STACK_GLOBAL, REDUCE, SETITEM", pickle().text("collections").text("OrderedDict").raw(0x93).ops(")RK\1K\2s"), "{1=2}"),
+        Arguments.of("torch.Size, REDUCE", pickle().global("torch", "Size").ops("((K\2K\3ttR"), "(2, 3)"),
         Arguments.of("SETITEMS, BUILD", pickle().global("collections", "OrderedDict").ops(")R(K\1K\2K\3K\4u}b"), "{1=2, 3=4}"));
   }
 
@@ -188,6 +202,9 @@ class TorchCheckpointTest {
         Arguments.of("REDUCE of a storage type", pickle().global("torch", "FloatStorage").ops(")R").stop(), "REDUCE of torch.FloatStorage"),
         Arguments.of("REDUCE without a tuple", pickle().global("collections", "OrderedDict").ops("]R").stop(), "without a tuple"),
         Arguments.of("many dicts from one list", pickle().global("collections", "OrderedDict").ops("]").raw(0x85).ops("R").stop(), "OrderedDict with arguments"),
+        Arguments.of("torch.Size of nothing", pickle().global("torch", "Size").ops(")R").stop(), "torch.Size needs one tuple"),
+        Arguments.of("torch.Size of a string", pickle().global("torch", "Size").text("x").raw(0x85).ops("R").stop(), "torch.Size needs one tuple"),
+        Arguments.of("BUILD with what is no dict", pickle().global("collections", "OrderedDict").ops(")RNb").stop(), "BUILD of a dict"),
         Arguments.of("BUILD of a tensor", pickle().tensor("FloatStorage", "0", 6, 0, one, one).ops("}b").stop(), "BUILD of a tensor"),
         Arguments.of("BUILD of a global", pickle().global("collections", "OrderedDict").ops("}b").stop(), "BUILD of global"),
         Arguments.of("memo out of range", pickle().ops("h").raw(3).stop(), "memo 3 was never stored"),
@@ -198,6 +215,7 @@ class TorchCheckpointTest {
         Arguments.of("a pop below the mark", pickle().ops("N(0").stop(), "stack is empty"),
         Arguments.of("a stop with nothing", pickle().stop(), "STOP finds 0"),
         Arguments.of("a stop with two values", pickle().ops("NN").stop(), "STOP finds 2"),
+        Arguments.of("a stop with an open mark", pickle().ops("N(").stop(), "STOP finds 1"),
         Arguments.of("bytes after the stop", pickle().ops("N.N").stop(), "follow STOP"),
         Arguments.of("marks nested too deep", pickle().ops("(".repeat(100_000)).stop(), "nesting is deeper"),
         Arguments.of("a stack too high", pickle().ops("N".repeat(100_001)).stop(), "values on the stack"),
@@ -216,6 +234,11 @@ class TorchCheckpointTest {
         Arguments.of("a wrong persistent id", pickle().text("storage").ops("Q").stop(), "persistent id"),
         Arguments.of("no dict", pickle().ops("N").stop(), "holds no dict"),
         Arguments.of("no tensor", pickle().ops("}").text("a").number(1).ops("s").stop(), "keys are a"),
+        Arguments.of("a number as a tensor's key", pickle().ops("}").number(1).tensor("FloatStorage", "0", 6, 0, one, one).ops("s").stop(), "a tensor has the key 1"),
+        Arguments.of("a tensor without a name", pickle().ops("}").text("").tensor("FloatStorage", "0", 6, 0, one, one).ops("s").stop(), "a tensor name is empty"),
+        Arguments.of("the negative of what is stored", flagged("}\u008c\3neg\u0088s"), "negative or conjugate"),
+        Arguments.of("nine arguments", flagged("NNN"), "_rebuild_tensor_v2 needs"),
+        Arguments.of("an empty tensor past the storage", oneTensor("FloatStorage", 6, 7, new long[] {4, 0}, new long[] {9, 9}), "leaves its storage"),
         Arguments.of("an index past the storage", oneTensor("FloatStorage", 6, 1, new long[] {6}, one), "leaves its storage"),
         Arguments.of("a stride past the storage", oneTensor("FloatStorage", 6, 0, new long[] {2}, new long[] {6}), "leaves its storage"),
         Arguments.of("a negative offset", oneTensor("FloatStorage", 6, -1, one, one), "leaves its storage"),
@@ -274,6 +297,40 @@ class TorchCheckpointTest {
     byte[] bytes = zip(true, "a/data.pkl", GOOD, "a/data/0", SIX);
     ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN).putInt(lastDirectoryEntry(bytes) + 24, -1);
     assertTrue(refusal(bytes).contains("declares 4294967295 bytes"));
+  }
+
+  /** What is stored may be as large as it is; only what is packed or expanded counts against the size of the file. */
+  @Test
+  void aCheckpointOfManyMegabytesIsRead() throws Exception {
+    long n = 5 << 20;
+    byte[] storage = new byte[20 << 20];
+    storage[storage.length - 1] = 0x40;
+    NamedTensor tensor = read(zip(false, "a/data.pkl", oneTensor("FloatStorage", n, 0, new long[] {n}, new long[] {1}), "a/data/0", storage)).tensors().getFirst();
+    assertEquals(2, tensor.floats()[(int) n - 1]);
+  }
+
+  @Test
+  void aCommentBehindTheDirectoryIsSkipped() throws Exception {
+    byte[] good = zip(false, "a/data.pkl", GOOD, "a/data/0", SIX);
+    byte[] comment = Arrays.copyOfRange(good, good.length - 22, good.length), bytes = Arrays.copyOf(good, good.length + 30);
+    System.arraycopy(comment, 0, bytes, good.length + 3, 22);
+    bytes[good.length - 2] = 30;
+    assertEquals(read(good), read(bytes));
+  }
+
+  @Test
+  void entriesThatTheDirectoryDoesNotCountAreRefused() throws Exception {
+    byte[] bytes = zip(false, "a/data.pkl", GOOD, "a/data/0", SIX, "a/data/1", SIX);
+    bytes[bytes.length - 14] = bytes[bytes.length - 12] = 2;
+    assertTrue(refusal(bytes).contains("holds more than its 2 entries"), refusal(bytes));
+  }
+
+  @Test
+  void namesOfEntriesAreShortAndPlain() throws Exception {
+    assertTrue(refusal(zip(false, "a/data.pkl", GOOD, "", SIX)).contains("entry name has 0 bytes"));
+    assertTrue(refusal(zip(false, "a/data.pkl", GOOD, "a".repeat(1025), SIX)).contains("entry name has 1025 bytes"));
+    assertTrue(refusal(zip(false, "a/data.pkl", GOOD, "a\u001b[2J", SIX)).contains("a control character in its name"));
+    assertEquals(1, read(zip(false, "a/data.pkl", GOOD, "a/data/0", SIX, "a".repeat(1024), SIX)).tensors().size());
   }
 
   private static int lastDirectoryEntry(byte[] bytes) {
