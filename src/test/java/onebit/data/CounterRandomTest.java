@@ -53,10 +53,15 @@ class CounterRandomTest {
   @Test void wholeNumbersAreEquallyLikelyAlsoForLargeBounds() {
     CounterRandom random = new CounterRandom().reset(9, 0, 0, 0);
     int bound = 3 << 29;
-    int[] thirds = new int[3];
+    int[] thirds = new int[3], rests = new int[3];
     int draws = 90_000;
-    for (int i = 0; i < draws; i++) thirds[(int) ((long) random.nextInt(bound) * 3 / bound)]++;
+    for (int i = 0; i < draws; i++) {
+      int value = random.nextInt(bound);
+      thirds[(int) ((long) value * 3 / bound)]++;
+      rests[value % 3]++;
+    }
     for (int third : thirds) assertEquals(draws / 3, third, 5 * Math.sqrt(draws * 2 / 9.0));
+    for (int rest : rests) assertEquals(draws / 3, rest, 5 * Math.sqrt(draws * 2 / 9.0), "eight words for three values: the last has two, unless two words are drawn again");
     for (int i = 0; i < 100; i++) assertEquals(0, random.nextInt(1));
     assertThrows(IllegalArgumentException.class, () -> random.nextInt(0));
   }
@@ -78,7 +83,18 @@ class CounterRandomTest {
     assertEquals(0.05, (double) outside / draws, 0.0035);
   }
 
+  /** Two words make two draws; the second of them is no part of the next sample where nobody asked for it. */
+  @Test void gaussiansDependOnNothingBeforeTheReset() {
+    CounterRandom random = new CounterRandom().reset(11, 0, 5, 0), words = new CounterRandom().reset(11, 0, 5, 0);
+    double first = random.nextGaussian();
+    assertEquals(first, random.reset(11, 0, 5, 0).nextGaussian());
+    random.nextGaussian();
+    for (int i = 0; i < 2; i++) words.nextWord();
+    assertEquals(words.nextWord(), random.nextWord());
+  }
+
   @Test void samplesOutsideTheCounterAreRefused() {
+    CounterRandom.bits(0, 0, (1L << 32) - 1, 0);
     String message = assertThrows(IllegalArgumentException.class, () -> CounterRandom.bits(0, 0, 1L << 32, 0)).getMessage();
     assertTrue(message.contains("4294967296"), message);
     assertThrows(IllegalArgumentException.class, () -> new CounterRandom().reset(0, 0, -1, 0));

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.util.Arrays;
+import java.util.List;
 import org.junit.jupiter.api.Test;
 
 class PhotometricTest {
@@ -161,6 +162,9 @@ class PhotometricTest {
     assertThrows(IllegalArgumentException.class, () -> new ResizeTo(0));
     Augmenter.Bench grey = new Augmenter.Bench();
     grey.image().resize(4, 4, 1);
-    assertTrue(assertThrows(IllegalArgumentException.class, () -> new Photometric(0, 0, 0, 0).apply(grey, new CounterRandom())).getMessage().contains("1 channels; it must have 3"));
+    for (Augmentation step : List.of(new Photometric(0, 0, 0, 0), new Expand(4, 0, 0, 0), new Augmentation.HslJitter(1, 1, 1), new Augmentation.Lighting(1))) {
+      String message = assertThrows(IllegalArgumentException.class, () -> step.apply(grey, new CounterRandom())).getMessage();
+      assertEquals(step.getClass().getSimpleName() + ": the image has 1 channels; it must have 3", message);
+    }
   }
 }

@@ -41,18 +41,19 @@ class SamplerTest {
   void theRanksSlicesPutTogetherAreTheGlobalOrder(int size, int batch, int world) {
     for (boolean dropLast : new boolean[] {false, true}) {
       Sampler whole = new Sampler(1, size, batch, true, dropLast, 0, 1);
-      int position = 0;
+      int position = 0, largest = 0;
       for (int b = 0; b < whole.batches(); b++) {
         for (int rank = 0; rank < world; rank++) {
           Sampler mine = whole.shard(rank, world);
           assertEquals(position, mine.from(b));
           position = mine.to(b);
-          assertTrue(position - mine.from(b) <= mine.localBatch());
+          largest = Math.max(largest, position - mine.from(b));
         }
         assertEquals(whole.to(b), position);
       }
       assertEquals(dropLast ? size / batch * batch : size, position);
       assertEquals(whole.visited(), position);
+      assertEquals(whole.shard(0, world).localBatch(), largest);
     }
   }
 
@@ -62,6 +63,7 @@ class SamplerTest {
     assertEquals(3, sampler.batches());
     assertEquals(8, sampler.from(2));
     assertEquals(10, sampler.to(2));
+    assertEquals(2, Sampler.evaluation(8, 4).batches());
   }
 
   @Test void impossibleSettingsAreRefused() {

@@ -7,8 +7,10 @@ import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.io.EOFException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.nio.channels.ClosedByInterruptException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -17,6 +19,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import java.util.zip.CRC32C;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -131,14 +134,65 @@ class ShardTest {
     write(dir, "train-0.tar", 0, 3).write(dir.resolve("train.index"));
     byte[] content = Files.readAllBytes(dir.resolve("train.index"));
     int head = 16 + 2 + "original bytes".length(), name = head + 12, image = content.length - 4 - 3 * 20;
-    int[][] changes = {{head, -1}, {head, 1_000_000_000}, {head + 4, 0}, {head + 8, 4}, {head + 8, -1}, {image, 1 << 30}, {image + 4, 0}, {image + 8, -5}, {image + 8, 1 << 30}, {image + 12, 3},
+    int shard = name + 2 + "train-0.tar".length();
+    int[][] changes = {{shard + 8, 2}, {shard + 8, 4}, {shard + 8, -1}, {head, -1}, {head, 1_000_000_000}, {head + 4, 0}, {head + 8, 4}, {head + 8, -1}, {image, 1 << 30}, {image + 4, 0}, {image + 8, -5}, {image + 8, 1 << 30}, {image + 12, 3},
         {image + 12, -1}};
     for (int[] change : changes) refused(content, change[0], change[1]);
     byte[] path = content.clone();
     path[name + 2] = '/';
     assertTrue(assertThrows(IOException.class, () -> ShardIndex.parse("i", checked(path))).getMessage().contains("plain file name"));
+    byte[] other = content.clone();
+    other["onebit shards ".length()] = '2';
+    assertEquals("i: is not an index of shards", assertThrows(IOException.class, () -> ShardIndex.parse("i", checked(other))).getMessage());
+    for (int length = 20; length < content.length; length++) {
+      byte[] cut = checked(Arrays.copyOf(content, length));
+      assertTrue(assertThrows(IOException.class, () -> ShardIndex.parse("i", cut), "cut to " + length).getMessage().startsWith("i: the index "));
+    }
     byte[] longer = Arrays.copyOf(content, content.length + 20);
     assertThrows(IOException.class, () -> ShardIndex.parse("i", checked(longer)));
+  }
+
+  @Test void shardsThatTakeImagesFromOneAnotherAreRefused(@TempDir Path dir) throws IOException {
+    ShardIndex.joined(List.of(write(dir, "train-0.tar", 0, 2), write(dir, "train-1.tar", 2, 2))).write(dir.resolve("train.index"));
+    byte[] content = Files.readAllBytes(dir.resolve("train.index"));
+    int first = 16 + 2 + "original bytes".length() + 12 + 2 + "train-0.tar".length() + 8;
+    ByteBuffer.wrap(content).putInt(first, -1).putInt(first + 4 + 2 + "train-1.tar".length() + 8, 5);
+    assertEquals("i: the index has a shard of negative size", assertThrows(IOException.class, () -> ShardIndex.parse("i", checked(content))).getMessage());
+  }
+
+  @Test void shardsWithoutImagesHoldNone(@TempDir Path dir) throws IOException {
+    ShardIndex none = write(dir, "train-1.tar", 0, 0), index = ShardIndex.joined(List.of(none, none, write(dir, "train-0.tar", 0, 2), none, none, write(dir, "train-2.tar", 2, 1), none));
+    assertArrayEquals(new int[] {2, 2, 5}, IntStream.range(0, 3).map(index::shardOf).toArray());
+    none.write(dir.resolve("train.index"));
+    assertTrue(assertThrows(IOException.class, () -> ShardDataset.find(dir, Split.TRAIN, 32)).getMessage().endsWith("train.index: the index has no images"));
+  }
+
+  /** A thread that is interrupted while it reads closes the file for all others, which open it anew; else each shard is open once. */
+  @Test void aShardIsOpenOnceAndAgainAfterAnInterrupt(@TempDir Path dir) throws IOException {
+    write(dir, "train-0.tar", 0, 3).write(dir.resolve("train.index"));
+    ShardDataset shards = ShardDataset.find(dir, Split.TRAIN, 32);
+    for (int i = 0; i < 6; i++) shown(shards, i % 3);
+    assertEquals(1, open(dir.resolve("train-0.tar")));
+    Thread.currentThread().interrupt();
+    assertThrows(ClosedByInterruptException.class, () -> shown(shards, 0));
+    assertTrue(Thread.interrupted());
+    shown(shards, 0);
+    assertEquals(1, open(dir.resolve("train-0.tar")));
+    Files.write(dir.resolve("train-0.tar"), new byte[600]);
+    assertTrue(assertThrows(EOFException.class, () -> shown(shards, 2)).getMessage().endsWith("the shard ends inside the image"));
+  }
+
+  /** How often this process has a file open. */
+  private static long open(Path file) throws IOException {
+    try (Stream<Path> all = Files.list(Path.of("/proc/self/fd"))) {
+      return all.filter(fd -> {
+        try {
+          return Files.readSymbolicLink(fd).equals(file.toRealPath());
+        } catch (IOException gone) {
+          return false;
+        }
+      }).count();
+    }
   }
 
   private static void refused(byte[] content, int at, int value) {
@@ -172,6 +226,7 @@ class ShardTest {
     assertEquals(5, ShardDataset.find(dir, Split.TEST, 32).size());
     Object[][] wrong = {{new TarFile().add("x.jpg", jpeg(1)).end(), "no class"}, {new TarFile().add("x.jpg", jpeg(1)).add("x.cls", "cat").end(), "class number"},
         {new TarFile().add("x.jpg", jpeg(1)).add("x.cls", "-1").end(), "class number"}, {new TarFile().add("x.jpg", jpeg(1)).add("x.json", "{").end(), "not JSON"},
+        {new TarFile().add("x.jpg", jpeg(1)).add("x.json", "{\"label\": 1.5, \"text\": \"cls\"}").end(), "no class"},
         {new TarFile().add("x.jpg", jpeg(1)).add("x.jpeg", jpeg(1)).add("x.cls", "1").end(), "two images"}, {new TarFile().end(), "no images"},
         {new TarFile().raw(TarFile.header("x.jpg", 100_000_000, '0')).bytes(), "cut short"}, {new byte[700], "no images"}, {"junk".repeat(300).getBytes(), "checksum"}};
     for (Object[] one : wrong) {
