@@ -114,7 +114,8 @@ class VocDatasetTest {
   @Test void onePixelIsTakenFromEveryCornerBeforeItIsDivided(@TempDir Path dir) throws IOException {
     new VocFolder(dir).photo("a", "x", 80, 40, VocFolder.object("cat", true, 1, 1, 80, 40) + VocFolder.object("bus", false, "45.5", 11, "47.25", 21));
     Path xml = new VocFolder(dir).xml("x");
-    Files.writeString(xml, "\uFEFF<?xml version='1.0' encoding='utf-8'?>" + Files.readString(xml).replace("Left", "zu Füßen"));
+    Files.writeString(xml, "\uFEFF<?xml version='1.0' encoding='utf-8'?>" + Files.readString(xml).replace("Left", "zu Füßen")
+        .replace("<bndbox>", "<part><name>head</name><bndbox><xmin>3</xmin></bndbox></part><bndbox><score><xmin>5</xmin></score>"));
     Boxes boxes = boxes(open(dir, Split.TEST, "./a"), 0);
     requireBox(boxes, 0, 0, 0, 79 / 80.0, 39 / 40.0);
     requireBox(boxes, 1, 44.5 / 80, 0.25, 46.25 / 80, 0.5);
@@ -125,13 +126,13 @@ class VocDatasetTest {
   @Test void boxesThatBreakARuleAreClippedOrLeftOutAndCounted(@TempDir Path dir) throws IOException {
     VocFolder folder = new VocFolder(dir);
     folder.photo("a", "out", 80, 40, VocFolder.object("cat", false, -20, 11, 41, 60) + VocFolder.object("cat", false, 90, 5, 99, 9) + VocFolder.object("cat", false, 11, 11, 11, 31)
-        + VocFolder.object("cat", false, 41, 11, 21, 31) + VocFolder.object("dog", true, 1, 1, 41, 21));
+        + VocFolder.object("cat", false, 41, 11, 21, 31) + VocFolder.object("cat", false, 11, 21, 31, 21) + VocFolder.object("cat", false, 11, 31, 31, 21) + VocFolder.object("dog", true, 1, 1, 41, 21));
     VocDataset test = open(dir, Split.TEST, "./a");
     Boxes boxes = boxes(test, 0);
     assertEquals(2, boxes.count());
     requireBox(boxes, 0, 0, 0.25, 0.5, 1);
     assertEquals(11, boxes.label(1));
-    assertEquals("voc: of 1 photo and 5 boxes, 1 box reaches out of the photo and is clipped; 3 boxes are empty or outside and left out.", test.finding());
+    assertEquals("voc: of 1 photo and 7 boxes, 1 box reaches out of the photo and is clipped; 5 boxes are empty or outside and left out.", test.finding());
 
     folder.photo("b", "easy", 80, 40, DOG.replace("61", "40")).photo("b", "hard", 80, 40, VocFolder.object("cat", true, 1, 1, 41, 21)).photo("b", "bare", 80, 40, "");
     VocDataset train = open(dir, Split.TRAIN, "./b");
@@ -150,7 +151,10 @@ class VocDatasetTest {
     VocDataset set = open(dir, Split.TEST, "./a");
     requireBox(boxes(set, 0), 0, 0.25, 0.25, 0.75, 0.75);
     assertEquals(List.of(40, 80), List.of(boxes(set, 0).imageHeight(), boxes(set, 0).imageWidth()));
-    assertEquals("voc: of 1 photo and 1 box, 1 photo has another size than the annotation says, and the photo's counts.", set.finding());
+    for (int[] size : new int[][] {{40, 80}, {81, 40}, {80, 41}}) {
+      Files.writeString(folder.xml("x"), VocFolder.annotation(size[0], size[1], VocFolder.object("dog", false, 21, 11, 61, 31)));
+      assertEquals("voc: of 1 photo and 1 box, 1 photo has another size than the annotation says, and the photo's counts.", open(dir, Split.TEST, "./a").finding());
+    }
   }
 
   /** Boxes are of the pixels as they are stored, so a photo that asks for a quarter turn keeps its rows and its boxes. */
@@ -184,6 +188,8 @@ class VocDatasetTest {
       "<xmin>11</xmin> | <xmin>1<b>1</b></xmin> | line 3, column",
       "<width>80</width> | \"\" | its size is 0x40; it must have a size with a width and a height >= 1",
       "<width>80</width> | <width>0</width> | its size is 0x40",
+      "<height>40</height> | \"\" | its size is 80x0; it must have a size with a width and a height >= 1",
+      "<height>40</height> | <height>1048577</height> | height 1048577.0 must be a whole number of pixels",
       "<width>80</width> | <width>80.5</width> | width 80.5 must be a whole number of pixels",
       "<width>80</width> | <width>-80</width> | width -80.0 must be a whole number of pixels",
       "</object> | </obect> | line 3, column",
@@ -207,6 +213,8 @@ class VocDatasetTest {
       assertTrue(message.startsWith(folder.xml("x") + ": "), message);
       assertEquals(1, message.lines().count(), message);
     }
+    Files.writeString(folder.xml("x"), VocFolder.annotation(80, 40, DOG) + " ".repeat(1 << 20));
+    assertTrue(assertThrows(IOException.class, () -> open(dir, Split.TEST, "./a")).getMessage().endsWith("an annotation has at most 1048576"));
   }
 
   @Test void missingFilesAreNamedWithWhatTheyAreFor(@TempDir Path dir) throws IOException {
