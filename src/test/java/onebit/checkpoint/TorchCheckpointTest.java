@@ -326,6 +326,24 @@ class TorchCheckpointTest {
   }
 
   @Test
+  void entriesThatAreNotAsTheDirectorySaysAreRefused() throws Exception {
+    byte[] good = zip(false, "a/data.pkl", GOOD, "a/data/0", SIX, "a/data/1", SIX);
+    int entry = lastDirectoryEntry(good);
+    Map<String, int[]> changes = Map.of("is encrypted", new int[] {8, 1}, "uses compression method 12", new int[] {10, 12}, "has another name or method", new int[] {10, 8},
+        "is stored with 24 bytes and declares 23", new int[] {24, 23}, "has no header at byte", new int[] {42, 1});
+    changes.forEach((words, change) -> {
+      byte[] bytes = good.clone();
+      bytes[entry + change[0]] = (byte) change[1];
+      assertTrue(refusal(bytes).contains("a/data/1 " + words), refusal(bytes));
+    });
+    int length = good.length - 22 - entry;
+    byte[] swapped = good.clone();
+    System.arraycopy(good, entry, swapped, entry - length, length);
+    System.arraycopy(good, entry - length, swapped, entry, length);
+    assertEquals(read(good), read(swapped), "the order in the directory need not be that of the contents");
+  }
+
+  @Test
   void namesOfEntriesAreShortAndPlain() throws Exception {
     assertTrue(refusal(zip(false, "a/data.pkl", GOOD, "", SIX)).contains("entry name has 0 bytes"));
     assertTrue(refusal(zip(false, "a/data.pkl", GOOD, "a".repeat(1025), SIX)).contains("entry name has 1025 bytes"));
