@@ -16,8 +16,10 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Random;
+import java.util.Set;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import java.util.zip.CRC32C;
@@ -65,6 +67,17 @@ class ShardTest {
       assertEquals(i % 3, scanned.label(i));
       assertArrayEquals(shown(shards, i), shown(scanned, i), "the same shards without their index");
     }
+  }
+
+  @Test void theFingerprintTellsWhatIsLearnedFrom(@TempDir Path dir) throws IOException {
+    Files.write(dir.resolve("train-0.tar"), new byte[9000]);
+    Set<Integer> all = new HashSet<>();
+    for (int[] x : new int[][] {{512, 100, 0, 7}, {1024, 100, 0, 7}, {512, 101, 0, 7}, {512, 100, 1, 7}, {512, 100, 0, 8}, {512, 100, 0, 7}}) {
+      List<ShardIndex.Image> images = List.of(new ShardIndex.Image(x[0], x[1], x[2], x[3]), new ShardIndex.Image(2048, 100, 2, 9));
+      ShardIndex.of("original bytes", "train-0.tar", 9000, List.of("cat", "dog", "owl"), images).write(dir.resolve("train.index"));
+      all.add(ShardDataset.find(dir, Split.TRAIN, 32).fingerprint());
+    }
+    assertEquals(5, all.size());
   }
 
   @Test void aChangedByteOfAnImageIsNoticedEachTimeItIsRead(@TempDir Path dir) throws IOException {
