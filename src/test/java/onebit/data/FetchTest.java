@@ -248,7 +248,7 @@ class FetchTest {
     Object[][] cases = {
       {gzip(new byte[1024]), "has no box/one.bin"}, {gzip(tar("box/one.bin", other, '0')), "not the published one"},
       {gzip(tar("box/one.bin", new byte[7], '0')), "has 7 bytes"}, {gzip(badSum), "checksum"},
-      {gzip(Arrays.copyOf(tar("box/one.bin", one, '0'), 3000)), "cut short"}, {gzip(tar("box/one.bin", one, '2'), new byte[1024]), "has no box/one.bin"},
+      {gzip(TarFile.header("box/other.bin", 1L << 32, '0')), "holds more than 4294967296 bytes"}, {gzip(Arrays.copyOf(tar("box/one.bin", one, '0'), 3000)), "cut short"}, {gzip(tar("box/one.bin", one, '2'), new byte[1024]), "has no box/one.bin"},
       {one, "archive"}};
     for (Object[] c : cases) {
       content = (byte[]) c[0];

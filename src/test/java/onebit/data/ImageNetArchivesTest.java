@@ -266,14 +266,43 @@ class ImageNetArchivesTest {
       Files.writeString(list, text);
       assertArrayEquals(expected, ValidationLabels.read(list, WNIDS, VALIDATION));
       assertTrue(assertThrows(IOException.class, () -> ValidationLabels.read(list, WNIDS, VALIDATION + 1)).getMessage().startsWith(list.toString()));
+      assertTrue(assertThrows(IOException.class, () -> ValidationLabels.read(list, WNIDS, VALIDATION - 1)).getMessage().startsWith(list.toString()));
       assertThrows(IOException.class, () -> ValidationLabels.read(list, WNIDS.subList(1, 4), VALIDATION));
+      Files.writeString(list, "\n" + text.toString().replace("\n", " \r\n\n"));
+      assertArrayEquals(expected, ValidationLabels.read(list, WNIDS, VALIDATION), "empty lines are no labels");
     }
     Files.writeString(list, ids);
     assertTrue(assertThrows(IOException.class, () -> ValidationLabels.read(list, WNIDS, VALIDATION)).getMessage().contains("meta.mat"));
-    Files.writeString(list, numbers + "ILSVRC2012_val_00000001.JPEG 2\n");
-    assertTrue(assertThrows(IOException.class, () -> ValidationLabels.read(list, WNIDS, VALIDATION)).getMessage().contains("second class"));
+    assertEquals(List.of(0, 2), List.of(label(2), label(1)));
+    for (int image : new int[] {1, 2}) {
+      Files.writeString(list, numbers + "ILSVRC2012_val_0000000" + image + ".JPEG 2\n");
+      assertTrue(assertThrows(IOException.class, () -> ValidationLabels.read(list, WNIDS, VALIDATION)).getMessage().contains("line 24 gives image " + image + " a second class"));
+    }
+    for (String line : List.of("ILSVRC2012_val_00000002.JPEG", "ILSVRC2012_val_00000024.JPEG 1", "ILSVRC2012_val_00000000.JPEG 1", "ILSVRC2012_val_9999999999.JPEG 1", "photo.JPEG 1")) {
+      Files.writeString(list, numbers.toString().replaceFirst("(?m)^.*_00000002.JPEG .*$", line));
+      String message = assertThrows(IOException.class, () -> ValidationLabels.read(list, WNIDS, VALIDATION)).getMessage();
+      assertEquals(list + ": line 2 is '" + line + "'; it must be an image 1 to 23 and its class", message);
+    }
     assertTrue(assertThrows(IOException.class, () -> ValidationLabels.read(dir.resolve("none"), WNIDS, VALIDATION)).getMessage().contains("does not exist"));
     assertEquals(MatStructs.read("m", meta(true), "ILSVRC2012_ID", "WNID"), MatStructs.read("m", meta(false), "ILSVRC2012_ID", "WNID"));
+  }
+
+  @Test void aDevelopmentKitThatLacksSomethingIsRefusedByName(@TempDir Path dir) throws IOException {
+    Path file = dir.resolve("kit.tar.gz");
+    String truth = "ILSVRC2012_validation_ground_truth.txt";
+    Object[][] cases = {{new TarFile().add("d/meta.mat", meta(true)), "has no " + truth}, {new TarFile().add("d/" + truth, "1\n2\n"), "has no meta.mat"},
+        {new TarFile().add("d/meta.mat", meta(true)).add(truth, "1\n"), "has labels of 1 images, the archive has 2"},
+        {new TarFile().add("d/meta.mat", meta(true)).add(truth, "1\n2\n3\n"), "has labels of 3 images, the archive has 2"},
+        {new TarFile().add("d/meta.mat", meta(true)).add(truth, "1\n6\n"), "line 2 is '6'; meta.mat has no WNID for it"},
+        {new TarFile().add("d/meta.mat", meta(true)).add(truth, "1\nn01440764\n"), "line 2 is 'n01440764'; meta.mat has no WNID for it"},
+        {new TarFile().add("d/meta.mat", meta(true)).add(truth, "1\n5\n"), "line 2 names the class n00000001, which the training archive has not"}};
+    for (Object[] c : cases) {
+      try (GZIPOutputStream zip = new GZIPOutputStream(Files.newOutputStream(file))) {
+        zip.write(((TarFile) c[0]).end());
+      }
+      String message = assertThrows(IOException.class, () -> ValidationLabels.read(file, WNIDS, 2), c[1].toString()).getMessage();
+      assertTrue(message.startsWith(file + ":") && message.endsWith(c[1].toString()), message);
+    }
   }
 
   /** Shards that another list has labelled are not taken for what this one asks. */
