@@ -13,6 +13,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
+import java.util.HashSet;
 import java.util.List;
 import java.util.stream.IntStream;
 import javax.imageio.ImageIO;
@@ -87,6 +88,18 @@ class ImageFolderDatasetTest {
     Files.createSymbolicLink(dir.resolve("train/b"), dir.resolve("train/c"));
     Files.createSymbolicLink(dir.resolve("train/c"), dir.resolve("train/b"));
     assertTrue(refused(dir).contains("in a circle"));
+  }
+
+  /** It says whether a run that goes on sees what it saw, wherever the folders lie now. */
+  @Test void theFingerprintIsOfNamesAndClasses(@TempDir Path dir) throws IOException {
+    String[][] folders = {{"a/1.png", "b/2.png"}, {"a/1.png", "b/2.png"}, {"a/1.png", "b/3.png"}, {"a/1.png", "a/2.png", "b/3.png"}, {"a/1.png", "b/2.png", "b/3.png"}};
+    List<Integer> found = new ArrayList<>();
+    for (int i = 0; i < folders.length; i++) {
+      empty(dir.resolve("set" + i), folders[i]);
+      found.add(ImageFolderDataset.list("x", dir.resolve("set" + i), 8).fingerprint());
+    }
+    assertEquals(found.get(0), found.get(1));
+    assertEquals(4, new HashSet<>(found).size());
   }
 
   private static List<String> part(Path dir, Split split, double share) throws IOException {
@@ -205,6 +218,12 @@ class ImageFolderDatasetTest {
     assertArrayEquals(new int[] {0, 0, 1}, new int[] {train.label(0), train.label(1), train.label(2)});
     assertArrayEquals(new int[] {1, 0}, new int[] {test.label(0), test.label(1)});
     test.read(1, new byte[test.imageBytes()], 0);
+    Files.writeString(table, "\nval_0.JPEG\tn02\n\nval_1.JPEG\tn01\n");
+    assertEquals(2, ImageFolderDataset.open(dir, Split.TEST, 56).size(), "a table without boxes, with empty lines");
+    Files.move(dir.resolve("train"), dir.resolve("other"));
+    String alone = assertThrows(IOException.class, () -> ImageFolderDataset.open(dir, Split.TEST, 56)).getMessage();
+    assertTrue(alone.startsWith(table + ": names classes") && alone.contains("the folder train, which is not there"), alone);
+    Files.move(dir.resolve("other"), dir.resolve("train"));
     for (String wrong : List.of("val_0.JPEG\tn03\t0\n", "val_0.JPEG n01\n", "../x.JPEG\tn01\n", "\n")) {
       Files.writeString(table, wrong);
       String message = assertThrows(IOException.class, () -> ImageFolderDataset.open(dir, Split.TEST, 56)).getMessage();

@@ -105,8 +105,17 @@ class TarReaderTest {
     }
   }
 
+  /** Neither the zeros at the end nor a type are always there; a name without its entry is half an entry. */
+  @Test void archivesOfOldProgramsAreRead(@TempDir Path dir) throws IOException {
+    byte[] old = new TarFile().add("a", "one".getBytes(), '\0').add("b", "two".getBytes(), '7').bytes();
+    assertEquals(List.of("a=one", "b=two"), names(old, dir));
+    for (byte[] half : List.of(new TarFile().add("a", "x").add("L", "name\0".getBytes(), 'L').bytes(), new TarFile().add("a", "x").add("p", "10 path=a\n".getBytes(), 'x').bytes())) {
+      assertEquals("a.tar: the archive ends inside a header", assertThrows(IOException.class, () -> names(half, dir)).getMessage());
+    }
+  }
+
   @Test void contentsHaveTheirPlaceAndAreReadOrSkipped(@TempDir Path dir) throws IOException {
-    byte[] archive = new TarFile().add("a", "first").add("b", "x".repeat(700)).add("c", "third").end();
+    byte[] archive = new TarFile().add("a", "first").add("b", "x".repeat(700)).add("L", "c\0".getBytes(), 'L').add("cut", "third").end();
     Path file = Files.write(dir.resolve("a.tar"), archive);
     try (FileChannel channel = FileChannel.open(file)) {
       TarReader tar = TarReader.of("a.tar", channel, 0, archive.length);
@@ -114,12 +123,22 @@ class TarReaderTest {
         TarReader.Entry entry = tar.next();
         assertEquals(name, entry.name());
         byte[] part = new byte[3];
-        if (name.equals("b")) assertEquals(3, tar.read(part, 0, 3));
-        assertArrayEquals(Arrays.copyOfRange(archive, (int) entry.at(), (int) entry.at() + 3), name.equals("b") ? part : Arrays.copyOfRange(archive, (int) entry.at(), (int) entry.at() + 3));
+        String begin = name.equals("a") ? "fir" : name.equals("b") ? "xxx" : "thi";
+        if (name.equals("b")) {
+          assertEquals(3, tar.read(part, 0, 3));
+          assertEquals(begin, new String(part));
+        }
+        assertEquals(begin, new String(archive, (int) entry.at(), 3));
         assertFalse(entry.size() < 5);
       }
       assertNull(tar.next());
-      assertEquals("c", TarReader.of("part", channel, 512 * 5, 1024).next().name(), "a part of a file is an archive of its own");
+      TarReader part = TarReader.of("part", channel, 1024, 1536);
+      assertEquals("b", part.next().name(), "a part of a file is an archive of its own");
+      assertNull(part.next());
+      TarReader cut = TarReader.of("part", channel, 1024, 1024);
+      assertEquals("b", cut.next().name());
+      assertTrue(assertThrows(IOException.class, cut::next).getMessage().startsWith("part: the archive is cut short"));
+      assertThrows(IOException.class, () -> TarReader.of("part", channel, archive.length, 512).next(), "a file that has become shorter");
     }
     TarReader tar = TarReader.of("a.tar", new ByteArrayInputStream(archive));
     TarReader.Entry entry = tar.next();
