@@ -28,6 +28,7 @@ import javax.imageio.stream.ImageInputStream;
  * Kind      told by the first bytes, whatever the name says
  * Size      read before anything is decoded; more than 64,000,000 pixels are refused
  * Grey      repeated over the three channels
+ * Depth     levels of 16 bits are rounded to 8
  * CMYK      inverted inks as Adobe writes them, white minus ink
  * EXIF      a turn asked for is not made, as in PIL and torchvision
  * Damage    any warning about data, a JPEG without its end marker, a PNG chunk with another CRC or without its end, a PPM of another length
@@ -179,15 +180,16 @@ final class ImageDecoder {
     into.resize(image.getHeight(), width, 3);
     byte[] y = into.pixels();
     Raster raster = image.getRaster();
-    boolean levels = raster.getSampleModel().getDataType() == DataBuffer.TYPE_BYTE
-        && !(image.getColorModel() instanceof IndexColorModel)
-        && raster.getSampleModel().getSampleSize(0) == 8;
+    int kind = raster.getSampleModel().getDataType(), bits = raster.getSampleModel().getSampleSize(0);
+    boolean wide = kind == DataBuffer.TYPE_USHORT && bits == 16;
+    boolean levels = (wide || kind == DataBuffer.TYPE_BYTE && bits == 8) && !(image.getColorModel() instanceof IndexColorModel);
     int bands = raster.getNumBands();
     if (line.length < width * Math.max(bands, 1)) line = new int[width * bands];
     int at = 0;
     for (int h = 0; h < image.getHeight(); h++) {
       if (levels) {
         raster.getPixels(0, h, width, 1, line);
+        for (int i = 0; wide && i < width * bands; i++) line[i] = (line[i] + 128) / 257;
         int second = bands >= 3 ? 1 : 0;
         for (int w = 0; w < width; w++) {
           y[at++] = (byte) line[w * bands];

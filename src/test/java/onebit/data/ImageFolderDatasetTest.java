@@ -75,6 +75,15 @@ class ImageFolderDatasetTest {
     new ImageDecoder().decode(dir.resolve("bits.png"), x);
     assertEquals(-1, x.pixels()[(2 * 8 + 3) * 3 + 1]);
     assertEquals(0, x.pixels()[(2 * 8 + 4) * 3 + 1]);
+    BufferedImage deep = new BufferedImage(4, 1, BufferedImage.TYPE_USHORT_GRAY), coloured = new BufferedImage(2, 1, BufferedImage.TYPE_BYTE_INDEXED);
+    for (int i = 0; i < 4; i++) deep.getRaster().setSample(i, 0, 0, new int[] {0, 81 * 257 + 128, 81 * 257 + 129, 65535}[i]);
+    ImageIO.write(deep, "png", dir.resolve("deep.png").toFile());
+    new ImageDecoder().decode(dir.resolve("deep.png"), x);
+    assertArrayEquals(new byte[] {0, 0, 0, 81, 81, 81, 82, 82, 82, -1, -1, -1}, Arrays.copyOf(x.pixels(), 12), "sixteen bits a level");
+    coloured.setRGB(0, 0, 0xFF6633);
+    ImageIO.write(coloured, "png", dir.resolve("coloured.png").toFile());
+    new ImageDecoder().decode(dir.resolve("coloured.png"), x);
+    assertArrayEquals(new byte[] {-1, 0x66, 0x33, 0, 0, 0}, Arrays.copyOf(x.pixels(), 6), "a table of colours");
   }
 
   @Test void foldersThatAreNotClassesOfImagesAreRefused(@TempDir Path dir) throws IOException {

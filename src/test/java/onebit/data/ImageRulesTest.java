@@ -100,6 +100,8 @@ class ImageRulesTest {
           assertTrue(Math.abs((x.pixels()[3 * i] & 255) - red) <= 6, "pixel " + i + " is " + (x.pixels()[3 * i] & 255) + ", inks say " + red);
         }
       }
+      x.resize(1, 1, 3);
+      Arrays.fill(x.pixels(), (byte) 0);
       new ImageDecoder(false).decode("cmyk", file, x);
       requireNear(first, 6);
     }
@@ -111,6 +113,23 @@ class ImageRulesTest {
     requireNear(smooth(48, 64), 6);
     for (int cut : new int[] {file.length / 2, file.length - 2, 30, 3, 0}) {
       assertThrows(BadImageException.class, () -> new ImageDecoder(false).decode("cut", Arrays.copyOf(file, cut), x), "cut at " + cut);
+    }
+  }
+
+  /** Half a scan with its end marker: each decoder warns of it. Bytes between segments are no damage, and each decoder warns of them too. */
+  @Test void warningsOfDamageCountAndOthersDoNot() throws IOException {
+    byte[] file = coded("jpg", BufferedImage.TYPE_INT_RGB), half = Arrays.copyOf(file, file.length - 400), loose = new byte[file.length + 3];
+    half[half.length - 2] = (byte) 0xFF;
+    half[half.length - 1] = (byte) 0xD9;
+    System.arraycopy(file, 0, loose, 0, 20);
+    System.arraycopy(file, 20, loose, 23, file.length - 20);
+    for (boolean turbo : TurboJpeg.available() ? new boolean[] {true, false} : new boolean[] {false}) {
+      String message = assertThrows(BadImageException.class, () -> new ImageDecoder(turbo).decode("half", half, x)).getMessage();
+      assertTrue(message.startsWith("half: the image is damaged: "), message);
+      x.resize(1, 1, 3);
+      Arrays.fill(x.pixels(), (byte) 0);
+      new ImageDecoder(turbo).decode("loose", loose, x);
+      requireNear(smooth(48, 64), 6);
     }
   }
 
