@@ -1,5 +1,6 @@
 package onebit.data;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
@@ -151,6 +152,76 @@ class JpegBoxTest {
     assertFalse(plain(file), "two more codes of one bit");
     String message = assertThrows(BadImageException.class, () -> new ImageDecoder().decode("x", file, new Picture())).getMessage();
     assertTrue(message.contains("Huffman"), message);
+  }
+
+  /** A file with other bytes in the place of [from, to). */
+  private static byte[] spliced(byte[] file, int from, int to, int... bytes) {
+    byte[] other = Arrays.copyOf(file, from + bytes.length + file.length - to);
+    for (int i = 0; i < bytes.length; i++) other[from + i] = (byte) bytes[i];
+    System.arraycopy(file, to, other, from + bytes.length, file.length - to);
+    return other;
+  }
+
+  private static int end(byte[] file, int segment) {
+    return segment + 2 + ((file[segment + 2] & 255) << 8 | file[segment + 3] & 255);
+  }
+
+  /** Each file here that is not plain makes libjpeg end the process, or has a marker that no photo has there. */
+  @Test void whatLiesBetweenTheSegmentsIsPlainOnlyIfLibjpegReadsIt() throws IOException {
+    byte[] file = drawn().get(9);
+    int sof = find(file, 0xC0);
+    Picture whole = new Picture(), x = new Picture();
+    new ImageDecoder().decode("whole", file, whole);
+    for (int[] plain : new int[][] {{0xFF}, {0xFF, 0xDD, 0, 4, 0, 0}, {0xFF, 0xFE, 0, 3, 'x'}, {0xFF, 0xE0, 0, 2}, {0xFF, 0xEF, 0, 2}}) {
+      byte[] other = spliced(file, sof, sof, plain);
+      assertTrue(plain(other), Arrays.toString(plain));
+      new ImageDecoder().decode("other", other, x);
+      assertArrayEquals(Arrays.copyOf(whole.pixels(), whole.bytes()), Arrays.copyOf(x.pixels(), x.bytes()));
+    }
+    for (int[] odd : new int[][] {{'x'}, {0xFF, 0}, {0xFF, 0xD8}, {0xFF, 0xD0}, {0xFF, 0xD7}, {0xFF, 1}, {0xFF, 0xDD, 0, 5, 0, 0, 0}, {0xFF, 0xDD, 0, 3, 0}, {0xFF, 0xF0, 0, 2}, {0xFF, 0xDC, 0, 4, 0, 1},
+        {0xFF, 0xC8, 0, 2}, {0xFF, 0xCC, 0, 2}, {0xFF, 0xBF, 0, 2}}) {
+      assertFalse(plain(spliced(file, sof, sof, odd)), Arrays.toString(odd));
+    }
+  }
+
+  @Test void segmentsThatAreTooLongOrTooShortAreNotPlain() throws IOException {
+    byte[] file = drawn().get(9);
+    for (int marker : new int[] {0xDB, 0xC4, 0xC0, 0xDA}) {
+      int at = find(file, marker), end = end(file, at), length = end - at - 2;
+      byte[] longer = spliced(file, end, end, 0), shorter = spliced(file, end - 1, end);
+      for (byte[] other : List.of(longer, shorter)) {
+        int now = length + other.length - file.length;
+        other[at + 2] = (byte) (now >> 8);
+        other[at + 3] = (byte) now;
+        try {
+          assertFalse(plain(other), Integer.toHexString(marker) + " of " + now + " bytes");
+        } catch (BadImageException refused) {
+          assertTrue(refused.getMessage().contains("damaged"));
+        }
+      }
+    }
+    int dht = find(file, 0xC4), sof = find(file, 0xC0), sos = find(file, 0xDA), codes = 0;
+    for (int bits = 1; bits <= 16; bits++) codes += file[dht + 4 + bits];
+    int[][] changes = {{dht + 21, 16}, {dht + 20 + codes, 16}, {sof + 11, 0x14}, {sof + 14, 0x12}};
+    for (int[] change : changes) assertFalse(plain(spliced(file, change[0], change[0] + 1, change[1])), Arrays.toString(change));
+    assertFalse(plain(spliced(spliced(file, sof + 13, sof + 14, 1), sos + 7, sos + 8, 1)), "two components of one name");
+  }
+
+  @Test void headersThatSayNothingAreRefusedInWords() throws IOException {
+    byte[] file = drawn().get(9);
+    int sof = find(file, 0xC0), scan = end(file, find(file, 0xDA));
+    for (int length = 4; length < scan; length++) {
+      byte[] cut = Arrays.copyOf(file, length);
+      assertEquals("x: the image is damaged: the JPEG file ends inside its header", assertThrows(BadImageException.class, () -> plain(cut), "cut to " + length).getMessage());
+    }
+    Object[][] cases = {{spliced(file, sof, sof, 0xFF, 0xD9), "the JPEG file has no scan"}, {spliced(file, sof, end(file, sof)), "the JPEG file has a scan before its size"},
+        {spliced(file, sof, sof, 0xFF, 0xE5, 0, 1), "ends inside its header"}, {spliced(file, sof, sof, 0xFF, 0xE5, 0xFF, 0xFF), "ends inside its header"},
+        {spliced(file, sof + 5, sof + 7, 0, 0), "61x0 pixels"}, {spliced(file, sof + 7, sof + 9, 0, 0), "0x37 pixels"}, {spliced(file, sof + 9, sof + 10, 0), "of 0 components"},
+        {spliced(file, sof + 9, sof + 10, 255), "ends inside its header"}};
+    for (Object[] c : cases) {
+      String message = assertThrows(BadImageException.class, () -> plain((byte[]) c[0]), c[1].toString()).getMessage();
+      assertTrue(message.contains(c[1].toString()), message);
+    }
   }
 
   private static int find(byte[] file, int marker) {
