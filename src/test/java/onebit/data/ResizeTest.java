@@ -72,7 +72,14 @@ class ResizeTest {
     Picture x = pattern(20, 30, 3);
     assertThrows(IllegalArgumentException.class, () -> new Resize().apply(x, new Box(1, 0, 20, 30), 5, 5, new Picture()));
     assertThrows(IllegalArgumentException.class, () -> new Resize().window(x, 10, 10, 5, 0, 6, 10, new Picture()));
-    assertThrows(IllegalArgumentException.class, () -> new Resize().apply(x, 5, 5, x));
+    for (int side : new int[] {5, 40}) assertThrows(IllegalArgumentException.class, () -> new Resize().apply(x, side, side, x));
+    Picture part = new Picture();
+    part.resize(new Box(5, 6, 10, 11), 20, 30, 3);
+    new Resize().apply(part, new Box(5, 6, 10, 11), 4, 4, new Picture());
+    for (Box box : new Box[] {new Box(4, 6, 11, 11), new Box(5, 6, 11, 11), new Box(5, 5, 10, 12), new Box(5, 6, 10, 12)}) {
+      String message = assertThrows(IllegalArgumentException.class, () -> new Resize().apply(part, box, 4, 4, new Picture()), box.toString()).getMessage();
+      assertTrue(message.endsWith("are wanted of a picture that holds 10x11"), message);
+    }
   }
 
   /**
