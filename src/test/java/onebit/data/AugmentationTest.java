@@ -54,14 +54,84 @@ class AugmentationTest {
   }
 
   @Test void everyWidthIsMirroredPixelByPixel() throws IOException {
-    for (int width : new int[] {1, 15, 16, 17, 31, 32, 33, 48, 50, 224}) {
-      Single image = gradient(3, width);
-      byte[] y = augmented(image, 0, 0, new Augmentation.Flip(1));
-      for (int i = 0; i < y.length; i++) {
-        int row = i / (3 * width), column = i / 3 % width;
-        assertEquals(image.pixels[(row * width + width - 1 - column) * 3 + i % 3], y[i], "width " + width + ", value " + i);
+    for (int channels : new int[] {3, 1}) {
+      for (int width : new int[] {1, 15, 16, 17, 31, 32, 33, 48, 50, 224}) {
+        Single image = new Single(3, width, channels, Arrays.copyOf(noise(3, width).pixels, 3 * width * channels));
+        byte[] y = augmented(image, 0, 0, new Augmentation.Flip(1));
+        for (int i = 0; i < y.length; i++) {
+          int row = i / (channels * width), column = i / channels % width;
+          assertEquals(image.pixels[(row * width + width - 1 - column) * channels + i % channels], y[i], "width " + width + ", value " + i);
+        }
       }
     }
+  }
+
+  /** A photo of its own size, of which only the box that is asked for is decoded; the data set's own size is another. */
+  private static final class Photo implements Dataset {
+    final Picture whole = ResizeTest.pattern(70, 90, 3);
+    int asked;
+
+    @Override public void decode(int index, Box.Choice choice, Picture into) {
+      Box box = choice.of(70, 90);
+      asked += box.height() * box.width();
+      into.resize(box, 70, 90, 3);
+      for (int h = 0; h < box.height(); h++) System.arraycopy(whole.pixels(), ((box.top() + h) * 90 + box.left()) * 3, into.pixels(), h * box.width() * 3, box.width() * 3);
+    }
+
+    @Override public void read(int index, byte[] into, int offset) {
+      throw new UnsupportedOperationException("the photo in the data set's size");
+    }
+
+    @Override public String name() {
+      return "photo";
+    }
+
+    @Override public int size() {
+      return 1;
+    }
+
+    @Override public int height() {
+      return 8;
+    }
+
+    @Override public int width() {
+      return 8;
+    }
+
+    @Override public int channels() {
+      return 3;
+    }
+
+    @Override public int classes() {
+      return 1;
+    }
+
+    @Override public int label(int index) {
+      return 0;
+    }
+  }
+
+  @Test void stepsThatResizeTakeThePhotoInItsOwnSizeAndOnlyWhatTheyNeedOfIt() throws IOException {
+    List<List<Augmentation>> all = List.of(Augmentation.imagenet(16, 0.1, 0.5), Augmentation.evaluation(20, 16), List.of(new Augmentation.ResizeShort(20), new Augmentation.RandomCrop(16)));
+    double[] least = {0.25, 0.5, 1}, most = {0.35, 0.7, 1};
+    for (int s = 0; s < all.size(); s++) {
+      Photo photo = new Photo();
+      for (int epoch = 0; epoch < 100; epoch++) {
+        Augmenter.Bench bench = new Augmenter.Bench();
+        photo.decode(0, Box.Choice.WHOLE, bench.image());
+        for (int i = 0; i < all.get(s).size(); i++) all.get(s).get(i).apply(bench, new CounterRandom().reset(42, epoch, 0, CounterRandom.AUGMENT | (i + 1) << 8));
+        photo.asked = epoch == 0 ? 0 : photo.asked - 70 * 90;
+        byte[] y = new byte[16 * 16 * 3];
+        new Augmenter(all.get(s), 42).read(photo, 0, epoch, y, 0);
+        assertArrayEquals(Arrays.copyOf(bench.image().pixels(), y.length), y, all.get(s) + ", epoch " + epoch);
+      }
+      double share = photo.asked / (100.0 * 70 * 90);
+      assertTrue(share >= least[s] && share <= most[s], all.get(s) + ": share of the photo that is decoded: " + share);
+    }
+    Picture expected = new Picture();
+    new Resize().apply(ResizeTest.pattern(40, 40, 3), 8, 8, expected);
+    Single square = new Single(40, 40, 3, Arrays.copyOf(ResizeTest.pattern(40, 40, 3).pixels(), 4800));
+    assertArrayEquals(Arrays.copyOf(expected.pixels(), 192), augmented(square, 0, 0, new Augmentation.RandomResizedCrop(8, 1, 1, 1, 1)), "the whole of a square");
   }
 
   @Test void flipMirrorsHalfOfTheSamples() throws IOException {
@@ -161,7 +231,8 @@ class AugmentationTest {
   @ParameterizedTest
   @CsvSource({"200 30 90, 10 -40 25, 207 73 78", "12 180 77, -30 20 -45, 61 100 2", "90 90 90, 20 30 40, 145 135 115",
     "250 240 10, -36 50 50, 255 105 105", "5 60 220, 36 -50 -10, 171 25 181", "255 0 0, 60 0 0, 0 255 0",
-    "1 2 3, 0 0 255, 255 255 255", "9 200 3, 0 0 -255, 0 0 0", "255 0 0, -10 0 0, 255 0 0"})
+    "250 200 220, 20 30 -40, 251 119 119", "230 240 254, -15 -100 -20, 205 236 239",
+    "200 210 180, 5 60 30, 225 240 210", "1 2 3, 0 0 255, 255 255 255", "9 200 3, 0 0 -255, 0 0 0", "255 0 0, -10 0 0, 255 0 0"})
   void hueSaturationAndLightnessMoveAsInAnIndependentConversion(String rgb, String shift, String expected) {
     int[] p = numbers(rgb);
     int[] s = numbers(shift);
