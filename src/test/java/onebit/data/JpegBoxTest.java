@@ -150,6 +150,9 @@ class JpegBoxTest {
     file[from] -= 2;
     file[dht + 5] += 2;
     assertFalse(plain(file), "two more codes of one bit");
+    byte[] later = drawn().get(9);
+    assertEquals(6, later[dht + 5] + later[dht + 6] + later[dht + 7]);
+    assertFalse(plain(spliced(later, dht + 5, dht + 8, 1, 2, 3)), "a code of one bit leaves no two of two bits");
     String message = assertThrows(BadImageException.class, () -> new ImageDecoder().decode("x", file, new Picture())).getMessage();
     assertTrue(message.contains("Huffman"), message);
   }
@@ -186,25 +189,28 @@ class JpegBoxTest {
 
   @Test void segmentsThatAreTooLongOrTooShortAreNotPlain() throws IOException {
     byte[] file = drawn().get(9);
-    for (int marker : new int[] {0xDB, 0xC4, 0xC0, 0xDA}) {
-      int at = find(file, marker), end = end(file, at), length = end - at - 2;
+    int dht = find(file, 0xC4), sof = find(file, 0xC0), sos = find(file, 0xDA), ac = end(file, dht);
+    assertEquals(0x10C4, (file[ac + 1] & 255) | file[ac + 4] << 8, "the table of the others");
+    for (int at : new int[] {find(file, 0xDB), dht, ac, sof, sos}) {
+      int end = end(file, at), length = end - at - 2;
       byte[] longer = spliced(file, end, end, 0), shorter = spliced(file, end - 1, end);
       for (byte[] other : List.of(longer, shorter)) {
         int now = length + other.length - file.length;
         other[at + 2] = (byte) (now >> 8);
         other[at + 3] = (byte) now;
         try {
-          assertFalse(plain(other), Integer.toHexString(marker) + " of " + now + " bytes");
+          assertFalse(plain(other), Integer.toHexString(file[at + 1] & 255) + " of " + now + " bytes");
         } catch (BadImageException refused) {
           assertTrue(refused.getMessage().contains("damaged"));
         }
       }
     }
-    int dht = find(file, 0xC4), sof = find(file, 0xC0), sos = find(file, 0xDA), codes = 0;
+    int codes = 0;
     for (int bits = 1; bits <= 16; bits++) codes += file[dht + 4 + bits];
     int[][] changes = {{dht + 21, 16}, {dht + 20 + codes, 16}, {sof + 11, 0x14}, {sof + 14, 0x12}};
     for (int[] change : changes) assertFalse(plain(spliced(file, change[0], change[0] + 1, change[1])), Arrays.toString(change));
     assertFalse(plain(spliced(spliced(file, sof + 13, sof + 14, 1), sos + 7, sos + 8, 1)), "two components of one name");
+    assertFalse(plain(spliced(file, sos, end(file, sos), 0xFF, 0xDA, 0, 8, 1, file[sos + 5], 0, 0, 63, 0)), "a scan of one component of three");
   }
 
   @Test void headersThatSayNothingAreRefusedInWords() throws IOException {
@@ -215,7 +221,7 @@ class JpegBoxTest {
       assertEquals("x: the image is damaged: the JPEG file ends inside its header", assertThrows(BadImageException.class, () -> plain(cut), "cut to " + length).getMessage());
     }
     Object[][] cases = {{spliced(file, sof, sof, 0xFF, 0xD9), "the JPEG file has no scan"}, {spliced(file, sof, end(file, sof)), "the JPEG file has a scan before its size"},
-        {spliced(file, sof, sof, 0xFF, 0xE5, 0, 1), "ends inside its header"}, {spliced(file, sof, sof, 0xFF, 0xE5, 0xFF, 0xFF), "ends inside its header"},
+        {spliced(file, sof, sof, 0xFF, 0xE5, 0, 1), "ends inside its header"}, {spliced(file, sof, sof, 0xFF, 0xC0, 0, 7, 8, 0, 9, 0, 9), "ends inside its header"}, {spliced(file, sof, sof, 0xFF, 0xE5, 0xFF, 0xFF), "ends inside its header"},
         {spliced(file, sof + 5, sof + 7, 0, 0), "61x0 pixels"}, {spliced(file, sof + 7, sof + 9, 0, 0), "0x37 pixels"}, {spliced(file, sof + 9, sof + 10, 0), "of 0 components"},
         {spliced(file, sof + 9, sof + 10, 255), "ends inside its header"}};
     for (Object[] c : cases) {
