@@ -248,6 +248,9 @@ class ImageFolderDatasetTest {
     ImageDecoder decoder = new ImageDecoder();
     Picture x = new Picture();
     decoder.decode(jpeg, x);
+    byte[] changed = Files.readAllBytes(png);
+    changed[29] ^= 1;
+    assertEquals("x: the image is damaged: a PNG chunk has a wrong CRC", assertThrows(BadImageException.class, () -> decoder.decode("x", changed, x)).getMessage());
     for (Path whole : List.of(png, jpeg)) {
       byte[] content = Files.readAllBytes(whole);
       for (int length : new int[] {content.length / 2, content.length - 20, 30, 3, 0}) {

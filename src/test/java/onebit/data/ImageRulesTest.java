@@ -116,16 +116,16 @@ class ImageRulesTest {
     }
   }
 
-  /** Half a scan with its end marker: each decoder warns of it. Bytes between segments are no damage, and each decoder warns of them too. */
+  /** A scan cut short that has an end marker: each decoder warns of it. Bytes between segments are no damage, and each decoder warns of them too. */
   @Test void warningsOfDamageCountAndOthersDoNot() throws IOException {
-    byte[] file = coded("jpg", BufferedImage.TYPE_INT_RGB), half = Arrays.copyOf(file, file.length - 400), loose = new byte[file.length + 3];
-    half[half.length - 2] = (byte) 0xFF;
-    half[half.length - 1] = (byte) 0xD9;
+    byte[] file = coded("jpg", BufferedImage.TYPE_INT_RGB), cut = Arrays.copyOf(file, file.length - 50), loose = new byte[file.length + 3];
+    cut[cut.length - 2] = (byte) 0xFF;
+    cut[cut.length - 1] = (byte) 0xD9;
     System.arraycopy(file, 0, loose, 0, 20);
     System.arraycopy(file, 20, loose, 23, file.length - 20);
     for (boolean turbo : TurboJpeg.available() ? new boolean[] {true, false} : new boolean[] {false}) {
-      String message = assertThrows(BadImageException.class, () -> new ImageDecoder(turbo).decode("half", half, x)).getMessage();
-      assertTrue(message.startsWith("half: the image is damaged: "), message);
+      String message = assertThrows(BadImageException.class, () -> new ImageDecoder(turbo).decode("cut", cut, x)).getMessage();
+      assertEquals("cut: the image is damaged: Corrupt JPEG data: premature end of data segment", message);
       x.resize(1, 1, 3);
       Arrays.fill(x.pixels(), (byte) 0);
       new ImageDecoder(turbo).decode("loose", loose, x);
@@ -152,6 +152,12 @@ class ImageRulesTest {
     for (int i = 0; i < 4; i++) png[29 + i] = (byte) (crc.getValue() >> 24 - 8 * i);
     String message = assertThrows(BadImageException.class, () -> decoder.decode("huge.png", png, x)).getMessage();
     assertTrue(message.contains("at most 64000000"), message);
+  }
+
+  @Test void aFileLargerThanAnyPhotoIsRefusedBeforeThereIsRoomForIt() throws IOException {
+    assertEquals(1 << 20, decoder.room("photo", 1 << 20).remaining());
+    String message = assertThrows(BadImageException.class, () -> decoder.room("huge", (64L << 20) + 1)).getMessage();
+    assertEquals("huge: has 67108865 bytes; at most 67108864 are read", message);
   }
 
   @Test void emptyFilesTextAndOnePixelHaveTheirRules() throws IOException {
