@@ -10,6 +10,7 @@ import com.sun.net.httpserver.HttpExchange;
 import com.sun.net.httpserver.HttpServer;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
+import java.io.InterruptedIOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.nio.channels.FileChannel;
@@ -140,6 +141,31 @@ class FetchTest {
     assertArrayEquals(content, Files.readAllBytes(dir.resolve("file.bin")));
   }
 
+  @Test void aPartThatIsTooLongIsFetchedAnew() throws Exception {
+    Files.write(dir.resolve("file.bin.part"), Arrays.copyOf(content, content.length + 1));
+    fetch(source(content));
+    assertEquals(List.of("whole"), requests);
+    assertArrayEquals(content, Files.readAllBytes(dir.resolve("file.bin")));
+  }
+
+  @Test void aServerThatHasLessThanThePartIsAskedForTheWholeFile() throws Exception {
+    byte[] published = Arrays.copyOf(content, content.length + 1);
+    Files.write(dir.resolve("file.bin.part"), content);
+    assertTrue(refused(source(published)).contains("300000 of 300001 bytes"));
+    assertEquals(List.of("bytes=300000-", "whole", "bytes=300000-", "whole"), requests);
+  }
+
+  @Test void anInterruptedDownloadKeepsItsPart() throws Exception {
+    DataSource source = source(content);
+    Fetch fetch = new Fetch((file, bytes, total) -> Thread.currentThread().interrupt(), Duration.ofMillis(1));
+    assertThrows(InterruptedIOException.class, () -> fetch.prepare(source, dir));
+    assertTrue(Thread.interrupted(), "whoever called is told too");
+    assertEquals(List.of("file.bin.part"), left());
+    int have = (int) Files.size(dir.resolve("file.bin.part"));
+    fetch(source);
+    assertEquals(have == content.length ? List.of("whole") : List.of("whole", "bytes=" + have + "-"), requests);
+  }
+
   @Test void aCompletePartIsTakenWithoutARequest() throws Exception {
     Files.write(dir.resolve("file.bin.part"), content);
     fetch(source(content));
@@ -236,6 +262,8 @@ class FetchTest {
       assertEquals(2, files.count());
     }
     assertFalse(Files.exists(dir.resolve("../../evil")));
+    fetch(source(content, new DataSource.Member("box/one.bin", 5000, digest("sha256", one)), new DataSource.Member("box/two.bin", 512, digest("sha256", two))));
+    assertEquals(List.of("whole"), requests, "what is there is not fetched again");
   }
 
   @Test void wrongArchivesAreRefused() throws Exception {
