@@ -40,6 +40,8 @@ class FetchTest {
   /** Bytes after which each request in turn is cut; past the end of the list nothing is cut. */
   private final List<Integer> cuts = new ArrayList<>();
   private boolean ranges = true;
+  /** How far a range that the server says it sends is from the one that it was asked for. */
+  private int shift;
   private int status = 200;
 
   @BeforeEach void serve() throws IOException {
@@ -70,7 +72,7 @@ class FetchTest {
           exchange.sendResponseHeaders(416, -1);
           return;
         }
-        exchange.getResponseHeaders().set("Content-Range", "bytes " + from + "-" + (content.length - 1) + "/" + content.length);
+        exchange.getResponseHeaders().set("Content-Range", "bytes " + (from + shift) + "-" + (content.length - 1) + "/" + content.length);
       }
       exchange.sendResponseHeaders(from > 0 ? 206 : 200, content.length - from);
       int end = request < cuts.size() ? Math.min(content.length, from + cuts.get(request)) : content.length;
@@ -153,6 +155,14 @@ class FetchTest {
     Files.write(dir.resolve("file.bin.part"), content);
     assertTrue(refused(source(published)).contains("300000 of 300001 bytes"));
     assertEquals(List.of("bytes=300000-", "whole", "bytes=300000-", "whole"), requests);
+  }
+
+  @Test void aRangeThatWasNotAskedForIsNotTaken() throws Exception {
+    shift = 1;
+    Files.write(dir.resolve("file.bin.part"), Arrays.copyOf(content, 1000));
+    fetch(source(content));
+    assertEquals(List.of("bytes=1000-", "whole"), requests);
+    assertArrayEquals(content, Files.readAllBytes(dir.resolve("file.bin")));
   }
 
   @Test void anInterruptedDownloadKeepsItsPart() throws Exception {
