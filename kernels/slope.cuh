@@ -27,7 +27,8 @@ struct Slope {
   __device__ __forceinline__ float hat(float u) const { return fmaxf(0.0f, a * __fsub_rn(1.41421356237309505f * b, __fmul_rn(b * b, fabsf(u)))); }
 
   /** The slope of kind 7, each operation rounded as written; the table is from, pieces per unit, pieces, and the value at each of their ends. A call: it costs the others no registers. */
-  static __device__ __noinline__ float curve(const float* table, float u) {
+  static __device__ __noinline__ float curve(float a, float b, float u) {
+    const float* table = reinterpret_cast<const float*>(uintptr_t(__float_as_uint(a)) << 32 | __float_as_uint(b));
     float x = fminf(fmaxf(__fmul_rn(__fsub_rn(u, table[0]), table[1]), 0.0f), table[2]);
     float i = fminf(truncf(x), table[2] - 1);
     const float* at = table + 3 + int(i);
@@ -66,7 +67,7 @@ struct Slope {
       }
       case 4: return float(a * cos(double(a) * u));
       case 5: return hat(u);
-      case 7: return curve(reinterpret_cast<const float*>(uintptr_t(__float_as_uint(a)) << 32 | __float_as_uint(b)), u);
+      case 7: return curve(a, b, u);
       default: return r <= a ? 2 - 2 * r : 0.0f;
     }
   }
