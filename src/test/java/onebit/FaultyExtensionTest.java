@@ -133,19 +133,12 @@ class FaultyExtensionTest {
     return classes;
   }
 
-  private record Said(int code, String text) {}
-
-  /** A training whose extension fails there; its classes come before this test's own of the same names. */
-  private Said train(String where, Path run, String... more) throws Exception {
-    Path classes = classes(), said = folder.resolve("said"), recipe = Files.writeString(folder.resolve("faulty.yaml"), RECIPE.replace("WHERE", where));
+  /** A training whose extension fails there. */
+  private ExtensionRun train(String where, Path run, String... more) throws Exception {
+    Path recipe = Files.writeString(folder.resolve("faulty.yaml"), RECIPE.replace("WHERE", where));
     List<String> words = new ArrayList<>(List.of("train", recipe.toString(), "--out", run.toString()));
     words.addAll(List.of(more));
-    List<String> command = new ArrayList<>(Ranks.java("onebit.cli.Main", words.toArray(String[]::new)));
-    command.set(command.indexOf("-cp") + 1, classes + ":" + System.getProperty("java.class.path"));
-    ProcessBuilder builder = new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(said.toFile());
-    builder.environment().put("ONEBIT_CLASSPATH", classes.toString());
-    int code = builder.start().waitFor();
-    return new Said(code, Files.readString(said));
+    return ExtensionRun.of(folder.resolve("said"), classes(), words);
   }
 
   /** Who meets an error of an extension hears whose it is and in which line, and is not asked to report it to somebody else. */
@@ -154,7 +147,7 @@ class FaultyExtensionTest {
       "at, Faulty.at, NumberFormatException, true", "read, Torn.read, ArrayIndexOutOfBoundsException, true"})
   void anErrorInItIsItsOwn(String where, String method, String error, boolean begun) throws Exception {
     Path run = folder.resolve("runs/faulty");
-    Said said = train(where, run);
+    ExtensionRun said = train(where, run);
     String last = said.text().lines().toList().getLast(), start = "onebit: error in the extension " + folder.resolve("classes") + ", at onebit.FaultyExtensionTest$" + method + "(FaultyExtensionTest.java:";
     assertTrue(last.startsWith(start) && last.contains("): " + error), said.text());
     assertTrue(last.endsWith("; ONEBIT_STACKTRACE=1 shows the stack trace") && !said.text().contains("report it"), said.text());
@@ -176,20 +169,20 @@ class FaultyExtensionTest {
   void severalProcessesLeaveNothingEither() throws Exception {
     Ranks.assumeMpi();
     Path run = folder.resolve("runs/faulty");
-    Said said = train("layers", run, "--procs", "2");
+    ExtensionRun said = train("layers", run, "--procs", "2");
     assertTrue(said.code() == 1 && said.text().contains("] onebit: error in the extension "), said.text());
     assertFalse(Files.exists(run.getParent()), said.text());
   }
 
   @Test
   void memoryThatItFillsIsFull() throws Exception {
-    Said said = train("memory", folder.resolve("run"));
+    ExtensionRun said = train("memory", folder.resolve("run"));
     assertTrue(said.code() == 1 && said.text().contains("onebit: memory is full (Java heap space): "), said.text());
   }
 
   @Test
   void whatDoesNotFailIsTrained() throws Exception {
-    Said said = train("nowhere", folder.resolve("run"));
+    ExtensionRun said = train("nowhere", folder.resolve("run"));
     assertEquals(0, said.code(), said.text());
   }
 }

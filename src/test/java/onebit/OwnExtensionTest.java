@@ -257,23 +257,14 @@ class OwnExtensionTest {
     return jar;
   }
 
-  private record Said(int code, String text) {}
-
-  /** The program with a jar on its class path; the launcher puts it last, here it comes before this test's own classes. */
-  private Said onebit(Path jar, String... arguments) throws Exception {
-    List<String> command = new ArrayList<>(Ranks.java("onebit.cli.Main", arguments));
-    if (jar != null) command.set(command.indexOf("-cp") + 1, jar + ":" + System.getProperty("java.class.path"));
-    Path said = folder.resolve("said");
-    ProcessBuilder builder = new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(said.toFile());
-    if (jar != null) builder.environment().put("ONEBIT_CLASSPATH", jar.toString());
-    int code = builder.start().waitFor();
-    return new Said(code, Files.readString(said));
+  private ExtensionRun onebit(Path jar, String... arguments) throws Exception {
+    return ExtensionRun.of(folder.resolve("said"), jar, List.of(arguments));
   }
 
   private String trained(Path jar, Path run, String... more) throws Exception {
     List<String> words = new ArrayList<>(List.of("train", recipe.toString(), "--out", run.toString(), "--data", images.toString()));
     words.addAll(List.of(more));
-    Said said = onebit(jar, words.toArray(String[]::new));
+    ExtensionRun said = onebit(jar, words.toArray(String[]::new));
     assertEquals(0, said.code(), said.text());
     assertTrue(said.text().contains("Extension onebit.OwnExtensionTest$Own of " + jar + ", methods tanh, networks tiny, data sets framed stripes."), said.text());
     return Files.readString(run.resolve("metrics.csv"));
@@ -285,11 +276,11 @@ class OwnExtensionTest {
     String metrics = trained(jar, run);
     assertEquals(List.of("1.0", "4.0"), columns(metrics, "k"), metrics);
     assertTrue(Files.readString(run.resolve("recipe.yaml")).contains("sharpest: 4.0"));
-    Said eval = onebit(jar, "eval", "--weights", run.toString());
+    ExtensionRun eval = onebit(jar, "eval", "--weights", run.toString());
     assertEquals(0, eval.code(), eval.text());
     assertTrue(eval.text().contains("Images: those of " + images) && eval.text().contains("640 of 640 correct"), eval.text());
     assertEquals("lying\nstanding\n", Files.readString(run.resolve("classes.txt")));
-    Said without = onebit(null, "eval", "--weights", run.toString());
+    ExtensionRun without = onebit(null, "eval", "--weights", run.toString());
     assertEquals(2, without.code(), without.text());
     assertTrue(without.text().contains("line 3: method.name is the text \"tanh\"; it must be one of adabin, biper") && without.text().contains("an extension adds others, if ONEBIT_CLASSPATH names its jar"),
         without.text());
@@ -310,11 +301,11 @@ class OwnExtensionTest {
     Path run = folder.resolve("run");
     trained(jar(Own.class.getName()), run, "--device", "cuda-emulated");
     for (String device : List.of("cuda-emulated", "cpu")) {
-      Said eval = onebit(jar(Own.class.getName()), "eval", "--weights", run.toString(), "--device", device);
+      ExtensionRun eval = onebit(jar(Own.class.getName()), "eval", "--weights", run.toString(), "--device", device);
       assertTrue(eval.text().contains("640 of 640 correct"), eval.text());
       assertEquals(device.equals("cpu"), eval.text().contains("Trained in bfloat16; --device cpu computes in float32.\n"), eval.text());
     }
-    Said named = onebit(jar(Own.class.getName()), "eval", "--weights", run.toString(), "--precision", "bf16");
+    ExtensionRun named = onebit(jar(Own.class.getName()), "eval", "--weights", run.toString(), "--precision", "bf16");
     assertTrue(named.code() == 2 && named.text().endsWith("precision bf16: --device cpu computes in float32 only; give --precision fp32\n"), named.text());
   }
 
@@ -329,7 +320,7 @@ class OwnExtensionTest {
 
   @Test
   void whatADataSetSaysIsShown() throws Exception {
-    Said said = onebit(jar(Own.class.getName()), "train", recipe.toString(), "--out", folder.resolve("run").toString());
+    ExtensionRun said = onebit(jar(Own.class.getName()), "train", recipe.toString(), "--out", folder.resolve("run").toString());
     assertEquals(2, said.code(), said.text());
     assertTrue(said.text().endsWith("onebit: stripes: --data must name a folder with a file bright\n"), said.text());
   }
@@ -337,7 +328,7 @@ class OwnExtensionTest {
   @Test
   void aJarThatIsNotThereIsNamed() throws Exception {
     Path none = folder.resolve("none.jar"), run = folder.resolve("run");
-    Said said = onebit(none, "train", recipe.toString(), "--out", run.toString());
+    ExtensionRun said = onebit(none, "train", recipe.toString(), "--out", run.toString());
     assertEquals(2, said.code(), said.text());
     assertTrue(said.text().endsWith("onebit: ONEBIT_CLASSPATH names " + none + ", which does not exist\n"), said.text());
     assertFalse(Files.exists(run));
@@ -349,7 +340,7 @@ class OwnExtensionTest {
     Path jar = jar("");
     String doctor = onebit(jar, "doctor").text(), none = "none, although ONEBIT_CLASSPATH is " + jar + ": no jar or folder of it names one in META-INF/services/onebit.recipe.Extension\n";
     assertTrue(doctor.contains(none), doctor);
-    Said said = onebit(jar, "summary", recipe.toString());
+    ExtensionRun said = onebit(jar, "summary", recipe.toString());
     assertTrue(said.code() == 2 && said.text().contains("if ONEBIT_CLASSPATH names its jar (onebit doctor shows which were found)"), said.text());
   }
 

@@ -10,13 +10,6 @@ import java.security.CodeSource;
 final class ExtensionError {
   private ExtensionError() {}
 
-  /** What began a failure, behind those who passed it on. */
-  static Throwable root(Throwable e) {
-    Throwable root = e;
-    while (root.getCause() != null) root = root.getCause();
-    return root;
-  }
-
   /** Whether a failure is an extension's own refusal of what it was given, and not one of the JDK's that passed through it. */
   static boolean refuses(Throwable e) {
     StackTraceElement[] frames = e.getStackTrace();

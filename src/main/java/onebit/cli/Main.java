@@ -1,5 +1,6 @@
 package onebit.cli;
 
+import com.google.common.base.Throwables;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.io.UncheckedIOException;
@@ -97,7 +98,7 @@ public final class Main implements Runnable {
   }
 
   private static int fail(Throwable e, PrintWriter err) {
-    Throwable root = ExtensionError.root(e);
+    Throwable root = Throwables.getRootCause(e);
     boolean usage = e instanceof IllegalArgumentException && ExtensionError.refuses(root);
     boolean known = usage || e instanceof IOException || e instanceof UncheckedIOException;
     if (!known && root instanceof OutOfMemoryError) return outOfMemory(root, err);

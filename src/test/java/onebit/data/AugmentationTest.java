@@ -75,7 +75,7 @@ class AugmentationTest {
       Box box = choice.of(70, 90);
       asked += box.height() * box.width();
       into.resize(box, 70, 90, 3);
-      for (int h = 0; h < box.height(); h++) System.arraycopy(whole.pixels(), ((box.top() + h) * 90 + box.left()) * 3, into.pixels(), h * box.width() * 3, box.width() * 3);
+      System.arraycopy(PlainSteps.cut(whole, box).pixels(), 0, into.pixels(), 0, into.bytes());
     }
 
     @Override public void read(int index, byte[] into, int offset) {
