@@ -238,7 +238,7 @@ public final class TrainStep {
   }
 
   private Tensor forwardBackward(Tensor x, int globalImages) {
-    int n = x.shape().d0(), parts = parts(n, globalImages), all = ranks == null ? n : globalImages;
+    int n = x.shape().d0(), parts = parts(n, globalImages);
     Tensor out = null;
     if (penalty != null) backend.fill(penalty, 0);
     if (parts > 1) backend.fill(result, 0);
@@ -247,9 +247,9 @@ public final class TrainStep {
       int from = begin(n, i, parts), images = begin(n, i + 1, parts) - from;
       Tensor seen = x;
       if (parts > 1) backend.point().rows(seen = part(x.type()).first(images), x, from);
-      model.share(n == 0 ? 1f / parts : (float) images / n);
+      model.share((float) images / n);
       boolean last = i + 1 == parts;
-      out = forwardBackward(seen, i, parts, last, all);
+      out = forwardBackward(seen, i, parts, last, globalImages);
       for (Tensor each : penalties) backend.point().accumulate(penalty, each);
       if (parts == 1) continue;
       backend.point().accumulate(result, partResult);

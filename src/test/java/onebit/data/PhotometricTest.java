@@ -4,7 +4,6 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
-import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.util.Arrays;
 import java.util.List;
@@ -125,23 +124,6 @@ class PhotometricTest {
     assertEquals(rounds * 5 / 12.0, order, 110, "half of the images, but a sixth of their orders is the one they had");
     assertEquals(rounds / 2.0, hue, 110);
     assertEquals(rounds / 16.0 * 7 / 12, none, 40);
-  }
-
-  @Test void vectorsGiveTheLevelsOfPlainJava() {
-    assumeTrue(LevelVectors.REFUSAL == null, "needs vectors: " + LevelVectors.REFUSAL);
-    CounterRandom random = new CounterRandom().reset(5, 0, 0, 1);
-    for (int round = 0; round < 600; round++) {
-      float late = round % 3 == 0 ? 1 : (float) random.nextDouble(0, 2), early = round % 3 == 1 ? 1 : (float) random.nextDouble(0, 2);
-      float hue = round % 5 == 0 ? 0 : (float) random.nextDouble(-180, 180), saturation = round % 7 == 0 ? 0 : (float) random.nextDouble(0, 2);
-      ColourDistortion step = new ColourDistortion((float) random.nextDouble(-255, 255), early, saturation, hue, late, round % 6);
-      Picture x = new Picture(), y = new Picture();
-      x.resize(1 + round % 3, 1 + round, 3);
-      y.resize(x.height(), x.width(), 3);
-      for (int i = 0; i < x.bytes(); i++) x.pixels()[i] = (byte) (round % 4 == 0 ? 100 + random.nextInt(3) : random.nextInt(256));
-      VectorColours.apply(step, x, y);
-      step.colours(x);
-      assertArrayEquals(Arrays.copyOf(x.pixels(), x.bytes()), Arrays.copyOf(y.pixels(), y.bytes()), step + " of " + x.height() + "x" + x.width());
-    }
   }
 
   @Test void theSameNumbersGiveTheSameBytesAndOthersOthers() {

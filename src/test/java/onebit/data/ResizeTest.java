@@ -51,14 +51,16 @@ class ResizeTest {
     VectorTwins.compare();
   }
 
-  /** A processor with wider vectors works on 256 bits here as one with AVX2 does. */
-  @Test void theVectorTwinDoesSoOnAvx2() throws Exception {
+  /** A processor with wider vectors works on 256 bits here as one with AVX2 does, and then without vectors. */
+  @ParameterizedTest
+  @CsvSource({"-XX:UseAVX=2, on 256-bit vectors: equal", "-Donebit.vector.off=true, 'in plain Java, about ten times slower than on vectors, because the system property onebit.vector.off is set: equal'"})
+  void smallerProcessorsGiveThoseLevelsToo(String option, String finding) throws Exception {
     assumeTrue(LevelVectors.REFUSAL == null, "needs vectors: " + LevelVectors.REFUSAL);
     Process child = new ProcessBuilder(Path.of(System.getProperty("java.home"), "bin", "java").toString(), "--add-modules", "jdk.incubator.vector",
-        "-XX:UseAVX=2", "-cp", System.getProperty("java.class.path"), VectorTwins.class.getName()).redirectErrorStream(true).start();
+        option, "-cp", System.getProperty("java.class.path"), VectorTwins.class.getName()).redirectErrorStream(true).start();
     String said = new String(child.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
     assertEquals(0, child.waitFor(), said);
-    assertTrue(said.contains("resizing on 256-bit vectors: equal"), said);
+    assertTrue(said.contains("resizing " + finding), said);
   }
 
   @Test void theSameSizeIsTheSamePicture() {
@@ -74,6 +76,7 @@ class ResizeTest {
     assertThrows(IllegalArgumentException.class, () -> new Resize().window(x, 10, 10, 5, 0, 6, 10, new Picture()));
     for (int side : new int[] {5, 40}) assertThrows(IllegalArgumentException.class, () -> new Resize().apply(x, side, side, x));
     Picture part = new Picture();
+    assertThrows(IllegalArgumentException.class, () -> part.resize(new Box(0, 20, 20, 11), 20, 30, 3));
     part.resize(new Box(5, 6, 10, 11), 20, 30, 3);
     new Resize().apply(part, new Box(5, 6, 10, 11), 4, 4, new Picture());
     for (Box box : new Box[] {new Box(4, 6, 11, 11), new Box(5, 6, 11, 11), new Box(5, 5, 10, 12), new Box(5, 6, 10, 12)}) {

@@ -119,4 +119,40 @@ class ViewTest {
     new Resize().apply(x, 3, 4, y);
     for (int i = 0; i < y.bytes(); i++) assertEquals(1 + i % 3, y.pixels()[i]);
   }
+
+  /** Each part of a frame around an image, shown at once or after the whole frame: the image's pixels, and ground where none of them is. */
+  @Test void eachPartOfAFrameHasItsPixels() {
+    byte[] frame = new byte[7 * 8 * 3];
+    for (int i = 0; i < frame.length; i++) {
+      int row = i / 3 / 8 - 2, column = i / 3 % 8 - 1;
+      frame[i] = row < 0 || row >= 3 || column < 0 || column >= 4 ? (byte) (1 + i % 3) : ResizeTest.pattern(3, 4, 3).pixels()[(row * 4 + column) * 3 + i % 3];
+    }
+    for (int top = 0; top < 7; top++) {
+      for (int left = 0; left < 8; left++) {
+        for (int i = 0; i < (7 - top) * (8 - left); i++) {
+          Box part = new Box(top, left, 1 + i / (8 - left), 1 + i % (8 - left));
+          requirePart(frame, part, false);
+          requirePart(frame, part, true);
+        }
+      }
+    }
+  }
+
+  private static void requirePart(byte[] frame, Box part, boolean afterWhole) {
+    Picture x = ResizeTest.pattern(3, 4, 3);
+    View view = new View(3, 4, null);
+    view.onto(7, 8, 2, 1, 0x010203);
+    if (afterWhole) {
+      x.show(view);
+      view = new View(7, 8, null);
+    }
+    view.cut(part);
+    x.show(view);
+    byte[] line = new byte[part.width() * 3];
+    for (int h = 0; h < part.height(); h++) {
+      int at = ((part.top() + h) * 8 + part.left()) * 3;
+      x.row(h, 0, part.width(), line, 0);
+      assertArrayEquals(Arrays.copyOfRange(frame, at, at + line.length), line, part + ", after the whole frame: " + afterWhole + ", row " + h);
+    }
+  }
 }

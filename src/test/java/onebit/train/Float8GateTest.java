@@ -2,6 +2,7 @@ package onebit.train;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -70,6 +71,9 @@ class Float8GateTest {
   void everyLayersErrorIsThatOfRoundingAndMeasuringChangesNoStep(Backend backend) {
     if (backend.float8Refusal() != null) return;
     Network measured = Network.of(backend, BATCH, Passes.FUSED, Memory.FAST), plain = Network.of(backend, BATCH, Passes.FUSED, Memory.FAST);
+    List<GradientError> ofLabels = plain.step.gradientErrors(plain.images(), labels(), 4);
+    assertNotEquals(ofLabels, measured.step.gradientErrors(measured.images(), Truth.of(5, 4, 3, 2, 1, 0), 4));
+    assertEquals(ofLabels, measured.step.gradientErrors(measured.images(), labels(), 4));
     for (int i = 0; i < 2; i++) {
       List<GradientError> errors = measured.step.gradientErrors(measured.images(), labels(), 4);
       assertEquals(measured.model.binaryLayers().size(), errors.size());

@@ -147,6 +147,7 @@ class TrainStepTest {
     Communicator two = (Communicator) Proxy.newProxyInstance(Communicator.class.getClassLoader(), new Class<?>[] {Communicator.class},
         (proxy, method, given) -> ofTwo(method.getReturnType()));
     fewer.step.together(new StepReduction(two, fewer.model, DIST));
+    assertNull(fewer.step.start(fewer.images(0), labels(), 0, 2 * BATCH).outcome().notFinite());   // its parts leave nothing to the step after it
     Tensor x = fewer.images(0).first(1);
     TrainStep.Outcome own = alone.step.gradients(x, labels()), got = fewer.step.start(x, labels(), 0, 3).outcome();
     assertNull(got.notFinite());
@@ -156,6 +157,7 @@ class TrainStepTest {
     meets.step.together(new StepReduction(two, meets.model, new DistRecipe(DistRecipe.Reduce.FLOAT32, true, 0.01, 60, Optional.empty())));
     String refusal = assertThrows(IllegalArgumentException.class, () -> meets.step.start(x, labels(), 0, 3)).getMessage();
     assertTrue(refusal.contains("a process has 1 image(s) of a batch of 3, another 2 in 2 parts, and with dist.syncBatchNorm all must have some in each part"), refusal);
+    assertEquals(own, meets.step.start(x, labels(), 0, 2).outcome());
   }
 
   @OnEveryBackend
@@ -233,6 +235,7 @@ class TrainStepTest {
     List<float[]> all = new ArrayList<>();
     if (capacity == 2) step.together(new StepReduction(new SingleProcess(), model, DIST));   // buckets leave once, within the last part
     TrainStep.Outcome outcome = step.gradients(x.first(images), labels());
+    assertEquals(outcome, step.gradients(x.first(images), labels()), "the same again");
     all.add(new float[] {(float) outcome.error(), (float) outcome.loss(), outcome.top1(), outcome.top5()});
     for (Parameter p : model.parameters()) all.add(backend.read(p.gradient()));
     return all;
