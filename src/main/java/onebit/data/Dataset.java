@@ -50,6 +50,15 @@ public interface Dataset {
     read(index, into.pixels(), 0);
   }
 
+  /**
+   * Has the disk bring images [from, to), which are read soon, and does not wait for it; called where they lie side by side in a file.
+   *
+   * @return whether they do; false, and nothing is asked, where each has a file of its own or is in memory
+   */
+  default boolean readAhead(int from, int to) {
+    return false;
+  }
+
   /** What one image is called in an error message. */
   default String describe(int index) {
     return name() + ": sample " + index;

@@ -2,6 +2,8 @@ package onebit.data;
 
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.lang.management.ManagementFactory;
+import java.lang.management.ThreadMXBean;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.NoSuchFileException;
 import java.util.List;
@@ -17,7 +19,8 @@ import java.util.function.BooleanSupplier;
  * {@code close}.
  *
  * <p>An image that cannot be decoded is told to the watch and, in a shuffled epoch, replaced by another, a function of (seed, epoch, image); in an
- * ordered one it is black and keeps its boxes, so that every image counts. A read that fails is tried three times.
+ * ordered one it is black and keeps its boxes, so that every image counts. A read that fails is tried three times. Of images that lie together the disk is
+ * asked a window ahead, chunk by chunk.
  *
  * <pre>
  * Units   stall time in nanoseconds during which {@code next} waited for a batch; its share is of the time since {@code start}
@@ -29,6 +32,7 @@ public final class Loader implements AutoCloseable {
   /** Images that a thread makes at a time. */
   private static final int PIECE = 16;
   private static final long PAUSE_MILLIS = 50, CLOSE_SECONDS = 5;
+  private static final ThreadMXBean CLOCK = ManagementFactory.getThreadMXBean();
 
   /** How long one wait for a batch may last before it is told. */
   long slowMillis = 30_000;
@@ -47,6 +51,9 @@ public final class Loader implements AutoCloseable {
   private final Thread[] workers;
 
   private int[] order = new int[0];
+  /** The chunks of the epoch that are read ahead, or none, and how many of them the disk was asked for. */
+  private int[] chunks = new int[0];
+  private int asked;
   private int epoch;
   private int nextToFill;
   private int nextPiece;
@@ -58,6 +65,8 @@ public final class Loader implements AutoCloseable {
   private long startNanos;
   private long startStallNanos;
   private long handedNanos;
+  private long workedNanos;
+  private long ranNanos;
   private boolean toldSlow;
   private boolean toldRetry;
 
@@ -115,6 +124,8 @@ public final class Loader implements AutoCloseable {
     boolean interrupted = false;
     while (filling > 0) interrupted |= pause(0);
     order = sampler.order(epoch);
+    chunks = sampler.chunk() > 1 ? sampler.chunks(epoch) : new int[0];
+    asked = (int) ((long) fromBatch * sampler.batch() / sampler.window() * sampler.window() / sampler.chunk());
     this.epoch = epoch;
     java.util.Arrays.fill(holds, -1);
     nextToFill = fromBatch;
@@ -124,6 +135,8 @@ public final class Loader implements AutoCloseable {
     startNanos = System.nanoTime();
     handedNanos = startNanos;
     startStallNanos = stallNanos;
+    workedNanos = 0;
+    ranNanos = 0;
     notifyAll();
     if (interrupted) Thread.currentThread().interrupt();
   }
@@ -205,6 +218,11 @@ public final class Loader implements AutoCloseable {
     return (stallNanos - startStallNanos) / 1e9;
   }
 
+  /** The part of the time that threads worked on batches since {@link #start} in which a processor ran them, in 0..1: the rest they waited for the disk, or for a processor. */
+  public synchronized double ranShare() {
+    return workedNanos == 0 ? 1 : Math.min(1, (double) ranNanos / workedNanos);
+  }
+
   /** Stops the threads and waits until they are gone, but {@value #CLOSE_SECONDS} seconds at most for a disk that does not answer; a second call does nothing. */
   @Override public void close() {
     synchronized (this) {
@@ -231,6 +249,9 @@ public final class Loader implements AutoCloseable {
       int piece;
       int[] epochOrder;
       int batchEpoch;
+      int[] epochChunks;
+      int from;
+      int to;
       synchronized (this) {
         while (!closed && (nextToFill >= sampler.batches() || nextToFill >= nextToHand + ring.length
             || holds[nextToFill % ring.length] >= 0)) {
@@ -246,12 +267,20 @@ public final class Loader implements AutoCloseable {
         }
         epochOrder = order;
         batchEpoch = epoch;
+        epochChunks = chunks;
+        from = asked;
+        to = (int) Math.min(chunks.length, ((batch + 1L) * sampler.batch() + sampler.window()) / sampler.chunk() + 2);
+        asked = Math.max(from, to);
         filling++;
       }
+      long begin = System.nanoTime(), ran = CLOCK.getCurrentThreadCpuTime();
+      for (int c = from; c < to; c++) dataset.readAhead(epochChunks[c] * sampler.chunk(), sampler.end(epochChunks[c]));
       Throwable failure = fill(augmenter, batch, piece, batchEpoch, epochOrder);
       synchronized (this) {
         int at = batch % ring.length;
         failures[at][piece] = failure;
+        workedNanos += System.nanoTime() - begin;
+        ranNanos += CLOCK.getCurrentThreadCpuTime() - ran;
         if (--lacks[at] == 0) {
           ring[at].count(sampler.to(batch) - sampler.from(batch));
           holds[at] = batch;

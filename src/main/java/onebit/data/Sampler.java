@@ -6,12 +6,16 @@ package onebit.data;
  * <p>Global batch b is positions [b * batch, (b + 1) * batch) of {@link #order}; rank r of world w takes the r-th of w
  * slices of it, so the slices of all ranks put after one another are the global batch, for any world.
  *
+ * <p>Images that lie side by side in the files form a chunk, chunk c images [c * chunk, (c + 1) * chunk). A quasi-random order shuffles the chunks, and
+ * then, in each window of so many positions, the images: what is read while positions go through a window is few long pieces of the files. Chunks of one
+ * image are a random order.
+ *
  * <pre>
- * Units   batch in images over all ranks; dropLast leaves out a last batch that is not full
- * Source  Fisher-Yates shuffle fed by {@link CounterRandom}
+ * Units   batch in images over all ranks; dropLast leaves out a last batch that is not full; chunk and window in images
+ * Source  Fisher-Yates shuffle fed by {@link CounterRandom}; quasi-random order as in FFCV (Leclerc et al. 2023, arXiv 2306.12517)
  * </pre>
  */
-public record Sampler(long seed, int size, int batch, boolean shuffle, boolean dropLast, int rank, int world) {
+public record Sampler(long seed, int size, int batch, boolean shuffle, boolean dropLast, int rank, int world, int chunk, int window) {
   public Sampler {
     if (size < 1) throw new IllegalArgumentException("Sampler: size " + size + " must be >= 1");
     if (batch < 1) throw new IllegalArgumentException("Sampler: batch " + batch + " must be >= 1");
@@ -19,9 +23,17 @@ public record Sampler(long seed, int size, int batch, boolean shuffle, boolean d
       throw new IllegalArgumentException("Sampler: rank " + rank + " of " + world + " must be in [0, world)");
     }
     if (batch < world) throw new IllegalArgumentException("Sampler: batch " + batch + " is less than one image per rank of " + world);
+    if (chunk < 1 || window < chunk || chunk > 1 && !shuffle) {
+      throw new IllegalArgumentException("Sampler: chunks of " + chunk + " in a window of " + window + " must fit into it, and be shuffled or of one image");
+    }
     if (dropLast && size < batch) {
       throw new IllegalArgumentException("Sampler: " + size + " images are less than one batch of " + batch + ", and dropLast drops it");
     }
+  }
+
+  /** In a random order, or in order. */
+  public Sampler(long seed, int size, int batch, boolean shuffle, boolean dropLast, int rank, int world) {
+    this(seed, size, batch, shuffle, dropLast, rank, world, 1, 1);
   }
 
   /** Shuffled each epoch, full batches only, one rank. */
@@ -36,7 +48,7 @@ public record Sampler(long seed, int size, int batch, boolean shuffle, boolean d
 
   /** The same order for another rank of a world. */
   public Sampler shard(int rank, int world) {
-    return new Sampler(seed, size, batch, shuffle, dropLast, rank, world);
+    return new Sampler(seed, size, batch, shuffle, dropLast, rank, world, chunk, window);
   }
 
   /** Batches in one epoch, the same for every rank. */
@@ -51,17 +63,41 @@ public record Sampler(long seed, int size, int batch, boolean shuffle, boolean d
 
   /** Every index of [0, size) exactly once: position p of the epoch shows image order[p]. */
   public int[] order(int epoch) {
+    int[] chunks = chunks(epoch);
+    if (chunk == 1) return chunks;
     int[] order = new int[size];
-    for (int i = 0; i < size; i++) order[i] = i;
-    if (!shuffle) return order;
-    CounterRandom random = new CounterRandom().reset(seed, epoch, 0, CounterRandom.ORDER);
-    for (int i = size - 1; i > 0; i--) {
-      int j = random.nextInt(i + 1);
-      int swap = order[i];
-      order[i] = order[j];
-      order[j] = swap;
+    int at = 0;
+    for (int c : chunks) {
+      for (int i = c * chunk; i < end(c); i++) order[at++] = i;
+    }
+    CounterRandom random = new CounterRandom();
+    for (int from = 0, to; from < size; from = to) {
+      to = from + Math.min(window, size - from);
+      mix(order, from, to, random.reset(seed, epoch, to, CounterRandom.ORDER));
     }
     return order;
+  }
+
+  /** Every chunk exactly once, in the order in which the epoch comes to them. */
+  int[] chunks(int epoch) {
+    int[] chunks = new int[(int) (((long) size + chunk - 1) / chunk)];
+    for (int i = 0; i < chunks.length; i++) chunks[i] = i;
+    if (shuffle) mix(chunks, 0, chunks.length, new CounterRandom().reset(seed, epoch, 0, CounterRandom.ORDER));
+    return chunks;
+  }
+
+  /** One past the last image of a chunk. */
+  int end(int c) {
+    return (int) Math.min(size, (c + 1L) * chunk);
+  }
+
+  private static void mix(int[] values, int from, int to, CounterRandom random) {
+    for (int i = to - 1; i > from; i--) {
+      int j = from + random.nextInt(i - from + 1);
+      int swap = values[i];
+      values[i] = values[j];
+      values[j] = swap;
+    }
   }
 
   /** First position of this rank's slice of a batch. */

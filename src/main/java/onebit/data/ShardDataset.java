@@ -2,6 +2,8 @@ package onebit.data;
 
 import java.io.EOFException;
 import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
@@ -41,6 +43,7 @@ public final class ShardDataset extends SquareDataset {
   private final boolean checksums;
   private final String stored;
   private final AtomicReferenceArray<FileChannel> files;
+  private final AtomicReferenceArray<MemorySegment> mapped;
   private final ThreadLocal<CheckedWorkspace> workspace = ThreadLocal.withInitial(CheckedWorkspace::new);
 
   /** One that also checks the bytes. */
@@ -55,6 +58,7 @@ public final class ShardDataset extends SquareDataset {
     this.checksums = checksums;
     this.stored = stored;
     files = new AtomicReferenceArray<>(index.shards.size());
+    mapped = new AtomicReferenceArray<>(index.shards.size());
   }
 
   /** The shards of a split in a folder, or null where it has none: an index, {@code SPLIT*.tar}, or a folder SPLIT of tar files. */
@@ -199,6 +203,21 @@ public final class ShardDataset extends SquareDataset {
     } catch (BadImageException e) {
       throw new BadImageException(describe(image) + e.getMessage(), e);
     }
+  }
+
+  @Override public boolean readAhead(int from, int to) {
+    for (int first = from, next; first < to; first = next) {
+      int shard = index.shardOf(first);
+      next = Math.min(to, index.endOf(shard));
+      try {
+        MemorySegment whole = mapped.get(shard);
+        if (whole == null) mapped.set(shard, whole = channel(shard).map(FileChannel.MapMode.READ_ONLY, 0, index.shards.get(shard).bytes(), Arena.ofAuto()));
+        ReadAhead.ask(whole, index.at[first], index.at[next - 1] + index.length[next - 1]);
+      } catch (IOException e) {
+        // whoever reads the image meets the error, and tells it
+      }
+    }
+    return true;
   }
 
   private FileChannel channel(int shard) throws IOException {

@@ -89,6 +89,11 @@ final class ShardIndex {
     return at.length;
   }
 
+  /** One past the last image of a shard. */
+  int endOf(int shard) {
+    return firstOf[shard + 1];
+  }
+
   /** The shard that holds an image. */
   int shardOf(int image) {
     int found = Arrays.binarySearch(firstOf, image);

@@ -13,7 +13,7 @@ import onebit.recipe.keys.Range;
  * Units     mean and std per channel of pixel values in 0..1; evalResize is the shorter side in pixels (0 = no resize), evalCrop the
  *           centre square (0 = the whole image); workers are threads (0 = one per core of the process, at most 32); trainLists and testLists are lists of VOC images,
  *           FOLDER/NAME (absent = VOC2007/trainval and VOC2012/trainval; VOC2007/test); valShare is the part of the images in DIR/CLASS that are kept to judge by,
- *           chosen by the hash of their names (0 = DIR/train and DIR/val are apart); own is the data set of an {@link Extension},
+ *           chosen by the hash of their names (0 = DIR/train and DIR/val are apart); quasiRandom is absent where any image may follow any other; own is the data set of an {@link Extension},
  *           where name is own
  * </pre>
  */
@@ -35,6 +35,7 @@ public record DataRecipe(
     @Default("false") boolean dropLast,
     @Default("0") @Range(min = 0, max = 256) int workers,
     @Default("0") @Range(min = 0, max = 0.9) double valShare,
+    Optional<QuasiRandom> quasiRandom,
     Optional<OwnDataset> own) {
 
   /** Where images come from. */
@@ -44,6 +45,17 @@ public record DataRecipe(
     /** Whether the program draws the images itself, and needs no files. */
     public boolean isDrawn() {
       return this == GLYPHS || this == GENERATED || this == FIGURES;
+    }
+  }
+
+  /** The order of {@link onebit.data.Sampler} in chunks: chunk and window in images. */
+  public record QuasiRandom(
+      @Default("16") @Range(min = 2, max = 4096) int chunk,
+      @Default("16384") @Range(min = 2, max = 1 << 24) int window) {
+
+    /** @throws IllegalArgumentException if a window is smaller than a chunk */
+    public QuasiRandom {
+      if (window < chunk) throw new IllegalArgumentException("window is " + window + "; it must be >= chunk, " + chunk);
     }
   }
 
@@ -69,6 +81,9 @@ public record DataRecipe(
     String colours = augment.changesColours();
     if (colours != null && channels != 3) throw new IllegalArgumentException("augment." + colours + " changes colours, and channels is " + channels + "; it must be 3");
     if (valShare > 0 && name != Source.FOLDER) throw new IllegalArgumentException("valShare is " + valShare + " where name is " + Recipes.word(name) + "; it is a key of folder only");
+    if (quasiRandom.isPresent() && name != Source.IMAGENET && name != Source.FOLDER && name != Source.OWN) {
+      throw new IllegalArgumentException("quasiRandom is given where name is " + Recipes.word(name) + "; it is a key of imagenet, folder and own, whose images may lie in shards");
+    }
     requireLists("trainLists", trainLists, name);
     requireLists("testLists", testLists, name);
     if (own.isPresent() != (name == Source.OWN)) {

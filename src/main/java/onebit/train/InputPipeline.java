@@ -30,6 +30,8 @@ import onebit.recipe.Recipes;
 /** Data sets and loaders as a recipe describes them. */
 public final class InputPipeline {
   private static final int GENERATED_IMAGES = 512, MOST_WORKERS = 32, LEAST_WAIT = 10, LEAST_STEPS = 10;
+  /** The part of their time that loader threads run where processors, not the disk, decide how many images they make. */
+  private static final double LEAST_RAN = 0.5;
 
   private static final List<String> CIFAR10 = List.of("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck");
   private static final List<String> FASHION_MNIST = List.of("T-shirt or top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot");
@@ -121,13 +123,17 @@ public final class InputPipeline {
    * @throws IllegalArgumentException if a batch would leave a rank without an image
    */
   static Loader training(DataRecipe data, Dataset dataset, int batch, long seed, LoaderWatch watch, int rank, int world) {
-    Sampler sampler = new Sampler(seed, dataset.size(), batch, true, data.dropLast() && dataset.size() >= batch, rank, world);
+    Sampler sampler = new Sampler(seed, dataset.size(), batch, true, data.dropLast() && dataset.size() >= batch, rank, world,
+        data.quasiRandom().map(DataRecipe.QuasiRandom::chunk).orElse(1), data.quasiRandom().map(DataRecipe.QuasiRandom::window).orElse(1));
     int last = sampler.visited() - (sampler.batches() - 1) * batch;
     if (last < world) {
       throw new IllegalArgumentException("data.dropLast is false and " + dataset.size() + " images in batches of " + batch + " leave " + last
           + " for the last batch, too few for " + world + " processes; set data.dropLast=true or another data.batch");
     }
     tell(dataset, rank, watch);
+    if (rank == 0 && data.quasiRandom().isPresent() && !dataset.readAhead(0, 1)) {
+      watch.notice("data.quasiRandom gains nothing here: images of " + dataset.name() + " do not lie side by side in shards, and each is read alone; data.quasiRandom=null shuffles better");
+    }
     if (rank == 0 && last < 2 * world && last < batch) {
       watch.notice("the last batch of an epoch has " + last + " image(s) for " + world + " process(es): of one image batch norm learns little, of one value a channel nothing, and still"
           + " moves its running statistics towards it just before the evaluation; data.dropLast=true leaves that batch out");
@@ -195,16 +201,22 @@ public final class InputPipeline {
     return recipe.train().gradientAccumulation() == 1 ? recipe.data().evalBatch() : (int) Math.min(recipe.data().evalBatch(), (long) part * processes);
   }
 
-  /** What makes an epoch's steps wait for that share of its time, in one sentence with what helps; null where it is under a tenth or under {@value #LEAST_WAIT} seconds, or of fewer than {@value #LEAST_STEPS} steps. */
-  static String waiting(DataRecipe data, Dataset dataset, double share, double seconds) {
+  /** What makes an epoch's steps wait for that share of its time, whose threads ran that part of theirs, in few sentences with what helps; null where it is under a tenth or under {@value #LEAST_WAIT} seconds, or of fewer than {@value #LEAST_STEPS} steps. */
+  static String waiting(DataRecipe data, Dataset dataset, double share, double seconds, double ran) {
     if (share <= 0.1 || seconds < LEAST_WAIT || dataset.size() < LEAST_STEPS * data.batch()) return null;
     int threads = workers(data), processors = Processors.COUNT;
+    String waited = String.format(Locale.ROOT, "Training waited for images %.0f %% of this epoch (%.0f s): ", 100 * share, seconds);
+    String of = dataset.name() + (dataset.stored().isEmpty() ? "" : " (" + dataset.stored() + ")"), once = " `onebit bench feed` measures it. This is said once.";
+    if (ran < LEAST_RAN) {
+      boolean chunks = data.quasiRandom().isEmpty() && dataset instanceof ShardDataset;
+      return waited + String.format(Locale.ROOT, "the loader's threads waited themselves, %.0f %% of their time, for the disk that holds %s, or for processors that other programs took. "
+          + "What helps a disk: memory to keep the set, %simages stored smaller%s.", 100 * (1 - ran), of, chunks ? "--set data.quasiRandom.chunk=16, which reads neighbours together, " : "",
+          dataset.stored().contains("PPM") ? ", as JPEG" : "") + once;
+    }
     String helps = threads < processors ? "More threads help: --set data.workers=" + processors : "More processors help";
     if (data.name() == DataRecipe.Source.IMAGENET && !dataset.stored().contains("PPM")) {
       helps += ", and images stored smaller or decoded: `onebit data prepare imagenet --short-side 256 --encoding ppm`";
     }
-    return String.format(Locale.ROOT, "Training waited for images %.0f %% of this epoch (%.0f s): %d threads on %d processors make fewer of %s%s than its steps take. %s."
-        + " `onebit bench feed` measures it. This is said once.", 100 * share, seconds, threads, processors, dataset.name(),
-        dataset.stored().isEmpty() ? "" : " (" + dataset.stored() + ")", helps);
+    return waited + String.format(Locale.ROOT, "%d threads on %d processors make fewer of %s than its steps take. %s.", threads, processors, of, helps) + once;
   }
 }

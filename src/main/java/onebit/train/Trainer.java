@@ -293,7 +293,7 @@ public final class Trainer {
         }
         finishEpoch(train, score, progress, metrics, events);
         if (leads && waiting == null && batches == train.batches()) {   // a dry run has threads and batches of its own
-          waiting = InputPipeline.waiting(data, trainSet, train.stallShare(), train.stallSeconds());
+          waiting = InputPipeline.waiting(data, trainSet, train.stallShare(), train.stallSeconds(), train.ranShare());
           if (waiting != null) log.warn(waiting);
         }
       }

@@ -62,6 +62,8 @@ class CommandLineTest {
     "train adabin-resnet18-imagenet-stage1, or learn from labels alone",
     "train default --set teacher.weights=w.safetensors, name the network too",
     "train default --set data.valShare=0.1, valShare is 0.1 where name is glyphs; it is a key of folder only",
+    "train default --set data.quasiRandom.chunk=8, 'quasiRandom is given where name is glyphs; it is a key of imagenet, folder and own, whose images may lie in shards'",
+    "train adabin-resnet18-imagenet --set data.quasiRandom.window=8, 'data.quasiRandom: window is 8; it must be >= chunk, 16'",
     "train default --set data.height=32 --set data.width=32, images of glyphs come as 28x28; say --set data.height=28 --set data.width=28",
     "summary default --set data.height=16 --set data.width=33, images of 16x33x1 do not fit the network: Residual: body gives",
     "train default --set teacher.hardLabels=0.5, without a teacher they must be 1 and 0",

@@ -40,6 +40,9 @@ class LoaderTest {
     volatile Thread consumer;
     /** Where it is given, a read ends when so many have begun. */
     volatile CountDownLatch together;
+    /** Pairs of the first image that is read soon and one past the last, and which images were read that nobody had asked for. */
+    final List<Integer> asked = java.util.Collections.synchronizedList(new ArrayList<>());
+    final Set<Integer> unasked = java.util.Collections.synchronizedSet(new HashSet<>());
     final Set<Integer> bad = new HashSet<>();
     final AtomicInteger failures = new AtomicInteger();
 
@@ -75,7 +78,17 @@ class LoaderTest {
       return images.label(index);
     }
 
+    @Override public boolean readAhead(int from, int to) {
+      asked.addAll(List.of(from, to));
+      return true;
+    }
+
     @Override public void read(int index, byte[] into, int offset) throws IOException {
+      boolean known = false;
+      synchronized (asked) {
+        for (int i = 0; i < asked.size(); i += 2) known |= asked.get(i) <= index && index < asked.get(i + 1);
+      }
+      if (!known) unasked.add(index);
       reads.incrementAndGet();
       for (Thread waits = consumer; waits != null && waits.getState() != Thread.State.TIMED_WAITING; waits = consumer) java.util.concurrent.locks.LockSupport.parkNanos(100_000);
       if (together != null) meet();
@@ -427,6 +440,36 @@ class LoaderTest {
         assertEquals(size, new HashSet<>(log).size());
       }
     }
+  }
+
+  /** One thread, so that what is asked for and what is read have an order. */
+  @Test void chunksAreAskedForOnceAWindowBeforeTheirImagesAreRead() {
+    Sampler sampler = new Sampler(4, 203, 20, true, false, 0, 1, 8, 48);
+    for (int from : new int[] {0, 5, 7}) {
+      Probe probe = new Probe(203);
+      try (Loader loader = new Loader(probe, sampler, List.of(), 1)) {
+        assertEquals(11 - from, epoch(loader, 1, from).size());
+      }
+      assertEquals(Set.of(), probe.unasked, "from batch " + from);
+      List<Integer> chunks = new ArrayList<>();
+      for (int i = 0; i < probe.asked.size(); i += 2) {
+        chunks.add(probe.asked.get(i) / 8);
+        assertEquals(Math.min(203, probe.asked.get(i) + 8), probe.asked.get(i + 1));
+      }
+      assertEquals(Arrays.stream(sampler.chunks(1)).skip(from * 20 / 48 * 48 / 8).boxed().toList(), chunks, "from the beginning of the window in which batch " + from + " begins");
+    }
+    Probe paused = new Probe(4000);
+    try (Loader loader = new Loader(paused, new Sampler(4, 4000, 20, true, false, 0, 1, 8, 400), List.of(), 1)) {
+      loader.start(0, 0);
+      loader.next();
+      int chunksAhead = (6 * 20 + 400) / 8 + 2;
+      assertTrue(paused.asked.size() / 2 <= chunksAhead, paused.asked.size() / 2 + " chunks asked for, the loader is at most 5 batches ahead");
+    }
+    Probe random = new Probe(203);
+    try (Loader loader = new Loader(random, Sampler.training(4, 203, 20), List.of(), 1)) {
+      epoch(loader, 1, 0);
+    }
+    assertEquals(List.of(), random.asked, "images of a random order are not read ahead");
   }
 
   /** In the second epoch a batch is asked for when images of one behind it are being read. */

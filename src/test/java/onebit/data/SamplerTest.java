@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.Arrays;
 import java.util.stream.IntStream;
@@ -56,6 +57,28 @@ class SamplerTest {
     }
   }
 
+  @Test void aQuasiRandomOrderReadsAWindowFromFewChunksAndMixesIt() {
+    Sampler sampler = new Sampler(7, 1003, 20, true, false, 0, 1, 8, 64);
+    int[] order = sampler.order(2), chunks = sampler.chunks(2), sorted = order.clone();
+    Arrays.sort(sorted);
+    assertArrayEquals(IntStream.range(0, 1003).toArray(), sorted);
+    assertEquals(1003, sampler.end(125));
+    int neighbours = 0;
+    for (int from = 0; from < order.length; from += 64) {
+      int first = from / 8, last = Math.min(chunks.length, first + 10);
+      for (int p = from; p < Math.min(order.length, from + 64); p++) {
+        int chunk = order[p] / 8;
+        assertTrue(Arrays.stream(chunks, Math.max(0, first - 1), last).anyMatch(c -> c == chunk), "position " + p + " shows an image of chunk " + chunk);
+        if (p > from && order[p] == order[p - 1] + 1) neighbours++;
+      }
+    }
+    assertTrue(neighbours < 40, neighbours + " images follow their neighbour in the file, where some 14 would by chance");
+    assertArrayEquals(order, new Sampler(7, 1003, 64, true, true, 1, 2, 8, 64).order(2), "a function of seed, size, epoch, chunk and window only");
+    assertFalse(Arrays.equals(chunks, sampler.chunks(3)));
+    int[] inWindow = Arrays.stream(order, 0, 64).map(i -> i % 8).toArray(), next = Arrays.stream(order, 64, 128).map(i -> i % 8).toArray();
+    assertFalse(Arrays.equals(inWindow, next), "each window has a shuffle of its own");
+  }
+
   @Test void evaluationIsInOrderAndKeepsTheLastBatch() {
     Sampler sampler = Sampler.evaluation(10, 4);
     assertArrayEquals(IntStream.range(0, 10).toArray(), sampler.order(5));
@@ -71,5 +94,7 @@ class SamplerTest {
     assertThrows(IllegalArgumentException.class, () -> Sampler.training(0, 10, 2).shard(2, 2));
     assertThrows(IllegalArgumentException.class, () -> Sampler.training(0, 10, 2).shard(0, 3));
     assertThrows(IllegalArgumentException.class, () -> Sampler.training(0, 10, 2).from(5));
+    assertThrows(IllegalArgumentException.class, () -> new Sampler(0, 10, 2, true, true, 0, 1, 8, 7));
+    assertThrows(IllegalArgumentException.class, () -> new Sampler(0, 10, 2, false, true, 0, 1, 8, 8), "an order without a shuffle has no chunks");
   }
 }

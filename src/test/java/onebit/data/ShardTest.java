@@ -1,19 +1,29 @@
 package onebit.data;
 
+import static java.lang.foreign.ValueLayout.ADDRESS;
+import static java.lang.foreign.ValueLayout.JAVA_INT;
+import static java.lang.foreign.ValueLayout.JAVA_LONG;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeFalse;
 
 import java.io.EOFException;
 import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.FunctionDescriptor;
+import java.lang.foreign.Linker;
+import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 import java.nio.channels.ClosedByInterruptException;
+import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashSet;
@@ -66,6 +76,56 @@ class ShardTest {
     for (int i = 0; i < 9; i++) {
       assertEquals(i % 3, scanned.label(i));
       assertArrayEquals(shown(shards, i), shown(scanned, i), "the same shards without their index");
+    }
+  }
+
+  /** Asks across the border of two shards, whose pages were dropped before; a file system without a disk, which drops none, cannot show it. */
+  @Test void imagesThatAreReadSoonAreBroughtIntoThePageCache(@TempDir Path dir) throws Throwable {
+    List<ShardIndex> parts = new ArrayList<>();
+    for (int s = 0; s < 2; s++) {
+      try (ShardWriter shard = new ShardWriter(dir.resolve("train-" + s + ".tar"), "original bytes", List.of("cat"))) {
+        for (int i = 0; i < 4; i++) shard.add("image_" + i, new byte[300_000], 0);
+        parts.add(shard.finish());
+      }
+    }
+    ShardIndex index = ShardIndex.joined(parts);
+    index.write(dir.resolve("train.index"));
+    ShardDataset shards = ShardDataset.find(dir, Split.TRAIN, 32);
+    try (Arena arena = Arena.ofShared()) {
+      MemorySegment[] files = new MemorySegment[2];
+      for (int s = 0; s < 2; s++) {
+        drop(dir.resolve("train-" + s + ".tar"));
+        try (FileChannel file = FileChannel.open(dir.resolve("train-" + s + ".tar"))) {
+          files[s] = file.map(FileChannel.MapMode.READ_ONLY, 0, file.size(), arena);
+        }
+        assumeFalse(image(files[s], index, 4 * s + 2 - s).isLoaded(), "the file system keeps what it was asked to drop");
+      }
+      assertTrue(shards.readAhead(2, 6));
+      for (int i = 2; i < 6; i++) {
+        for (long until = System.nanoTime() + 20_000_000_000L; !image(files[i / 4], index, i).isLoaded(); Thread.sleep(5)) {
+          assertTrue(System.nanoTime() < until, "image " + i + " is not in the page cache");
+        }
+      }
+    }
+    assertFalse(new GeneratedDataset("drawn", 4, 8, 8, 3, 2, 1).readAhead(0, 1));
+  }
+
+  private static MemorySegment image(MemorySegment file, ShardIndex index, int image) {
+    return file.asSlice(index.at[image], index.length[image]);
+  }
+
+  /** Writes a file back and drops its pages, by posix_fadvise with POSIX_FADV_DONTNEED. */
+  private static void drop(Path file) throws Throwable {
+    try (FileChannel open = FileChannel.open(file, StandardOpenOption.WRITE)) {
+      open.force(true);
+    }
+    Linker linker = Linker.nativeLinker();
+    FunctionDescriptor advise = FunctionDescriptor.of(JAVA_INT, JAVA_INT, JAVA_LONG, JAVA_LONG, JAVA_INT);
+    try (Arena arena = Arena.ofConfined()) {
+      int fd = (int) linker.downcallHandle(linker.defaultLookup().findOrThrow("open"), FunctionDescriptor.of(JAVA_INT, ADDRESS, JAVA_INT), Linker.Option.firstVariadicArg(2))
+          .invokeExact(arena.allocateFrom(file.toString()), 0);
+      assertEquals(0, (int) linker.downcallHandle(linker.defaultLookup().findOrThrow("posix_fadvise"), advise).invokeExact(fd, 0L, 0L, 4));
+      assertEquals(0, (int) linker.downcallHandle(linker.defaultLookup().findOrThrow("close"), FunctionDescriptor.of(JAVA_INT, JAVA_INT)).invokeExact(fd));
     }
   }
 

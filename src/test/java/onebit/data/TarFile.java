@@ -5,7 +5,7 @@ import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 
 /** Tar archives byte by byte, also wrong ones. */
-final class TarFile {
+public final class TarFile {
   private final ByteArrayOutputStream out = new ByteArrayOutputStream();
 
   static byte[] header(String name, long size, char type) {
@@ -38,11 +38,11 @@ final class TarFile {
     return this;
   }
 
-  TarFile add(String name, byte[] content, char type) {
+  public TarFile add(String name, byte[] content, char type) {
     return raw(header(name, content.length, type)).raw(Arrays.copyOf(content, (content.length + 511) / 512 * 512));
   }
 
-  TarFile add(String name, byte[] content) {
+  public TarFile add(String name, byte[] content) {
     return add(name, content, '0');
   }
 
@@ -51,7 +51,7 @@ final class TarFile {
   }
 
   /** The archive with its two blocks of zeros. */
-  byte[] end() {
+  public byte[] end() {
     return raw(new byte[1024]).bytes();
   }
 

@@ -9,17 +9,22 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import onebit.data.Augmentation;
 import onebit.data.Dataset;
+import onebit.data.Datasets;
 import onebit.data.Expand;
+import onebit.data.GeneratedDataset;
 import onebit.data.ImageBatch;
 import onebit.data.Loader;
 import onebit.data.LoaderWatch;
 import onebit.data.OverlapCrop;
 import onebit.data.Photometric;
 import onebit.data.ResizeTo;
+import onebit.data.Sampler;
 import onebit.data.Split;
+import onebit.data.TarFile;
 import onebit.data.VocFolder;
 import onebit.ops.Processors;
 import onebit.recipe.DataRecipe;
@@ -30,20 +35,32 @@ import org.junit.jupiter.api.io.TempDir;
 /** What a run says of a loader that its steps wait for, and which steps images with boxes go through. */
 class InputPipelineTest {
   @Test
-  void stepsThatWaitForImagesAreToldWithWhatHelps() throws IOException {
+  void stepsThatWaitForImagesAreToldWithWhatHelps(@TempDir Path dir) throws IOException {
     var data = new Recipes().load("default", List.of("data.workers=3")).data();
     Dataset digits = InputPipeline.open(data, null, Split.TEST, 1);
-    assertNull(InputPipeline.waiting(data, digits, 0.1, 500), "real data at nine tenths of the speed of none");
-    assertNull(InputPipeline.waiting(data, digits, 0.9, 9), "the first batch of a short run");
+    assertNull(InputPipeline.waiting(data, digits, 0.1, 500, 1), "real data at nine tenths of the speed of none");
+    assertNull(InputPipeline.waiting(data, digits, 0.9, 9, 1), "the first batch of a short run");
     var fewSteps = new Recipes().load("default", List.of("data.batch=1001")).data();
-    assertNull(InputPipeline.waiting(fewSteps, digits, 1, 25), "nine steps for which nobody could have worked ahead");
-    String told = InputPipeline.waiting(data, digits, 0.634, 61.6);
+    assertNull(InputPipeline.waiting(fewSteps, digits, 1, 25, 1), "nine steps for which nobody could have worked ahead");
+    String told = InputPipeline.waiting(data, digits, 0.634, 61.6, 0.5);
     assertTrue(told.startsWith("Training waited for images 63 % of this epoch (62 s): 3 threads on "), told);
     assertTrue(told.contains(digits.name()) && told.endsWith("`onebit bench feed` measures it. This is said once."), told);
     assertEquals(-1, told.indexOf("--encoding"), told);
     int processors = Processors.COUNT;
     assertEquals(processors > 3, told.contains("--set data.workers=" + processors), told);
     assertEquals(processors <= 3, told.contains("More processors help."), told);
+    String disk = InputPipeline.waiting(data, digits, 0.634, 61.6, 0.12);
+    assertTrue(disk.startsWith("Training waited for images 63 % of this epoch (62 s): the loader's threads waited themselves, 88 % of their time, for the disk that holds " + digits.name()), disk);
+    assertEquals(-1, disk.indexOf("quasiRandom"), "images that do not lie in shards: " + disk);
+    TarFile tar = new TarFile();
+    for (int i = 0; i < 10; i++) tar.add(i + ".ppm", new byte[9]).add(i + ".cls", new byte[] {'1'});
+    Files.write(dir.resolve("train-0.tar"), tar.end());
+    Dataset shards = Datasets.open("folder", dir, Split.TRAIN);
+    List<String> keys = new ArrayList<>(List.of("data.name=folder", "data.batch=1"));
+    String together = InputPipeline.waiting(new Recipes().load("adabin-resnet18-imagenet", keys).data(), shards, 1, 30, 0.49);
+    assertTrue(together.contains("(made elsewhere: 10 ppm), or for") && together.contains("--set data.quasiRandom.chunk=16, which reads neighbours together, "), together);
+    keys.add("data.quasiRandom.chunk=16");
+    assertEquals(-1, InputPipeline.waiting(new Recipes().load("adabin-resnet18-imagenet", keys).data(), shards, 1, 30, 0.49).indexOf("quasiRandom"));
   }
 
   private static DataRecipe boxes(String... overrides) {
@@ -70,13 +87,7 @@ class InputPipelineTest {
     assertEquals(1, InputPipeline.open(boxes("data.trainLists=[VOC2012/trainval]"), dir, Split.TRAIN, 1).size());
     assertTrue(InputPipeline.open(boxes("data.testLists=[VOC2012/val]"), dir, Split.TEST, 1).describe(0).endsWith("d.jpg"));
     List<String> told = new ArrayList<>();
-    LoaderWatch watch = new LoaderWatch() {
-      @Override public void bad(Dataset dataset, int epoch, int index, int replacement, String why) {}
-
-      @Override public void notice(String sentence) {
-        told.add(sentence);
-      }
-    };
+    LoaderWatch watch = into(told);
     InputPipeline.training(boxes(), train, 2, 1, watch).close();
     InputPipeline.training(boxes(), train, 2, 1, watch, 1, 2).close();
     assertEquals(List.of("voc: of 2 photos and 2 boxes, 1 box reaches out of the photo and is clipped."), told);
@@ -98,16 +109,34 @@ class InputPipelineTest {
     assertEquals(2, InputPipeline.open(data, dir.resolve("photos"), Split.TRAIN, 1).classes());
   }
 
-  @Test
-  void aLastBatchThatLeavesOneImageToAProcessIsTold() throws IOException {
-    List<String> told = new ArrayList<>();
-    LoaderWatch watch = new LoaderWatch() {
+  private static LoaderWatch into(List<String> told) {
+    return new LoaderWatch() {
       @Override public void bad(Dataset dataset, int epoch, int index, int replacement, String why) {}
 
       @Override public void notice(String sentence) {
         told.add(sentence);
       }
     };
+  }
+
+  @Test
+  void batchesHaveTheQuasiRandomOrderThatIsAskedForAndImagesThatLieApartAreTold() {
+    List<String> told = new ArrayList<>();
+    DataRecipe data = new Recipes().load("adabin-resnet20-cifar10", List.of("data.name=folder", "data.quasiRandom={chunk: 4, window: 12}")).data();
+    Dataset drawn = new GeneratedDataset("drawn", 40, 32, 32, 3, 10, 1);
+    List<Integer> shown = new ArrayList<>();
+    try (Loader loader = InputPipeline.training(data, drawn, 8, 5, into(told))) {
+      loader.start(3, 0);
+      for (ImageBatch batch = loader.next(); batch != null; batch = loader.next()) for (int i = 0; i < batch.count(); i++) shown.add((int) batch.sampleIds()[i]);
+    }
+    assertEquals(Arrays.stream(new Sampler(5, 40, 8, true, true, 0, 1, 4, 12).order(3)).boxed().toList(), shown);
+    assertEquals(List.of("data.quasiRandom gains nothing here: images of drawn do not lie side by side in shards, and each is read alone; data.quasiRandom=null shuffles better"), told);
+  }
+
+  @Test
+  void aLastBatchThatLeavesOneImageToAProcessIsTold() throws IOException {
+    List<String> told = new ArrayList<>();
+    LoaderWatch watch = into(told);
     var data = new Recipes();
     DataRecipe keeps = data.load("default", List.of("data.dropLast=false")).data();
     Dataset digits = InputPipeline.open(keeps, null, Split.TEST, 1);
