@@ -26,7 +26,9 @@ import onebit.layers.Pool;
 import onebit.layers.Sequential;
 import onebit.models.Network;
 import onebit.recipe.Extension;
+import onebit.tensor.ElementType;
 import onebit.tensor.Shape;
+import onebit.tensor.Tensor;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -42,6 +44,7 @@ class FaultyExtensionTest {
 
     @Override public BinaryWeights weights() {
       reach("weights");
+      if (where.equals("device")) new Tensor(Shape.vector(1), ElementType.FLOAT32, null).floats();
       return method().weights();
     }
 
@@ -143,7 +146,8 @@ class FaultyExtensionTest {
 
   /** Who meets an error of an extension hears whose it is and in which line, and is not asked to report it to somebody else. */
   @ParameterizedTest
-  @CsvSource({"weights, Faulty.reach, NoSuchElementException, false", "layers, Faulty.reach, NoSuchElementException, false", "open, Faulty.reach, NoSuchElementException, false",
+  @CsvSource({"weights, Faulty.reach, NoSuchElementException, false", "layers, Faulty.reach, NoSuchElementException, false",
+      "device, Faulty.weights, IllegalStateException, false", "open, Faulty.reach, NoSuchElementException, false",
       "at, Faulty.at, NumberFormatException, true", "read, Torn.read, ArrayIndexOutOfBoundsException, true"})
   void anErrorInItIsItsOwn(String where, String method, String error, boolean begun) throws Exception {
     Path run = folder.resolve("runs/faulty");
