@@ -79,6 +79,11 @@ public record BiPer(@Range(min = 1, max = 2) int stage, @Default("20") @Range(mi
     }
 
     @Override
+    public BinaryWeights.Together together() {
+      return new ManySigns();
+    }
+
+    @Override
     public List<StateTensor> state() {
       return buffers;
     }

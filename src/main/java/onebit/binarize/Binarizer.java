@@ -11,6 +11,15 @@ public interface Binarizer {
     return u;
   }
 
+  /** Whether it says another level than u. */
+  default boolean hasLevel() {
+    try {
+      return getClass().getMethod("level", float.class).getDeclaringClass() != Binarizer.class;
+    } catch (NoSuchMethodException e) {
+      throw new AssertionError(e);
+    }
+  }
+
   /** What backward uses for d sign(level(u)) / du. */
   float slope(float u);
 

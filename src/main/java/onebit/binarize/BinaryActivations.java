@@ -26,7 +26,7 @@ public abstract class BinaryActivations {
   }
 
   /** Level and slope from now on. */
-  public final void use(Binarizer binarizer) {
+  public void use(Binarizer binarizer) {
     this.binarizer = binarizer;
   }
 
@@ -76,6 +76,13 @@ public abstract class BinaryActivations {
 
   /** bit = [x >= 0] of the values themselves, slope of the binarizer. */
   public static final class Sign extends BinaryActivations {
+    /** @throws IllegalArgumentException if the binarizer has a level of its own: these bits are not made of it */
+    @Override
+    public void use(Binarizer binarizer) {
+      if (binarizer.hasLevel()) throw new IllegalArgumentException("BinaryActivations.Sign: the bits are signs of u, and " + binarizer + " has another level; it needs activations of its own");
+      super.use(binarizer);
+    }
+
     @Override
     public void forward(BitTensor bits, Tensor x, boolean training) {
       backend.bits().pack(bits, x, 0);

@@ -50,7 +50,7 @@ public abstract class BinaryWeights {
     return set;
   }
 
-  /** One op for the weights of many layers; null where each layer's own op is all there is. */
+  /** One op for the weights of many layers, in place of their forward and backward; null where each layer's own are all there is. */
   public Together together() {
     return null;
   }
@@ -87,7 +87,7 @@ public abstract class BinaryWeights {
     return null;
   }
 
-  /** Called before the first batch of an epoch. */
+  /** Called before the first batch of an epoch, for what it writes into tensors: a number that forward gives to an op changes on a device only with the surrogates. */
   public void startEpoch(int epoch) {}
 
   public List<Parameter> parameters() {

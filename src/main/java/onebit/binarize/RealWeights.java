@@ -3,7 +3,7 @@ package onebit.binarize;
 import onebit.tensor.Tensor;
 
 /** Weights that stay real while activations are binary: the first step of two-step training. */
-final class RealWeights extends BinaryWeights {
+public final class RealWeights extends BinaryWeights {
   @Override
   public void forward() {
     backend.bits().pack(bits, latent.value(), 0);

@@ -14,7 +14,7 @@ import onebit.tensor.Tensor;
  * Weights scale * sign(level(w)): the bit is that of the level, the scale is fixed, mean |w|, or learned per filter.
  *
  * <pre>
- * Shapes  scale: 1 value when fixed, else O
+ * Shapes  scale: 1 value when fixed and not real, else O
  * </pre>
  */
 public class SignWeights extends BinaryWeights {
@@ -38,8 +38,9 @@ public class SignWeights extends BinaryWeights {
   private Tensor values;
   private Tensor penaltySum;
 
-  /** Real: the first stage convolves scale * level(w) itself. Penalty: weight of mean(level^2) added to the loss. */
+  /** Real: the first stage convolves scale * level(w) itself, of a scale without gradient or a learned one. Penalty: weight of mean(level^2) added to the loss. */
   public SignWeights(Scale scale, float fixed, boolean real, float penalty) {
+    if (real && scale == Scale.MEAN_ABSOLUTE) throw new IllegalArgumentException("SignWeights: the gradient through mean |w| is that of signs; real weights need another scale");
     if (scale != Scale.FIXED && fixed != 1) throw new IllegalArgumentException("SignWeights: a factor of " + fixed + " belongs to a fixed scale only");
     this.scale = scale;
     this.fixed = fixed;
@@ -54,7 +55,7 @@ public class SignWeights extends BinaryWeights {
   @Override
   public void build(Backend backend, String name, Parameter latent, RandomGenerator random) {
     super.build(backend, name, latent, random);
-    int filters = scale == Scale.FIXED ? 1 : latent.value().shape().d0();
+    int filters = scale == Scale.FIXED && !real ? 1 : latent.value().shape().d0();
     Tensor distance = backend.create(Shape.vector(filters));
     if (scale == Scale.FIXED) backend.fill(distance, fixed);
     if (scale == Scale.LEARNED) {
@@ -102,13 +103,14 @@ public class SignWeights extends BinaryWeights {
     }
   }
 
+  /** None for a subclass, whose forward or backward may do more. */
   @Override
   public BinaryWeights.Together together() {
-    return new ManySigns();
+    return getClass() == SignWeights.class ? new ManySigns() : null;
   }
 
   /** All layers' signs in one op, all their gradients in another. */
-  private static final class ManySigns extends ManyWeights<SignWeights> {
+  static final class ManySigns extends ManyWeights<SignWeights> {
     private List<Tensor> gradScales;
     private List<Tensor> penalties;
 

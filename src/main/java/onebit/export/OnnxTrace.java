@@ -5,6 +5,7 @@ import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
+import onebit.binarize.Binarizer;
 import onebit.export.OnnxGraph.Attribute;
 import onebit.ops.Backend;
 import onebit.ops.ConvGeometry;
@@ -85,6 +86,10 @@ final class OnnxTrace implements TracingBackend.Listener {
   private void follow(String op, Object[] a) {
     switch (op) {
       case "pack" -> truths.put(memory(a[0]), node("GreaterOrEqual", value(a[1]), graph.scalar((float) a[2])));
+      case "sign" -> {
+        if (((Binarizer) a[2]).hasLevel()) throw new IllegalStateException("OnnxTrace: there is no ONNX form for the level of " + a[2]);
+        truths.put(memory(a[0]), node("GreaterOrEqual", value(a[1]), graph.scalar(0)));
+      }
       case "learnedSet" -> truths.put(memory(a[0]), atLeast(value(a[2]), scalar(a[3]), scalar(a[4])));
       case "sampleStandard" -> truths.put(memory(a[0]), node("GreaterOrEqual", value(a[2]), sampleMean(value(a[2]))));
       case "standardize" -> put(a[0], standardised(value(a[2]), ((Tensor) a[2]).shape().rowSize()));

@@ -22,6 +22,7 @@ import java.util.SplittableRandom;
 import java.util.stream.Stream;
 import onebit.binarize.AdaBin;
 import onebit.binarize.BiPer;
+import onebit.binarize.Binarizer;
 import onebit.binarize.BmxNet;
 import onebit.binarize.Method;
 import onebit.binarize.Rbnn;
@@ -47,6 +48,8 @@ import onebit.ops.cpu.CpuBackend;
 import onebit.recipe.DataRecipe;
 import onebit.recipe.Recipe;
 import onebit.recipe.Recipes;
+import onebit.tensor.BinarySet;
+import onebit.tensor.BitTensor;
 import onebit.tensor.ElementType;
 import onebit.tensor.Parameter;
 import onebit.tensor.Shape;
@@ -268,24 +271,34 @@ class OnnxExportTest {
   }
 
   /** A layer of one's own: y = 2 x + tanh x, or of an op that has no form in ONNX. */
-  private record OwnLayer(boolean known) implements Network {
+  private record OwnLayer(boolean known, Binarizer ofSign) implements Network {
     @Override
     public Layer layers(Method method, Shape input, int classes) {
       return Sequential.of(new Layer() {
         private Backend backend;
         private Tensor y;
+        private BitTensor bits;
+        private Tensor signs;
+        private BinarySet set;
 
         @Override
         public Shape build(BuildContext context, Shape shape) {
           backend = context.backend();
           y = context.activations(shape);
+          bits = backend.createBits(shape.d0() * shape.d1() * shape.d2(), shape.d3());
+          signs = context.activations(shape);
+          set = new BinarySet(backend.create(Shape.vector(1)), backend.create(Shape.vector(1)));
+          backend.fill(set.distance(), 1);
           return shape;
         }
 
         @Override
         public Tensor forward(Tensor x, boolean training) {
+          backend.binarize().sign(bits, x, ofSign);
+          backend.bits().unpack(signs, bits, set);
           if (known) backend.point().activate(y, x, Activation.TANH);
           else backend.binarize().level(y, x, new BiPer.SineSign(1));
+          backend.point().accumulate(y, signs);
           backend.point().accumulate(y, x);
           backend.point().accumulateScaled(y, x, 1);
           return y;
@@ -304,18 +317,22 @@ class OnnxExportTest {
     PixelScale none = new PixelScale(List.of(0.0, 0.0, 0.0), List.of(1.0, 1.0, 1.0));
     float[] x = {-2, 0, 1, 0.5f, 3, -1, 0.25f, 2, 4, -3, 1, 0};
     Method method = new BiPer(2, 20, 0);
-    try (OnnxExport export = new OnnxExport("own", new CpuBackend(), FilterForm.BITS); OnnxExport other = new OnnxExport("own", new CpuBackend(), FilterForm.BITS)) {
-      Model model = new Model(new OwnLayer(true), method, shape, 3, export.backend(), 1);
+    Binarizer plain = new Binarizer.Clipped(1);
+    try (OnnxExport export = new OnnxExport("own", new CpuBackend(), FilterForm.BITS); OnnxExport other = new OnnxExport("own", new CpuBackend(), FilterForm.BITS);
+        OnnxExport third = new OnnxExport("own", new CpuBackend(), FilterForm.BITS)) {
+      Model model = new Model(new OwnLayer(true, plain), method, shape, 3, export.backend(), 1);
       String elsewhere = assertThrows(IllegalArgumentException.class, () -> other.add(model, none)).getMessage();
       assertTrue(elsewhere.contains("was built on another backend"), elsewhere);
       export.add(model, none);
       float[] wanted = new float[3];
-      for (int i = 0; i < x.length; i++) wanted[i % 3] += (float) (2 * x[i] + Math.tanh(x[i])) / 4;
+      for (int i = 0; i < x.length; i++) wanted[i % 3] += (float) (2 * x[i] + Math.tanh(x[i]) + (x[i] >= 0 ? 1 : -1)) / 4;
       try (OnnxRun run = new OnnxRun(export.file("0", ""))) {
         assertArrayEquals(wanted, run.of(x, shape).get("logits"), 1e-5f);
       }
-      Model unknown = new Model(new OwnLayer(false), method, shape, 3, other.backend(), 1);
+      Model unknown = new Model(new OwnLayer(false, plain), method, shape, 3, other.backend(), 1);
       assertTrue(assertThrows(IllegalStateException.class, () -> other.add(unknown, none)).getMessage().endsWith("no ONNX form for the op level"));
+      Model levelled = new Model(new OwnLayer(true, new BiPer.SineSign(1)), method, shape, 3, third.backend(), 1);
+      assertTrue(assertThrows(IllegalStateException.class, () -> third.add(levelled, none)).getMessage().endsWith("no ONNX form for the level of SineSign[omega=1.0]"));
     }
   }
 
