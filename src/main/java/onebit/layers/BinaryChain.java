@@ -104,7 +104,8 @@ public final class BinaryChain implements Layer {
     for (int i = 0; i < units.size(); i++) units.get(i).makeRooms(context, rebuilt[i + 1]);
     backend.owner("gradients of units");
     gradX = context.activations(input);
-    together = units.getFirst().convolution().weightsTogether();
+    boolean alike = units.stream().map(unit -> unit.convolution().method()).distinct().count() == 1;
+    together = alike ? units.getFirst().convolution().weightsTogether() : null;
     if (together != null) units.forEach(unit -> unit.convolution().join(together));
     pieces = together == null ? null : List.of(together);
     return out;

@@ -317,6 +317,11 @@ public final class BinaryConv2d implements Layer {
     return geometry.y();
   }
 
+  /** What makes bits of its weights and of x. */
+  public Method method() {
+    return method;
+  }
+
   /** Name in the state dictionary, without ".weight". */
   public String name() {
     return name;

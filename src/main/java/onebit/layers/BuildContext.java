@@ -1,5 +1,7 @@
 package onebit.layers;
 
+import java.util.ArrayList;
+import java.util.List;
 import java.util.SplittableRandom;
 import java.util.random.RandomGenerator;
 import onebit.ops.Backend;
@@ -17,24 +19,25 @@ import onebit.tensor.Tensor;
  * @param float8 whether gradients at the results of binary convolutions are rounded to float8
  * @param withheld whether activations get no tensors, because fused units run the layers being built and have tensors of their own
  * @param frozen whether the layers will only evaluate: nothing is made for gradients
+ * @param made the names of the parameters made so far
  */
 public record BuildContext(Backend backend, Scratch scratch, RoundedWeights rounded, long seed, boolean recomputes, Rebuilding rebuilding, boolean float8,
-    boolean withheld, boolean frozen) {
+    boolean withheld, boolean frozen, List<String> made) {
   public BuildContext(Backend backend, long seed) {
     this(backend, seed, false, new Rebuilding(0), false);
   }
 
   public BuildContext(Backend backend, long seed, boolean recomputes, Rebuilding rebuilding, boolean float8) {
-    this(backend, new Scratch(backend), new RoundedWeights(backend), seed, recomputes, rebuilding, float8, false, false);
+    this(backend, new Scratch(backend), new RoundedWeights(backend), seed, recomputes, rebuilding, float8, false, false, new ArrayList<>());
   }
 
   /** For the layers of a teacher, which learn nothing. */
   public static BuildContext frozen(Backend backend, long seed) {
-    return new BuildContext(backend, new Scratch(backend), new RoundedWeights(backend), seed, false, new Rebuilding(0), false, false, true);
+    return new BuildContext(backend, new Scratch(backend), new RoundedWeights(backend), seed, false, new Rebuilding(0), false, false, true, new ArrayList<>());
   }
 
   BuildContext withheld(boolean now) {
-    return new BuildContext(backend, scratch, rounded, seed, recomputes, rebuilding, float8, now, frozen);
+    return new BuildContext(backend, scratch, rounded, seed, recomputes, rebuilding, float8, now, frozen, made);
   }
 
   /** Random numbers of their own for each name, whatever the order of building. */
@@ -71,6 +74,7 @@ public record BuildContext(Backend backend, Scratch scratch, RoundedWeights roun
 
   /** A parameter as in memory. */
   public Parameter parameter(String name, Shape shape, Parameter.Kind kind, float start) {
+    made.add(name);
     Tensor value = backend.create(shape);
     if (start != 0) backend.fill(value, start);
     return new Parameter(name, value, gradient(shape), kind, FileLayout.SAME, shape.dims());
@@ -78,6 +82,7 @@ public record BuildContext(Backend backend, Scratch scratch, RoundedWeights roun
 
   /** Filters O,R,S,C, drawn by init. */
   public Parameter filters(String name, Shape shape, Parameter.Kind kind, Init init) {
+    made.add(name);
     Tensor value = backend.create(shape);
     backend.write(value, init.draw(shape, random(name)));
     return new Parameter(name, value, gradient(shape), kind, FileLayout.FILTERS,

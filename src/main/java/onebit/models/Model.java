@@ -106,9 +106,15 @@ public final class Model {
       throw new IllegalArgumentException("Model: " + network + " gives " + output + " for images " + input + ", wanted " + outputs + " values each");
     }
     collect(layers);
+    for (BinaryConv2d layer : binaryLayers) {
+      if (!layer.method().equals(method)) throw new IllegalArgumentException("Model: layer " + layer.name() + " has the method " + layer.method() + ", the model " + method + ", whose surrogates all binary layers get; they must be equal");
+    }
     Set<String> names = new HashSet<>();
     parameters.forEach(p -> requireNew(names, p.name()));
     state.forEach(s -> requireNew(names, s.name()));
+    for (String made : context.made()) {
+      if (!names.contains(made)) throw new IllegalArgumentException("Model: no layer gives the parameter " + made + ", so nothing would train it; parameters() of its layer must, and children() of a layer those it is made of");
+    }
     dictionary = new StateDictionary(backend, parameters, state, network.unusedModules());
     if (frozen) settle();
   }
