@@ -269,7 +269,7 @@ final class TrainCommand implements Callable<Integer> {
       DataRecipe.Source source = plain.data().name();
       boolean itsOwn = EnumSet.of(DataRecipe.Source.GLYPHS, DataRecipe.Source.FIGURES, DataRecipe.Source.OWN).contains(source) || data != null;
       if (!itsOwn && plain.data().hasBoxes()) all.addAll(List.of("data.name=figures", "data.trainLists=null", "data.testLists=null"));
-      else if (!itsOwn) all.addAll(List.of("data.name=generated", "data.evalResize=0", "data.evalCrop=0", "data.valShare=0"));
+      else if (!itsOwn) all.addAll(List.of("data.name=generated", "data.evalResize=0", "data.evalCrop=0", "data.valShare=0", "data.quasiRandom=null"));
     }
     return all;
   }
