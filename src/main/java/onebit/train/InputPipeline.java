@@ -156,7 +156,8 @@ public final class InputPipeline {
     return new Loader(dataset, Sampler.evaluation(dataset.size(), batch).shard(rank, world), evaluationSteps(data), workers(data), watch);
   }
 
-  private static List<Augmentation> evaluationSteps(DataRecipe data) {
+  /** What is done to an image of the evaluation. */
+  static List<Augmentation> evaluationSteps(DataRecipe data) {
     if (data.hasBoxes()) return List.of(new ResizeTo(data.height()));
     return data.evalCrop() == 0 ? List.of() : Augmentation.evaluation(data.evalResize() > 0 ? data.evalResize() : data.evalCrop(), data.evalCrop());
   }

@@ -17,6 +17,7 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.Stream;
 import onebit.checkpoint.CheckpointException;
 import onebit.data.Sampler;
 import onebit.dist.Communicator;
@@ -141,6 +142,54 @@ class DisturbedRunTest {
     assertEquals(metrics(wanted), metrics(run));
   }
 
+  /** The last batch has eight images; the first evaluation finds none right, the other two all. */
+  @Test
+  void metricsCountEachImageOnceAndTheFirstOfTheBestEpochsIsTheBest() throws Exception {
+    int steps = 15;
+    double[] loss = new double[3], hits = new double[3];
+    Path run = folder.resolve("run");
+    String[] uneven = {"data.batch=36", "data.dropLast=false"};
+    Trainer[] last = new Trainer[1];
+    Ended ended = run(run, (trainer, asked, backend, result, gradLogits) -> {
+      last[0] = trainer;
+      if (asked == 0) return;
+      int epoch = (asked - 1) / (steps + 8), images = gradLogits.shape().d0();
+      float[] values = backend.read(result);
+      if ((asked - 1) % (steps + 8) < steps) {
+        loss[epoch] += images * values[0];
+        hits[epoch] += values[1];
+      } else {
+        values[1] = epoch == 0 ? 0 : images;
+        backend.write(result, values);
+      }
+    }, uneven);
+    assertEquals(Trainer.End.COMPLETE, ended.end, ended.said);
+    Recipe recipe = recipe(uneven);
+    for (int epoch = 0; epoch < 3; epoch++) {
+      Map<String, Object> record = metrics(run).get(epoch);
+      assertEquals((epoch + 1) * steps, ((Number) record.get("step")).intValue());
+      assertEquals(loss[epoch] / IMAGES, (double) record.get("loss"), 1e-6);
+      assertEquals(100 * hits[epoch] / IMAGES, (double) record.get("trainTop1"), 1e-9);
+      assertEquals(epoch == 0 ? 0 : 100, (double) record.get("testTop1"));
+      assertEquals(recipe.schedule().over(3, recipe.optimizer().learningRate()).learningRate(epoch, steps - 1, steps), (double) record.get("learningRate"));
+    }
+    assertEquals(List.of(2, 100.0), List.of(last[0].bestEpoch(), last[0].bestScore()));
+    assertEquals("step-000030", run.resolve("best").toRealPath().getFileName().toString());
+    try (Stream<Path> files = Files.list(run)) {
+      Path events = files.filter(file -> file.getFileName().toString().startsWith("events.out.tfevents.")).findFirst().orElseThrow();
+      assertEquals(3, Files.readString(events, StandardCharsets.ISO_8859_1).split("testTop1", -1).length - 1);
+    }
+  }
+
+  /** Four steps an epoch, those of the second all bad: it would have nothing to tell. */
+  @Test
+  void anEpochOfBadStepsAloneEndsTheRun() throws Exception {
+    Ended ended = run(folder.resolve("run"), (trainer, asked, backend, result, gradLogits) -> {
+      if (asked > 4 + 8) backend.fill(gradLogits, Float.NaN);
+    }, "data.batch=128");
+    assertTrue(ended.refusal.getMessage().matches("training stopped at step 8: the gradient of [\\w.]+ was not finite in 4 steps in a row; .*"), ended.refusal.getMessage());
+  }
+
   @Test
   void oneStepWhoseGradientsAreNotFiniteIsSkippedWithItsSamplesAndTheRunGoesOn() throws Exception {
     Path run = folder.resolve("run");
@@ -250,16 +299,26 @@ class DisturbedRunTest {
   void whatIsDoneOnceAnEpochIsDoneOnceWhereverTheRunStops() throws Exception {
     Path whole = folder.resolve("whole"), run = folder.resolve("run");
     String[] both = {"method.name=rbnn", "train.gradients=float8"};
-    assertEquals(Trainer.End.COMPLETE, run(whole, (trainer, asked, backend, result, gradLogits) -> { }, both).end);
+    List<Integer> turned = new ArrayList<>();
+    List<List<Float>> seen = new ArrayList<>();
+    assertEquals(Trainer.End.COMPLETE, run(whole, (trainer, asked, backend, result, gradLogits) -> {
+      List<Float> rotation = new ArrayList<>();
+      for (float value : backend.read(rotation(trainer))) rotation.add(value);
+      if (!seen.isEmpty() && !seen.getLast().equals(rotation)) turned.add(asked);
+      seen.add(rotation);
+    }, both).end);
+    assertEquals(List.of(ASKED + 2, 2 * ASKED + 3), turned, "rotations change before an epoch, whose first loss is that of the measurement");
     Ended ended = run(run, (trainer, asked, backend, result, gradLogits) -> {
       if (asked == 0) stop(trainer);
     }, both);
     assertTrue(ended.said.contains("Stopped as asked, with a checkpoint at step " + STEPS), ended.said);
     assertEquals(1, metrics(run).size(), "the epoch had ended");
+    Files.delete(run.resolve("best"));   // as an end between the checkpoint and its name leaves it
     ended = run(run, (trainer, asked, backend, result, gradLogits) -> {
       if (asked == 1 + 4) stop(trainer);
     }, both);
     assertTrue(ended.said.contains("Stopped as asked, with a checkpoint at step " + (STEPS + 4)), ended.said);
+    assertEquals("step-000016", run.resolve("best").toRealPath().getFileName().toString());
     ended = run(run, (trainer, asked, backend, result, gradLogits) -> {
       if (asked == STEPS - 4 + 2) stop(trainer);
     }, both);
@@ -274,6 +333,10 @@ class DisturbedRunTest {
     assertEquals(Trainer.End.COMPLETE, ended.end);
     assertEquals(8 + 1 + ASKED, ended.asked, "an epoch counts as ended when its report is written");
     requireSame(whole, run);
+  }
+
+  private static Tensor rotation(Trainer trainer) {
+    return trainer.model().state().stream().filter(state -> state.name().endsWith(".R1")).findFirst().orElseThrow().value();
   }
 
   /** Asks as a signal does, on another thread, and returns when it is asked. */

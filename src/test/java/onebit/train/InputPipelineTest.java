@@ -78,6 +78,24 @@ class InputPipelineTest {
   }
 
   @Test
+  void stepsOfClassificationAreThoseOfTheRecipeInTheirOrder() {
+    Augmentation flip = new Augmentation.Flip(0.5), affine = new Augmentation.AffineJitter(10, 0.1, 0.25), colours = new Augmentation.HslJitter(36, 50, 50);
+    Augmentation resize = new Augmentation.ResizeShort(256), crop = new Augmentation.RandomCrop(224), part = new Augmentation.RandomResizedCrop(224, 0.08, 1, 0.75, 4 / 3.0);
+    assertSteps(List.of(new Augmentation.PadCrop(4), flip), List.of(), "adabin-resnet20-cifar10");
+    assertSteps(List.of(affine, flip, colours), List.of(), "bmxnet-resnete18-cifar10");
+    assertSteps(List.of(resize, crop, flip), List.of(new Augmentation.ResizeCentreCrop(256, 224)), "bmxnet-resnete18y2018-imagenet");
+    assertSteps(List.of(resize, affine, crop, flip, colours), List.of(new Augmentation.ResizeCentreCrop(224, 224)), "bmxnet-resnete18y2018-imagenet",
+        "data.augment.affineJitter={rotate: 10, shear: 0.1, aspect: 0.25}", "data.augment.hslJitter={hue: 36, saturation: 50, lightness: 50}", "data.evalResize=0");
+    assertSteps(List.of(part, flip, new Augmentation.Lighting(0.1)), List.of(new Augmentation.ResizeCentreCrop(256, 224)), "adabin-resnet18-imagenet", "data.augment.lighting=0.1");
+  }
+
+  private static void assertSteps(List<Augmentation> training, List<Augmentation> evaluation, String recipe, String... overrides) {
+    DataRecipe data = new Recipes().load(recipe, List.of(overrides)).data();
+    assertEquals(training, InputPipeline.steps(data), recipe);
+    assertEquals(evaluation, InputPipeline.evaluationSteps(data), recipe);
+  }
+
+  @Test
   void listsAreThoseOfTheRecipeAndWhatWasFoundInThemIsSaidOnce(@TempDir Path dir) throws IOException {
     new VocFolder(dir.resolve("VOC2007")).photo("trainval", "a", 60, 40, VocFolder.object("cat", false, 1, 1, 70, 30)).photo("test", "b", 60, 40, VocFolder.object("cow", true, 1, 1, 20, 30));
     new VocFolder(dir.resolve("VOC2012")).photo("trainval", "c", 60, 40, VocFolder.object("dog", false, 1, 1, 20, 30)).photo("val", "d", 60, 40, VocFolder.object("dog", true, 1, 1, 20, 30));
