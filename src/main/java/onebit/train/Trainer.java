@@ -450,7 +450,7 @@ public final class Trainer {
     record.put("longestSnapshotMillis", snapshotMillis);
     record.put("longestCheckpointWaitMillis", waitMillis);
     if (float8 != null) record.put("float8WorstError", float8.worst());
-    record.putAll(surrogates().values());
+    surrogates().values().forEach(record::putIfAbsent);
     flips.measure(record);
     boolean best = score.percent() > state.bestScore;
     if (best) {
