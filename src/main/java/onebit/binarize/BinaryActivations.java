@@ -9,6 +9,7 @@ import onebit.tensor.BinarySet;
 import onebit.tensor.BitTensor;
 import onebit.tensor.Parameter;
 import onebit.tensor.Shape;
+import onebit.tensor.StateTensor;
 import onebit.tensor.Tensor;
 
 /** The activations entering one layer as bits with a set, forward and backward. */
@@ -71,6 +72,10 @@ public abstract class BinaryActivations {
   }
 
   public List<Parameter> parameters() {
+    return List.of();
+  }
+
+  public List<StateTensor> state() {
     return List.of();
   }
 

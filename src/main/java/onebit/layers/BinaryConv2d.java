@@ -346,7 +346,9 @@ public final class BinaryConv2d implements Layer {
 
   @Override
   public List<StateTensor> state() {
-    return weights.state();
+    List<StateTensor> all = new ArrayList<>(weights.state());
+    all.addAll(activations.state());
+    return all;
   }
 
   @Override
