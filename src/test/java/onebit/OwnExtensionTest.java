@@ -72,7 +72,7 @@ class OwnExtensionTest {
 
     @Override public Surrogates at(int epoch, int epochs) {
       float k = 1 + (sharpest - 1) * epoch / Math.max(1, epochs - 1);
-      return new Surrogates(new Binarizer.Clipped(1), Curve.of(u -> k / Math.pow(Math.cosh(k * u), 2), -4, 4), Map.of("k", (double) k));
+      return new Surrogates(new Binarizer.Clipped(1), Curve.of(u -> k / Math.pow(Math.cosh(k * u), 2), -4, 4), Map.of("k", (double) k, "loss", -1.0));
     }
   }
 
@@ -208,6 +208,20 @@ class OwnExtensionTest {
     }
   }
 
+  /** Implements a network by a record one of whose keys is taken. */
+  public static final class Keyed implements Extension {
+    /** A record. */
+    public record Named(String name) implements Network {
+      @Override public Layer layers(Method method, Shape input, int classes) {
+        throw new UnsupportedOperationException();
+      }
+    }
+
+    @Override public Map<String, Class<? extends Network>> networks() {
+      return Map.of("keyed", Named.class);
+    }
+  }
+
   /** Cannot be made. */
   public static final class Fails implements Extension {
     public Fails() {
@@ -275,6 +289,7 @@ class OwnExtensionTest {
     Path jar = jar(Own.class.getName()), run = folder.resolve("run");
     String metrics = trained(jar, run);
     assertEquals(List.of("1.0", "4.0"), columns(metrics, "k"), metrics);
+    assertTrue(columns(metrics, "loss").stream().allMatch(loss -> Double.parseDouble(loss) > 0), metrics);
     assertTrue(Files.readString(run.resolve("recipe.yaml")).contains("sharpest: 4.0"));
     ExtensionRun eval = onebit(jar, "eval", "--weights", run.toString());
     assertEquals(0, eval.code(), eval.text());
@@ -408,6 +423,7 @@ class OwnExtensionTest {
     refused(Taken.class.getName(), "onebit.OwnExtensionTest$Tanh: the method name adabin is taken by onebit.binarize.AdaBin");
     refused(Spelled.class.getName(), "onebit.OwnExtensionTest$Tiny: the network name 'Tiny Net' must be of small letters, digits and hyphens");
     refused(Plain.class.getName(), "onebit.OwnExtensionTest$Plain$NoRecord is no record of onebit.models.Network");
+    refused(Keyed.class.getName(), "onebit.OwnExtensionTest$Keyed$Named has a component called name, the key that picks the record; call it otherwise");
     String broken = "an extension on the class path cannot be loaded: ";
     refused("onebit.Missing", broken + "onebit.recipe.Extension: Provider onebit.Missing not found");
     refused(Fails.class.getName(), broken + "onebit.recipe.Extension: Provider onebit.OwnExtensionTest$Fails could not be instantiated (java.lang.IllegalStateException: no licence)");

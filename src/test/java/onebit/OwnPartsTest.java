@@ -19,6 +19,7 @@ import onebit.binarize.Method;
 import onebit.binarize.SignWeights;
 import onebit.binarize.SignWeights.Scale;
 import onebit.binarize.Surrogates;
+import onebit.layers.Activate;
 import onebit.layers.BatchNorm;
 import onebit.layers.BinaryConv2d;
 import onebit.layers.BuildContext;
@@ -37,8 +38,10 @@ import onebit.models.Network;
 import onebit.ops.Backend;
 import onebit.ops.PointOps.Activation;
 import onebit.ops.cpu.CpuBackend;
+import onebit.tensor.BitTensor;
 import onebit.tensor.Parameter;
 import onebit.tensor.Shape;
+import onebit.tensor.StateTensor;
 import onebit.tensor.Tensor;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.function.Executable;
@@ -175,6 +178,74 @@ class OwnPartsTest {
     try (Backend backend = new CpuBackend()) {
       refused("Model: no layer gives the parameter inner.weight, so nothing would train it; parameters() of its layer must, and children() of a layer those it is made of",
           () -> model(backend, network, new BiReal(1), Passes.SIMPLE));
+    }
+  }
+
+  @Test void aLayerThatStandsInTwoPlacesIsRefused() {
+    Network network = (method, input, classes) -> {
+      Layer relu = new Activate(Activation.RELU);
+      return Sequential.of(new Conv2d("stem", 8, 3, 1, 1, Init.KAIMING).asFirst(), relu, Residual.identity(Sequential.of(new Conv2d("second", 8, 3, 1, 1, Init.KAIMING), relu)),
+          Pool.global(), new Linear("classes", classes, Init.KAIMING, true));
+    };
+    try (Backend backend = new CpuBackend()) {
+      for (Passes passes : List.of(Passes.SIMPLE, Passes.FUSED)) {
+        refused("Model: one Activate stands in two places, and keeps for backward what only the later one saw; each place needs a layer of its own",
+            () -> model(backend, network, new BiReal(1), passes));
+      }
+    }
+  }
+
+  /** Signs that count the batches they are trained on. */
+  private static final class Counting extends BinaryActivations {
+    private StateTensor batches;
+
+    @Override public void build(Backend backend, String name, Shape input) {
+      super.build(backend, name, input);
+      batches = new StateTensor(name + ".batches", backend.create(Shape.vector(1)), new int[] {1});
+    }
+
+    @Override public void forward(BitTensor bits, Tensor x, boolean training) {
+      backend.bits().pack(bits, x, 0);
+      if (training) backend.point().accumulateScaled(batches.value(), set.distance(), 1);
+    }
+
+    @Override public void backward(Tensor gradX, Tensor gradQ, Tensor x) {
+      backend.binarize().slope(gradX, gradQ, x, binarizer);
+    }
+
+    @Override public List<StateTensor> state() {
+      return List.of(batches);
+    }
+  }
+
+  /** Those, and signs of the weights. */
+  private record Counted() implements Method {
+    @Override public BinaryWeights weights() {
+      return new SignWeights(Scale.MEAN_ABSOLUTE);
+    }
+
+    @Override public BinaryActivations activations() {
+      return new Counting();
+    }
+
+    @Override public Surrogates at(int epoch, int epochs) {
+      return new Surrogates(new Binarizer.Clipped(1), new Binarizer.Clipped(1), Map.of());
+    }
+  }
+
+  @Test void whatActivationsKeepIsSaved() throws Exception {
+    for (Memory memory : Memory.values()) {
+      try (Backend backend = new CpuBackend()) {
+        Method method = new Counted();
+        Execution execution = new Execution(Passes.FUSED, memory);
+        Model model = new Model(new Two(method), method, IMAGES, CLASSES, backend, 1, execution), other = new Model(new Two(method), method, IMAGES, CLASSES, backend, 2, execution);
+        for (int i = 0; i < 3; i++) step(backend, model);
+        other.load(model.save(), "the model");
+        for (StateTensor state : other.state()) {
+          if (state.name().endsWith(".batches")) assertEquals(3, backend.read(state.value())[0], state.name());
+        }
+        assertEquals(2, other.state().stream().filter(state -> state.name().endsWith(".batches")).count());
+      }
     }
   }
 

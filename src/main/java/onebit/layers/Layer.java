@@ -14,7 +14,8 @@ import onebit.tensor.Tensor;
  *
  * <p>{@link #build} makes all tensors for the largest batch; forward and backward allocate nothing and also take smaller batches. What
  * forward returns stays valid until the next forward, what backward returns until the next backward. A device records the ops of a step, with the numbers they
- * are given, and repeats them: what changes from step to step is in tensors, and neither reads a value or writes one from the host.
+ * are given, and repeats them: what changes from step to step is in tensors, and neither reads a value or writes one from the host. Nor do they write into x or
+ * gradY, which are other layers'.
  */
 public interface Layer {
   /** Makes room for inputs of the given shape, whose outermost extent is the largest batch; returns the shape of the output. */

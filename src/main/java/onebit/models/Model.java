@@ -2,7 +2,9 @@ package onebit.models;
 
 import java.util.ArrayList;
 import java.util.Collection;
+import java.util.Collections;
 import java.util.HashSet;
+import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
@@ -105,7 +107,7 @@ public final class Model {
     if (output.size() != input.d0() * outputs) {
       throw new IllegalArgumentException("Model: " + network + " gives " + output + " for images " + input + ", wanted " + outputs + " values each");
     }
-    collect(layers);
+    collect(layers, Collections.newSetFromMap(new IdentityHashMap<>()));
     for (BinaryConv2d layer : binaryLayers) {
       if (!layer.method().equals(method)) throw new IllegalArgumentException("Model: layer " + layer.name() + " has the method " + layer.method() + ", the model " + method + ", whose surrogates all binary layers get; they must be equal");
     }
@@ -178,14 +180,15 @@ public final class Model {
     if (!names.add(name)) throw new IllegalArgumentException("Model: two tensors are named " + name + "; names must differ");
   }
 
-  private void collect(Layer layer) {
+  private void collect(Layer layer, Set<Layer> met) {
+    if (!met.add(layer)) throw new IllegalArgumentException("Model: one " + layer.getClass().getSimpleName() + " stands in two places, and keeps for backward what only the later one saw; each place needs a layer of its own");
     parameters.addAll(layer.parameters());
     state.addAll(layer.state());
     if (layer instanceof BinaryConv2d binary) binaryLayers.add(binary);
     if (layer instanceof BinaryChain chain) fusedUnits += chain.unitCount();
     if (layer instanceof DenseBlock block) fusedUnits += block.unitCount();
     if (layer instanceof PreNormChain chain) fusedUnits += chain.unitCount();
-    layer.children().forEach(this::collect);
+    layer.children().forEach(child -> collect(child, met));
   }
 
   /** Says what makes values of bytes: forward also takes images of bytes from now on, whose values the first layer makes or, where it cannot, one op before it. */

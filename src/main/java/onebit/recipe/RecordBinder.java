@@ -37,13 +37,14 @@ public final class RecordBinder {
 
   private final Map<Class<?>, Map<String, Class<? extends Record>>> kinds;
 
-  /** A binder that resolves each interface through the records registered for it by name. @throws IllegalArgumentException if one is no record */
+  /** A binder that resolves each interface through the records registered for it by name. @throws IllegalArgumentException if one is no record, or has a component called name */
   public RecordBinder(Map<Class<?>, ? extends Map<String, ? extends Class<?>>> kinds) {
     Map<Class<?>, Map<String, Class<? extends Record>>> checked = new HashMap<>();
     kinds.forEach((type, names) -> {
       Map<String, Class<? extends Record>> records = new HashMap<>();
       names.forEach((name, kind) -> {
         if (!kind.isRecord() || !type.isAssignableFrom(kind)) throw new IllegalArgumentException(kind.getName() + " is no record of " + type.getName());
+        if (hasKey(kind.asSubclass(Record.class), NAME)) throw new IllegalArgumentException(kind.getName() + " has a component called name, the key that picks the record; call it otherwise");
         records.put(name, kind.asSubclass(Record.class));
       });
       checked.put(type, Map.copyOf(records));
