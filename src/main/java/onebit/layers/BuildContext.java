@@ -47,7 +47,7 @@ public record BuildContext(Backend backend, Scratch scratch, RoundedWeights roun
     return new SplittableRandom(seed * 0x9e3779b97f4a7c15L ^ hash);
   }
 
-  /** A tensor for activations or their gradients, of the backend's type for them; null where they are withheld. */
+  /** A tensor for activations or their gradients, of the backend's type for them, whose values live within one step; null where they are withheld. */
   public Tensor activations(Shape shape) {
     return room(shape, backend.activations());
   }

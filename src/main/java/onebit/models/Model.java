@@ -143,7 +143,7 @@ public final class Model {
   /**
    * Forward and backward of one step on a plan: which memory they use when, and how much of it.
    *
-   * <p>Logits stay to the end of the step. Evaluation runs the same ops in the order of forward, so what is planned for a step serves it too.
+   * <p>Logits stay to the end of the step. Evaluation runs the same ops in the order of forward, so what is planned for a step serves it too, but for rooms of its own.
    */
   private static PlanBackend plan(Network network, Method method, Shape input, int classes, Backend device, Execution execution, Optional<Network> taughtBy,
       Rebuilding rebuilding) {
@@ -154,6 +154,8 @@ public final class Model {
     Tensor logits = model.forward(images, true);
     model.backward(plan.create(logits.shape(), logits.type()));
     plan.read(logits);
+    plan.arena().endStep();
+    model.forward(images, false);
     plan.arena().plan();
     return plan;
   }

@@ -60,6 +60,7 @@ public final class Arena {
   private final List<Room> rooms = new ArrayList<>();
   private int uses;
   private int longest;
+  private boolean over;
   private long bytes = -1;
 
   /** A new room of so many bytes. */
@@ -80,10 +81,16 @@ public final class Arena {
     uses = 0;
   }
 
+  /** The step is over: a room that it left alone and evaluation uses lives all the time. */
+  public void endStep() {
+    over = true;
+  }
+
   /** The op that runs now uses the room. */
   public void use(Room room) {
-    room.first = Math.min(room.first, uses);
-    room.last = Math.max(room.last, uses);
+    if (over && room.last >= 0) return;
+    room.first = over ? 0 : Math.min(room.first, uses);
+    room.last = over ? Integer.MAX_VALUE : Math.max(room.last, uses);
   }
 
   /** Gives every room its place; a room that was never used shares the first. */

@@ -15,6 +15,14 @@ import onebit.binarize.BiPer;
 import onebit.binarize.BmxNet;
 import onebit.binarize.Method;
 import onebit.binarize.Rbnn;
+import onebit.layers.BuildContext;
+import onebit.layers.Conv2d;
+import onebit.layers.Init;
+import onebit.layers.Layer;
+import onebit.layers.Linear;
+import onebit.layers.Pool;
+import onebit.layers.Residual;
+import onebit.layers.Sequential;
 import onebit.models.Execution.Memory;
 import onebit.models.Execution.Passes;
 import onebit.ops.Backend;
@@ -63,6 +71,50 @@ class DeadRoomsTest {
       for (Parameter p : model.parameters()) all.add(backend.read(p.gradient()));
       return all;
     }
+  }
+
+  /** A layer that gives 2 x, in evaluation perhaps in another room than in training, with a shortcut past it. */
+  private record Elsewhere(boolean apart) implements Network {
+    @Override
+    public Layer layers(Method method, Shape input, int classes) {
+      return Sequential.of(new Conv2d("stem", 8, 3, 1, 1, Init.KAIMING).asFirst(), Residual.identity(new Layer() {
+        private Backend backend;
+        private Tensor y;
+        private Tensor evaluated;
+
+        @Override
+        public Shape build(BuildContext context, Shape shape) {
+          backend = context.backend();
+          y = context.activations(shape);
+          evaluated = context.activations(shape);
+          return shape;
+        }
+
+        @Override
+        public Tensor forward(Tensor x, boolean training) {
+          Tensor out = training || !apart ? y : evaluated;
+          backend.point().add(out, x, x);
+          return out;
+        }
+
+        @Override
+        public Tensor backward(Tensor gradY) {
+          return gradY;
+        }
+      }), Pool.global(), new Linear("classes", classes, Init.KAIMING, true));
+    }
+  }
+
+  @OnEveryPrecision
+  void whatEvaluationAloneUsesLives(Backend backend) {
+    List<float[]> logits = new ArrayList<>();
+    for (boolean apart : new boolean[] {false, true}) {
+      Model model = Built.model(backend, new Elsewhere(apart), Optional.empty(), CLIPPED, 8, Memory.FAST);
+      Tensor x = backend.create(model.input(), backend.activations());
+      backend.write(x, normal(x.size(), new Random(7)));
+      logits.add(backend.read(model.forward(x, false)));
+    }
+    assertArrayEquals(logits.getFirst(), logits.getLast());
   }
 
   private static float[] normal(int n, Random random) {
