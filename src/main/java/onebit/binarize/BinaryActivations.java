@@ -18,7 +18,7 @@ public abstract class BinaryActivations {
   protected Binarizer binarizer;
   protected BinarySet set;
 
-  /** Makes room; name is the layer's prefix in the state dictionary. */
+  /** Makes room, for values of a step by {@link Backend#room} of type {@link Backend#activations}; name is the layer's prefix in the state dictionary. */
   public void build(Backend backend, String name, Shape input) {
     this.backend = backend;
     Tensor centre = backend.create(Shape.vector(1)), distance = backend.create(Shape.vector(1));
