@@ -347,6 +347,9 @@ class CommandLineTest {
     Said more = Said.by(train);
     assertEquals(2, more.code(), more.err());
     assertTrue(more.err().contains("run " + out + " has seen a set of 8 so far, and folder has 9 training images now; give it the data it began with"), more.err());
+    Files.move(Path.of(photos, "train/red/4.png"), Path.of(photos, "val/red/4.png"));
+    Said moved = Said.by(train);
+    assertTrue(moved.err().contains("run " + out + " has seen a set of 8 so far, and folder has 9 test images now; give it the data it began with"), moved.err());
   }
 
   @Test
@@ -387,16 +390,17 @@ class CommandLineTest {
     draw(photos, "train/red", "train/blue", "val/red", "val/blue");
     String other = "The images of folder are as many as before and not the same, by their names and classes: the run goes on with others than it began with.";
     String[] train = {"train", "default", "--set", "data.name=folder", "--set", "data.channels=3", "--set", "data.mean=[0.5, 0.5, 0.5]", "--set", "data.std=[0.5, 0.5, 0.5]", "--set", "data.classes=2",
-        "--set", "train.epochs=4", "--data", photos.toString(), "--out", folder.resolve("run").toString(), "--json", "--epochs", "1"};
-    boolean[] told = new boolean[4];
+        "--set", "train.epochs=5", "--data", photos.toString(), "--out", folder.resolve("run").toString(), "--json", "--epochs", "1"};
+    boolean[] told = new boolean[5];
     for (int epoch = 0; epoch < told.length; epoch++) {
       if (epoch == 2) Files.move(photos.resolve("train/red/0.png"), photos.resolve("train/red/9.png"));
+      if (epoch == 4) Files.move(photos.resolve("val/blue/0.png"), photos.resolve("val/blue/9.png"));
       train[train.length - 1] = Integer.toString(epoch + 1);
       Said said = Said.by(train);
       assertEquals(0, said.code(), said.err());
       told[epoch] = said.err().contains(other);
     }
-    assertArrayEquals(new boolean[] {false, false, true, false}, told);
+    assertArrayEquals(new boolean[] {false, false, true, false, true}, told);
   }
 
   @Test

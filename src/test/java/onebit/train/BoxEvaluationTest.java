@@ -195,6 +195,11 @@ class BoxEvaluationTest {
     // 11 of 23 boxes of class 0 are found and nothing else is: the area is 11/23, and the precision is 1 at recalls 0 to 0.4
     assertArrayEquals(new double[] {11.0 / 23, 0, 1}, alone.area().average(), 1e-12);
     assertArrayEquals(new double[] {5.0 / 11, 0, 1}, alone.points().average(), 1e-12);
+    double points = 100 * (5.0 / 11 + 1) / 3, area = 100 * (11.0 / 23 + 1) / 3;
+    assertEquals(points, (double) alone.metrics().get("testMap"), 1e-9);
+    assertEquals(area, (double) alone.metrics().get("testMapOfArea"), 1e-9);
+    assertEquals(area, (double) alone.members().get("mapOfArea"), 1e-9);
+    assertEquals("{cat=" + 100 * alone.points().average()[0] + ", 1=0.0, 2=100.0}", alone.members().get("average").toString());
     long[][] table = new long[3][];
     CyclicBarrier barrier = new CyclicBarrier(3);
     List<Callable<Score.Precision>> each = new ArrayList<>();

@@ -146,7 +146,7 @@ class DisturbedRunTest {
   @Test
   void metricsCountEachImageOnceAndTheFirstOfTheBestEpochsIsTheBest() throws Exception {
     int steps = 15;
-    double[] loss = new double[3], hits = new double[3];
+    double[] loss = new double[3], hits = new double[3], among5 = new double[3];
     Path run = folder.resolve("run");
     String[] uneven = {"data.batch=36", "data.dropLast=false"};
     Trainer[] last = new Trainer[1];
@@ -160,6 +160,7 @@ class DisturbedRunTest {
         hits[epoch] += values[1];
       } else {
         values[1] = epoch == 0 ? 0 : images;
+        among5[epoch] += values[2];
         backend.write(result, values);
       }
     }, uneven);
@@ -171,6 +172,7 @@ class DisturbedRunTest {
       assertEquals(loss[epoch] / IMAGES, (double) record.get("loss"), 1e-6);
       assertEquals(100 * hits[epoch] / IMAGES, (double) record.get("trainTop1"), 1e-9);
       assertEquals(epoch == 0 ? 0 : 100, (double) record.get("testTop1"));
+      assertEquals(100 * among5[epoch] / IMAGES, (double) record.get("testTop5"), 1e-9);
       assertEquals(recipe.schedule().over(3, recipe.optimizer().learningRate()).learningRate(epoch, steps - 1, steps), (double) record.get("learningRate"));
     }
     assertEquals(List.of(2, 100.0), List.of(last[0].bestEpoch(), last[0].bestScore()));
