@@ -70,6 +70,21 @@ class HtmlReportTest {
     return elements;
   }
 
+  /** In the curve of the loss no epoch stands beside the first, so it is a dot; of the others there are lines. */
+  @Test
+  void aValueAloneIsADotAndEveryCurveIsNamedWithItsLastValue() throws Exception {
+    List<Map<String, Object>> records = run(10);
+    records.get(1).put("loss", null);
+    Document document = parsed(report(records).html());
+    List<Element> dots = all(document, "circle").stream().filter(circle -> circle.getAttribute("class").endsWith(" dot")).toList();
+    assertEquals(1, dots.size());
+    List<String> captions = all(document, "figcaption").stream().map(Element::getTextContent).toList();
+    assertEquals(List.of("Losstraining loss 0.4300", "Top-1 accuracytraining top-1, % 0.9100test top-1, % 0.8200"), captions.subList(0, 2));
+    Document one = parsed(report(run(1)).html());
+    assertEquals(all(one, "figcaption").stream().mapToInt(caption -> caption.getElementsByTagName("span").getLength()).sum(),
+        all(one, "circle").stream().filter(circle -> circle.getAttribute("class").endsWith(" dot")).count(), "a run of one epoch");
+  }
+
   @Test
   void theReportIsWellFormedAndNeedsNothingFromOutside() throws Exception {
     String html = report(run(10)).html();
@@ -207,15 +222,18 @@ class HtmlReportTest {
   }
 
   @Test
-  void aLongRunGivesASmallFileThatKeepsItsPeak() throws Exception {
+  void aLongRunGivesASmallFileThatKeepsItsPeaksAndGaps() throws Exception {
     List<Map<String, Object>> records = new ArrayList<>();
+    Map<Integer, Double> peaks = Map.of(11_111, Double.NaN, 22_222, 0.5, 33_333, 100.0, 40_000, Double.NaN, 40_100, 0.75, 40_200, 3.0);
     for (int step = 0; step < 50_000; step++) {
-      records.add(Map.of("step", (long) step, "loss", step == 33_333 ? 100.0 : 1.0));
+      records.add(Map.of("step", (long) step, "loss", peaks.getOrDefault(step, 1.0)));
     }
     String html = new HtmlReport("long", "", Map.of(), records, List.of()).html();
     assertTrue(html.length() < 60_000, html.length() + " characters");
     Series thin = Series.of("loss", records).thinned(800);
-    assertEquals(100, thin.values()[thin.indexOf(false)]);
+    Map<Integer, Double> kept = new LinkedHashMap<>();
+    for (int i = 0; i < thin.size(); i++) if (thin.values()[i] != 1) kept.put((int) thin.steps()[i], thin.values()[i]);
+    assertEquals(peaks, kept);
     assertTrue(thin.size() <= 810, thin.size() + " points");
   }
 

@@ -26,8 +26,8 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 class TensorBoardEventsTest {
-  /** 2^30 seconds: the double 0x41d0000000000000. */
-  private static final Clock CLOCK = Clock.fixed(Instant.ofEpochSecond(1L << 30), ZoneOffset.UTC);
+  /** 2^30 seconds and a half: the double 0x41d0000000200000. */
+  private static final Clock CLOCK = Clock.fixed(Instant.ofEpochSecond(1L << 30, 500_000_000), ZoneOffset.UTC);
   @TempDir Path folder;
   private final List<String> trouble = new ArrayList<>();
 
@@ -46,9 +46,9 @@ class TensorBoardEventsTest {
       bytes = Files.readAllBytes(events.path());
     }
     // wall_time 1: fixed64; file_version 3: 13 bytes | step 2: 1, session_log 7: {status 1: 1} | step 300 = ac 02, summary 5: {1: {1: "loss", 2: 0.5f}}
-    String version = "09 00000000 0000d041 1a 0d 627261696e2e4576656e743a32";
-    String start = "09 00000000 0000d041 10 01 3a 02 08 01";
-    String scalar = "09 00000000 0000d041 10 ac02 2a 0d 0a 0b 0a 04 6c6f7373 15 0000003f";
+    String version = "09 00002000 0000d041 1a 0d 627261696e2e4576656e743a32";
+    String start = "09 00002000 0000d041 10 01 3a 02 08 01";
+    String scalar = "09 00002000 0000d041 10 ac02 2a 0d 0a 0b 0a 04 6c6f7373 15 0000003f";
     int at = 0;
     for (String data : List.of(version, start, scalar)) {
       byte[] expected = HexFormat.of().parseHex(data.replace(" ", ""));
@@ -80,11 +80,12 @@ class TensorBoardEventsTest {
     record.put("\u00e4".repeat(100), -1e-3);
     TensorBoardEvents events = open(1000);
     events.scalars(1407, record);
+    assertEquals(2 + 4, read(events.path()).size(), "while the run goes on");
     events.scalar("big", Long.MAX_VALUE, 1e300);
     events.close();
     List<Event> read = read(events.path());
     assertEquals("brain.Event:2", read.get(0).version);
-    assertEquals(new Event(1L << 30, 1001, null, null, 0, 1), read.get(1));
+    assertEquals(new Event((1L << 30) + 0.5, 1001, null, null, 0, 1), read.get(1));
     assertEquals(List.of("epoch", "loss", "flip/layer1.0.conv1", "\u00e4".repeat(100), "big"), read.stream().skip(2).map(Event::tag).toList());
     assertEquals(List.of(3f, 0.125f, Float.NaN, -1e-3f, Float.POSITIVE_INFINITY), read.stream().skip(2).map(Event::value).toList());
     assertEquals(List.of(1407L, 1407L, 1407L, 1407L, Long.MAX_VALUE), read.stream().skip(2).map(Event::step).toList());
