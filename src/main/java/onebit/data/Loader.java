@@ -125,7 +125,7 @@ public final class Loader implements AutoCloseable {
     while (filling > 0) interrupted |= pause(0);
     order = sampler.order(epoch);
     chunks = sampler.chunk() > 1 ? sampler.chunks(epoch) : new int[0];
-    asked = (int) ((long) fromBatch * sampler.batch() / sampler.window() * sampler.window() / sampler.chunk());
+    asked = sampler.chunkAt((long) fromBatch * sampler.batch());
     this.epoch = epoch;
     java.util.Arrays.fill(holds, -1);
     nextToFill = fromBatch;

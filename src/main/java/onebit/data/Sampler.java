@@ -6,13 +6,14 @@ package onebit.data;
  * <p>Global batch b is positions [b * batch, (b + 1) * batch) of {@link #order}; rank r of world w takes the r-th of w
  * slices of it, so the slices of all ranks put after one another are the global batch, for any world.
  *
- * <p>Images that lie side by side in the files form a chunk, chunk c images [c * chunk, (c + 1) * chunk). A quasi-random order shuffles the chunks, and
- * then, in each window of so many positions, the images: what is read while positions go through a window is few long pieces of the files. Chunks of one
- * image are a random order.
+ * <p>Images that lie side by side in the files form a chunk, chunk c images [c * chunk, (c + 1) * chunk). A quasi-random order has windows of so many
+ * images: the files are divided into as many equal parts as a window holds chunks, each window takes a random chunk of every part, and its images are
+ * shuffled. So what is read while positions go through a window is few long pieces of the files, and where files hold class after class, a window has
+ * images of all. Chunks of one image are a random order.
  *
  * <pre>
  * Units   batch in images over all ranks; dropLast leaves out a last batch that is not full; chunk and window in images
- * Source  Fisher-Yates shuffle fed by {@link CounterRandom}; quasi-random order as in FFCV (Leclerc et al. 2023, arXiv 2306.12517)
+ * Source  Fisher-Yates shuffle fed by {@link CounterRandom}; that of chunks is after the idea of FFCV (Leclerc et al. 2023, arXiv 2306.12517), not its algorithm
  * </pre>
  */
 public record Sampler(long seed, int size, int batch, boolean shuffle, boolean dropLast, int rank, int world, int chunk, int window) {
@@ -72,7 +73,7 @@ public record Sampler(long seed, int size, int batch, boolean shuffle, boolean d
     }
     CounterRandom random = new CounterRandom();
     for (int from = 0, to; from < size; from = to) {
-      to = from + Math.min(window, size - from);
+      to = from + Math.min(window / chunk * chunk, size - from);
       mix(order, from, to, random.reset(seed, epoch, to, CounterRandom.ORDER));
     }
     return order;
@@ -80,15 +81,33 @@ public record Sampler(long seed, int size, int batch, boolean shuffle, boolean d
 
   /** Every chunk exactly once, in the order in which the epoch comes to them. */
   int[] chunks(int epoch) {
-    int[] chunks = new int[(int) (((long) size + chunk - 1) / chunk)];
-    for (int i = 0; i < chunks.length; i++) chunks[i] = i;
-    if (shuffle) mix(chunks, 0, chunks.length, new CounterRandom().reset(seed, epoch, 0, CounterRandom.ORDER));
-    return chunks;
+    int count = (int) (((long) size + chunk - 1) / chunk);
+    int[] chunks = new int[count];
+    for (int i = 0; i < count; i++) chunks[i] = i;
+    if (!shuffle) return chunks;
+    long parts = chunk == 1 ? 1 : Math.min(count, window / chunk);
+    CounterRandom random = new CounterRandom().reset(seed, epoch, 0, CounterRandom.ORDER);
+    for (long p = 0; p < parts; p++) mix(chunks, (int) (count * p / parts), (int) (count * (p + 1) / parts), random);
+    if (parts == 1) return chunks;
+    int[] windows = new int[count];
+    for (int at = 0, w = 0; at < count; w++) {
+      for (long p = 0; p < parts; p++) {
+        long from = count * p / parts + w;
+        if (from < count * (p + 1) / parts) windows[at++] = chunks[(int) from];
+      }
+    }
+    return windows;
   }
 
   /** One past the last image of a chunk. */
   int end(int c) {
     return (int) Math.min(size, (c + 1L) * chunk);
+  }
+
+  /** The place among {@link #chunks} where the window of a position begins. */
+  int chunkAt(long position) {
+    int chunks = window / chunk;
+    return (int) (position / ((long) chunks * chunk) * chunks);
   }
 
   private static void mix(int[] values, int from, int to, CounterRandom random) {

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.Arrays;
+import java.util.List;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -77,6 +78,18 @@ class SamplerTest {
     assertFalse(Arrays.equals(chunks, sampler.chunks(3)));
     int[] inWindow = Arrays.stream(order, 0, 64).map(i -> i % 8).toArray(), next = Arrays.stream(order, 64, 128).map(i -> i % 8).toArray();
     assertFalse(Arrays.equals(inWindow, next), "each window has a shuffle of its own");
+  }
+
+  @Test void everyWindowHasImagesOfAllClassesWhereFilesHoldClassAfterClass() {
+    int[] order = new Sampler(7, 5000, 50, true, true, 0, 1, 5, 200).order(1);
+    for (int from = 0; from < 5000; from += 200) {
+      int[] ofClass = new int[10];
+      for (int p = from; p < from + 200; p++) ofClass[order[p] / 500]++;
+      assertEquals(List.of(20), Arrays.stream(ofClass).distinct().boxed().toList(), "from position " + from);
+    }
+    int[] uneven = new Sampler(7, 203, 20, true, false, 0, 1, 8, 50).order(0);
+    assertEquals(203, Arrays.stream(uneven).distinct().count());
+    assertTrue(Arrays.stream(uneven, 0, 48).map(i -> i / 8).distinct().count() <= 7, "six whole chunks in a window of 50, or seven with the one that is not full");
   }
 
   @Test void evaluationIsInOrderAndKeepsTheLastBatch() {
