@@ -11,6 +11,7 @@ import java.io.InputStream;
 import java.net.URL;
 import java.net.URLClassLoader;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.FileSystems;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -299,6 +300,23 @@ class OwnExtensionTest {
     assertEquals(2, without.code(), without.text());
     assertTrue(without.text().contains("line 3: method.name is the text \"tanh\"; it must be one of adabin, biper") && without.text().contains("an extension adds others, if ONEBIT_CLASSPATH names its jar"),
         without.text());
+  }
+
+  /** A jar of other bytes, as one that was built again, does not go on without a word. */
+  @Test
+  void aRunThatGoesOnWithAnotherJarSaysSo() throws Exception {
+    Path jar = jar(Own.class.getName()), run = folder.resolve("run");
+    trained(jar, run, "--epochs", "1");
+    String before = Files.readString(run.resolve("extensions.txt"));
+    assertTrue(before.matches("own\\.jar [0-9a-f]{64}\n"), before);
+    try (var zip = FileSystems.newFileSystem(jar)) {
+      Files.writeString(zip.getPath("more"), "other bytes");
+    }
+    List<String> words = List.of("train", recipe.toString(), "--out", run.toString(), "--data", images.toString());
+    ExtensionRun second = onebit(jar, words.toArray(String[]::new));
+    String now = Files.readString(run.resolve("extensions.txt"));
+    assertTrue(second.text().contains("Jars of extensions are not those that the run had so far: " + now.strip() + "; before " + before.strip() + "."), second.text());
+    assertEquals(1, Files.readString(run.resolve("log.txt")).lines().filter(line -> line.contains("Jars of extensions")).count(), "and not at the first start");
   }
 
   /** The workers that {@code --procs} starts have the jar as well. */

@@ -361,6 +361,8 @@ final class TrainCommand implements Callable<Integer> {
     }
     if (leads) run.writeRecipe(yaml);
     if (leads && folder != null) run.writeData(folder);
+    String otherJars = leads ? run.rememberExtensions(Workplace.RECIPES.extensionJars()) : null;
+    if (otherJars != null) log.warn(otherJars);
     if (resumed) {
       log.line("Going on from the checkpoint in " + run.path().resolve("last") + ".");
     } else {

@@ -1,6 +1,9 @@
 package onebit.recipe;
 
+import com.google.common.hash.Hashing;
+import java.io.IOException;
 import java.net.URI;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.CodeSource;
 import java.util.ArrayList;
@@ -31,6 +34,16 @@ final class Extensions {
   private static String origin(Class<?> type) {
     CodeSource source = type.getProtectionDomain().getCodeSource();
     return source == null ? "the class path" : Path.of(URI.create(source.getLocation().toString())).toString();
+  }
+
+  /** Name and SHA-256 of each jar that holds extensions, in the order of their names; of folders of classes, which change while one works on them, nothing. */
+  static List<String> jars(List<Extension> extensions) throws IOException {
+    TreeSet<String> all = new TreeSet<>();
+    for (Extension extension : extensions) {
+      Path jar = Path.of(origin(extension.getClass()));
+      if (Files.isRegularFile(jar)) all.add(jar.getFileName() + " " + Hashing.sha256().hashBytes(Files.readAllBytes(jar)));
+    }
+    return List.copyOf(all);
   }
 
   /** @throws IllegalArgumentException if a jar names a class that is not there, is no extension, is damaged or of a newer Java, or cannot be made */

@@ -43,6 +43,11 @@ public final class Recipes {
     return extensions.stream().map(Extensions::words).toList();
   }
 
+  /** Name and SHA-256 of each jar that holds extensions; none without, or where they are in folders of classes. */
+  public List<String> extensionJars() throws IOException {
+    return Extensions.jars(extensions);
+  }
+
   /** The names of all recipes that come with the program, sorted. */
   public static List<String> names() {
     URL first = Recipes.class.getResource(FOLDER + DEFAULT + SUFFIX);

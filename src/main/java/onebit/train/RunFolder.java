@@ -29,7 +29,7 @@ import onebit.report.MetricsLog;
 
 /** The folder of one run and the merged recipe in it. */
 public record RunFolder(Path path) {
-  private static final String RECIPE = "recipe.yaml", CHECKPOINTS = "checkpoints", CLASSES = "classes.txt", DATA = "data.txt";
+  private static final String RECIPE = "recipe.yaml", CHECKPOINTS = "checkpoints", CLASSES = "classes.txt", DATA = "data.txt", EXTENSIONS = "extensions.txt";
   /** Keys, and sections, that change nothing of what a run computes. */
   private static final List<String> NEUTRAL = List.of("description", "published", "checkpoint", "data.workers", "data.evalBatch", "train.stopAfter", "dist.timeoutSeconds", "dist.normImages");
   /** Keys besides those that may differ between a run and its resumption; where one changes what is computed from then on, it is told. */
@@ -188,6 +188,15 @@ public record RunFolder(Path path) {
   public static Optional<Path> dataOf(Path weights) throws IOException {
     Optional<Path> file = recipeOf(weights).map(recipe -> recipe.resolveSibling(DATA)).filter(Files::isRegularFile);
     return file.isPresent() ? Optional.of(Path.of(Files.readString(file.get()))) : Optional.empty();
+  }
+
+  /** Remembers which jars with extensions the run goes on with, and says in one sentence if they are others than before; null where not, or where nothing is known of before. */
+  public String rememberExtensions(List<String> jars) throws IOException {
+    Path file = path.resolve(EXTENSIONS);
+    List<String> before = Files.isRegularFile(file) ? Files.readAllLines(file) : jars;
+    if (!jars.isEmpty() || Files.exists(file)) DurableFiles.replace(file, List.of(ByteBuffer.wrap((String.join("\n", jars) + "\n").getBytes(StandardCharsets.UTF_8))));
+    return jars.isEmpty() || before.equals(jars) ? null
+        : "Jars of extensions are not those that the run had so far: " + String.join(", ", jars) + "; before " + String.join(", ", before) + ". What their code computes otherwise, the run computes otherwise from here on.";
   }
 
   /** Writes the names of the classes, one a line. */
