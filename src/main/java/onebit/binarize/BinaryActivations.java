@@ -75,6 +75,7 @@ public abstract class BinaryActivations {
     return List.of();
   }
 
+  /** What checkpoints keep beside the parameters, such as running thresholds; none by default. */
   public List<StateTensor> state() {
     return List.of();
   }

@@ -123,15 +123,17 @@ public final class InputPipeline {
    * @throws IllegalArgumentException if a batch would leave a rank without an image
    */
   static Loader training(DataRecipe data, Dataset dataset, int batch, long seed, LoaderWatch watch, int rank, int world) {
-    Sampler sampler = new Sampler(seed, dataset.size(), batch, true, data.dropLast() && dataset.size() >= batch, rank, world,
-        data.quasiRandom().map(DataRecipe.QuasiRandom::chunk).orElse(1), data.quasiRandom().map(DataRecipe.QuasiRandom::window).orElse(1));
+    DataRecipe.QuasiRandom order = data.quasiRandom().orElse(null);
+    boolean dropLast = data.dropLast() && dataset.size() >= batch;
+    Sampler sampler = order == null ? new Sampler(seed, dataset.size(), batch, true, dropLast, rank, world)
+        : new Sampler(seed, dataset.size(), batch, true, dropLast, rank, world, order.chunk(), order.window());
     int last = sampler.visited() - (sampler.batches() - 1) * batch;
     if (last < world) {
       throw new IllegalArgumentException("data.dropLast is false and " + dataset.size() + " images in batches of " + batch + " leave " + last
           + " for the last batch, too few for " + world + " processes; set data.dropLast=true or another data.batch");
     }
     tell(dataset, rank, watch);
-    if (rank == 0 && data.quasiRandom().isPresent() && !dataset.readAhead(0, 1)) {
+    if (rank == 0 && order != null && !dataset.readAhead(0, 1)) {
       watch.notice("data.quasiRandom gains nothing here: images of " + dataset.name() + " do not lie side by side in shards, and each is read alone; data.quasiRandom=null shuffles better");
     }
     if (rank == 0 && last < 2 * world && last < batch) {

@@ -100,7 +100,7 @@ public record RunFolder(Path path) {
   /** Writes the merged recipe, in one step that a power cut leaves whole: a run without it cannot go on. */
   public void writeRecipe(String yaml) throws IOException {
     Files.createDirectories(path);
-    DurableFiles.replace(recipe(), List.of(ByteBuffer.wrap(yaml.getBytes(StandardCharsets.UTF_8))));
+    replace(RECIPE, yaml);
   }
 
   /**
@@ -181,7 +181,11 @@ public record RunFolder(Path path) {
 
   /** Writes which folder the data set lies in, for who judges the weights later. */
   public void writeData(Path folder) throws IOException {
-    DurableFiles.replace(path.resolve(DATA), List.of(ByteBuffer.wrap(folder.toAbsolutePath().toString().getBytes(StandardCharsets.UTF_8))));
+    replace(DATA, folder.toAbsolutePath().toString());
+  }
+
+  private void replace(String name, String text) throws IOException {
+    DurableFiles.replace(path.resolve(name), List.of(ByteBuffer.wrap(text.getBytes(StandardCharsets.UTF_8))));
   }
 
   /** The folder of the data set of the run that weights belong to; empty where that is not known, as of images that were drawn and in older runs. */
@@ -194,7 +198,7 @@ public record RunFolder(Path path) {
   public String rememberExtensions(List<String> jars) throws IOException {
     Path file = path.resolve(EXTENSIONS);
     List<String> before = Files.isRegularFile(file) ? Files.readAllLines(file) : jars;
-    if (!jars.isEmpty() || Files.exists(file)) DurableFiles.replace(file, List.of(ByteBuffer.wrap((String.join("\n", jars) + "\n").getBytes(StandardCharsets.UTF_8))));
+    if (!jars.isEmpty() || Files.exists(file)) replace(EXTENSIONS, String.join("\n", jars) + "\n");
     return jars.isEmpty() || before.equals(jars) ? null
         : "Jars of extensions are not those that the run had so far: " + String.join(", ", jars) + "; before " + String.join(", ", before) + ". What their code computes otherwise, the run computes otherwise from here on.";
   }
