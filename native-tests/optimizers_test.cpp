@@ -1,4 +1,4 @@
-// optimizers_test.cpp -- kernels/sgd.cu, kernels/adam.cu, kernels/non_finite.cu and kernels/copy_all.cu over a table of tensors against loops
+// optimizers_test.cpp -- kernels/sgd.cu, kernels/adam.cu, kernels/judge.cu and kernels/copy_all.cu over a table of tensors against loops
 #include "kernel_test.h"
 #include <memory>
 
@@ -40,30 +40,35 @@ struct Table {
   unsigned pieceCount() const { return unsigned(pieces.size() / 2); }
 };
 const std::vector<unsigned> kSizes = {1, 33, 4096, 4097, 10000};
+
+/** A verdict of that first value which has gradients multiplied by share. */
+std::vector<float> verdict_of(float wrong, float share) { return {wrong, 0, 0, 0, 0, 0, share}; }
 }  // namespace
 
-TEST(sgd_updates_every_tensor_with_momentum_and_decay) {
-  Table t(kSizes);
-  float rate = 0.1f, momentum = 0.9f;
-  Array<float> learningRate(std::vector<float>{rate}), steps(std::vector<float>{6}), go(std::vector<float>{0});
-  run("sgd", blocks(t.pieceCount()), *t.table, *t.pieceList, momentum, learningRate, steps, go);
-  expect_equal("steps", steps.read(), {7});
-  for (unsigned i = 0; i < kSizes.size(); i++) {
-    std::vector<double> value, moment;
-    for (unsigned k = 0; k < kSizes[i]; k++) {
-      moment.push_back(double(momentum) * t.first[i][k] + t.gradients[i][k] + double(t.entries[i].decay) * t.values[i][k]);
-      value.push_back(t.values[i][k] - rate * moment.back());
+TEST(sgd_updates_every_tensor_with_momentum_decay_and_share) {
+  for (float share : {1.0f, 0.3f}) {
+    Table t(kSizes);
+    float rate = 0.1f, momentum = 0.9f;
+    Array<float> learningRate(std::vector<float>{rate}), steps(std::vector<float>{6}), go(verdict_of(0, share));
+    run("sgd", blocks(t.pieceCount()), *t.table, *t.pieceList, momentum, learningRate, steps, go);
+    expect_equal("steps", steps.read(), {7});
+    for (unsigned i = 0; i < kSizes.size(); i++) {
+      std::vector<double> value, moment;
+      for (unsigned k = 0; k < kSizes[i]; k++) {
+        moment.push_back(double(momentum) * t.first[i][k] + double(share) * t.gradients[i][k] + double(t.entries[i].decay) * t.values[i][k]);
+        value.push_back(t.values[i][k] - rate * moment.back());
+      }
+      expect_near("momentum of tensor " + std::to_string(i), t.found(i, 2), moment, 1e-6);
+      expect_near("value of tensor " + std::to_string(i), t.found(i, 0), value, 1e-6);
+      expect_equal("gradient of tensor " + std::to_string(i), t.found(i, 1), t.gradients[i]);
     }
-    expect_near("momentum of tensor " + std::to_string(i), t.found(i, 2), moment, 1e-6);
-    expect_near("value of tensor " + std::to_string(i), t.found(i, 0), value, 1e-6);
-    expect_equal("gradient of tensor " + std::to_string(i), t.found(i, 1), t.gradients[i]);
   }
 }
 
 TEST(adam_rate_holds_the_bias_corrections_of_its_step) {
   float rate = 0.01f, beta1 = 0.95f, beta2 = 0.999f;
   for (int rectified : {0, 1}) for (float before : {0.0f, 4.0f, 5.0f, 999.0f}) {
-    Array<float> used(2), steps(std::vector<float>{before}), learningRate(std::vector<float>{rate}), go(std::vector<float>{0});
+    Array<float> used(2), steps(std::vector<float>{before}), learningRate(std::vector<float>{rate}), go(verdict_of(0, 1));
     run("adam_rate", blocks(1, 32), used, steps, learningRate, go, beta1, beta2, rectified);
     double t = before + 1, k1 = std::pow(double(beta1), t), k2 = std::pow(double(beta2), t), longest = 2 / (1 - double(beta2)) - 1;
     double length = longest - 2 * t * k2 / (1 - k2), wanted = rate / (1 - k1);
@@ -76,15 +81,15 @@ TEST(adam_rate_holds_the_bias_corrections_of_its_step) {
 }
 
 TEST(adam_updates_every_tensor_and_leaves_the_division_out_when_told) {
-  for (int divide : {0, 1}) {
+  for (int divide : {0, 1}) for (float share : {1.0f, 0.3f}) {
     Table t(kSizes);
     float rate = 0.01f, beta1 = 0.9f, beta2 = 0.999f, epsilon = 1e-8f;
-    Array<float> used(std::vector<float>{rate, float(divide)}), go(std::vector<float>{0});
+    Array<float> used(std::vector<float>{rate, float(divide)}), go(verdict_of(0, share));
     run("adam", blocks(t.pieceCount()), *t.table, *t.pieceList, used, go, beta1, beta2, epsilon);
     for (unsigned i = 0; i < kSizes.size(); i++) {
       std::vector<double> value, m, v;
       for (unsigned k = 0; k < kSizes[i]; k++) {
-        double g = t.gradients[i][k] + double(t.entries[i].decay) * t.values[i][k];
+        double g = double(share) * t.gradients[i][k] + double(t.entries[i].decay) * t.values[i][k];
         m.push_back(double(beta1) * t.first[i][k] + (1 - double(beta1)) * g);
         v.push_back(double(beta2) * t.second[i][k] + (1 - double(beta2)) * g * g);
         value.push_back(t.values[i][k] - rate * (divide ? m.back() / (std::sqrt(v.back()) + epsilon) : m.back()));
@@ -100,7 +105,7 @@ TEST(a_skipped_update_leaves_everything_as_it_is) {
   Table t(kSizes);
   float rate = 0.1f;
   int rectified = 0;
-  Array<float> learningRate(std::vector<float>{rate}), steps(std::vector<float>{6}), skip(std::vector<float>{-1}), used(std::vector<float>{3, 4});
+  Array<float> learningRate(std::vector<float>{rate}), steps(std::vector<float>{6}), skip(verdict_of(-1, 1)), used(std::vector<float>{3, 4});
   run("sgd", blocks(t.pieceCount()), *t.table, *t.pieceList, rate, learningRate, steps, skip);
   run("adam_rate", blocks(1, 32), used, steps, learningRate, skip, rate, rate, rectified);
   run("adam", blocks(t.pieceCount()), *t.table, *t.pieceList, used, skip, rate, rate, rate);
@@ -144,19 +149,6 @@ TEST(round_all_rounds_every_tensor_to_bfloat16) {
   }
 }
 
-TEST(non_finite_counts_nan_and_infinity) {
-  for (unsigned n : {1u, 255u, 5000u}) for (unsigned grid : {1u, 3u}) {
-    std::vector<float> x = Random(n).normal(n);
-    float wanted = 0;
-    for (unsigned i = 0; i < n; i += 7, wanted++) x[i] = i % 3 == 0 ? NAN : i % 3 == 1 ? INFINITY : -INFINITY;
-    Array<float> device(x), count(1);
-    Array<double> partial(grid);
-    run("non_finite", blocks(grid), partial, device, n);
-    run("non_finite_finish", blocks(1), count, partial, grid);
-    expect_equal("count", count.read(), {wanted});
-  }
-}
-
 TEST(judge_names_the_loss_or_the_first_tensor_that_is_not_finite) {
   for (unsigned bad = 0; bad <= kSizes.size(); bad++) for (bool loss : {false, true}) {
     Table t(kSizes);
@@ -166,13 +158,33 @@ TEST(judge_names_the_loss_or_the_first_tensor_that_is_not_finite) {
       require(driver.memcpyHtoD(t.entries[i].value, x.data(), x.size() * 4), "cuMemcpyHtoD");
     }
     Array<double> partial(t.pieceCount());
-    Array<float> verdict(5), result(std::vector<float>{loss ? NAN : 2.5f, 3, 4}), penalty(std::vector<float>{0.5f});
+    Array<float> verdict(7), result(std::vector<float>{loss ? NAN : 2.5f, 3, 4}), penalty(std::vector<float>{0.5f});
     Array<unsigned> counter(std::vector<unsigned>(1));
     Table kept({3, 5000});
-    run("judge", blocks(t.pieceCount()), verdict, result, penalty, partial, counter, *t.table, *t.pieceList, t.pieceCount(), *kept.table, 2u);
+    run("judge", blocks(t.pieceCount()), verdict, result, penalty, partial, counter, *t.table, *t.pieceList, t.pieceCount(), 1.0f, *kept.table, 2u);
     float wanted = loss ? -1.0f : bad == kSizes.size() ? 0.0f : float(bad + 1);
-    expect_equal("verdict", verdict.read(), {wanted, loss ? NAN : 2.5f, 3, 4, 0.5f});
+    std::vector<float> found = verdict.read();
+    expect_equal("verdict", std::vector<float>(found.begin(), found.begin() + 5), {wanted, loss ? NAN : 2.5f, 3, 4, 0.5f});
+    if (wanted != 0) expect_equal("share", std::vector<float>{found[6]}, {1});
     for (unsigned i = 0; i < 2; i++) expect_equal("state", kept.found(i, 0), wanted == 0 ? kept.values[i] : kept.gradients[i]);
     expect_equal("counter", counter.read(), std::vector<unsigned>(1));
+  }
+}
+
+TEST(judge_measures_all_tensors_together_and_says_what_makes_them_as_long_as_they_may_be) {
+  Table t(kSizes);
+  for (float first : {3e38f, 1.5f, 0.0f}) {   // the square of one is no float
+    require(driver.memcpyHtoD(t.entries[0].value, &first, 4), "cuMemcpyHtoD");
+    double squares = double(first) * first;
+    for (unsigned i = 1; i < kSizes.size(); i++) for (float v : t.values[i]) squares += double(v) * v;
+    float norm = float(std::sqrt(squares));
+    for (float largest : {0.0f, 0.25f * norm, norm * 1.01f}) {
+      Array<double> partial(t.pieceCount());
+      Array<float> verdict(7), result(std::vector<float>{1, 2, 3});
+      Array<unsigned> counter(std::vector<unsigned>(1));
+      run("judge", blocks(t.pieceCount()), verdict, result, nullptr, partial, counter, *t.table, *t.pieceList, t.pieceCount(), largest, nullptr, 0u);
+      expect_near("norm", {verdict.read()[5]}, std::vector<double>{norm}, 1e-7);
+      expect_near("share", {verdict.read()[6]}, std::vector<double>{largest > 0 && largest < norm ? 0.25 : 1}, 1e-6);
+    }
   }
 }

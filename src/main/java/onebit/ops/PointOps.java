@@ -83,9 +83,6 @@ public interface PointOps {
    */
   void augment(Tensor y, Tensor pixels, Tensor choices, PixelScale scale);
 
-  /** count[0] = the number of values of x that are NaN or infinite. */
-  void countNonFinite(Tensor count, Tensor x);
-
   /** A parameter-free nonlinearity. */
   enum Activation { RELU, HARD_TANH, TANH }
 }

@@ -232,11 +232,11 @@ public final class Shapes {
     }
   }
 
-  /** What an update asks: a rate, a count of updates, and a flag in the first place of its tensor. */
+  /** What an update asks: a rate, a count of updates, and a verdict. */
   public static void requirePace(String op, OptimOps.Pace pace) {
     requireCount(op, "rate", pace.rate(), 1);
     requireCount(op, "steps", pace.steps(), 1);
-    requireSome(op, "skip", pace.skip());
+    requireCount(op, "verdict", pace.verdict(), OptimOps.VERDICT);
   }
 
   public static void requireVerdict(String op, Tensor verdict, Tensor result, Tensor penalty) {

@@ -31,8 +31,8 @@ public final class Adam extends Optimizer {
   }
 
   @Override
-  public void step(Tensor skip) {
+  public void step(Tensor verdict) {
     kept.backend().optim().adam(kept.values(), kept.gradients(), kept.moments().get(0), kept.moments().get(1), kept.decay(), beta1, beta2, epsilon, rectified,
-        new OptimOps.Pace(kept.rate(), kept.steps(), skip));
+        new OptimOps.Pace(kept.rate(), kept.steps(), verdict));
   }
 }

@@ -7,6 +7,7 @@ import onebit.tensor.Tensor;
 /** Turns gradients into new parameters, and keeps what it needs between steps. */
 public abstract class Optimizer {
   final Kept kept;
+  private float clipNorm;
 
   Optimizer(Kept kept) {
     this.kept = kept;
@@ -17,12 +18,26 @@ public abstract class Optimizer {
     kept.backend().fill(kept.rate(), (float) rate);
   }
 
-  /** One update, unless the first value of skip is other than 0 when it is done; a skipped update is not counted. */
-  public abstract void step(Tensor skip);
+  /**
+   * One update by what {@link onebit.ops.OptimOps#judge} says when it is done: none, which is not counted, where something is wrong, and by gradients that were made shorter
+   * where they were too long.
+   */
+  public abstract void step(Tensor verdict);
 
-  /** One update. */
+  /** One update, by the gradients as they are. */
   public final void step() {
-    step(kept.never());
+    step(kept.fine());
+  }
+
+  /** The length that the gradients of all parameters together are cut down to from now on, where they are longer; 0: as they are. */
+  public final void clipNorm(double largest) {
+    if (!(largest >= 0) || Double.isInfinite(largest)) throw new IllegalArgumentException("clipNorm is " + largest + "; it must be a finite number >= 0");
+    clipNorm = (float) largest;
+  }
+
+  /** What was given last, 0 at first. */
+  public final float clipNorm() {
+    return clipNorm;
   }
 
   /** Tensors to save, so that a resumed run goes on with the same bits. */

@@ -23,8 +23,8 @@ public final class Sgd extends Optimizer {
   }
 
   @Override
-  public void step(Tensor skip) {
+  public void step(Tensor verdict) {
     kept.backend().optim().sgd(kept.values(), kept.gradients(), kept.moments().get(0), kept.decay(), momentum,
-        new OptimOps.Pace(kept.rate(), kept.steps(), skip));
+        new OptimOps.Pace(kept.rate(), kept.steps(), verdict));
   }
 }

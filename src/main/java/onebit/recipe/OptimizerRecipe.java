@@ -12,7 +12,8 @@ public record OptimizerRecipe(
     @Default("0.999") @Range(min = 0, max = 1, exclusiveMax = true) double beta2,
     @Default("1e-8") @Range(min = 0, exclusiveMin = true, max = 1) double epsilon,
     @Default("0") @Range(min = 0, max = 1) double weightDecay,
-    @Default("all") Decay decay) {
+    @Default("all") Decay decay,
+    @Default("0") @Range(min = 0, max = 1e9) double clipNorm) {
 
   /** The update rule. */
   public enum Kind { SGD, ADAM, RADAM }

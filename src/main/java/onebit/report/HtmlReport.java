@@ -59,6 +59,7 @@ public record HtmlReport(
     charts.put("Top-1 accuracy", List.of("trainTop1", "testTop1"));
     charts.put("Mean average precision", List.of("testMap"));
     charts.put("Learning rate", List.of("learningRate"));
+    charts.put("Length of the gradient", List.of("gradientNorm", "largestGradientNorm"));
     charts.put("Images per second", List.of("imagesPerSecond"));
     charts.put("Share of time that training waited for data", List.of("loaderStallShare"));
     return charts;

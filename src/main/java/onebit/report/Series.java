@@ -15,7 +15,8 @@ record Series(String name, double[] steps, double[] epochs, double[] values) {
   /** What a reader sees instead of the names in metrics.jsonl. */
   private static final Map<String, String> WORDS = Map.ofEntries(Map.entry("loss", "training loss"), Map.entry("testLoss", "test loss"), Map.entry("trainTop1", "training top-1, %"),
       Map.entry("testTop1", "test top-1, %"), Map.entry("testTop5", "test top-5, %"), Map.entry("testMap", "test mean average precision, %"),
-      Map.entry("testMapOfArea", "the same as an area, %"), Map.entry("learningRate", "learning rate"), Map.entry("imagesPerSecond", "images per second"),
+      Map.entry("testMapOfArea", "the same as an area, %"), Map.entry("gradientNorm", "mean length of the gradient"), Map.entry("largestGradientNorm", "largest"),
+      Map.entry("clippedSteps", "steps whose gradient was cut"), Map.entry("learningRate", "learning rate"), Map.entry("imagesPerSecond", "images per second"),
       Map.entry("loaderStallShare", "share of time that training waited for data"), Map.entry("skippedSteps", "skipped steps"),
       Map.entry("longestSnapshotMillis", "longest copy for a checkpoint, ms"), Map.entry("longestCheckpointWaitMillis", "longest wait for a checkpoint, ms"));
 

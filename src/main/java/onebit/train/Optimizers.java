@@ -15,11 +15,13 @@ final class Optimizers {
 
   static Optimizer of(OptimizerRecipe recipe, Backend backend, List<Parameter> parameters) {
     ToDoubleFunction<Parameter> decay = p -> decays(recipe.decay(), p) ? recipe.weightDecay() : 0;
-    return switch (recipe.name()) {
+    Optimizer optimizer = switch (recipe.name()) {
       case SGD -> new Sgd(backend, parameters, recipe.momentum(), decay);
       case ADAM -> new Adam(backend, parameters, recipe.beta1(), recipe.beta2(), recipe.epsilon(), false, decay);
       case RADAM -> new Adam(backend, parameters, recipe.beta1(), recipe.beta2(), recipe.epsilon(), true, decay);
     };
+    optimizer.clipNorm(recipe.clipNorm());
+    return optimizer;
   }
 
   private static boolean decays(OptimizerRecipe.Decay which, Parameter parameter) {

@@ -13,6 +13,11 @@ final class RunState {
   double locationSum;
   long hits;
   long images;
+  /** Steps of the epoch that were not skipped; of their gradients the sum and the largest of the lengths, and how many were cut. */
+  long steps;
+  double normSum;
+  double normMost;
+  long clipped;
   long skipped;
   double bestScore = -1;
   int bestEpoch = -1;
@@ -46,6 +51,23 @@ final class RunState {
     locationSum = 0;
     hits = 0;
     images = 0;
+    steps = 0;
+    normSum = 0;
+    normMost = 0;
+    clipped = 0;
+  }
+
+  /** Counts in a good step on so many images of all ranks, with gradients that may be so long (0: as long as they are). */
+  void count(TrainStep.Outcome outcome, int seen, double clipNorm) {
+    badSteps = 0;
+    lossSum += outcome.loss() * seen;
+    hits += outcome.top1();
+    locationSum += outcome.location() * seen;
+    images += seen;
+    steps++;
+    normSum += outcome.gradientNorm();
+    normMost = Math.max(normMost, outcome.gradientNorm());
+    if (clipNorm > 0 && outcome.gradientNorm() > clipNorm) clipped++;
   }
 
   Map<String, String> write() {
@@ -57,6 +79,10 @@ final class RunState {
     all.put("locationSum", Double.toString(locationSum));
     all.put("hits", Long.toString(hits));
     all.put("images", Long.toString(images));
+    all.put("steps", Long.toString(steps));
+    all.put("normSum", Double.toString(normSum));
+    all.put("normMost", Double.toString(normMost));
+    all.put("clipped", Long.toString(clipped));
     all.put("skipped", Long.toString(skipped));
     all.put("bestScore", Double.toString(bestScore));
     all.put("bestEpoch", Integer.toString(bestEpoch));
@@ -78,8 +104,8 @@ final class RunState {
   }
 
   /**
-   * A state as text; older checkpoints call the best score bestTop1 and do not tell the number of processes, which is 1, a teacher, of which there is none, nor locations, and
-   * nothing of what stands behind the teacher here.
+   * A state as text; older checkpoints call the best score bestTop1 and do not tell the number of processes, which is 1, a teacher, of which there is none, nor locations,
+   * lengths of gradients, and nothing of what stands behind the teacher here.
    */
   static RunState read(Map<String, String> text) throws CheckpointException {
     RunState state = new RunState();
@@ -91,6 +117,10 @@ final class RunState {
       state.locationSum = Double.parseDouble(text.getOrDefault("locationSum", "0"));
       state.hits = Long.parseLong(required(text, "hits"));
       state.images = Long.parseLong(required(text, "images"));
+      state.steps = Long.parseLong(text.getOrDefault("steps", "0"));
+      state.normSum = Double.parseDouble(text.getOrDefault("normSum", "0"));
+      state.normMost = Double.parseDouble(text.getOrDefault("normMost", "0"));
+      state.clipped = Long.parseLong(text.getOrDefault("clipped", "0"));
       state.skipped = Long.parseLong(required(text, "skipped"));
       state.bestScore = Double.parseDouble(text.containsKey("bestTop1") ? text.get("bestTop1") : required(text, "bestScore"));
       state.bestEpoch = Integer.parseInt(required(text, "bestEpoch"));

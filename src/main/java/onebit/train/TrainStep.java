@@ -67,10 +67,11 @@ public final class TrainStep {
    *
    * <pre>
    * Units  error: what the objective gives, a mean over the batch; loss: with the method's penalty; top1, top5: hits, 0 where the network detects;
-   *        location: the part of the error that is of the places of boxes, 0 where it does not; notFinite: null for a good step
+   *        location: the part of the error that is of the places of boxes, 0 where it does not; gradientNorm: the length of the gradients of all parameters together, before
+   *        they are cut down to {@link Optimizer#clipNorm}; notFinite: null for a good step
    * </pre>
    */
-  public record Outcome(double error, double loss, int top1, int top5, double location, String notFinite) {}
+  public record Outcome(double error, double loss, int top1, int top5, double location, double gradientNorm, String notFinite) {}
 
   /** A step that was asked for. */
   @FunctionalInterface
@@ -156,19 +157,20 @@ public final class TrainStep {
     if (!Objects.equals(recordedWith, model.surrogates())) recorder.forget();
     recordedWith = model.surrogates();
     long entered = ranks == null ? 0 : ranks.entered();
-    recorder.run(new Input(x.memory(), x.shape(), globalImages, ranks), () -> pass(x, globalImages), ranks == null ? NOTHING : () -> ranks.replays(globalImages));
+    recorder.run(new Input(x.memory(), x.shape(), globalImages, optimizer.clipNorm(), ranks), () -> pass(x, globalImages), ranks == null ? NOTHING : () -> ranks.replays(globalImages));
     if (ranks != null) ranks.asked(globalImages, entered);
     return running();
   }
 
-  /** What decides the work of a step beside the model: where its images lie, how many they are, here and on all ranks, and who reduces gradients. */
-  private record Input(Object memory, Shape shape, int globalImages, StepReduction ranks) {}
+  /** What decides the work of a step beside the model: where its images lie, how many they are, here and on all ranks, how long gradients may be, and who reduces
+   * them. */
+  private record Input(Object memory, Shape shape, int globalImages, float clipNorm, StepReduction ranks) {}
 
   /** What the device does in a step; nothing here depends on a value that the host would have to read. */
   private void pass(Tensor x, int globalImages) {
     backend.optim().copyAll(kept, state);
     forwardBackward(x, globalImages);
-    backend.optim().judge(verdict, result, penalty, gradients, state, kept);
+    backend.optim().judge(verdict, result, penalty, gradients, optimizer.clipNorm(), state, kept);
     optimizer.step(verdict);
   }
 
@@ -176,7 +178,7 @@ public final class TrainStep {
   public Outcome gradients(Tensor x, Truth truth) {
     write(truth, x.shape().d0(), parts(x.shape().d0(), x.shape().d0()));
     output = forwardBackward(x, x.shape().d0());
-    backend.optim().judge(verdict, result, penalty, gradients, List.of(), List.of());
+    backend.optim().judge(verdict, result, penalty, gradients, optimizer.clipNorm(), List.of(), List.of());
     return running().outcome();
   }
 
@@ -298,12 +300,12 @@ public final class TrainStep {
   }
 
   private Outcome outcome(float[] told) {
-    if (told[0] < 0) return new Outcome(told[1], told[1], 0, 0, 0, "loss");
+    if (told[0] < 0) return new Outcome(told[1], told[1], 0, 0, 0, told[5], "loss");
     String notFinite = told[0] > 0 ? "gradient of " + parameters.get((int) told[0] - 1).name() : null;
     double loss = (double) told[1] + told[4];
-    if (objective.divisor() != null) return new Outcome(told[1], loss, 0, 0, told[2], notFinite);
+    if (objective.divisor() != null) return new Outcome(told[1], loss, 0, 0, told[2], told[5], notFinite);
     int factor = ranks == null ? 1 : ranks.ranks();
-    return new Outcome(told[1], loss, Math.round(told[2] * factor), Math.round(told[3] * factor), 0, notFinite);
+    return new Outcome(told[1], loss, Math.round(told[2] * factor), Math.round(told[3] * factor), 0, told[5], notFinite);
   }
 
   /** What the network gave in the last call of gradients, for its last part: logits where it classifies; valid until the next forward. */

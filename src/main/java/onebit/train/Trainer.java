@@ -375,11 +375,7 @@ public final class Trainer {
     TrainStep.Outcome outcome = done.running.outcome();
     communicator.activity().leave();
     if (outcome.notFinite() == null) {
-      state.badSteps = 0;
-      state.lossSum += outcome.loss() * done.images;
-      state.hits += outcome.top1();
-      state.locationSum += outcome.location() * done.images;
-      state.images += done.images;
+      state.count(outcome, done.images, optimizer.clipNorm());
       double spike = spikes.spike(outcome.loss());
       if (spike > 0) {
         log.warn(String.format(Locale.ROOT, "The loss %.4f of step %d is %.0f standard deviations above the recent ones; %s", outcome.loss(), done.step, spike,
@@ -443,6 +439,9 @@ public final class Trainer {
     else record.put("trainTop1", trainTop1);
     record.putAll(score.metrics());
     Schedule schedule = recipe.schedule().over(recipe.train().epochs(), recipe.optimizer().learningRate());
+    record.put("gradientNorm", state.normSum / Math.max(1, state.steps));
+    record.put("largestGradientNorm", state.normMost);
+    if (optimizer.clipNorm() > 0) record.put("clippedSteps", state.clipped);
     record.put("learningRate", schedule.learningRate(state.epoch, Math.max(0, state.batch - 1), Math.max(1, state.batch)));
     if (speed > 0) record.put("imagesPerSecond", speed);   // none where only the evaluation was left to do
     record.put("loaderStallShare", train.stallShare());

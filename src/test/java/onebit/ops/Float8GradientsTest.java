@@ -136,7 +136,7 @@ class Float8GradientsTest {
       gradY[gradY.length / 2] = bad;
       run.into(gradX, gradW, gradY, 0);
       Tensor verdict = backend.create(Shape.vector(OptimOps.VERDICT));
-      backend.optim().judge(verdict, fresh.vector(1, 0, 0), null, List.of(gradW), List.of(), List.of());
+      backend.optim().judge(verdict, fresh.vector(1, 0, 0), null, List.of(gradW), 0, List.of(), List.of());
       assertEquals(1, backend.read(verdict)[0], "the verdict about " + bad);
       boolean found = false;
       for (float v : backend.read(gradX)) found |= !Float.isFinite(v);

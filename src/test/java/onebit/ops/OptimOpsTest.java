@@ -1,9 +1,12 @@
 package onebit.ops;
 
 import static onebit.ops.Fresh.assertRefused;
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import onebit.tensor.ElementType;
 import onebit.tensor.Shape;
@@ -41,9 +44,13 @@ class OptimOpsTest {
     }
   }
 
-  /** A rate that is written anew for each step, a count, and a flag that says go. */
+  /** A rate that is written anew for each step, a count, and a verdict that says go. */
   private static OptimOps.Pace pace(Fresh fresh) {
-    return new OptimOps.Pace(fresh.vector(0), fresh.vector(0), fresh.vector(0));
+    return pace(fresh, 0, 0, 0, 1);
+  }
+
+  private static OptimOps.Pace pace(Fresh fresh, float rate, float steps, float wrong, float share) {
+    return new OptimOps.Pace(fresh.vector(rate), fresh.vector(steps), fresh.vector(wrong, 7, 8, 9, 10, 11, share));
   }
 
   @OnEveryBackend
@@ -52,14 +59,15 @@ class OptimOpsTest {
     Group w = new Group(fresh, true), g = new Group(fresh, false), v = new Group(fresh, false);
     OptimOps.Pace pace = pace(fresh);
     for (int step = 0; step < 40; step++) {
-      float rate = 0.1f / (1 + step), momentum = 0.9f;
+      float rate = 0.1f / (1 + step), momentum = 0.9f, share = step % 2 == 0 ? 1 : 0.3f;
       g.draw(backend);
       backend.fill(pace.rate(), rate);
+      backend.write(pace.verdict(), new float[] {0, 7, 8, 9, 10, 11, share});
       backend.optim().sgd(w.tensors, g.tensors, v.tensors, DECAY, momentum, pace);
       for (int i = 0; i < SIZES.length; i++) {
         double[] ws = w.exact.get(i), vs = v.exact.get(i);
         for (int k = 0; k < ws.length; k++) {
-          vs[k] = momentum * vs[k] + g.exact.get(i)[k] + DECAY[i] * ws[k];
+          vs[k] = momentum * vs[k] + share * g.exact.get(i)[k] + DECAY[i] * ws[k];
           ws[k] -= rate * vs[k];
         }
       }
@@ -73,15 +81,15 @@ class OptimOpsTest {
     Fresh fresh = new Fresh(backend, 2);
     Group w = new Group(fresh, true), g = new Group(fresh, false), m = new Group(fresh, false), v = new Group(fresh, false);
     double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;
-    OptimOps.Pace pace = pace(fresh);
-    backend.fill(pace.rate(), 1e-2f);
+    float share = 0.3f;
+    OptimOps.Pace pace = pace(fresh, 1e-2f, 0, 0, share);
     for (int step = 1; step <= 40; step++) {
       double rate = 1e-2 * Math.sqrt(1 - Math.pow(beta2, step)) / (1 - Math.pow(beta1, step));
       g.draw(backend);
       backend.optim().adam(w.tensors, g.tensors, m.tensors, v.tensors, DECAY, (float) beta1, (float) beta2, (float) epsilon, false, pace);
       for (int i = 0; i < SIZES.length; i++) {
         for (int k = 0; k < SIZES[i]; k++) {
-          double grad = g.exact.get(i)[k] + DECAY[i] * w.exact.get(i)[k];
+          double grad = share * g.exact.get(i)[k] + DECAY[i] * w.exact.get(i)[k];
           m.exact.get(i)[k] = beta1 * m.exact.get(i)[k] + (1 - beta1) * grad;
           v.exact.get(i)[k] = beta2 * v.exact.get(i)[k] + (1 - beta2) * grad * grad;
           w.exact.get(i)[k] -= rate * m.exact.get(i)[k] / (Math.sqrt(v.exact.get(i)[k]) + epsilon);
@@ -130,7 +138,7 @@ class OptimOpsTest {
   void oneStepFromZeroIsExactlyTheRule(Backend backend) {
     Fresh fresh = new Fresh(backend, 4);
     Tensor w = fresh.vector(2), v = fresh.vector(0);
-    OptimOps.Pace pace = new OptimOps.Pace(fresh.vector(0.25f), fresh.vector(41), fresh.vector(0));
+    OptimOps.Pace pace = pace(fresh, 0.25f, 41, 0, 1);
     backend.optim().sgd(List.of(w), List.of(fresh.vector(1)), List.of(v), new float[] {0.5f}, 0.9f, pace);
     fresh.assertExactly("steps", new float[] {42}, pace.steps());
     fresh.assertExactly("v", new float[] {2}, v);
@@ -144,7 +152,7 @@ class OptimOpsTest {
     bad[4321] = Float.NaN;
     for (float flag : new float[] {-1, 3}) {
       Tensor w = fresh.vector(start), m = fresh.vector(start), v = fresh.vector(start), g = fresh.vector(bad);
-      OptimOps.Pace pace = new OptimOps.Pace(fresh.vector(0.25f), fresh.vector(41), fresh.vector(flag, 7, 8));
+      OptimOps.Pace pace = pace(fresh, 0.25f, 41, flag, 1);
       backend.optim().sgd(List.of(w), List.of(g), List.of(m), new float[] {0.5f}, 0.9f, pace);
       backend.optim().adam(List.of(w), List.of(g), List.of(m), List.of(v), new float[] {0.5f}, 0.9f, 0.99f, 1e-8f, false, pace);
       for (Tensor same : List.of(w, m, v)) fresh.assertExactly("tensor", start, same);
@@ -155,26 +163,57 @@ class OptimOpsTest {
   @OnEveryBackend
   void aVerdictNamesTheLossOrTheFirstTensorThatIsNotFiniteAndStateGoesBackThen(Backend backend) {
     Fresh fresh = new Fresh(backend, 6);
-    Tensor verdict = fresh.garbage(5), whole = fresh.vector(fresh.normal(4097)), infinite = fresh.vector(Float.POSITIVE_INFINITY);
+    Tensor whole = fresh.vector(fresh.normal(4097)), infinite = fresh.vector(Float.POSITIVE_INFINITY), result = fresh.vector(0.5f, 3, 4);
     float[] moved = fresh.normal(300), before = fresh.normal(300);
     List<Tensor> state = List.of(fresh.vector(moved), fresh.vector(7)), kept = List.of(fresh.vector(before), fresh.vector(8)), none = List.of();
     for (int at : new int[] {0, 4095, 4096, 8999}) {
       float[] values = fresh.normal(9000);
       values[at] = at % 2 == 0 ? Float.NaN : Float.NEGATIVE_INFINITY;
-      backend.optim().judge(verdict, fresh.vector(0.5f, 3, 4), fresh.vector(0.25f), List.of(whole, fresh.vector(values), infinite), none, none);
-      fresh.assertExactly("bad at " + at, new float[] {2, 0.5f, 3, 4, 0.25f}, verdict);
+      assertVerdict(backend, fresh, "bad at " + at, new float[] {2, 0.5f, 3, 4, 0.25f}, result, fresh.vector(0.25f), List.of(whole, fresh.vector(values), infinite), none, none);
     }
-    backend.optim().judge(verdict, fresh.vector(0.5f, 3, 4), null, List.of(whole), state, kept);
-    fresh.assertExactly("all is well", new float[] {0, 0.5f, 3, 4, 0}, verdict);
+    assertVerdict(backend, fresh, "all is well", new float[] {0, 0.5f, 3, 4, 0}, result, null, List.of(whole), state, kept);
     fresh.assertExactly("state that stays", moved, state.getFirst());
-    backend.optim().judge(verdict, fresh.vector(0.5f, 3, 4), null, List.of(whole, infinite), state, kept);
-    fresh.assertExactly("no penalty", new float[] {2, 0.5f, 3, 4, 0}, verdict);
+    assertVerdict(backend, fresh, "no penalty", new float[] {2, 0.5f, 3, 4, 0}, result, null, List.of(whole, infinite), state, kept);
     fresh.assertExactly("state that goes back", before, state.getFirst());
     fresh.assertExactly("state that goes back", new float[] {8}, state.getLast());
-    backend.optim().judge(verdict, fresh.vector(Float.POSITIVE_INFINITY, 3, 4), null, none, List.of(fresh.vector(1)), List.of(kept.getLast()));
-    fresh.assertExactly("the loss comes first", new float[] {-1, Float.POSITIVE_INFINITY, 3, 4, 0}, verdict);
-    assertRefused("judge: verdict has 1 values; it must have 5", () -> backend.optim().judge(infinite, verdict, null, none, none, none));
-    assertRefused("judge: 2 values, 0 kept; they must be equal", () -> backend.optim().judge(verdict, fresh.vector(1, 2, 3), null, none, state, none));
+    assertVerdict(backend, fresh, "the loss comes first", new float[] {-1, Float.POSITIVE_INFINITY, 3, 4, 0}, fresh.vector(Float.POSITIVE_INFINITY, 3, 4), null, none,
+        List.of(fresh.vector(1)), List.of(kept.getLast()));
+    OptimOps ops = backend.optim();
+    assertRefused("judge: verdict has 1 values; it must have 7", () -> ops.judge(infinite, result, null, none, 0, none, none));
+    assertRefused("judge: 2 values, 0 kept; they must be equal", () -> ops.judge(fresh.garbage(OptimOps.VERDICT), result, null, none, 0, state, none));
+  }
+
+  /** A verdict but for the norm; gradients that are not finite are not made shorter. */
+  private static void assertVerdict(Backend backend, Fresh fresh, String name, float[] want, Tensor result, Tensor penalty, List<Tensor> tensors, List<Tensor> state,
+      List<Tensor> kept) {
+    Tensor verdict = fresh.garbage(OptimOps.VERDICT);
+    backend.optim().judge(verdict, result, penalty, tensors, want[0] == 0 ? 0 : 1e-3f, state, kept);
+    float[] found = backend.read(verdict);
+    assertArrayEquals(want, Arrays.copyOf(found, want.length), name);
+    assertEquals(1, found[OptimOps.VERDICT - 1], name);
+  }
+
+  @OnEveryBackend
+  void aVerdictHasTheLengthOfAllTensorsAndWhatMakesThemShortEnough(Backend backend) {
+    Fresh fresh = new Fresh(backend, 11);
+    float[] one = fresh.normal(1), many = fresh.normal(9000);
+    for (float first : new float[] {one[0], -0f, 3e38f, 1e-30f}) {   // a square that is no float, one that is 0 in float
+      float[] short1 = {first};
+      double squares = (double) first * first;
+      List<Tensor> tensors = first == 1e-30f ? List.of(fresh.vector(short1)) : List.of(fresh.vector(short1), fresh.vector(many));
+      if (tensors.size() > 1) for (float v : many) squares += (double) v * v;
+      float norm = (float) Math.sqrt(squares);
+      for (float largest : new float[] {0, 0.25f * norm, norm, 1.01f * norm}) {
+        Tensor verdict = fresh.garbage(OptimOps.VERDICT);
+        backend.optim().judge(verdict, fresh.vector(1, 2, 3), null, tensors, largest, List.of(), List.of());
+        float[] found = backend.read(verdict);
+        assertEquals(norm, found[5], 1e-7 * norm, "norm");
+        assertEquals(largest == 0.25f * norm ? 0.25 : 1, found[6], 1e-6, "share at " + largest + " of " + norm);   // at norm itself, 1 or a rounding below
+      }
+    }
+    Tensor verdict = fresh.garbage(OptimOps.VERDICT);
+    backend.optim().judge(verdict, fresh.vector(1, 2, 3), null, List.of(fresh.vector(0, -0f)), 1, List.of(), List.of());
+    fresh.assertExactly("nothing but zeros", new float[] {0, 1, 2, 3, 0, 0, 1}, verdict);
   }
 
   @OnEveryBackend
@@ -227,8 +266,10 @@ class OptimOpsTest {
     Fresh fresh = new Fresh(backend, 5);
     List<Tensor> one = List.of(fresh.garbage(4)), two = List.of(fresh.garbage(4), fresh.garbage(4)), other = List.of(fresh.garbage(Shape.vector(3)));
     OptimOps ops = backend.optim();
-    OptimOps.Pace pace = pace(fresh), wide = new OptimOps.Pace(pace.rate(), fresh.garbage(2), pace.skip());
+    OptimOps.Pace pace = pace(fresh), wide = new OptimOps.Pace(pace.rate(), fresh.garbage(2), pace.verdict()), less = new OptimOps.Pace(pace.rate(), pace.steps(), fresh.garbage(6));
     assertRefused("sgd: steps has 2 values; it must have 1", () -> ops.sgd(one, one, one, new float[1], 0, wide));
+    assertRefused("sgd: verdict has 6 values; it must have 7", () -> ops.sgd(one, one, one, new float[1], 0, less));
+    assertRefused("adam: verdict has 6 values; it must have 7", () -> ops.adam(one, one, one, one, new float[1], 0, 0, 0, true, less));
     assertRefused("sgd: 1 values, 2 gradients; they must be equal", () -> ops.sgd(one, two, one, new float[1], 0, pace));
     assertRefused("sgd: velocities 0 [3] has 3 values, value [4] has 4; they must be equal", () -> ops.sgd(one, one, other, new float[1], 0, pace));
     assertRefused("sgd: 1 values, 2 decays; they must be equal", () -> ops.sgd(one, one, one, new float[2], 0, pace));

@@ -268,26 +268,6 @@ class PointOpsTest {
     }
   }
 
-  @OnEveryBackend
-  void everyNaNAndInfinityIsCountedAndNothingElse(Backend backend) {
-    Fresh fresh = new Fresh(backend, 9);
-    float[] x = fresh.normal(70001);
-    x[7] = Float.MAX_VALUE;
-    x[8] = -Float.MAX_VALUE;
-    x[9] = -0f;
-    Tensor count = fresh.garbage(1);
-    backend.point().countNonFinite(count, fresh.vector(x));
-    fresh.assertExactly("none", new float[] {0}, count);
-    x[0] = Float.NaN;
-    x[40000] = Float.POSITIVE_INFINITY;
-    x[70000] = Float.NEGATIVE_INFINITY;
-    backend.point().countNonFinite(count, fresh.vector(x));
-    fresh.assertExactly("three", new float[] {3}, count);
-    Tensor all = fresh.tensor(Shape.matrix(2, 3), 1, 2, 3, Float.NaN, 1, 1);
-    backend.point().countNonFinite(count, all.first(1));
-    fresh.assertExactly("outside the batch", new float[] {0}, count);
-  }
-
   @OnEveryPrecision
   void aSmallerBatchLeavesTheRestOfTheMemoryAlone(Backend backend) {
     Fresh fresh = new Fresh(backend, 10);
@@ -342,7 +322,6 @@ class PointOpsTest {
     assertRefused("split: parts [2, 4] and [3] side by side do not make [2, 4]", () -> ops.split(x, three, y));
     assertRefused("toPlanar: y [3] has 3 values, x [2, 4] has 8; they must be equal", () -> ops.toPlanar(three, x));
     assertRefused("fromPlanar: y [3] has 3 values, x [2, 4] has 8; they must be equal", () -> ops.fromPlanar(three, x));
-    assertRefused("countNonFinite: count has 3 values; it must have 1", () -> ops.countNonFinite(three, x));
   }
 
   private static Shape[] images() {

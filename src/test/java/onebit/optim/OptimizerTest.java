@@ -8,7 +8,6 @@ import onebit.ops.cpu.CpuBackend;
 import onebit.tensor.FileLayout;
 import onebit.tensor.Parameter;
 import onebit.tensor.Shape;
-import onebit.tensor.Tensor;
 import org.junit.jupiter.api.Test;
 
 /** Whole optimizers against scalar recurrences in double, and taken up again in the middle. */
@@ -29,10 +28,9 @@ class OptimizerTest {
 
   private double run(Optimizer optimizer, Parameter p, int from, int to) {
     optimizer.learningRate(0.05);
-    Tensor never = backend.create(Shape.vector(1));
     for (int t = from; t <= to; t++) {
       backend.fill(p.gradient(), (float) gradient(t));
-      optimizer.step(never);
+      optimizer.step();
     }
     assertEquals(to, optimizer.steps());
     return backend.read(p.value())[0];

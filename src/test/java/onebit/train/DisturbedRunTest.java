@@ -174,6 +174,8 @@ class DisturbedRunTest {
       assertEquals(epoch == 0 ? 0 : 100, (double) record.get("testTop1"));
       assertEquals(100 * among5[epoch] / IMAGES, (double) record.get("testTop5"), 1e-9);
       assertEquals(recipe.schedule().over(3, recipe.optimizer().learningRate()).learningRate(epoch, steps - 1, steps), (double) record.get("learningRate"));
+      assertTrue((double) record.get("gradientNorm") > 0 && (double) record.get("largestGradientNorm") > (double) record.get("gradientNorm"), record.toString());
+      assertFalse(record.containsKey("clippedSteps"), "nothing is cut");
     }
     assertEquals(List.of(2, 100.0), List.of(last[0].bestEpoch(), last[0].bestScore()));
     assertEquals("step-000030", run.resolve("best").toRealPath().getFileName().toString());
@@ -300,7 +302,7 @@ class DisturbedRunTest {
   @Test
   void whatIsDoneOnceAnEpochIsDoneOnceWhereverTheRunStops() throws Exception {
     Path whole = folder.resolve("whole"), run = folder.resolve("run");
-    String[] both = {"method.name=rbnn", "train.gradients=float8"};
+    String[] both = {"method.name=rbnn", "train.gradients=float8", "optimizer.clipNorm=1.5"};
     List<Integer> turned = new ArrayList<>();
     List<List<Float>> seen = new ArrayList<>();
     assertEquals(Trainer.End.COMPLETE, run(whole, (trainer, asked, backend, result, gradLogits) -> {
@@ -335,6 +337,8 @@ class DisturbedRunTest {
     assertEquals(Trainer.End.COMPLETE, ended.end);
     assertEquals(8 + 1 + ASKED, ended.asked, "an epoch counts as ended when its report is written");
     requireSame(whole, run);
+    long clipped = metrics(run).stream().mapToLong(record -> ((Number) record.get("clippedSteps")).longValue()).sum();
+    assertTrue(clipped > 0 && clipped < 3 * STEPS, clipped + " steps were cut of " + metrics(run));
   }
 
   private static Tensor rotation(Trainer trainer) {

@@ -20,7 +20,7 @@ import org.junit.jupiter.api.Test;
 
 /** The copy that holds training up while a checkpoint is made, at the size of ImageNet's ResNet-18. */
 class SnapshotTest {
-  private static final OptimizerRecipe MOMENTUM = new OptimizerRecipe(OptimizerRecipe.Kind.SGD, 0.1, 0.9, 0.9, 0.999, 1e-8, 1e-5, OptimizerRecipe.Decay.ALL);
+  private static final OptimizerRecipe MOMENTUM = new OptimizerRecipe(OptimizerRecipe.Kind.SGD, 0.1, 0.9, 0.9, 0.999, 1e-8, 1e-5, OptimizerRecipe.Decay.ALL, 0);
 
   @Test
   void itIsTheStateOfItsMomentCopiedWithoutAllocatingInUnderAFifthOfASecond() {

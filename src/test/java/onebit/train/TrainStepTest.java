@@ -40,6 +40,7 @@ import onebit.ops.cuda.EmulatedDevice;
 import onebit.ops.cuda.EmulatedDriver;
 import onebit.optim.Adam;
 import onebit.optim.Optimizer;
+import onebit.optim.Sgd;
 import onebit.recipe.DistRecipe;
 import onebit.tensor.Parameter;
 import onebit.tensor.Shape;
@@ -104,6 +105,35 @@ class TrainStepTest {
     assertNull(net.step.run(net.images(0), labels(), 0.05).notFinite());
     assertNotEquals(List.of(before), net.model.save());
     assertEquals(1, net.optimizer.steps());
+  }
+
+  /** Without momentum a weight moves by rate times its gradient, or less where all gradients together are too long; the third and later steps are replayed. */
+  @OnEveryBackend
+  void gradientsThatTogetherAreTooLongAreMadeShorter(Backend backend) {
+    Network net = new Network(backend);
+    Optimizer optimizer = new Sgd(backend, net.model.parameters(), 0, p -> 0);
+    TrainStep step = new TrainStep(backend, net.model, optimizer, BATCH, 10, 0);
+    Tensor x = net.images(0);
+    double most = 0;
+    for (int i = 0; i < 8; i++) {
+      if (i == 4) optimizer.clipNorm(most / 4);
+      List<float[]> before = net.model.parameters().stream().map(p -> backend.read(p.value())).toList();
+      double told = step.run(x, labels(), 0.5).gradientNorm(), squares = 0;
+      List<float[]> gradients = net.model.parameters().stream().map(p -> backend.read(p.gradient())).toList();
+      for (float[] gradient : gradients) for (float g : gradient) squares += (double) g * g;
+      double norm = Math.sqrt(squares), share = i < 4 || norm <= most / 4 ? 1 : most / 4 / norm;
+      assertEquals(norm, told, 1e-6 * norm, "step " + i);
+      most = Math.max(most, norm);
+      for (int p = 0; p < gradients.size(); p++) {
+        float[] after = backend.read(net.model.parameters().get(p).value());
+        for (int k = 0; k < after.length; k++) {
+          assertEquals(before.get(p)[k] - 0.5 * share * gradients.get(p)[k], after[k], 1e-6 * (Math.abs(before.get(p)[k]) + norm), "step " + i + ", parameter " + p);
+        }
+      }
+      if (i == 4) assertTrue(share < 1, "nothing was cut");
+    }
+    assertEquals("clipNorm is -1.0; it must be a finite number >= 0", assertThrows(IllegalArgumentException.class, () -> optimizer.clipNorm(-1)).getMessage());
+    assertThrows(IllegalArgumentException.class, () -> optimizer.clipNorm(Double.NaN));
   }
 
   /** Two ranks of three parts each that both see the same images: the mean is each one's own gradient, which is there when its bucket leaves. */

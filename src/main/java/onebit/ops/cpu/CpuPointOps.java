@@ -310,21 +310,4 @@ final class CpuPointOps implements PointOps {
       ys[i] = (pixel / 255f - scale.mean()[c]) / scale.deviation()[c];
     }
   }
-
-  @Override
-  public void countNonFinite(Tensor count, Tensor x) {
-    Shapes.requireCount("countNonFinite", "count", count, 1);
-    count.floats()[0] = nonFinite(x);
-  }
-
-  static int nonFinite(Tensor x) {
-    float[] xs = x.floats();
-    float sum = 0;
-    for (int i = 0, n = x.size(); i < n; i++) sum += xs[i] * 0f;
-    int bad = 0;
-    if (sum != 0) {
-      for (int i = 0, n = x.size(); i < n; i++) bad += Float.isFinite(xs[i]) ? 0 : 1;
-    }
-    return bad;
-  }
 }

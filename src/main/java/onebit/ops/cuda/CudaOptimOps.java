@@ -12,7 +12,7 @@ import onebit.tensor.Tensor;
  * What ends a step on the device, all tensors in one launch.
  *
  * <pre>
- * Twin  kernels/sgd.cu, kernels/adam.cu, kernels/non_finite.cu, kernels/copy_all.cu
+ * Twin  kernels/sgd.cu, kernels/adam.cu, kernels/judge.cu, kernels/copy_all.cu
  * </pre>
  */
 final class CudaOptimOps implements OptimOps {
@@ -34,7 +34,7 @@ final class CudaOptimOps implements OptimOps {
   public void sgd(List<Tensor> values, List<Tensor> gradients, List<Tensor> velocities, float[] decay, float momentum, Pace pace) {
     Shapes.requireSgd(values, gradients, velocities, decay, pace);
     updated.show(values, gradients, velocities, null, decay);
-    updated.launch(updated.arguments(device.kernel("sgd")).real(momentum).tensor(pace.rate()).tensor(pace.steps()).tensor(pace.skip()));
+    updated.launch(updated.arguments(device.kernel("sgd")).real(momentum).tensor(pace.rate()).tensor(pace.steps()).tensor(pace.verdict()));
   }
 
   @Override
@@ -43,13 +43,13 @@ final class CudaOptimOps implements OptimOps {
     Shapes.requireAdam(values, gradients, first, second, decay, pace);
     updated.show(values, gradients, first, second, decay);
     DeviceMemory used = device.scratch(CudaDevice.Scratch.SUMS, 8);
-    device.kernel("adam_rate").memory(used).tensor(pace.steps()).tensor(pace.rate()).tensor(pace.skip()).real(beta1).real(beta2).integer(rectified ? 1 : 0)
+    device.kernel("adam_rate").memory(used).tensor(pace.steps()).tensor(pace.rate()).tensor(pace.verdict()).real(beta1).real(beta2).integer(rectified ? 1 : 0)
         .blocks(1, 32);
-    updated.launch(updated.arguments(device.kernel("adam")).memory(used).tensor(pace.skip()).real(beta1).real(beta2).real(epsilon));
+    updated.launch(updated.arguments(device.kernel("adam")).memory(used).tensor(pace.verdict()).real(beta1).real(beta2).real(epsilon));
   }
 
   @Override
-  public void judge(Tensor verdict, Tensor result, Tensor penalty, List<Tensor> tensors, List<Tensor> state, List<Tensor> kept) {
+  public void judge(Tensor verdict, Tensor result, Tensor penalty, List<Tensor> tensors, float largest, List<Tensor> state, List<Tensor> kept) {
     Shapes.requireVerdict("judge", verdict, result, penalty);
     Shapes.requireUpdate("judge", state, "kept", kept);
     watched.show(tensors, null, null, null, null);
@@ -58,7 +58,7 @@ final class CudaOptimOps implements OptimOps {
     Kernel judge = device.kernel("judge").tensor(verdict).tensor(result);
     if (penalty == null) judge.address(0);
     else judge.tensor(penalty);
-    watched.arguments(judge.memory(partial).memory(device.counters())).integer(pieces);
+    watched.arguments(judge.memory(partial).memory(device.counters())).integer(pieces).real(largest);
     if (state.isEmpty()) judge.address(0);
     else putBack.computeIfAbsent(state.getFirst().memory(), memory -> new TensorTable(device)).shown(judge, state, kept);
     judge.integer(state.size()).blocks(Math.max(1, pieces), 256);

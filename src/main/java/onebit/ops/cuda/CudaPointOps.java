@@ -10,7 +10,7 @@ import onebit.tensor.Tensor;
  * Element-wise ops on the device, one launch each; sums over rows take two.
  *
  * <pre>
- * Twin  kernels/add.cu, activate.cu, maxout.cu, columns.cu, concat.cu, convert.cu, planar.cu, normalize.cu, augment.cu, non_finite.cu
+ * Twin  kernels/add.cu, activate.cu, maxout.cu, columns.cu, concat.cu, convert.cu, planar.cu, normalize.cu, augment.cu
  * </pre>
  */
 final class CudaPointOps implements PointOps {
@@ -166,14 +166,5 @@ final class CudaPointOps implements PointOps {
     Shapes.requireAugment(y, pixels, choices, scale);
     device.kernel("augment", y).element(y).tensor(pixels).tensor(choices).memory(scales.memory(scale)).integer(y.size()).integer(y.shape().d1())
         .integer(y.shape().d2()).integer(y.shape().d3()).integer(pixels.shape().d1()).integer(pixels.shape().d2()).each(y.size());
-  }
-
-  @Override
-  public void countNonFinite(Tensor count, Tensor x) {
-    Shapes.requireCount("countNonFinite", "count", count, 1);
-    int blocks = Math.max(1, Math.min(1024, device.blocks(x.size())));
-    DeviceMemory partial = device.scratch(CudaDevice.Scratch.SUMS, 8L * blocks);
-    device.kernel("non_finite").memory(partial).tensor(x).integer(x.size()).blocks(blocks, 256);
-    device.kernel("non_finite_finish").tensor(count).memory(partial).integer(blocks).blocks(1, 256);
   }
 }
