@@ -296,6 +296,9 @@ class OwnExtensionTest {
     assertEquals(0, eval.code(), eval.text());
     assertTrue(eval.text().contains("Images: those of " + images) && eval.text().contains("640 of 640 correct"), eval.text());
     assertEquals("lying\nstanding\n", Files.readString(run.resolve("classes.txt")));
+    ExtensionRun student = onebit(jar, "train", recipe.toString(), "--out", folder.resolve("student").toString(), "--data", images.toString(), "--epochs", "1", "--set", "method={name: adabin}",
+        "--set", "teacher.network=run", "--set", "teacher.weights=" + run);
+    assertTrue(student.code() == 0 && student.text().contains("Teacher run of Tiny[width=8] with Tanh[sharpest=4.0], "), student.text());
     ExtensionRun without = onebit(null, "eval", "--weights", run.toString());
     assertEquals(2, without.code(), without.text());
     assertTrue(without.text().contains("line 3: method.name is the text \"tanh\"; it must be one of adabin, biper") && without.text().contains("an extension adds others, if ONEBIT_CLASSPATH names its jar"),

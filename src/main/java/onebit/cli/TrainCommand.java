@@ -36,6 +36,7 @@ import onebit.tensor.ElementType;
 import onebit.train.InputPipeline;
 import onebit.train.MemoryPlan;
 import onebit.train.RunFolder;
+import onebit.train.TeacherRun;
 import onebit.train.TeacherWeights;
 import onebit.train.TrainOptions;
 import onebit.train.Trainer;
@@ -276,9 +277,9 @@ final class TrainCommand implements Callable<Integer> {
 
   /** Refuses a new run whose weights or images are missing, or do not fit, before anything is written or built. */
   private void requireInputs(Recipe recipe, Path folder, RunFolder run) throws IOException {
-    if (run.holdsRun()) return;
+    if (run.hasBegun()) return;
     earlierStage(recipe);
-    InputPipeline.open(recipe.data(), folder, Split.TEST, recipe.train().seed());
+    TeacherRun.requireKnows(recipe, InputPipeline.open(recipe.data(), folder, Split.TEST, recipe.train().seed()));
   }
 
   /** What no recipe stands for: that of the run to go on with, and the images it had; else the default. */
@@ -352,7 +353,7 @@ final class TrainCommand implements Callable<Integer> {
     if (devRun && leads) memory(recipe, backend, communicator.size(), log);
     TrainReport report = new TrainReport(Workplace.title(name), recipe, yaml, run, log, json, data, devRun ? (long) DRY_BATCH * options.steps() : 0);
     Trainer trainer = new Trainer(recipe, backend, options, communicator, screen, log, report::page);
-    teach(trainer, recipe.teacher(), log);
+    teach(trainer, recipe, log);
     boolean resumed = trainer.resume();
     if (resumed && trainer.isComplete()) {
       log.line(report.finished(trainer, options.steps()) + " Nothing is left to do; give another --out to train anew.");
@@ -391,10 +392,12 @@ final class TrainCommand implements Callable<Integer> {
   }
 
   /** Gives the recipe's teacher its weights, where it has one; only in a dry run they may be random. */
-  private static void teach(Trainer trainer, TeacherRecipe teacher, RunLog log) throws IOException {
-    if (teacher.network() == TeacherRecipe.Kind.NONE) return;
+  private static void teach(Trainer trainer, Recipe recipe, RunLog log) throws IOException {
+    TeacherRecipe teacher = recipe.teacher();
+    if (!teacher.teaches()) return;
+    String network = TeacherRun.of(recipe).map(TeacherRun::toString).orElse(Recipes.word(teacher.network()));
     TeacherWeights weights = teacher.weights().isPresent() ? TeacherWeights.read(teacher.weights().get()) : null;
-    log.line(String.format(Locale.ROOT, "Teacher %s, temperature %s, share of hard labels %s: %s.", Recipes.word(teacher.network()), teacher.temperature(),
+    log.line(String.format(Locale.ROOT, "Teacher %s, temperature %s, share of hard labels %s: %s.", network, teacher.temperature(),
         teacher.hardLabels(), weights == null ? "RANDOM weights, for teacher.weights names none; this shows that everything runs, and teaches nothing"
             : "weights " + weights.file() + ", SHA-256 " + weights.sha256()));
     if (weights != null) trainer.teach(weights);

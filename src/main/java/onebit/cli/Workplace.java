@@ -44,7 +44,7 @@ final class Workplace {
   /** What a benchmark says of the backend its steps ran on, and of a teacher, which no benchmark gives weights. */
   static List<String> facts(Backend backend, Recipe recipe) {
     List<String> facts = new ArrayList<>(backend.describe());
-    if (recipe.teacher().teaching().isPresent()) facts.add("teacher " + Recipes.word(recipe.teacher().network()) + " of random weights");
+    if (recipe.teacher().teaches()) facts.add("teacher " + Recipes.word(recipe.teacher().network()) + " of random weights");
     return facts;
   }
 

@@ -102,8 +102,8 @@ public final class BinaryChain implements Layer {
     rebuilt = new boolean[units.size() + 1];
     chooseKept(context.rebuilding());
     for (int i = 0; i < units.size(); i++) units.get(i).makeRooms(context, rebuilt[i + 1]);
-    backend.owner("gradients of units");
-    gradX = context.activations(input);
+    context.owner("gradients of units");
+    gradX = context.gradients(input);
     boolean alike = units.stream().map(unit -> unit.convolution().method()).distinct().count() == 1;
     together = alike ? units.getFirst().convolution().weightsTogether() : null;
     if (together != null) units.forEach(unit -> unit.convolution().join(together));

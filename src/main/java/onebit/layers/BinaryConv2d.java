@@ -84,11 +84,11 @@ public final class BinaryConv2d implements Layer {
     weights.build(backend, name, latent, context.random(name + ".set"));
     activations.build(backend, name, input);
     use(method.at(0, 1));
-    backend.owner("bits of activations");
+    context.owner("bits of activations");
     bits = backend.roomForBits(input.d0() * input.d1() * input.d2(), input.d3());
-    backend.owner("binary convolutions");
+    context.owner("binary convolutions");
     y = context.activations(geometry.y());
-    gradX = context.activations(input);
+    gradX = context.gradients(input);
     offset = method.offset(geometry.taps());
     border = method.padding() == Padding.MINUS_ONE ? -1 : 0;
     if (!multipliesBits() || !gradientReadsBits()) scratch.reserve(Scratch.Use.ACTIVATIONS, input.size());

@@ -77,18 +77,18 @@ final class BinaryUnit {
     multipliesBits = convolution.multipliesBits();
     boolean stored = !recomputes || !multipliesBits;
     Shape out = convolution.outputShape(), in = convolution.inputShape();
-    backend.owner("results of binary convolutions");
+    context.owner("results of binary convolutions");
     y = stored ? context.activations(out) : null;
     gradY = recomputes ? context.activations(out) : y;
-    backend.owner("values between units");
+    context.owner("values between units");
     z = context.activations(out);
     if (rebuilt) {
       rebuiltY = stored ? context.activations(out) : null;
       rebuiltZ = context.activations(out);
     }
-    backend.owner("gradients of units");
-    gradT = context.activations(out);
-    gradQ = context.activations(in);
+    context.owner("gradients of units");
+    gradT = context.gradients(out);
+    gradQ = context.gradients(in);
   }
 
   /** A Maxout, an Activate or null as fused passes take it. */

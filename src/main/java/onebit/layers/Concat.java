@@ -26,8 +26,8 @@ public final class Concat implements Layer {
     backend = context.backend();
     Shape added = body.build(context, input), out = Shape.image(input.d0(), input.d1(), input.d2(), input.d3() + added.d3());
     y = context.activations(out);
-    gradX = context.activations(input);
-    gradBody = context.activations(added);
+    gradX = context.gradients(input);
+    gradBody = context.gradients(added);
     return out;
   }
 

@@ -33,7 +33,7 @@ public final class Maxout implements Layer {
     positive = context.parameter(name + ".pos_scale", channels, Parameter.Kind.NONLINEARITY, 1);
     negative = context.parameter(name + ".neg_scale", channels, Parameter.Kind.NONLINEARITY, 0.25f);
     y = context.activations(input);
-    gradX = context.activations(input);
+    gradX = context.gradients(input);
     return input;
   }
 

@@ -50,15 +50,15 @@ public final class PreNormChain implements Layer {
     void makeRooms(BuildContext context, boolean rebuilt) {
       backend = context.backend();
       Shape in = convolution.inputShape(), out = convolution.outputShape();
-      backend.owner("values between units");
+      context.owner("values between units");
       z = context.activations(out);
       if (rebuilt) again = context.activations(out);
       if (shortcut != null) normed = context.activations(in);
-      backend.owner("gradients of units");
-      gradQ = context.activations(in);
+      context.owner("gradients of units");
+      gradQ = context.gradients(in);
       if (shortcut == null) return;
-      gradT = context.activations(in);
-      gradX = context.activations(in);
+      gradT = context.gradients(in);
+      gradX = context.gradients(in);
     }
 
     private Unit unit(Tensor x, boolean training) {

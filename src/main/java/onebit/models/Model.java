@@ -109,7 +109,7 @@ public final class Model {
     }
     collect(layers, Collections.newSetFromMap(new IdentityHashMap<>()));
     for (BinaryConv2d layer : binaryLayers) {
-      if (!layer.method().equals(method)) throw new IllegalArgumentException("Model: layer " + layer.name() + " has the method " + layer.method() + ", the model " + method + ", whose surrogates all binary layers get; they must be equal");
+      if (!frozen && !layer.method().equals(method)) throw new IllegalArgumentException("Model: layer " + layer.name() + " has the method " + layer.method() + ", the model " + method + ", whose surrogates all binary layers get; they must be equal");
     }
     Set<String> names = new HashSet<>();
     parameters.forEach(p -> requireNew(names, p.name()));
@@ -195,11 +195,16 @@ public final class Model {
 
   /** Says what makes values of bytes: forward also takes images of bytes from now on, whose values the first layer makes or, where it cannot, one op before it. */
   public void takePixels(PixelScale of) {
+    takePixels(of, of);
+  }
+
+  /** The same with what makes the teacher's values of them, which are gone when this model's are made. */
+  public void takePixels(PixelScale of, PixelScale ofTeacher) {
     scale = of;
     if (!layers.takePixels(of)) makeValues();
     if (teacher == null) return;
-    teacher.scale = of;
-    if (teacher.layers.takePixels(of)) return;
+    teacher.scale = ofTeacher;
+    if (teacher.layers.takePixels(ofTeacher)) return;
     if (values == null) teacher.makeValues();
     else teacher.values = values;
   }

@@ -32,7 +32,7 @@ final class IdleKeys {
     if (!late.isEmpty()) keys.add("schedule.milestones", late, length);
     if (train.gradients() != Execution.Gradients.FLOAT8) keys.addUnlessDefault("train", train, "float8Limit", "train.gradients is " + Recipes.word(train.gradients()));
     if (recipe.network().detects()) keys.addUnlessDefault("train", train, "labelSmoothing", "the network finds boxes");
-    if (recipe.teacher().teaching().isPresent() && recipe.teacher().hardLabels() == 0) keys.addUnlessDefault("train", train, "labelSmoothing", "teacher.hardLabels is 0");
+    if (recipe.teacher().teaches() && recipe.teacher().hardLabels() == 0) keys.addUnlessDefault("train", train, "labelSmoothing", "teacher.hardLabels is 0");
     return keys.found;
   }
 

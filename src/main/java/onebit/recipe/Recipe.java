@@ -31,7 +31,7 @@ public record Recipe(
       throw new IllegalArgumentException("data.name is " + Recipes.word(data.name()) + ", whose images have " + (data.hasBoxes() ? "boxes" : "no boxes")
           + "; the network finds " + (network.detects() ? "boxes: give it voc or figures" : "a class for each image: give it another data set"));
     }
-    if (network.detects() && teacher.teaching().isPresent()) throw new IllegalArgumentException("teacher.network: a network that finds boxes does not learn from a teacher");
+    if (network.detects() && teacher.teaches()) throw new IllegalArgumentException("teacher.network: a network that finds boxes does not learn from a teacher");
   }
 
   /** A sentence for each key that is not left at its default and has no effect beside the others. */

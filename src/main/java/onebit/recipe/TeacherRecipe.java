@@ -14,10 +14,12 @@ import onebit.recipe.keys.Range;
  *        temperature
  * </pre>
  *
- * <p>The teacher sees the images as the student does, by data.mean and data.std, and knows the classes of the data in the same order.
+ * <p>The teacher sees the images that the student does, by data.mean and data.std, that of a run by those of its own recipe, and knows the classes of the data in the
+ * same order.
  *
- * @param network none: labels alone; real-resnet18, real-resnet34, real-resnet20: the full-precision networks of ImageNet and CIFAR-10
- * @param weights their file, as `onebit import` writes it, or the folder of a run
+ * @param network none: labels alone; real-resnet18, real-resnet34, real-resnet20: the full-precision networks of ImageNet and CIFAR-10; run: that of the run that has the
+ *     weights, with its method
+ * @param weights their file, as `onebit import` writes it, or the folder of a run, or best, last or a checkpoint in it
  */
 public record TeacherRecipe(
     @Default("none") Kind network,
@@ -26,23 +28,29 @@ public record TeacherRecipe(
     @Default("0") @Range(min = 0, max = 1) double hardLabels) {
 
   /** The networks that can teach. */
-  public enum Kind { NONE, REAL_RESNET18, REAL_RESNET34, REAL_RESNET20 }
+  public enum Kind { NONE, REAL_RESNET18, REAL_RESNET34, REAL_RESNET20, RUN }
 
-  /** @throws IllegalArgumentException if there are weights, a temperature or a share of labels for no network */
+  /** @throws IllegalArgumentException if there are weights, a temperature or a share of labels for no network, or no weights that say which run it is */
   public TeacherRecipe {
     if (network == Kind.NONE && weights.isPresent()) {
       throw new IllegalArgumentException("weights is " + weights.get() + " and network is none; name the network too, such as teacher.network=real-resnet34, or give"
           + " teacher.weights=null");
     }
+    if (network == Kind.RUN && weights.isEmpty()) throw new IllegalArgumentException("network is run and weights names none; give teacher.weights the folder of a run");
     if (network == Kind.NONE && (temperature != 1 || hardLabels != 0)) {
       throw new IllegalArgumentException("temperature is " + temperature + " and hardLabels " + hardLabels + ", and network is none; without a teacher they must be 1 and 0");
     }
   }
 
-  /** The network that teaches, where there is one. */
+  /** Whether there is a teacher. */
+  public boolean teaches() {
+    return network != Kind.NONE;
+  }
+
+  /** The network that teaches, where its name says it; what that of a run is, the run's own recipe says. */
   public Optional<Network> teaching() {
     return switch (network) {
-      case NONE -> Optional.empty();
+      case NONE, RUN -> Optional.empty();
       case REAL_RESNET18 -> Optional.of(new RealResNet(18));
       case REAL_RESNET34 -> Optional.of(new RealResNet(34));
       case REAL_RESNET20 -> Optional.of(new RealResNet(20));

@@ -97,7 +97,7 @@ public final class CheckStep {
    * @throws IOException if the file lacks a tensor or has one of another shape
    */
   public static Report run(Safetensors file, Recipe recipe, Backend backend, double toleranceScale) throws IOException {
-    if (recipe.teacher().teaching().isPresent()) {
+    if (recipe.teacher().teaches()) {
       throw new IllegalArgumentException("the recipe learns from a teacher, of which a recorded step knows nothing; give --set teacher.network=none");
     }
     if (recipe.network().detects()) throw new IllegalArgumentException("the recipe's network finds boxes, of which a recorded step knows nothing; check-step is of networks that classify");

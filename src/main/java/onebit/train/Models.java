@@ -1,5 +1,6 @@
 package onebit.train;
 
+import java.util.Optional;
 import onebit.models.Execution;
 import onebit.models.Model;
 import onebit.ops.Backend;
@@ -19,9 +20,12 @@ final class Models {
 
   static Model of(Recipe recipe, Backend backend, int images, Execution execution) {
     DataRecipe data = recipe.data();
+    Optional<TeacherRun> taughtBy = TeacherRun.of(recipe);
     Model model = new Model(recipe.network(), recipe.method(), Shape.image(images, data.height(), data.width(), data.channels()), data.classes(), backend,
-        recipe.train().seed(), execution, recipe.teacher().teaching());
-    model.takePixels(new PixelScale(data.mean(), data.std()));
+        recipe.train().seed(), execution, taughtBy.map(TeacherRun::network).or(recipe.teacher()::teaching));
+    PixelScale scale = new PixelScale(data.mean(), data.std());
+    model.takePixels(scale, taughtBy.map(TeacherRun::scale).orElse(scale));
+    taughtBy.ifPresent(run -> model.teacher().use(run.surrogates()));
     return model;
   }
 }

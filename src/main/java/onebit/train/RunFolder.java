@@ -44,7 +44,7 @@ public record RunFolder(Path path) {
   }
 
   /** Whether there is something to go on with; a run that failed before its first checkpoint, as where its data were not found, leaves only its recipe. */
-  private boolean hasBegun() throws IOException {
+  public boolean hasBegun() throws IOException {
     if (!holdsRun()) return false;
     if (Files.exists(path.resolve("last"), LinkOption.NOFOLLOW_LINKS) || Files.exists(path.resolve(MetricsLog.JSONL))) return true;
     Path checkpoints = path.resolve(CHECKPOINTS);

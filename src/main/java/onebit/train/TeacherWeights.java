@@ -10,6 +10,7 @@ import java.util.List;
 import onebit.checkpoint.CheckpointException;
 import onebit.checkpoint.NamedTensor;
 import onebit.ops.LibraryFolder;
+import onebit.recipe.Recipe;
 import onebit.recipe.TeacherRecipe;
 
 /**
@@ -42,7 +43,7 @@ public record TeacherWeights(List<NamedTensor> tensors, String sha256, String fi
    */
   public static void require(String recipe, TeacherRecipe teacher) {
     String how = switch (teacher.network()) {
-      case NONE -> null;
+      case NONE, RUN -> null;
       case REAL_RESNET18 -> fetched("18-f37072fd");
       case REAL_RESNET34 -> fetched("34-b627a593");
       case REAL_RESNET20 -> "train it with --set network.name=real-resnet --set network.depth=20 --out DIR, and give --set teacher.weights=DIR";
@@ -72,8 +73,10 @@ public record TeacherWeights(List<NamedTensor> tensors, String sha256, String fi
     return HexFormat.of().formatHex(digest.digest());
   }
 
-  /** @throws CheckpointException if the classifier tells another number of classes apart */
-  void requireClasses(int classes) throws CheckpointException {
+  /** @throws CheckpointException if the classifier of a network that teaches by its name tells another number of classes apart; a run's recipe says how many those are */
+  void requireClasses(Recipe student) throws CheckpointException {
+    int classes = student.data().classes();
+    if (student.teacher().teaching().isEmpty()) return;
     for (NamedTensor tensor : tensors) {
       if (tensor.name().equals("fc.bias") && tensor.elements() != classes) {
         throw new CheckpointException(this + ": the teacher knows " + tensor.elements() + " classes, data.classes is " + classes + "; both must be equal");

@@ -135,7 +135,7 @@ public final class Trainer {
    * @throws CheckpointException if they are not those of its network, or other ranks have others
    */
   public void teach(TeacherWeights weights) throws CheckpointException {
-    weights.requireClasses(recipe.data().classes());
+    weights.requireClasses(recipe);
     model.teacher().load(weights.tensors(), weights.toString());
     ranks.requireEqual(weights.toString(), weights.sha256());
     taughtBy = new TeacherWeights(List.of(), weights.sha256(), weights.file());   // the values are the model's now

@@ -6,6 +6,9 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.util.ArrayList;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
@@ -24,6 +27,7 @@ import onebit.train.Truth;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -186,10 +190,11 @@ class StepTrafficTest {
 
   /** The plan tells the memory of steps in parts, but for what every device holds: rounded scratch, cuBLAS's and cuDNN's workspaces, tables. */
   @ParameterizedTest
-  @CsvSource({"fast, 1, none", "tiny, 3, none", "fast, 2, real-resnet18"})
-  void theDeviceHoldsWhatThePlanTells(String memory, int parts, String teacher) {
+  @CsvSource({"fast, 1, none", "tiny, 3, none", "fast, 2, real-resnet18", "compact, 1, run"})
+  void theDeviceHoldsWhatThePlanTells(String memory, int parts, String teacher, @TempDir Path run) throws IOException {
+    Files.writeString(run.resolve("recipe.yaml"), Workplace.RECIPES.write(Workplace.RECIPES.load("rbnn-resnet20-cifar10", List.of())));
     Recipe recipe = Workplace.RECIPES.load("adabin-resnet20-cifar10", List.of("data.batch=6", "data.evalBatch=6", "train.passes=fused", "train.memory=" + memory,
-        "train.gradientAccumulation=" + parts, "teacher.network=" + teacher));
+        "train.gradientAccumulation=" + parts, "teacher.network=" + teacher, "teacher.weights=" + (teacher.equals("run") ? run : "null")));
     try (Backend backend = idleDevice(Precision.FP32)) {
       long before = EmulatedDriver.counter("live_bytes");
       new Run(recipe, backend, 6).steps(1);

@@ -151,6 +151,9 @@ class DeadRoomsTest {
   @OnEveryPrecision
   void norBesideATeacherWhoseRoomsAreTheStudentsAfterwards(Backend backend) {
     assertEqualSteps(backend, new GlyphNet(8), Optional.of(new RealResNetTest.Tiny(false)), ADABIN, 12);
+    assertEqualSteps(backend, new GlyphNet(8), Optional.of(BinaryTeacherTest.with(new SmallPreNorm(8), CLIPPED)), ADABIN, 12);
+    assertEqualSteps(backend, new GlyphNet(8), Optional.of(BinaryTeacherTest.with(new SmallDense(), CLIPPED)), ADABIN, 12);
+    assertEqualSteps(backend, new GlyphNet(8), Optional.of(BinaryTeacherTest.with(new GlyphNet(16), new Rbnn(1, false))), ADABIN, 12);
   }
 
   @Test
