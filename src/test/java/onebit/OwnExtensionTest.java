@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import java.awt.image.BufferedImage;
 import java.io.IOException;
 import java.io.InputStream;
 import java.net.URL;
@@ -20,6 +21,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.jar.JarOutputStream;
 import java.util.zip.ZipEntry;
+import javax.imageio.ImageIO;
 import onebit.binarize.Binarizer;
 import onebit.binarize.BinaryActivations;
 import onebit.binarize.BinaryWeights;
@@ -320,6 +322,31 @@ class OwnExtensionTest {
     String now = Files.readString(run.resolve("extensions.txt"));
     assertTrue(second.text().contains("Jars of extensions are not those that the run had so far: " + now.strip() + "; before " + before.strip() + "."), second.text());
     assertEquals(1, Files.readString(run.resolve("log.txt")).lines().filter(line -> line.contains("Jars of extensions")).count(), "and not at the first start");
+  }
+
+  /** Once, and goes on; with the run's own jar not a word. */
+  @Test
+  void whoUsesWeightsOfARunWithAnotherJarIsTold() throws Exception {
+    Path jar = jar(Own.class.getName()), run = folder.resolve("run"), image = folder.resolve("image.png");
+    trained(jar, run, "--epochs", "1");
+    ImageIO.write(new BufferedImage(12, 12, BufferedImage.TYPE_BYTE_GRAY), "png", image.toFile());
+    String before = Files.readString(run.resolve("extensions.txt")).strip(), onnx = folder.resolve("own.onnx").toString();
+    List<List<String>> uses = List.of(List.of("eval", "--weights", run.toString()), List.of("predict", "--weights", run.resolve("best").toString(), image.toString()),
+        List.of("export", "--weights", run.toString(), onnx), List.of("train", recipe.toString(), "--out", folder.resolve("student").toString(), "--data", images.toString(), "--dev-run",
+            "--set", "teacher.network=run", "--set", "teacher.weights=" + run));
+    for (List<String> words : uses.subList(0, 3)) assertFalse(onebit(jar, words.toArray(String[]::new)).text().contains("Jars of extensions"), words.toString());
+    try (var zip = FileSystems.newFileSystem(jar)) {
+      Files.writeString(zip.getPath("more"), "other bytes");
+    }
+    for (List<String> words : uses) {
+      ExtensionRun said = onebit(jar, words.toArray(String[]::new));
+      assertEquals(0, said.code(), said.text());
+      List<String> told = said.text().lines().filter(line -> line.contains("Jars of extensions")).toList();
+      assertEquals(1, told.size(), said.text());
+      assertTrue(told.getFirst().matches(".*Jars of extensions are not those that the run of " + run + "(/best)? had so far: own\\.jar [0-9a-f]{64}; before " + before
+          + "\\. What their code computes otherwise, its weights compute otherwise here\\."), told.getFirst());
+    }
+    assertEquals(before, Files.readString(run.resolve("extensions.txt")).strip(), "the run's own stay");
   }
 
   /** The workers that {@code --procs} starts have the jar as well. */

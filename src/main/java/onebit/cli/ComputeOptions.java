@@ -1,5 +1,6 @@
 package onebit.cli;
 
+import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.function.Consumer;
@@ -28,9 +29,10 @@ final class ComputeOptions {
     return Workplace.RECIPES.load(name, all());
   }
 
-  /** The recipe of trained weights; on the CPU, where it asks for bfloat16 and the command line names no precision, in float32, which is told. */
-  Recipe recipe(TrainedOptions trained, Consumer<String> say) {
+  /** The recipe of trained weights; on the CPU, where it asks for bfloat16 and the command line names no precision, in float32, which is told, as are other jars of extensions. */
+  Recipe recipe(TrainedOptions trained, Consumer<String> say) throws IOException {
     Recipe recipe = recipe(trained.recipe());
+    trained.tellOtherJars(say);
     boolean named = precision != null || overrides.stream().anyMatch(o -> o.startsWith("train.precision="));
     if (named || !device.equals("cpu") || recipe.train().precision() != Precision.BF16) return recipe;
     say.accept("Trained in bfloat16; --device cpu computes in float32.");

@@ -52,6 +52,7 @@ final class ExportCommand implements Callable<Integer> {
     Path folder = to.toAbsolutePath().getParent();
     if (!Files.isDirectory(folder)) throw new IllegalArgumentException("OUT " + to + ": the folder " + folder + " does not exist");
     Recipe recipe = Workplace.RECIPES.load(trained.recipe(), overrides);
+    trained.tellOtherJars(System.err::println);
     DataRecipe data = recipe.data();
     var tensors = trained.tensors();
     String title = trained.title();

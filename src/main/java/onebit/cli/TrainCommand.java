@@ -400,7 +400,10 @@ final class TrainCommand implements Callable<Integer> {
     log.line(String.format(Locale.ROOT, "Teacher %s, temperature %s, share of hard labels %s: %s.", network, teacher.temperature(),
         teacher.hardLabels(), weights == null ? "RANDOM weights, for teacher.weights names none; this shows that everything runs, and teaches nothing"
             : "weights " + weights.file() + ", SHA-256 " + weights.sha256()));
-    if (weights != null) trainer.teach(weights);
+    if (weights == null) return;
+    String others = RunFolder.otherExtensions(Path.of(weights.file()), Workplace.RECIPES.extensionJars());
+    if (others != null) log.warn(others);
+    trainer.teach(weights);
   }
 
   /** What has the weights to start from; none where the recipe names none, or they are missing in a dry run. */

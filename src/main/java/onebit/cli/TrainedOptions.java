@@ -37,6 +37,12 @@ final class TrainedOptions {
         .toString();
   }
 
+  /** Says where jars with extensions are others than those of the run that the weights belong to. */
+  void tellOtherJars(Consumer<String> say) throws IOException {
+    String others = RunFolder.otherExtensions(weights, Workplace.RECIPES.extensionJars());
+    if (others != null) say.accept(others);
+  }
+
   /** What the recipe is called. */
   String title() {
     return Workplace.title(recipe());

@@ -196,11 +196,22 @@ public record RunFolder(Path path) {
 
   /** Remembers which jars with extensions the run goes on with, and says in one sentence if they are others than before; null where not, or where nothing is known of before. */
   public String rememberExtensions(List<String> jars) throws IOException {
+    String others = otherExtensions("the run", jars, "the run computes otherwise from here on");
+    if (!jars.isEmpty() || Files.exists(path.resolve(EXTENSIONS))) replace(EXTENSIONS, String.join("\n", jars) + "\n");
+    return others;
+  }
+
+  private String otherExtensions(String whose, List<String> jars, String therefore) throws IOException {
     Path file = path.resolve(EXTENSIONS);
     List<String> before = Files.isRegularFile(file) ? Files.readAllLines(file) : jars;
-    if (!jars.isEmpty() || Files.exists(file)) replace(EXTENSIONS, String.join("\n", jars) + "\n");
-    return jars.isEmpty() || before.equals(jars) ? null
-        : "Jars of extensions are not those that the run had so far: " + String.join(", ", jars) + "; before " + String.join(", ", before) + ". What their code computes otherwise, the run computes otherwise from here on.";
+    return jars.isEmpty() || before.equals(jars) ? null : "Jars of extensions are not those that " + whose + " had so far: " + String.join(", ", jars) + "; before "
+        + String.join(", ", before) + ". What their code computes otherwise, " + therefore + ".";
+  }
+
+  /** Says in one sentence if jars with extensions are others than the run that weights belong to had last; null where not, or where nothing is known of that. */
+  public static String otherExtensions(Path weights, List<String> jars) throws IOException {
+    Optional<Path> recipe = recipeOf(weights);
+    return recipe.isEmpty() ? null : new RunFolder(recipe.get().getParent()).otherExtensions("the run of " + weights, jars, "its weights compute otherwise here");
   }
 
   /** Writes the names of the classes, one a line. */
