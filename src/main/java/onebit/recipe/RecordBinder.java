@@ -37,7 +37,7 @@ public final class RecordBinder {
 
   private final Map<Class<?>, Map<String, Class<? extends Record>>> kinds;
 
-  /** A binder that resolves each interface through the records registered for it by name. @throws IllegalArgumentException if one is no record, or has a component called name */
+  /** A binder that resolves each interface through the records registered for it by name. @throws IllegalArgumentException if one is no record, or has a component called name or of a type that has no YAML form */
   public RecordBinder(Map<Class<?>, ? extends Map<String, ? extends Class<?>>> kinds) {
     Map<Class<?>, Map<String, Class<? extends Record>>> checked = new HashMap<>();
     kinds.forEach((type, names) -> {
@@ -45,11 +45,24 @@ public final class RecordBinder {
       names.forEach((name, kind) -> {
         if (!kind.isRecord() || !type.isAssignableFrom(kind)) throw new IllegalArgumentException(kind.getName() + " is no record of " + type.getName());
         if (hasKey(kind.asSubclass(Record.class), NAME)) throw new IllegalArgumentException(kind.getName() + " has a component called name, the key that picks the record; call it otherwise");
+        requireReadable(kind, kinds.keySet());
         records.put(name, kind.asSubclass(Record.class));
       });
       checked.put(type, Map.copyOf(records));
     });
     this.kinds = Map.copyOf(checked);
+  }
+
+  private static void requireReadable(Class<?> record, Set<Class<?>> sections) {
+    for (RecordComponent component : record.getRecordComponents()) {
+      Type type = component.getGenericType();
+      while (type instanceof ParameterizedType generic && Set.of(Optional.class, List.class).contains(generic.getRawType())) type = generic.getActualTypeArguments()[0];
+      if (type instanceof Class<?> plain && plain.isRecord()) requireReadable(plain, sections);
+      else if (!(type instanceof Class<?> plain && (Scalars.isOne(plain) || sections.contains(plain)))) {
+        throw new IllegalArgumentException(record.getName() + " has a component " + component.getName() + " of type " + component.getGenericType().getTypeName()
+            + "; a key is an int, long, float, double, boolean, String, enum or record, or a List or an Optional of one");
+      }
+    }
   }
 
   /** The record written in a YAML text, after overrides of the form {@code dotted.key=value}. */

@@ -3,6 +3,7 @@ package onebit.recipe;
 import com.google.common.base.CaseFormat;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Set;
 import java.util.regex.Pattern;
 
 /** Single values: what a scalar means as a Java type, and the names of enum constants. */
@@ -10,7 +11,14 @@ final class Scalars {
   private static final Pattern INTEGER = Pattern.compile("-?(0|[1-9][0-9]{0,18})");
   private static final Pattern REAL = Pattern.compile("-?([0-9]{1,40}(\\.[0-9]{0,40})?|\\.[0-9]{1,40})([eE][-+]?[0-9]{1,4})?");
 
+  private static final Set<Class<?>> PLAIN = Set.of(String.class, boolean.class, Boolean.class, int.class, Integer.class, long.class, Long.class, float.class, Float.class, double.class, Double.class);
+
   private Scalars() {}
+
+  /** Whether a scalar can be of the type. */
+  static boolean isOne(Class<?> type) {
+    return PLAIN.contains(type) || type.isEnum();
+  }
 
   /** The scalar as a value of the type, or null where it is none: another kind, too large, not finite, written in another base. */
   static Object parse(Class<?> type, YamlNode.Scalar scalar) {

@@ -59,6 +59,24 @@ class RecordBinderTest {
 
   private static final String GOOD = "epochs: 3\nrate: 0.1\n";
 
+  record Deep(List<Optional<Inner>> all, Optional<Shape> other) implements Shape {}
+
+  record Inside(double[] levels) {}
+
+  record Array(int first, Optional<Inside> inside) implements Shape {}
+
+  record Table(Map<String, Integer> entries) implements Shape {}
+
+  @Test
+  void aRecordWithAComponentThatNoYamlStandsForIsRefusedWhenItIsRegistered() {
+    new RecordBinder(Map.of(Shape.class, Map.of("deep", Deep.class, "circle", Circle.class)));
+    for (Map.Entry<Class<?>, String> bad : Map.<Class<?>, String>of(Array.class, Inside.class.getName() + " has a component levels of type double[]",
+        Table.class, Table.class.getName() + " has a component entries of type java.util.Map<java.lang.String, java.lang.Integer>").entrySet()) {
+      assertEquals(bad.getValue() + "; a key is an int, long, float, double, boolean, String, enum or record, or a List or an Optional of one",
+          assertThrows(IllegalArgumentException.class, () -> new RecordBinder(Map.of(Shape.class, Map.of("bad", bad.getKey())))).getMessage());
+    }
+  }
+
   @Test
   void defaultsFillWhatAFileLeavesOut() {
     Toy toy = bind(GOOD);
