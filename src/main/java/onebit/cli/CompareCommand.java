@@ -28,7 +28,7 @@ import picocli.CommandLine.Parameters;
     name = "compare",
     mixinStandardHelpOptions = true,
     description = {"Shows runs side by side, beside the published accuracy: the keys in which they differ, epochs done and scheduled, best and last score on the test set.",
-        "Complete runs that differ only in train.seed, the first of each seed, are summarised by mean and standard deviation (of a sample)."},
+        "Complete runs that differ only in train.seed, the first of each seed, are summarised by mean and standard deviation (of a sample).", "A dry run (--dev-run) is marked: its scores are no results."},
     footer = {"", "Example: onebit compare runs/seed0 runs/seed1 runs/seed2"})
 final class CompareCommand implements Callable<Integer> {
   /** More differing keys than these get a table of their own, a row each. */
@@ -40,7 +40,7 @@ final class CompareCommand implements Callable<Integer> {
   @Mixin private JsonOption json;
 
   /** A run with its recipe's keys that matter and what its epochs scored. */
-  private record Run(Path folder, Map<String, String> settings, Recipe recipe, List<Map<String, Object>> epochs, String metric) {
+  private record Run(Path folder, boolean dry, Map<String, String> settings, Recipe recipe, List<Map<String, Object>> epochs, String metric) {
     int done() {
       return epochs.isEmpty() ? 0 : ((Number) epochs.getLast().get("epoch")).intValue();
     }
@@ -57,6 +57,10 @@ final class CompareCommand implements Callable<Integer> {
     double last() {
       return score(epochs.getLast());
     }
+
+    String name() {
+      return folder + (dry ? " (dry run: no result)" : "");
+    }
   }
 
   @Override
@@ -69,7 +73,7 @@ final class CompareCommand implements Callable<Integer> {
     for (Run run : runs) {
       Map<String, String> others = new LinkedHashMap<>(run.settings);
       others.remove("train.seed");
-      if (run.done() < run.recipe.train().epochs()) continue;
+      if (run.dry || run.done() < run.recipe.train().epochs()) continue;
       List<Run> group = alike.computeIfAbsent(others, s -> new ArrayList<>());
       if (group.stream().noneMatch(r -> r.settings.equals(run.settings))) group.add(run);
     }
@@ -122,7 +126,7 @@ final class CompareCommand implements Callable<Integer> {
     String metric = Score.metric(recipe.network().detects());
     List<Map<String, Object>> epochs = MetricsLog.read(folder.resolve(MetricsLog.JSONL)).stream()
         .filter(record -> record.get("epoch") instanceof Number && record.get(metric) instanceof Number).toList();
-    return new Run(folder, settings, recipe, epochs, metric);
+    return new Run(folder, run.isDry(), settings, recipe, epochs, metric);
   }
 
   private static Set<String> differing(List<Run> runs) {
@@ -133,7 +137,7 @@ final class CompareCommand implements Callable<Integer> {
   }
 
   private static SummaryTable settings(List<Run> runs, Set<String> differing) {
-    SummaryTable table = new SummaryTable(Stream.concat(Stream.of("key"), runs.stream().map(r -> r.folder.toString())).toArray(String[]::new));
+    SummaryTable table = new SummaryTable(Stream.concat(Stream.of("key"), runs.stream().map(Run::name)).toArray(String[]::new));
     for (String key : differing) table.row(Stream.concat(Stream.of(key), runs.stream().map(r -> r.settings.get(key))).toArray());
     return table;
   }
@@ -144,7 +148,7 @@ final class CompareCommand implements Callable<Integer> {
     columns.addAll(List.of(">epochs", ">best, %", ">in epoch", ">last, %", ">published, %"));
     SummaryTable table = new SummaryTable(columns.toArray(String[]::new));
     for (Run run : runs) {
-      List<Object> cells = new ArrayList<>(List.of(run.folder));
+      List<Object> cells = new ArrayList<>(List.of(run.name()));
       for (String key : differing) cells.add(run.settings.get(key));
       Map<String, Object> best = run.best();
       cells.addAll(Arrays.asList(run.done() + "/" + run.recipe.train().epochs(), best == null ? null : percent(run.score(best)), best == null ? null : best.get("epoch"),
@@ -158,6 +162,7 @@ final class CompareCommand implements Callable<Integer> {
     Map<String, Object> all = new LinkedHashMap<>(), settings = new LinkedHashMap<>(), best = run.best();
     for (String key : differing) settings.put(key, run.settings.get(key));
     all.put("run", run.folder.toString());
+    all.put("dryRun", run.dry);
     all.put("settings", settings);
     all.put("epochsDone", run.done());
     all.put("epochs", run.recipe.train().epochs());

@@ -361,6 +361,7 @@ final class TrainCommand implements Callable<Integer> {
       return 0;
     }
     if (leads) run.writeRecipe(yaml);
+    if (leads && !resumed) run.begins(devRun);
     if (leads && folder != null) run.writeData(folder);
     String otherJars = leads ? run.rememberExtensions(Workplace.RECIPES.extensionJars()) : null;
     if (otherJars != null) log.warn(otherJars);

@@ -29,7 +29,7 @@ import onebit.report.MetricsLog;
 
 /** The folder of one run and the merged recipe in it. */
 public record RunFolder(Path path) {
-  private static final String RECIPE = "recipe.yaml", CHECKPOINTS = "checkpoints", CLASSES = "classes.txt", DATA = "data.txt", EXTENSIONS = "extensions.txt";
+  private static final String RECIPE = "recipe.yaml", CHECKPOINTS = "checkpoints", CLASSES = "classes.txt", DATA = "data.txt", EXTENSIONS = "extensions.txt", DRY = "dry-run.txt";
   /** Keys, and sections, that change nothing of what a run computes. */
   private static final List<String> NEUTRAL = List.of("description", "published", "checkpoint", "data.workers", "data.evalBatch", "train.stopAfter", "dist.timeoutSeconds", "dist.normImages");
   /** Keys besides those that may differ between a run and its resumption; where one changes what is computed from then on, it is told. */
@@ -177,6 +177,17 @@ public record RunFolder(Path path) {
   /** Where the merged recipe lies. */
   public Path recipe() {
     return path.resolve(RECIPE);
+  }
+
+  /** Remembers of a run that begins whether it is a dry one, whose scores are no results. */
+  public void begins(boolean dry) throws IOException {
+    if (dry) replace(DRY, "A dry run: it shows that everything runs, and its scores are no results.\n");
+    else Files.deleteIfExists(path.resolve(DRY));
+  }
+
+  /** Whether the run began as a dry one; one of an older version does not tell. */
+  public boolean isDry() {
+    return Files.exists(path.resolve(DRY));
   }
 
   /** Writes which folder the data set lies in, for who judges the weights later. */

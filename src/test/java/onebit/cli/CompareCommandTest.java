@@ -12,6 +12,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.stream.Stream;
 import onebit.dist.Ranks;
+import onebit.train.RunFolder;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -44,6 +45,23 @@ class CompareCommandTest {
     assertTrue(said.out().lines().anyMatch(line -> line.matches(".*/a +1 +3/3 +61\\.00 +2 +60\\.00 +88\\.10")), said.out());
     assertFalse(said.out().contains("data.workers"), said.out());
     assertEquals(63.0, compare(a, b, c, "--json").json().at("/seeds/0/bestMean").doubleValue());
+  }
+
+  /** As --dev-run leaves them; a run that began dry, left nothing and began anew is none. */
+  @Test
+  void aDryRunIsMarkedAndSummedUpWithNothing() throws IOException {
+    String dry = folder.resolve("dry").toString(), other = folder.resolve("other").toString();
+    String[] train = {"train", "default", "--set", "network.width=4", "--set", "train.epochs=1", "--dev-run", "--steps", "1", "--json", "--out"};
+    assertEquals(0, Said.by(Stream.concat(Stream.of(train), Stream.of(dry)).toArray(String[]::new)).code());
+    assertEquals(0, Said.by(Stream.concat(Stream.of(train), Stream.of(other, "--set", "train.seed=2")).toArray(String[]::new)).code());
+    Said both = compare(dry, other);
+    assertFalse(both.out().contains("seeds"), both.out());
+    assertTrue(both.out().lines().anyMatch(line -> line.matches(".*/dry \\(dry run: no result\\) +1 +1/1 .*")), both.out());
+    assertTrue(compare(dry, other, "--json").json().at("/runs/1/dryRun").booleanValue());
+    Said rows = compare(dry, run("c", List.of("train.epochs=3"), 50));
+    assertTrue(rows.out().lines().findFirst().orElseThrow().matches("key .*/dry \\(dry run: no result\\) +\\S+/c *"), rows.out());
+    new RunFolder(Path.of(other)).begins(false);
+    assertFalse(compare(other, "--json").json().at("/runs/0/dryRun").booleanValue());
   }
 
   @Test
