@@ -23,6 +23,7 @@ import onebit.layers.Activate;
 import onebit.layers.BatchNorm;
 import onebit.layers.BinaryConv2d;
 import onebit.layers.BuildContext;
+import onebit.layers.Concat;
 import onebit.layers.Conv2d;
 import onebit.layers.Init;
 import onebit.layers.Layer;
@@ -162,6 +163,20 @@ class OwnPartsTest {
       }
     }
     refused("SignWeights: the gradient through mean |w| is that of signs; real weights need another scale", () -> new SignWeights(Scale.MEAN_ABSOLUTE, 1, true, 0));
+  }
+
+  /** Convolutions that add different numbers of channels are not of one block, which would take all for as wide as its last. */
+  @Test void convolutionsThatAddDifferentNumbersOfChannelsGiveEqualSteps() {
+    Network network = (method, input, classes) -> Sequential.of(new Conv2d("stem", 8, 3, 1, 1, Init.KAIMING).asFirst(), dense("one", method, 6), dense("two", method, 6),
+        dense("three", method, 3), dense("four", method, 5), new BatchNorm("end", BatchNorm.Rule.TORCH), Pool.global(), new Linear("classes", classes, Init.KAIMING, true));
+    try (Backend backend = new CpuBackend()) {
+      List<float[]> simple = step(backend, model(backend, network, new BiReal(1), Passes.SIMPLE)), fused = step(backend, model(backend, network, new BiReal(1), Passes.FUSED));
+      for (int i = 0; i < simple.size(); i++) assertArrayEquals(simple.get(i), fused.get(i), 0f);
+    }
+  }
+
+  private static Layer dense(String name, Method method, int filters) {
+    return new Concat(Sequential.of(new BatchNorm(name + ".norm", BatchNorm.Rule.TORCH), new BinaryConv2d(name, method, filters, 3, 1, 1, 1, Init.gaussian(1))));
   }
 
   @Test void aLayerOfAnotherMethodThanTheModelsIsRefused() {

@@ -309,6 +309,10 @@ public final class BinaryConv2d implements Layer {
     return new Incoming(gradInput, values, Binarization.SIGN, AS_IT_IS, null, null, over);
   }
 
+  int filters() {
+    return filters;
+  }
+
   Shape inputShape() {
     return geometry.x();
   }

@@ -63,8 +63,17 @@ public final class DenseBlock implements Layer {
 
   private static int convolutions(List<? extends Layer> layers, int i) {
     int end = i;
-    while (end < layers.size() && norm(layers.get(end)) != null && norm(layers.get(end)).rule().equals(norm(layers.get(i)).rule())) end++;
+    while (end < layers.size() && alike(layers.get(i), layers.get(end))) end++;
     return end - i;
+  }
+
+  /** Whether both are layers of one block: it takes the channels of a convolution for as many as each other adds. */
+  private static boolean alike(Layer first, Layer other) {
+    return norm(first) != null && norm(other) != null && norm(other).rule().equals(norm(first).rule()) && convolution(other).filters() == convolution(first).filters();
+  }
+
+  private static BinaryConv2d convolution(Layer layer) {
+    return (BinaryConv2d) ((Concat) layer).body().children().getLast();
   }
 
   /** The norm of one layer of a block; null if the layer is none. */

@@ -103,11 +103,8 @@ final class CpuPointOps implements PointOps {
   }
 
   private static void tanh(float[] ys, float[] xs, int from, int to) {
-    if (VectorCpu.REFUSAL == null) {
-      VectorMath.tanh(ys, xs, from, to);
-    } else {
-      for (int i = from; i < to; i++) ys[i] = (float) Math.tanh(xs[i]);
-    }
+    if (VectorCpu.REFUSAL == null) VectorMath.tanh(ys, xs, from, to);
+    else PlainMath.tanh(ys, xs, from, to);
   }
 
   @Override
