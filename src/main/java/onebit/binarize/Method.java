@@ -22,7 +22,7 @@ public interface Method {
   }
 
   /**
-   * Levels and slopes of one epoch.
+   * Levels and slopes of one epoch; trained weights are judged, exported and teach by those of the last.
    *
    * <pre>
    * Units  epoch from 0; epochs: length of the whole schedule

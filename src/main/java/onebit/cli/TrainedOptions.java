@@ -81,6 +81,7 @@ final class TrainedOptions {
   Model model(Recipe recipe, int batch, Backend backend, List<NamedTensor> tensors) throws IOException {
     DataRecipe data = recipe.data();
     Model model = new Model(recipe.network(), recipe.method(), Shape.image(batch, data.height(), data.width(), data.channels()), data.classes(), backend, recipe.train().seed());
+    model.use(recipe.lastSurrogates());
     model.load(tensors, weights.toString());
     return model;
   }

@@ -3,6 +3,7 @@ package onebit.recipe;
 import java.util.List;
 import java.util.Optional;
 import onebit.binarize.Method;
+import onebit.binarize.Surrogates;
 import onebit.models.Network;
 import onebit.recipe.keys.Default;
 
@@ -32,6 +33,11 @@ public record Recipe(
           + "; the network finds " + (network.detects() ? "boxes: give it voc or figures" : "a class for each image: give it another data set"));
     }
     if (network.detects() && teacher.teaches()) throw new IllegalArgumentException("teacher.network: a network that finds boxes does not learn from a teacher");
+  }
+
+  /** Levels and slopes of the last epoch, by which a trained network is evaluated. */
+  public Surrogates lastSurrogates() {
+    return method.at(train.epochs() - 1, train.epochs());
   }
 
   /** A sentence for each key that is not left at its default and has no effect beside the others. */

@@ -25,7 +25,7 @@ final class Models {
         recipe.train().seed(), execution, taughtBy.map(TeacherRun::network).or(recipe.teacher()::teaching));
     PixelScale scale = new PixelScale(data.mean(), data.std());
     model.takePixels(scale, taughtBy.map(TeacherRun::scale).orElse(scale));
-    taughtBy.ifPresent(run -> model.teacher().use(run.surrogates()));
+    taughtBy.ifPresent(run -> model.teacher().use(run.recipe().lastSurrogates()));
     return model;
   }
 }

@@ -6,7 +6,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
-import onebit.binarize.Surrogates;
 import onebit.checkpoint.CheckpointException;
 import onebit.data.Dataset;
 import onebit.models.Network;
@@ -90,11 +89,6 @@ public record TeacherRun(Path weights, Recipe recipe) {
 
   PixelScale scale() {
     return new PixelScale(recipe.data().mean(), recipe.data().std());
-  }
-
-  /** Levels at the end of its schedule. */
-  Surrogates surrogates() {
-    return recipe.method().at(recipe.train().epochs() - 1, recipe.train().epochs());
   }
 
   /** What it is, for the log. */
