@@ -8,7 +8,7 @@
 // Encoding   column 8 J + g of a word is its bit 8 J + g; lane g * 4 + t has the words of k = 2 t and 2 t + 1, shifted so that its bit leads byte J
 // Cost       two instructions for two bfloat16: a byte permutation that repeats signs, and one (signs & change) ^ low; three for four float8
 // Exactness  the two values themselves
-// Source     PTX ISA, prmt and mma.sync m16n8k16 and m16n8k32; anchors/performance.md section 7, "Backward convolutions"
+// Source     PTX ISA, prmt and mma.sync m16n8k16; anchors/performance.md section 7, "Backward convolutions"
 #pragma once
 #include "element.cuh"
 #include "mma.cuh"
@@ -16,15 +16,6 @@
 /** Whether this architecture multiplies bfloat16; a kernel of another that asks is empty and must not be launched. */
 __device__ constexpr bool bf16_products() {
 #if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
-  return true;
-#else
-  return false;
-#endif
-}
-
-/** Whether this architecture multiplies float8 as float16, so that the kernel had better widen it itself, half a step at a time. */
-__device__ constexpr bool float8_by_float16() {
-#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
   return true;
 #else
   return false;
@@ -83,26 +74,23 @@ struct WarpSums {
     multiply<ALL>(which, rows, columns, [&](float(&sums)[4], unsigned i, unsigned j) { mma_m16n8k16_bf16(sums, a[i], b[j], sums); });
   }
 
-  template <bool ALL, bool BY_FLOAT16 = float8_by_float16()>
+  /** As mma_m16n8k32_e4m3, each code widened once. */
+  template <bool ALL>
   __device__ __forceinline__ void add(const uint32_t (&a)[4][4], unsigned which, const BitQuad& near, const BitQuad& far, unsigned rows, unsigned columns) {
     const uint32_t b[4][2] = {{near.expand<0>(), far.expand<0>()}, {near.expand<1>(), far.expand<1>()}, {near.expand<2>(), far.expand<2>()},
                               {near.expand<3>(), far.expand<3>()}};
-    if constexpr (!BY_FLOAT16) {
-      multiply<ALL>(which, rows, columns, [&](float(&sums)[4], unsigned i, unsigned j) { mma_m16n8k32_e4m3(sums, a[i], b[j], sums); });
-    } else {
 #pragma unroll
-      for (unsigned half = 0; half < 2; half++) {
-        uint32_t wide[4][4], bits[4][2];
+    for (unsigned half = 0; half < 2; half++) {
+      uint32_t wide[4][4], bits[4][2];
 #pragma unroll
-        for (unsigned i = 0; i < 4; i++) {
-          if (!ALL && i >= rows) continue;
-          e4m3_to_f16(a[i][2 * half], wide[i][0], wide[i][2]);
-          e4m3_to_f16(a[i][2 * half + 1], wide[i][1], wide[i][3]);
-        }
-#pragma unroll
-        for (unsigned j = 0; j < 4; j++) e4m3_to_f16(b[j][half], bits[j][0], bits[j][1]);
-        multiply<ALL>(which, rows, columns, [&](float(&sums)[4], unsigned i, unsigned j) { mma_m16n8k16_f16(sums, wide[i], bits[j], sums); });
+      for (unsigned i = 0; i < 4; i++) {
+        if (!ALL && i >= rows) continue;
+        e4m3_to_f16(a[i][2 * half], wide[i][0], wide[i][2]);
+        e4m3_to_f16(a[i][2 * half + 1], wide[i][1], wide[i][3]);
       }
+#pragma unroll
+      for (unsigned j = 0; j < 4; j++) e4m3_to_f16(b[j][half], bits[j][0], bits[j][1]);
+      multiply<ALL>(which, rows, columns, [&](float(&sums)[4], unsigned i, unsigned j) { mma_m16n8k16_f16(sums, wide[i], bits[j], sums); });
     }
   }
 

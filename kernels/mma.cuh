@@ -4,7 +4,7 @@
 //   mma_m16n8k128_and_popc   the same with 128-bit rows
 //   mma_m8n8k128_xor_popc    d[m][n] = c[m][n] + popc(a[m] ^ b[n])          128-bit rows, sm_75 to sm_89
 //   mma_m16n8k16_bf16        d[m][n] = c[m][n] + sum a[m][k] b[k][n]        bfloat16 inputs, float32 sums
-//   mma_m16n8k32_e4m3        the same with 32 k of float8 inputs            native on sm_89; from sm_90 on two of float16
+//   mma_m16n8k32_e4m3        the same with 32 k of float8 inputs, as two products of float16
 //   mma_m16n8k16_f16         d[m][n] = c[m][n] + sum a[m][k] b[k][n]        float16 inputs, float32 sums; for what was float8
 //   e4m3_to_f16              four float8 as four float16
 //   ldmatrix_x4, _x2, _x4_trans, _x2_trans   8x8 matrices of 16-bit elements from shared memory
@@ -78,8 +78,9 @@ struct Bf16 {
 
 struct F16 {
   static constexpr int kPer = 2;
-  static float of(uint32_t pair, int k) {   // no subnormals: a float8 is none as a float16
+  static float of(uint32_t pair, int k) {   // no subnormals and no infinity: a float8 is none as a float16
     uint32_t bits = pair >> (k ? 16 : 0) & 0xffff;
+    if ((bits & 0x7c00) == 0x7c00) return __uint_as_float(0x7fffffff);
     return __uint_as_float((bits & 0x8000) << 16 | (bits & 0x7fff) << 13) * 0x1p112f;
   }
   /** The float16 of a code. */
@@ -88,11 +89,6 @@ struct F16 {
     uint32_t bits = __float_as_uint(v * 0x1p-112f) >> 13;
     return (code & 0x80) << 8 | (v != v ? 0x7fff : bits);
   }
-};
-
-struct E4m3 {
-  static constexpr int kPer = 4;
-  static float of(uint32_t four, int k) { return e4m3_value(four >> 8 * k & 0xff); }
 };
 
 /** Lane 8 i + r names row r of matrix i; lane l gets the elements 2 (l % 4) and the next of row l / 4, or of column l / 4 if transposed. */
@@ -159,9 +155,6 @@ inline void mma_m16n8k16_f16(float (&d)[4], const uint32_t (&a)[4], const uint32
 inline void e4m3_to_f16(uint32_t four, uint32_t& lower, uint32_t& upper) {
   lower = mma_twin::F16::made(four & 0xff) | mma_twin::F16::made(four >> 8 & 0xff) << 16;
   upper = mma_twin::F16::made(four >> 16 & 0xff) | mma_twin::F16::made(four >> 24) << 16;
-}
-inline void mma_m16n8k32_e4m3(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2], const float (&c)[4], HOSTCUDA_SITE) {
-  mma_twin::reals<mma_twin::E4m3>(d, a, b, c, "mma_m16n8k32_e4m3", file, line);
 }
 
 inline void ldmatrix_x4(uint32_t (&r)[4], const void* row, HOSTCUDA_SITE) { mma_twin::load<4, false>(r, row, "ldmatrix_x4", file, line); }
@@ -246,15 +239,6 @@ __device__ __forceinline__ void e4m3_to_f16(uint32_t four, uint32_t& lower, uint
   __trap();
 #endif
 }
-__device__ __forceinline__ void mma_m16n8k32_e4m3(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2], const float (&c)[4]) {
-#ifdef ONEBIT_SM89
-  asm volatile("mma.sync.aligned.m16n8k32.row.col.f32.e4m3.e4m3.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%10,%11,%12,%13};"
-               : "=f"(d[0]), "=f"(d[1]), "=f"(d[2]), "=f"(d[3])
-               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]), "f"(c[0]), "f"(c[1]), "f"(c[2]), "f"(c[3]));
-#else
-  __trap();
-#endif
-}
 
 __device__ __forceinline__ uint32_t shared_address(const void* p) { return static_cast<uint32_t>(__cvta_generic_to_shared(p)); }
 __device__ __forceinline__ void ldmatrix_x4(uint32_t (&r)[4], const void* row) {
@@ -317,3 +301,20 @@ template <int PENDING> __device__ __forceinline__ void cp_async_wait() {
 }
 
 #endif
+
+/**
+ * As float16, which holds every float8: the tensor cores of sm_89 add products of float8 up in 13 bits of mantissa (Zhang et al. 2024, SageAttention2,
+ * arXiv 2411.10958), and from sm_90 on a warp has no such product.
+ */
+__device__ __forceinline__ void mma_m16n8k32_e4m3(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2], const float (&c)[4]) {
+#pragma unroll
+  for (unsigned i = 0; i < 4; i++) d[i] = c[i];
+#pragma unroll
+  for (unsigned half = 0; half < 2; half++) {
+    uint32_t wide[4], right[2];
+    e4m3_to_f16(a[2 * half], wide[0], wide[2]);
+    e4m3_to_f16(a[2 * half + 1], wide[1], wide[3]);
+    e4m3_to_f16(b[half], right[0], right[1]);
+    mma_m16n8k16_f16(d, wide, right, d);
+  }
+}

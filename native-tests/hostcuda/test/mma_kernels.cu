@@ -113,36 +113,19 @@ KERNEL void mma_e4m3(float* D, const uint32_t* A, const uint32_t* B) {
   mma_m16n8k32_e4m3(d, a, b, d);
   store_16x8(D, d, g, t);
 }
-/** The same by two products of float16. */
-KERNEL void mma_e4m3_by_f16(float* D, const uint32_t* A, const uint32_t* B) {
-  int g = threadIdx.x / 4, t = threadIdx.x % 4;
-  uint32_t a[4];
-  load_a<4, 8>(a, A, g, t);
-  float d[4] = {0.5f, 0.5f, 0.5f, 0.5f};
-  for (int half = 0; half < 2; half++) {
-    uint32_t wide[4], bits[2];
-    e4m3_to_f16(a[2 * half], wide[0], wide[2]);
-    e4m3_to_f16(a[2 * half + 1], wide[1], wide[3]);
-    e4m3_to_f16(B[g * 8 + t + 4 * half], bits[0], bits[1]);
-    mma_m16n8k16_f16(d, wide, bits, d);
-  }
-  store_16x8(D, d, g, t);
-}
-/** A warp's 64 rows by 32 columns from A [64][32] float8 and B [32] words of bits, of which k 3 counts as nothing; BY_FLOAT16 both ways. */
-template <bool BY_FLOAT16> __device__ __forceinline__ void quads(float* D, const uint32_t* A, const uint32_t* B) {
+/** A warp's 64 rows by 32 columns from A [64][32] float8 and B [32] words of bits, of which k 3 counts as nothing. */
+KERNEL void bit_quads(float* D, const uint32_t* A, const uint32_t* B) {
   unsigned g = threadIdx.x / 4, t = threadIdx.x % 4;
   uint32_t a[4][4];
   for (unsigned i = 0; i < 4; i++) load_a<4, 8>(a[i], A + i * 128, int(g), int(t));
   WarpSums sums = {};
   const uint32_t* w = B + 4 * t;
   uint32_t low = t == 0 ? 0x00b8b8b8u : 0xb8b8b8b8u, change = t == 0 ? 0x00808080u : 0x80808080u;
-  sums.add<true, BY_FLOAT16>(a, 0, BitQuad(w[0], w[1], w[2], w[3], g, low, change), BitQuad(w[16], w[17], w[18], w[19], g, 0xb8b8b8b8u, 0x80808080u), 4, 4);
+  sums.add<true>(a, 0, BitQuad(w[0], w[1], w[2], w[3], g, low, change), BitQuad(w[16], w[17], w[18], w[19], g, 0xb8b8b8b8u, 0x80808080u), 4, 4);
   for (unsigned i = 0; i < 4; i++)
     for (unsigned j = 0; j < 4; j++)
       for (unsigned v = 0; v < 4; v++) D[(i * 16 + v / 2 * 8 + g) * 32 + j * 8 + 2 * t + v % 2] = sums.at[i][j][v];
 }
-KERNEL void bit_quads(float* D, const uint32_t* A, const uint32_t* B) { quads<false>(D, A, B); }
-KERNEL void bit_quads_by_f16(float* D, const uint32_t* A, const uint32_t* B) { quads<true>(D, A, B); }
 KERNEL void e4m3_codes(uint32_t* codes, const float* values, const uint32_t* n) {
   for (unsigned i = threadIdx.x; i < *n; i += 32) codes[i] = e4m3_bits(values[i]);
 }
