@@ -203,11 +203,16 @@ CUresult cuDeviceGetAttribute(int* value, CUdevice_attribute attribute, CUdevice
   const int cc = capability();
   static const std::map<int, int> fixed = {
       {1, 1024}, {2, 1024}, {3, 1024}, {4, 64}, {5, 2147483647}, {6, 65535}, {7, 65535}, {8, int(kSharedBytes)}, {9, 65536}, {10, 32},
-      {11, 2147483647}, {12, 65536}, {13, 1000000}, {14, 512}, {15, 1}, {16, 16}, {17, 0}, {18, 0}, {19, 1}, {20, 0}, {31, 1}, {32, 0},
+      {11, 2147483647}, {12, 65536}, {13, 1000000}, {14, 512}, {15, 1}, {17, 0}, {18, 0}, {19, 1}, {20, 0}, {31, 1}, {32, 0},
       {34, 0}, {35, 0}, {36, 1000000}, {37, 64}, {38, 1 << 20}, {39, 2048}, {40, 1}, {41, 1}, {50, 0}, {78, 1}, {79, 1}, {80, 1},
       {82, 65536}, {83, 0}, {84, 0}, {85, 0}, {86, 0}, {88, 0}, {89, 0}, {90, 1}, {95, 0}, {106, 32}};
   if (attribute == CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR) { *value = cc / 10; return CUDA_SUCCESS; }
   if (attribute == CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR) { *value = cc % 10; return CUDA_SUCCESS; }
+  if (attribute == CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT) {
+    const char* named = getenv("HOSTCUDA_MULTIPROCESSORS");
+    *value = named ? atoi(named) : 16;
+    return CUDA_SUCCESS;
+  }
   if (int(attribute) == 33) { *value = d; return CUDA_SUCCESS; }   // PCI bus id
   if (int(attribute) == 81) { *value = int(sharedOptInBytes() + sharedReservedBytes()); return CUDA_SUCCESS; }   // shared memory of a multiprocessor, of a block
   if (int(attribute) == 97) { *value = int(sharedOptInBytes()); return CUDA_SUCCESS; }

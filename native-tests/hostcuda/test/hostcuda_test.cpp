@@ -405,7 +405,7 @@ static void bulkCopies() {
   EXPECT(out.read<int>(wanted.size()) == wanted);
 }
 
-/** Shared memory of a block is that of the capability which is asked for. */
+/** Shared memory of a block is that of the capability which is asked for, and there are as many multiprocessors as are. */
 static void sharedMemoryOfCapabilities() {
   CUfunction f;
   CUdevice device;
@@ -422,6 +422,11 @@ static void sharedMemoryOfCapabilities() {
     EXPECT(allowed(c[1] << 10) && !allowed((c[1] << 10) + 16) && said({"cuFuncSetAttribute: bulk_ring: ", "dynamic", " pass the "}));
   }
   unsetenv("HOSTCUDA_CAPABILITY");
+  int many = 0;
+  setenv("HOSTCUDA_MULTIPROCESSORS", "132", 1);
+  EXPECT(!cuDeviceGetAttribute(&many, CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT, device) && many == 132);
+  unsetenv("HOSTCUDA_MULTIPROCESSORS");
+  EXPECT(!cuDeviceGetAttribute(&many, CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT, device) && many == 16);
 }
 
 int main(int argc, char** argv) {
