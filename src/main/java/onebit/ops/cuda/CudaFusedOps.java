@@ -230,7 +230,7 @@ final class CudaFusedOps implements FusedOps {
     DeviceMemory partial = sums.tiles(splits, channels, SUMS);
     // the first launch does not touch gradY, so it does not declare it
     poolBackward(device.kernel("unit_pool_backward", gradY).memory(device.memory(gradY)), gradY, partial, to, unit, gradZ, chosen, window).launch(splits, (channels + 63) / 64, 128, 1, 0);
-    poolBackward(device.kernel("unit_pool_backward_apply", gradY).element(gradY), gradY, partial, to, unit, gradZ, chosen, window).blocks(device.blocks(gradY.size() / 4), 128);
+    poolBackward(device.kernel("unit_pool_backward_apply", gradY).element(gradY), gradY, partial, to, unit, gradZ, chosen, window).blocks(device.blocks((gradY.size() + 3) / 4), 128);
   }
 
   /** struct UnitPoolBackward, but for its first field. */
