@@ -1,4 +1,4 @@
-// rotation.cu -- RBNN's weights: standardised filters mixed with their bi-rotation, and the gradients through both
+// rotation.cu -- RBNN's weights, and its activations where they stay real: standardised filters mixed with their bi-rotation, and the gradients through both
 //
 //   standardize           u = (w - mean) / deviation per filter, unbiased
 //   standardize_backward  gradW = (q - mean(q) - u sum(q u) / (K - 1)) / deviation
@@ -8,38 +8,41 @@
 //   rotate_all_backward   the way back through all of it, with gradScale = sum of g s, s = +1 or -1 by the sign of mixed
 //
 // Shapes     u, rotated, mixed, w, q, gradE O filters of K = R*S*C values; r1 [a][a], r2 [b][b]; angle, scale, deviation O values
+//            u, w, q, gradW of the first two are samples of float or, in the entries named _bf16, bfloat16 values where activations are standardised
 //            values, and in their place backward the gradient at them, are float, or bfloat16 where rounded is 1; float ones may be gradW
 // Launch     block 256, grid O; the entries for many layers one block per (layer, filter) pair of blocks; rotate_mix and rotate_all with
 //            8 K bytes of dynamic shared memory, of the largest K
 // Limits     a b = K; 8 K bytes must fit the shared memory of a block (K <= 28000 on sm_90)
 // Exactness  products are summed in double; the first product is kept in float32 between the two; many layers get what each gets alone
 // Twin       src/main/java/onebit/ops/cpu/CpuBinarizeOps.java, standardize, rotateMix and their backwards; CpuWeightOps.java for all layers
-// Tests      native-tests/rotation_test.cpp, src/test/java/onebit/ops/RotationTest.java, src/test/java/onebit/ops/WeightsTogetherTest.java
+// Tests      native-tests/rotation_test.cpp, src/test/java/onebit/ops/RotationTest.java, src/test/java/onebit/ops/WeightsTogetherTest.java, src/test/java/onebit/ops/BinarizeActivationsTest.java
 // Source     Lin et al. 2020, RBNN, arXiv 2009.13055; code binarized_modules.py
 // Rungs      1 a block per filter, the filter in shared memory, 2 all layers in one launch, 3 16 products a thread, so that fewer floats become double
 #include "filters.cuh"
 
 /** u and deviation of one filter, by one block. */
-__device__ __forceinline__ void standardize_filter(float* u, float* deviation, const float* filter, unsigned size, double* shared) {
+template <class T>
+__device__ __forceinline__ void standardize_filter(T* u, float* deviation, const T* filter, unsigned size, double* shared) {
   double sum = 0, squares = 0;
-  for (unsigned i = threadIdx.x; i < size; i += 256) sum += filter[i];
+  for (unsigned i = threadIdx.x; i < size; i += 256) sum += load(filter + i);
   double mean = block_sum(sum, shared) / size;
-  for (unsigned i = threadIdx.x; i < size; i += 256) squares += (filter[i] - mean) * (filter[i] - mean);
+  for (unsigned i = threadIdx.x; i < size; i += 256) squares += (load(filter + i) - mean) * (load(filter + i) - mean);
   double sd = sqrt(block_sum(squares, shared) / max(1u, size - 1)), inverse = sd > 0 ? 1 / sd : 0.0;
   if (threadIdx.x == 0) *deviation = float(sd);
-  for (unsigned i = threadIdx.x; i < size; i += 256) u[i] = float((filter[i] - mean) * inverse);
+  for (unsigned i = threadIdx.x; i < size; i += 256) store(u + i, float((load(filter + i) - mean) * inverse));
 }
 
 /** The gradient of one filter from that of its u, by one block; out may be the memory of q. */
-__device__ __forceinline__ void standardize_gradient(float* out, const float* q, const float* u, float deviation, unsigned size, double* shared) {
+template <class T>
+__device__ __forceinline__ void standardize_gradient(T* out, const T* q, const T* u, float deviation, unsigned size, double* shared) {
   double sum = 0, dot = 0;
   for (unsigned i = threadIdx.x; i < size; i += 256) {
-    sum += q[i];
-    dot += double(q[i]) * u[i];
+    sum += load(q + i);
+    dot += double(load(q + i)) * load(u + i);
   }
   float mean = float(block_sum(sum, shared) / size), pull = float(block_sum(dot, shared) / max(1u, size - 1));
   float inverse = deviation > 0 ? 1 / deviation : 0.0f;
-  for (unsigned i = threadIdx.x; i < size; i += 256) out[i] = multiply_add(-u[i], pull, q[i] - mean) * inverse;
+  for (unsigned i = threadIdx.x; i < size; i += 256) store(out + i, multiply_add(-load(u + i), pull, load(q + i) - mean) * inverse);
 }
 
 /**
@@ -102,15 +105,27 @@ __device__ __forceinline__ float mix_gradient(float* q, const T* g, const float*
   return float((sine > 0 ? 1.0f : sine < 0 ? -1.0f : 0.0f) * float(cos(turn)) * sum);
 }
 
-ONEBIT_KERNEL(256) standardize(float* u, float* deviation, const float* w, unsigned size) {
+template <class T> __device__ __forceinline__ void standardize_block(T* u, float* deviation, const T* w, unsigned size) {
   __shared__ double shared[33];
   standardize_filter(u + blockIdx.x * size, deviation + blockIdx.x, w + blockIdx.x * size, size, shared);
 }
 
-ONEBIT_KERNEL(256) standardize_backward(float* gradW, const float* q, const float* u, const float* deviation, unsigned size) {
+template <class T> __device__ __forceinline__ void standardize_backward_block(T* gradW, const T* q, const T* u, const float* deviation, unsigned size) {
   __shared__ double shared[33];
   unsigned from = blockIdx.x * size;
   standardize_gradient(gradW + from, q + from, u + from, deviation[blockIdx.x], size, shared);
+}
+
+ONEBIT_KERNEL(256) standardize(float* u, float* deviation, const float* w, unsigned size) { standardize_block(u, deviation, w, size); }
+
+ONEBIT_KERNEL(256) standardize_bf16(__nv_bfloat16* u, float* deviation, const __nv_bfloat16* w, unsigned size) { standardize_block(u, deviation, w, size); }
+
+ONEBIT_KERNEL(256) standardize_backward(float* gradW, const float* q, const float* u, const float* deviation, unsigned size) {
+  standardize_backward_block(gradW, q, u, deviation, size);
+}
+
+ONEBIT_KERNEL(256) standardize_backward_bf16(__nv_bfloat16* gradW, const __nv_bfloat16* q, const __nv_bfloat16* u, const float* deviation, unsigned size) {
+  standardize_backward_block(gradW, q, u, deviation, size);
 }
 
 ONEBIT_KERNEL(256) rotate_mix(float* mixed, float* rotated, const float* u, const float* r1, const float* r2, const float* angle, unsigned a,

@@ -199,7 +199,7 @@ public record Rbnn(@Default("1") @Range(min = 1) int rotationUpdate, @Default("f
     @Override
     public void build(Backend backend, String name, Shape input) {
       super.build(backend, name, input);
-      values = backend.create(input);
+      values = backend.room(input, backend.activations());
       deviation = backend.create(Shape.vector(input.d0()));
     }
 

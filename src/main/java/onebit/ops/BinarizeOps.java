@@ -96,7 +96,7 @@ public interface BinarizeOps {
   /** gradW, which may be the memory of gradE, = G e - mean(G e) - u mean(G e u) + u mean(G s) + mean(G), with u = (w - centre) / distance, e = slope(u), means per filter. */
   void centreDistanceBackward(Tensor gradW, Tensor gradE, Tensor w, BinarySet set, Binarizer f);
 
-  /** u = (w - mean) / deviation per filter, unbiased, no epsilon; deviation is kept; a constant filter gives u = 0, gradient 0 and no NaN. */
+  /** u = (w - mean) / deviation per filter, or per sample of activations, unbiased, no epsilon; deviation is kept; a constant filter gives u = 0, gradient 0 and no NaN. */
   void standardize(Tensor u, Tensor deviation, Tensor w);
 
   /** gradW = (q - mean(q) - u sum(q u) / (K - 1)) / deviation per filter. */

@@ -70,7 +70,6 @@ class BinaryTeacherTest {
     Tensor pixels = images(backend), gradient = backend.create(Shape.matrix(4, CLASSES));
     for (Passes passes : new Passes[] {Passes.SIMPLE, Passes.FUSED}) {
       for (Map.Entry<Network, Method> each : TEACHERS.entrySet()) {
-        if (each.getValue().equals(REAL) && backend.activations() == ElementType.BFLOAT16) continue;   // a device standardises them in float32 alone
         String what = passes + ", " + each;
         Model alone = evaluated(each.getKey(), each.getValue(), backend, passes);
         alone.takePixels(scale);

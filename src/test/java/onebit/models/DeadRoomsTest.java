@@ -146,6 +146,7 @@ class DeadRoomsTest {
     assertEqualSteps(backend, new SmallPyramid(8), ADABIN, 8);
     assertEqualSteps(backend, new SmallDense(), CLIPPED, 8);
     assertEqualSteps(backend, new SmallPostNorm(8), CLIPPED, 8);
+    assertEqualSteps(backend, new GlyphNet(8), new Rbnn(1, true), 12);
   }
 
   @OnEveryPrecision

@@ -148,7 +148,7 @@ class FusedModelTest {
     boolean full = Boolean.getBoolean("onebit.test.full");
     Method bmxnet = new BmxNet(1, false, BmxNet.Scaling.NONE);
     List<Case> all = new ArrayList<>(List.of(new Case(backend, new ResNet20(), new BiPer(2, 20, 0.0468f), 8, 18), new Case(backend, new ResNet20(), new Rbnn(1, false), 8, 18),
-        new Case(backend, new SmallDense(), CLIPPED, 8, 4), new Case(backend, new SmallPostNorm(32), bmxnet, 8, 3)));
+        new Case(backend, new ResNet20(), new Rbnn(1, true), 8, 18), new Case(backend, new SmallDense(), CLIPPED, 8, 4), new Case(backend, new SmallPostNorm(32), bmxnet, 8, 3)));
     if (full || !backend.name().equals("cpu")) all.add(new Case(backend, new ResNet18V1(), CLIPPED, 8, 19));
     if (full) {
       all.add(new Case(backend, new ResNetE(18, ResNetE.Version.E1, Stem.THUMBNAIL), bmxnet, 8, 16));

@@ -191,6 +191,40 @@ class BinarizeActivationsTest {
     }
   }
 
+  /** Activations that stay real: the gradient is by u as it is stored. */
+  @OnEveryPrecision
+  void samplesThatStayRealAreStandardisedForwardAndBackward(Backend backend) {
+    Fresh fresh = new Fresh(backend, 12);
+    for (Shape shape : Fresh.IMAGES) {
+      int m = shape.rowSize(), samples = shape.d0();
+      if (m == 1) continue;
+      float[] x = fresh.normal(shape.size()), q = fresh.normal(shape.size());
+      for (int i = 0; i < x.length; i++) x[i] = fresh.rounded(0.4f * x[i] + i / m);
+      double[] want = new double[x.length], deviations = new double[samples], gradient = new double[x.length];
+      for (int n = 0; n < samples; n++) {
+        Dual[] sample = new Dual[m];
+        for (int i = 0; i < m; i++) sample[i] = Dual.of(x[n * m + i]);
+        deviations[n] = Math.sqrt(Dual.variance(sample, 1).v());
+        for (int i = 0; i < m; i++) want[n * m + i] = (x[n * m + i] - Dual.mean(sample).v()) / deviations[n];
+      }
+      Tensor u = fresh.garbage(shape), deviation = fresh.garbage(samples), gradX = fresh.garbage(shape);
+      backend.binarize().standardize(u, deviation, fresh.tensor(shape, x));
+      fresh.assertClose("u", want, u);
+      fresh.assertClose("deviation", deviations, deviation);
+      float[] stored = backend.read(u);
+      for (int n = 0; n < samples; n++) {
+        double sum = 0, dot = 0;
+        for (int i = n * m; i < (n + 1) * m; i++) {
+          sum += q[i];
+          dot += (double) q[i] * stored[i];
+        }
+        for (int i = n * m; i < (n + 1) * m; i++) gradient[i] = (q[i] - sum / m - stored[i] * dot / (m - 1)) / deviations[n];
+      }
+      backend.binarize().standardizeBackward(gradX, fresh.tensor(shape, q), u, deviation);
+      fresh.assertClose("gradX", gradient, gradX, 2e-4);
+    }
+  }
+
   @OnEveryPrecision
   void standardisedRowsOfAMatrixUseTheirOwnMean(Backend backend) {
     Fresh fresh = new Fresh(backend, 6);

@@ -167,7 +167,7 @@ final class CudaBinarizeOps implements BinarizeOps {
   public void standardize(Tensor u, Tensor deviation, Tensor w) {
     Shapes.requireEqual("standardize", "u", u, "w", w);
     Shapes.requirePerFilter("standardize", "deviation", deviation, w);
-    device.kernel("standardize").tensor(u).tensor(deviation).tensor(w).integer(w.shape().rowSize()).blocks(w.shape().d0(), FILTER);
+    device.kernel("standardize", u).element(u).tensor(deviation).element(w).integer(w.shape().rowSize()).blocks(w.shape().d0(), FILTER);
   }
 
   @Override
@@ -175,7 +175,7 @@ final class CudaBinarizeOps implements BinarizeOps {
     Shapes.requireEqual("standardizeBackward", "gradW", gradW, "u", u);
     Shapes.requireEqual("standardizeBackward", "q", q, "u", u);
     Shapes.requirePerFilter("standardizeBackward", "deviation", deviation, u);
-    device.kernel("standardize_backward").tensor(gradW).tensor(q).tensor(u).tensor(deviation).integer(u.shape().rowSize())
+    device.kernel("standardize_backward", gradW).element(gradW).element(q).element(u).tensor(deviation).integer(u.shape().rowSize())
         .blocks(u.shape().d0(), FILTER);
   }
 
