@@ -9,25 +9,34 @@ struct RotationEntry {
 };
 
 TEST(standardize_gives_mean_zero_and_unbiased_deviation_one_and_goes_through_them) {
-  for (unsigned size : {5u, 45u, 1000u}) {
-    unsigned filters = 4;
-    std::vector<float> w = Random(size).normal(filters * size, 0.3f, 0.2f), q = Random(size + 1).normal(filters * size);
-    std::vector<double> u, deviation, gradW;
-    for (unsigned o = 0; o < filters; o++) {
-      double sum = 0, squares = 0, qs = 0, dot = 0;
-      for (unsigned i = o * size; i < (o + 1) * size; i++) sum += w[i], qs += q[i];
-      for (unsigned i = o * size; i < (o + 1) * size; i++) squares += std::pow(w[i] - sum / size, 2);
-      deviation.push_back(std::sqrt(squares / (size - 1)));
-      for (unsigned i = o * size; i < (o + 1) * size; i++) u.push_back((w[i] - sum / size) / deviation[o]), dot += q[i] * u.back();
-      for (unsigned i = o * size; i < (o + 1) * size; i++) gradW.push_back((q[i] - qs / size - u[i] * dot / (size - 1)) / deviation[o]);
+  each_element([&](auto zero) {
+    using E = decltype(zero);
+    for (unsigned size : {5u, 45u, 1000u}) {
+      unsigned filters = 4;
+      std::vector<float> w = rounded<E>(Random(size).normal(filters * size, 0.3f, 0.2f)), q = rounded<E>(Random(size + 1).normal(filters * size));
+      std::vector<double> u, deviation, gradW;
+      for (unsigned o = 0; o < filters; o++) {
+        double sum = 0, squares = 0;
+        for (unsigned i = o * size; i < (o + 1) * size; i++) sum += w[i];
+        for (unsigned i = o * size; i < (o + 1) * size; i++) squares += std::pow(w[i] - sum / size, 2);
+        deviation.push_back(std::sqrt(squares / (size - 1)));
+        for (unsigned i = o * size; i < (o + 1) * size; i++) u.push_back((w[i] - sum / size) / deviation[o]);
+      }
+      Array<E> deviceW(elements<E>(w)), deviceQ(elements<E>(q)), outU(w.size()), outW(w.size());
+      Array<float> outDeviation(filters);
+      run(entry<E>("standardize"), blocks(filters), outU, outDeviation, deviceW, size);
+      run(entry<E>("standardize_backward"), blocks(filters), outW, deviceQ, outU, outDeviation, size);
+      std::vector<float> stored = values(outU.read());   // the gradient is by u as it is stored
+      for (unsigned o = 0; o < filters; o++) {
+        double qs = 0, dot = 0;
+        for (unsigned i = o * size; i < (o + 1) * size; i++) qs += q[i], dot += double(q[i]) * stored[i];
+        for (unsigned i = o * size; i < (o + 1) * size; i++) gradW.push_back((q[i] - qs / size - stored[i] * dot / (size - 1)) / deviation[o]);
+      }
+      expect_elements("u", outU, u, 1e-6);
+      expect_near("deviation", outDeviation.read(), deviation, 1e-6);
+      expect_elements("gradW", outW, gradW, 1e-4);
     }
-    Array<float> deviceW(w), deviceQ(q), outU(w.size()), outDeviation(filters), outW(w.size());
-    run("standardize", blocks(filters), outU, outDeviation, deviceW, size);
-    run("standardize_backward", blocks(filters), outW, deviceQ, outU, outDeviation, size);
-    expect_near("u", outU.read(), u, 1e-6);
-    expect_near("deviation", outDeviation.read(), deviation, 1e-6);
-    expect_near("gradW", outW.read(), gradW, 1e-4);
-  }
+  });
 }
 
 TEST(rotate_mix_turns_each_filter_on_both_sides_and_goes_back) {

@@ -24,7 +24,7 @@ import org.junit.jupiter.api.Test;
 /** The shape of the house: who imports whom, how large files are, what names and tools are not used, and what must be present. */
 class ArchitectureTest {
   private static final Path MAIN = Path.of("src/main/java/onebit"), TEST = Path.of("src/test/java/onebit"), KERNELS = Path.of("kernels");
-  private static final int LONGEST_FILE = 500, BUDGET = 44_700;
+  private static final int LONGEST_FILE = 500, BUDGET = 44_500;
 
   /** What each package may import; a package that is missing here has no place in the house yet. */
   private static final Map<String, Set<String>> MAY_IMPORT = new TreeMap<>(Map.ofEntries(
