@@ -70,20 +70,12 @@ class TeacherRunTest {
     return model;
   }
 
-  private static double[] softmax(float[] logits, int row, double temperature) {
-    double[] p = new double[CLASSES];
-    double sum = 0;
-    for (int k = 0; k < CLASSES; k++) sum += p[k] = Math.exp(logits[row * CLASSES + k] / temperature);
-    for (int k = 0; k < CLASSES; k++) p[k] /= sum;
-    return p;
-  }
-
   private static double loss(float[] student, float[] teacher, int[] labels, double temperature, double hard) {
     double loss = 0;
     for (int n = 0; n < labels.length; n++) {
-      double[] q = softmax(student, n, temperature), p = softmax(teacher, n, temperature);
+      double[] q = TeacherTest.softmax(student, n, CLASSES, temperature), p = TeacherTest.softmax(teacher, n, CLASSES, temperature);
       for (int k = 0; k < CLASSES; k++) loss -= (1 - hard) * temperature * temperature * p[k] * Math.log(q[k]);
-      loss -= hard * Math.log(softmax(student, n, 1)[labels[n]]);
+      loss -= hard * Math.log(TeacherTest.softmax(student, n, CLASSES, 1)[labels[n]]);
     }
     return loss / labels.length;
   }

@@ -108,11 +108,11 @@ class TeacherTest {
     return new TrainStep(backend, model, new Adam(backend, model.parameters(), 0.9, 0.999, 1e-8, false, p -> 0), BATCH, CLASSES, 0.1, temperature, hardLabels);
   }
 
-  private static double[] softmax(float[] logits, int row, double temperature) {
-    double[] p = new double[CLASSES];
+  static double[] softmax(float[] logits, int row, int classes, double temperature) {
+    double[] p = new double[classes];
     double sum = 0;
-    for (int k = 0; k < CLASSES; k++) sum += p[k] = Math.exp(logits[row * CLASSES + k] / temperature);
-    for (int k = 0; k < CLASSES; k++) p[k] /= sum;
+    for (int k = 0; k < classes; k++) sum += p[k] = Math.exp(logits[row * classes + k] / temperature);
+    for (int k = 0; k < classes; k++) p[k] /= sum;
     return p;
   }
 
@@ -132,7 +132,7 @@ class TeacherTest {
         float[] z = backend.read(alone.forward(x, true)), soft = backend.read(plain.forward(x, false)), gradient = new float[BATCH * CLASSES];
         assertArrayEquals(z, backend.read(step.output()));
         for (int n = 0; n < BATCH; n++) {
-          double[] q = softmax(z, n, t), p = softmax(soft, n, t), own = softmax(z, n, 1);
+          double[] q = softmax(z, n, CLASSES, t), p = softmax(soft, n, CLASSES, t), own = softmax(z, n, CLASSES, 1);
           for (int k = 0; k < CLASSES; k++) {
             double target = (k == LABELS[n] ? 1 - smoothing : 0) + smoothing / CLASSES;
             loss -= ((1 - hard) * t * t * p[k] * Math.log(q[k]) + hard * target * Math.log(own[k])) / BATCH;
