@@ -44,7 +44,7 @@ ONEBIT_KERNEL(256) judge(float* verdict, const float* result, const float* penal
     for (unsigned v = 0; v < 3; v++) verdict[1 + v] = result[v];
     verdict[4] = penalty ? penalty[0] : 0.0f;
     verdict[5] = norm;
-    verdict[6] = wrong == 0.0f && largest > 0 && norm > largest ? largest / norm : 1.0f;
+    verdict[kShare] = wrong == 0.0f && largest > 0 && norm > largest ? largest / norm : 1.0f;
   }
   if (wrong == 0.0f) return;
   for (unsigned i = 0; i < putCount; i++) {

@@ -18,6 +18,7 @@
 // Tests      native-tests/rotation_test.cpp, src/test/java/onebit/ops/RotationTest.java, src/test/java/onebit/ops/WeightsTogetherTest.java, src/test/java/onebit/ops/BinarizeActivationsTest.java
 // Source     Lin et al. 2020, RBNN, arXiv 2009.13055; code binarized_modules.py
 // Rungs      1 a block per filter, the filter in shared memory, 2 all layers in one launch, 3 16 products a thread, so that fewer floats become double
+#ifndef ELEMENT
 #include "filters.cuh"
 
 /** u and deviation of one filter, by one block. */
@@ -105,29 +106,6 @@ __device__ __forceinline__ float mix_gradient(float* q, const T* g, const float*
   return float((sine > 0 ? 1.0f : sine < 0 ? -1.0f : 0.0f) * float(cos(turn)) * sum);
 }
 
-template <class T> __device__ __forceinline__ void standardize_block(T* u, float* deviation, const T* w, unsigned size) {
-  __shared__ double shared[33];
-  standardize_filter(u + blockIdx.x * size, deviation + blockIdx.x, w + blockIdx.x * size, size, shared);
-}
-
-template <class T> __device__ __forceinline__ void standardize_backward_block(T* gradW, const T* q, const T* u, const float* deviation, unsigned size) {
-  __shared__ double shared[33];
-  unsigned from = blockIdx.x * size;
-  standardize_gradient(gradW + from, q + from, u + from, deviation[blockIdx.x], size, shared);
-}
-
-ONEBIT_KERNEL(256) standardize(float* u, float* deviation, const float* w, unsigned size) { standardize_block(u, deviation, w, size); }
-
-ONEBIT_KERNEL(256) standardize_bf16(__nv_bfloat16* u, float* deviation, const __nv_bfloat16* w, unsigned size) { standardize_block(u, deviation, w, size); }
-
-ONEBIT_KERNEL(256) standardize_backward(float* gradW, const float* q, const float* u, const float* deviation, unsigned size) {
-  standardize_backward_block(gradW, q, u, deviation, size);
-}
-
-ONEBIT_KERNEL(256) standardize_backward_bf16(__nv_bfloat16* gradW, const __nv_bfloat16* q, const __nv_bfloat16* u, const float* deviation, unsigned size) {
-  standardize_backward_block(gradW, q, u, deviation, size);
-}
-
 ONEBIT_KERNEL(256) rotate_mix(float* mixed, float* rotated, const float* u, const float* r1, const float* r2, const float* angle, unsigned a,
                               unsigned b, unsigned taps, unsigned channels) {
   extern __shared__ float rotation_room[];
@@ -193,3 +171,19 @@ ONEBIT_KERNEL(256, 4) rotate_all_backward(const RotationEntry* table, const uint
   });
   standardize_gradient(q, q, t.u + from, t.deviation[filter], t.size, shared);
 }
+
+#define ELEMENT_FILE "rotation.cu"
+#include "each_element.cuh"
+#else
+
+ONEBIT_KERNEL(256) ENTRY(standardize)(ELEMENT* u, float* deviation, const ELEMENT* w, unsigned size) {
+  __shared__ double shared[33];
+  standardize_filter(u + blockIdx.x * size, deviation + blockIdx.x, w + blockIdx.x * size, size, shared);
+}
+
+ONEBIT_KERNEL(256) ENTRY(standardize_backward)(ELEMENT* gradW, const ELEMENT* q, const ELEMENT* u, const float* deviation, unsigned size) {
+  __shared__ double shared[33];
+  unsigned from = blockIdx.x * size;
+  standardize_gradient(gradW + from, q + from, u + from, deviation[blockIdx.x], size, shared);
+}
+#endif

@@ -11,7 +11,7 @@ public interface OptimOps {
    * <pre>
    * Shapes  rate and steps one value each; verdict {@value #VERDICT}
    * Units   rate: the learning rate; steps: updates done so far, which the update counts, exact below 2^24; verdict: as {@link #judge} gives it, other than 0 in its first
-   *         value leaves everything as it is, and gradients are multiplied by its last before anything else
+   *         value leaves everything as it is, and gradients are multiplied by its share before anything else
    * </pre>
    */
   record Pace(Tensor rate, Tensor steps, Tensor verdict) {}
@@ -52,8 +52,8 @@ public interface OptimOps {
    */
   void judge(Tensor verdict, Tensor result, Tensor penalty, List<Tensor> tensors, float largest, List<Tensor> state, List<Tensor> kept);
 
-  /** Values of a verdict. */
-  int VERDICT = 7;
+  /** Values of a verdict, and which of them is the share. */
+  int VERDICT = 7, SHARE = 6;
 
   /** Each tensor of to += its twin of from. */
   void addAll(List<Tensor> to, List<Tensor> from);

@@ -36,7 +36,7 @@ record Kept(Backend backend, List<Tensor> values, List<Tensor> gradients, float[
     for (int i = 0; i < decays.length; i++) decays[i] = (float) decay.applyAsDouble(parameters.get(i));
     Tensor fine = backend.create(Shape.vector(OptimOps.VERDICT));
     float[] verdict = new float[OptimOps.VERDICT];
-    verdict[OptimOps.VERDICT - 1] = 1;
+    verdict[OptimOps.SHARE] = 1;
     backend.write(fine, verdict);
     return new Kept(backend, parameters.stream().map(Parameter::value).toList(), parameters.stream().map(Parameter::gradient).toList(), decays, moments,
         List.copyOf(saved), backend.create(Shape.vector(1)), backend.create(Shape.vector(1)), fine);

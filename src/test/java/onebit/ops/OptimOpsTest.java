@@ -190,7 +190,7 @@ class OptimOpsTest {
     backend.optim().judge(verdict, result, penalty, tensors, want[0] == 0 ? 0 : 1e-3f, state, kept);
     float[] found = backend.read(verdict);
     assertArrayEquals(want, Arrays.copyOf(found, want.length), name);
-    assertEquals(1, found[OptimOps.VERDICT - 1], name);
+    assertEquals(1, found[OptimOps.SHARE], name);
   }
 
   @OnEveryBackend

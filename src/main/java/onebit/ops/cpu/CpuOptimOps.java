@@ -31,7 +31,7 @@ final class CpuOptimOps implements OptimOps {
   }
 
   private static float share(Pace pace) {
-    return pace.verdict().floats()[VERDICT - 1];
+    return pace.verdict().floats()[SHARE];
   }
 
   private static void sgd(float[] w, float[] g, float[] v, float decay, float share, float rate, float momentum, int from, int to) {
@@ -90,7 +90,7 @@ final class CpuOptimOps implements OptimOps {
       all += squares;
     }
     v[5] = (float) Math.sqrt(all);
-    v[6] = v[0] == 0 && largest > 0 && v[5] > largest ? largest / v[5] : 1;
+    v[SHARE] = v[0] == 0 && largest > 0 && v[5] > largest ? largest / v[5] : 1;
     if (v[0] != 0) copyAll(state, kept);
   }
 
